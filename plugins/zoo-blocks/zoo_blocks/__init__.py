@@ -1,0 +1,1 @@
+"""Layer blocks, normalisations, activations and feed-forward layers."""

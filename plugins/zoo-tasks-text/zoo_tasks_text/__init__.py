@@ -1,0 +1,1 @@
+"""Parallel text: corpora, tasks, tokenizers and metrics."""

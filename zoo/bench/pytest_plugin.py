@@ -1,0 +1,1 @@
+"""pytest --benchmark: one item per cell."""

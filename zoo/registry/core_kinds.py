@@ -1,0 +1,95 @@
+"""The kinds that the core itself hosts. It names kinds, never components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zoo.registry.hooks import hookimpl
+from zoo.registry.kind import Kind
+
+_MODELS = "zoo.models.contracts"
+_TRAINING = "zoo.training.contracts"
+_TASKS = "zoo.tasks.contracts"
+
+
+@hookimpl
+def zoo_kinds() -> Iterator[Kind]:
+    yield Kind(
+        "position",
+        "How a model knows the order of its tokens",
+        f"{_MODELS}:Position",
+        suite="zoo.testing.position:PositionSuite",
+    )
+    yield Kind(
+        "normalization",
+        "Normalisation of a feature vector",
+        f"{_MODELS}:Normalization",
+        suite="zoo.testing.layers:NormalizationSuite",
+    )
+    yield Kind(
+        "activation",
+        "Element-wise non-linearity of a feed-forward layer",
+        f"{_MODELS}:Activation",
+        suite="zoo.testing.layers:ActivationSuite",
+    )
+    yield Kind(
+        "feedforward",
+        "Position-wise feed-forward layer",
+        f"{_MODELS}:Feedforward",
+        suite="zoo.testing.layers:FeedforwardSuite",
+    )
+    yield Kind(
+        "block",
+        "Where the residual connections and normalisations of a layer stand",
+        f"{_MODELS}:Block",
+        suite="zoo.testing.layers:BlockSuite",
+    )
+    yield Kind(
+        "fusion",
+        "What the decoder's cross-attention reads from the encoder's layers",
+        f"{_MODELS}:Fusion",
+        suite="zoo.testing.layers:FusionSuite",
+    )
+    yield Kind(
+        "token-loss",
+        "Training loss per target token",
+        f"{_TRAINING}:TokenLoss",
+        suite="zoo.testing.training:TokenLossSuite",
+    )
+    yield Kind(
+        "optimizer",
+        "Optimizer over named parameters",
+        f"{_TRAINING}:OptimizerFactory",
+        suite="zoo.testing.training:OptimizerSuite",
+    )
+    yield Kind(
+        "clipping",
+        "What is done to gradients before each optimizer step",
+        f"{_TRAINING}:Clipping",
+        suite="zoo.testing.training:ClippingSuite",
+    )
+    yield Kind(
+        "schedule",
+        "Learning rate as a function of the step",
+        f"{_TRAINING}:Schedule",
+        suite="zoo.testing.training:ScheduleSuite",
+    )
+    yield Kind(
+        "corpus",
+        "Parallel text with splits, document ids and a licence",
+        f"{_TASKS}:Corpus",
+        suite="zoo.testing.tasks:CorpusSuite",
+    )
+    yield Kind("task", "What a model is trained to do", f"{_TASKS}:Task", suite="zoo.testing.tasks:TaskSuite")
+    yield Kind(
+        "tokenizer",
+        "How text becomes token ids, trained on a task's training split",
+        f"{_TASKS}:TokenizerTrainer",
+        suite="zoo.testing.tasks:TokenizerSuite",
+    )
+    yield Kind(
+        "metric",
+        "Quality of outputs against references: value, direction, unit, signature, interval",
+        f"{_TASKS}:Metric",
+        suite="zoo.testing.tasks:MetricSuite",
+    )

@@ -1,0 +1,97 @@
+"""Turns pydantic's errors into one clear line each: what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from zoo.errors import nearest
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "none_required": "null",
+}
+_BOUND = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def error_at(loc: tuple[int | str, ...], message: str, value: Any, *, at_key: bool = False) -> InitErrorDetails:
+    """An error detail whose message is final. `at_key` points at the key of `loc` rather than its value."""
+    kind = "zoo_key" if at_key else "zoo"
+    # The text goes in as a parameter: braces in it must not be read as a template.
+    return InitErrorDetails(type=PydanticCustomError(kind, "{message}", {"message": message}), loc=loc, input=value)
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: short, on one line, with its type where that is the point."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    text = repr(value)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return f"the text {text}" if isinstance(value, str) else text
+
+
+def _message(error: Any, model: type[BaseModel]) -> str:
+    kind, context, value = error["type"], error.get("ctx", {}), error["input"]
+    name = error["loc"][-1] if error["loc"] else ""
+    field = model.model_fields.get(str(error["loc"][0])) if len(error["loc"]) == 1 else None
+    label = f"'{name}'" if isinstance(name, str) and name else "this item"
+    if kind == "missing":
+        what = f" ({field.description})" if field is not None and field.description else ""
+        return f"missing key '{name}'{what}"
+    if kind in _EXPECTED:
+        return f"{label}: expected {_EXPECTED[kind]}, found {shown(value)}"
+    if kind in _BOUND:
+        key, words = _BOUND[kind]
+        return f"{label}: expected a number {words} {context[key]}, found {shown(value)}"
+    if kind == "literal_error":
+        valid = str(context["expected"])
+        names = [item.strip("' ") for item in valid.replace(" or ", ",").split(",")]
+        close = nearest(value, names) if isinstance(value, str) else None
+        hint = f"; did you mean '{close}'?" if close else ""
+        return f"{label}: expected {valid}, found {shown(value)}{hint}"
+    if kind in {"too_short", "too_long"}:
+        return f"{label}: {error['msg'].lower()}"
+    if kind == "value_error":
+        return f"{label}: {context['error']}" if "error" in context else f"{label}: {error['msg']}"
+    return f"{label}: {error['msg']}, found {shown(value)}"
+
+
+def explained(error: ValidationError, model: type[BaseModel]) -> list[InitErrorDetails]:
+    """The line errors of `error`, each with a final message; those already explained pass through."""
+    details: list[InitErrorDetails] = []
+    for item in error.errors(include_url=False):
+        if item["type"] in {"zoo", "zoo_key"}:
+            details.append(
+                error_at(
+                    item["loc"], item["ctx"]["message"], item["input"], at_key=item["type"] == "zoo_key"
+                )
+            )
+        else:
+            details.append(error_at(item["loc"], _message(item, model), item["input"]))
+    return details

@@ -1,0 +1,137 @@
+"""Options models and component slots: one source for validation, error text, schema and documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler
+from pydantic import model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+
+from zoo.errors import InputError, did_you_mean
+from zoo.registry import RegisteredComponent, Registry, current_registry
+from zoo.spec.explain import error_at, explained
+
+SLOT_MARK = "x-zoo-slot"
+"""The key that stands for a slot in a raw JSON Schema until `zoo.spec.schema` fills it in."""
+
+
+class Options(BaseModel):
+    """Base of every options model: frozen, strict, unknown keys refused with the nearest valid one.
+
+    Give every field a description: it is the documentation, the schema and the error message.
+    Use `tuple` or `list` fields alike: sequences arrive as YAML sequences.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain_errors(cls, data: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        if isinstance(data, cls):
+            return handler(data)
+        if not isinstance(data, dict):
+            message = f"expected a mapping with the keys {', '.join(cls.model_fields)}"
+            raise ValidationError.from_exception_data(cls.__name__, [error_at((), message, data)])
+        known = cls.model_fields
+        errors: list[InitErrorDetails] = [
+            error_at((key,), f"unknown key '{key}': {did_you_mean(key, known)}", value, at_key=True)
+            for key, value in data.items()
+            if key not in known
+        ]
+        try:
+            valid = handler({key: value for key, value in data.items() if key in known})
+        except ValidationError as error:
+            errors.extend(explained(error, cls))
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return valid
+
+
+class NoOptions(Options):
+    """The options of a component that has none."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A component chosen in a spec, with its validated options."""
+
+    component: RegisteredComponent
+    options: Options
+
+    @property
+    def kind(self) -> str:
+        return self.component.kind
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    @property
+    def id(self) -> str:
+        return self.component.id
+
+    def load(self) -> Any:
+        """Import the component's implementation (a class or factory)."""
+        return self.component.load()
+
+    def create(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the implementation as ``target(options, *args, **kwargs)``."""
+        return self.load()(self.options, *args, **kwargs)
+
+    def plain(self) -> dict[str, Any]:
+        """``{use: <distribution>/<name>, **options}``, ready for YAML or JSON."""
+        return {"use": self.id, **self.options.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Marks a field as a place for one component: ``position: Annotated[Chosen, Slot("position")]``.
+
+    In YAML the field takes a name (``rotary``) or a mapping (``{use: rotary, base: 10000}``).
+    """
+
+    kind: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda chosen: chosen.plain()),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: Any) -> dict[str, Any]:
+        return {SLOT_MARK: self.kind}
+
+    def _validate(self, value: Any, info: ValidationInfo) -> Chosen:
+        if isinstance(value, Chosen):
+            if value.kind != self.kind:
+                raise PydanticCustomError(
+                    "zoo", "{message}", {"message": f"expected a {self.kind}, found the {value.kind} '{value.id}'"}
+                )
+            return value
+        registry: Registry = (info.context or {}).get("registry") or current_registry()
+        where: tuple[str, ...] = ()
+        options: dict[str, Any] = {}
+        name = value
+        if isinstance(value, dict):
+            where = ("use",) if "use" in value else ()
+            name = value.get("use")
+            options = {key: item for key, item in value.items() if key != "use"}
+        if not isinstance(name, str):
+            found = "a mapping without 'use'" if isinstance(value, dict) and not where else repr(name)
+            message = (
+                f"expected the name of a {self.kind} or {{use: NAME, ...}}, found {found}: "
+                f"{did_you_mean('', registry.names(self.kind))}"
+            )
+            raise ValidationError.from_exception_data(self.kind, [error_at(where, message, value)])
+        try:
+            component = registry.get(self.kind, name)
+        except InputError as error:
+            raise ValidationError.from_exception_data(
+                self.kind, [error_at(where, error.message, value)]
+            ) from None
+        model = component.load_options()
+        return Chosen(component, model.model_validate(options, context=info.context))

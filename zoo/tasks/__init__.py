@@ -1,0 +1,29 @@
+"""What models learn from and are scored by: corpora, tasks, tokenizers and metrics, as contracts. Torch-free."""
+
+from zoo.tasks.contracts import (
+    Corpus,
+    Example,
+    Metric,
+    Pair,
+    PreparedCorpus,
+    PreparedTask,
+    Score,
+    Split,
+    Task,
+    TokenizerTrainer,
+)
+from zoo.tasks.home import DataHome
+
+__all__ = [
+    "Corpus",
+    "DataHome",
+    "Example",
+    "Metric",
+    "Pair",
+    "PreparedCorpus",
+    "PreparedTask",
+    "Score",
+    "Split",
+    "Task",
+    "TokenizerTrainer",
+]

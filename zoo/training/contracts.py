@@ -1,0 +1,78 @@
+"""What training asks of its components: losses per token, optimizers, clipping, schedules."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zoo.spec.options import Options
+
+NamedParameters = Sequence[tuple[str, nn.Parameter]]
+
+
+@dataclass(frozen=True)
+class LossContext:
+    """Where in training a loss is computed."""
+
+    step: int
+    total_steps: int
+
+
+class TokenLoss(nn.Module):
+    """Built as ``target(options)``. The host drops padding before and reduces after."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options = options
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        """logits ``[M, V]`` of the M real target tokens, targets ``[M]`` -> loss per token ``[M]``, float32."""
+        raise NotImplementedError
+
+
+class OptimizerFactory(ABC):
+    """Built as ``target(options)``."""
+
+    clips_updates: bool = False
+    """Whether the optimizer bounds its own updates (Adafactor): then gradient clipping is usually left off."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def create(self, parameters: NamedParameters) -> Optimizer:
+        """An optimizer over the named parameters. Raises ZooError where this device cannot run it, naming one that can."""
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """What one clipping did: the global gradient norm before it, and whether any gradient was changed."""
+
+    norm: float
+    clipped: bool
+
+
+class Clipping(ABC):
+    """Built as ``target(options)``."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def clip(self, parameters: NamedParameters) -> Clipped:
+        """Change the gradients in place. Parameters without a gradient are passed over."""
+
+
+class Schedule(ABC):
+    """Built as ``target(options)``."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def factor(self, step: int, total_steps: int) -> float:
+        """The multiple of the optimizer's learning rate at `step` (0 is the first optimizer step)."""
