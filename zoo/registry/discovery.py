@@ -42,9 +42,7 @@ class LoadPolicy:
     only: frozenset[str] | None = None
 
     @classmethod
-    def from_environment(
-        cls, environ: Mapping[str, str] | None = None, *, block: Iterable[str] = ()
-    ) -> LoadPolicy:
+    def from_environment(cls, environ: Mapping[str, str] | None = None, *, block: Iterable[str] = ()) -> LoadPolicy:
         source = os.environ if environ is None else environ
         blocked = _names(source.get("ZOO_BLOCK")) | frozenset(_normalized(name) for name in block)
         only = _names(source["ZOO_PLUGINS"]) if source.get("ZOO_PLUGINS", "").strip() else None
@@ -93,9 +91,7 @@ def _distribution_name(point: metadata.EntryPoint) -> str:
     return _normalized(point.dist.name) if point.dist is not None else "unknown"
 
 
-def discover(
-    policy: LoadPolicy | None = None, entry_points: Iterable[metadata.EntryPoint] | None = None
-) -> Discovery:
+def discover(policy: LoadPolicy | None = None, entry_points: Iterable[metadata.EntryPoint] | None = None) -> Discovery:
     """Import the admitted plugins and collect what they yield. Never raises for a plugin's fault."""
     policy = policy or LoadPolicy.from_environment()
     manager = pluggy.PluginManager(PROJECT)
@@ -173,9 +169,7 @@ def _collect_components(found: Discovery, report: PluginReport, module: Any) -> 
     try:
         components: list[Component] = _yielded(found.manager, module, "zoo_components", Component)
         seen: set[tuple[str, str]] = {
-            (known.kind, known.name)
-            for known in found.components
-            if known.distribution == report.distribution
+            (known.kind, known.name) for known in found.components if known.distribution == report.distribution
         }
         for component in components:
             key = (component.kind, component.name)

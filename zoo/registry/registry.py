@@ -66,9 +66,7 @@ class Registry:
         """Every name that `get` accepts for `kind`: bare while unique, else qualified."""
         self.kind(kind)
         return sorted(
-            name if len(found) == 1 else item.id
-            for name, found in self._by_kind[kind].items()
-            for item in found
+            name if len(found) == 1 else item.id for name, found in self._by_kind[kind].items() for item in found
         )
 
     def get(self, kind: str, name: str) -> RegisteredComponent:
@@ -89,9 +87,7 @@ class Registry:
         wanted = name.rpartition("/")[0]
         for report in self.plugins:
             if wanted and report.distribution == wanted and report.status != "ok":
-                raise InputError(
-                    f"unknown {kind} '{name}': plugin '{wanted}' is {report.status} ({report.reason})"
-                )
+                raise InputError(f"unknown {kind} '{name}': plugin '{wanted}' is {report.status} ({report.reason})")
         if wanted and all(report.distribution != wanted for report in self.plugins):
             raise InputError(f"unknown {kind} '{name}': install its plugin first: pip install {wanted}")
         raise InputError(f"unknown {kind} '{name}': {did_you_mean(name, self.names(kind))}")

@@ -1,0 +1,31 @@
+"""From YAML to a validated, resolved spec, its hash and its lock. Torch-free."""
+
+from zoo.spec.load import (
+    Cell,
+    chosen_components,
+    distributions_of,
+    load_cells,
+    load_spec,
+    resolve,
+    resolve_model,
+    spec_hash,
+)
+from zoo.spec.options import Chosen, NoOptions, Options, Slot
+from zoo.spec.sections import ModelSection, Spec
+
+__all__ = [
+    "Cell",
+    "Chosen",
+    "ModelSection",
+    "NoOptions",
+    "Options",
+    "Slot",
+    "Spec",
+    "chosen_components",
+    "distributions_of",
+    "load_cells",
+    "load_spec",
+    "resolve",
+    "resolve_model",
+    "spec_hash",
+]

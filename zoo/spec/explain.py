@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -75,6 +76,8 @@ def _message(error: Any, model: type[BaseModel]) -> str:
         close = nearest(value, names) if isinstance(value, str) else None
         hint = f"; did you mean '{close}'?" if close else ""
         return f"{label}: expected {valid}, found {shown(value)}{hint}"
+    if kind == "string_pattern_mismatch":
+        return f"{label}: expected text of the form {context['pattern']}, found {shown(value)}"
     if kind in {"too_short", "too_long"}:
         return f"{label}: {error['msg'].lower()}"
     if kind == "value_error":
@@ -82,15 +85,20 @@ def _message(error: Any, model: type[BaseModel]) -> str:
     return f"{label}: {error['msg']}, found {shown(value)}"
 
 
-def explained(error: ValidationError, model: type[BaseModel]) -> list[InitErrorDetails]:
-    """The line errors of `error`, each with a final message; those already explained pass through."""
+def explained(
+    error: ValidationError, model: type[BaseModel], meant: Collection[str | None] = ()
+) -> list[InitErrorDetails]:
+    """The line errors of `error`, each with a final message; those already explained pass through.
+
+    Keys in `meant` were misspelt, which is said elsewhere: that they are missing is not repeated.
+    """
     details: list[InitErrorDetails] = []
     for item in error.errors(include_url=False):
+        if item["type"] == "missing" and len(item["loc"]) == 1 and item["loc"][0] in meant:
+            continue
         if item["type"] in {"zoo", "zoo_key"}:
             details.append(
-                error_at(
-                    item["loc"], item["ctx"]["message"], item["input"], at_key=item["type"] == "zoo_key"
-                )
+                error_at(item["loc"], item["ctx"]["message"], item["input"], at_key=item["type"] == "zoo_key")
             )
         else:
             details.append(error_at(item["loc"], _message(item, model), item["input"]))

@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler
-from pydantic import model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
-from zoo.errors import InputError, did_you_mean
+from zoo.errors import InputError, did_you_mean, nearest
 from zoo.registry import RegisteredComponent, Registry, current_registry
 from zoo.spec.explain import error_at, explained
 
@@ -24,9 +30,7 @@ class Options(BaseModel):
     Use `tuple` or `list` fields alike: sequences arrive as YAML sequences.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -42,13 +46,19 @@ class Options(BaseModel):
             for key, value in data.items()
             if key not in known
         ]
+        # A misspelt key is one mistake, not also a missing one.
+        meant = {nearest(key, known) for key in data if key not in known}
         try:
             valid = handler({key: value for key, value in data.items() if key in known})
         except ValidationError as error:
-            errors.extend(explained(error, cls))
+            errors.extend(explained(error, cls, meant))
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return valid
+
+    def plain(self) -> dict[str, Any]:
+        """The options as plain data, ready for YAML or JSON, every default written out."""
+        return self.model_dump(mode="json")
 
 
 class NoOptions(Options):
@@ -84,7 +94,7 @@ class Chosen:
 
     def plain(self) -> dict[str, Any]:
         """``{use: <distribution>/<name>, **options}``, ready for YAML or JSON."""
-        return {"use": self.id, **self.options.model_dump(mode="json")}
+        return {"use": self.id, **self.options.plain()}
 
 
 @dataclass(frozen=True)
@@ -130,8 +140,6 @@ class Slot:
         try:
             component = registry.get(self.kind, name)
         except InputError as error:
-            raise ValidationError.from_exception_data(
-                self.kind, [error_at(where, error.message, value)]
-            ) from None
+            raise ValidationError.from_exception_data(self.kind, [error_at(where, error.message, value)]) from None
         model = component.load_options()
         return Chosen(component, model.model_validate(options, context=info.context))

@@ -33,17 +33,13 @@ class ModelSection(Options):
     encoder: StackSection = Field(description="Encoder stack")
     decoder: StackSection = Field(description="Decoder stack")
     position: Position = Field(description="Position scheme of both stacks")
-    block: Annotated[Chosen, Slot("block")] = Field(
-        description="Where residual connections and normalisations stand"
-    )
+    block: Annotated[Chosen, Slot("block")] = Field(description="Where residual connections and normalisations stand")
     normalization: Annotated[Chosen, Slot("normalization")] = Field(description="Normalisation layer")
     feedforward: Annotated[Chosen, Slot("feedforward")] = Field(description="Feed-forward layer")
     fusion: Annotated[Chosen, Slot("fusion")] = Field(
         description="What cross-attention reads from the encoder's layers"
     )
-    dropout: Probability = Field(
-        default=0.1, description="Dropout on embeddings and on each sublayer's output"
-    )
+    dropout: Probability = Field(default=0.1, description="Dropout on embeddings and on each sublayer's output")
     attention_dropout: Probability = Field(default=0.0, description="Dropout on attention weights")
     bias: bool = Field(default=True, description="Bias terms in the attention projections")
     scale_embeddings: bool = Field(
@@ -58,7 +54,7 @@ class ModelSection(Options):
     )
     attention: Literal["auto", "sdpa", "flex", "eager"] = Field(
         default="auto",
-        description="Attention backend: auto takes FlexAttention on CUDA where the position scheme lowers to it, else SDPA",
+        description="Attention backend; auto: FlexAttention on CUDA where the position scheme lowers to it, else SDPA",
     )
     embedding_std: float | None = Field(
         default=None, gt=0, description="Standard deviation of initial token embeddings; D^-0.5 where absent"
@@ -75,9 +71,7 @@ class TrainingSection(Options):
     """How the model is trained."""
 
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
-    batch_tokens: Count = Field(
-        default=4096, description="Token budget of one optimizer micro-batch, padding included"
-    )
+    batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
     gradient_accumulation: Count = Field(default=1, description="Micro-batches per optimizer step")
     objective: Annotated[Chosen, Slot("token-loss")] = Field(description="Training loss per target token")
     optimizer: Annotated[Chosen, Slot("optimizer")] = Field(description="Optimizer")
@@ -86,9 +80,7 @@ class TrainingSection(Options):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
     )
-    max_tokens: Count = Field(
-        default=256, description="Longer training examples are left out (source or target)"
-    )
+    max_tokens: Count = Field(default=256, description="Longer training examples are left out (source or target)")
     evaluate_every: Count | None = Field(default=None, description="Steps between dev-loss evaluations")
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
@@ -113,17 +105,13 @@ class EvaluationSection(Options):
     metrics: list[Annotated[Chosen, Slot("metric")]] = Field(
         min_length=1, description="Quality metrics; the first one ranks"
     )
-    max_examples: Count | None = Field(
-        default=None, description="Score only the first N examples of the split"
-    )
+    max_examples: Count | None = Field(default=None, description="Score only the first N examples of the split")
 
 
 class MeasurementSection(Options):
     """What is timed."""
 
-    latency_samples: Count = Field(
-        default=20, description="Timed single-sentence generations after warm-up"
-    )
+    latency_samples: Count = Field(default=20, description="Timed single-sentence generations after warm-up")
     warmup: int = Field(default=3, ge=0, description="Untimed generations first")
     throughput_batch: Count = Field(default=16, description="Sentences a batch when measuring tokens/s")
 
