@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoo.errors import InputError
@@ -112,10 +112,10 @@ def _assign(node: Node, steps: list[str], value: Node, where: str, path: str) ->
         inner = _assign(node.value[step].node, rest, value, where, path)
         entries = dict(node.value)
         if step == "use" and not rest:  # another component: its predecessor's options go
-            return merge(node, mapping({"use": Entry(mark, value)}, mark))
+            return replace(merge(node, mapping({"use": Entry(mark, value)}, mark)), mark=node.mark)
         entries[step] = Entry(node.value[step].key_mark, inner)
         return mapping(entries, node.mark)
-    return merge(node, mapping({step: Entry(mark, over)}, mark))
+    return replace(merge(node, mapping({step: Entry(mark, over)}, mark)), mark=node.mark)
 
 
 def apply_sets(root: Node, assignments: Sequence[str]) -> Node:

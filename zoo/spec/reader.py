@@ -190,7 +190,7 @@ class _Builder:
     def _key(self, event: Any) -> str:
         if not isinstance(event, yaml.ScalarEvent):
             raise self._error(event, "expected a plain name as key, found a list, a mapping or an alias")
-        if event.value == "<<" and event.style is None:
+        if event.value == "<<" and not event.style:
             raise self._error(event, "merge keys ('<<') are not supported: use 'extends:'")
         if event.tag is not None and event.tag != "!":
             raise self._error(event, f"the tag '{event.tag}' is not supported")
@@ -204,7 +204,7 @@ class _Builder:
         text: str = event.value
         if len(text) > MAX_SCALAR:
             raise self._error(event, f"expected at most {MAX_SCALAR} characters in one value, found {len(text)}")
-        if event.style is not None:  # quoted or block text is text
+        if event.style:  # quoted or block text is text
             return text
         if _NULL.fullmatch(text):
             return None

@@ -1,0 +1,159 @@
+"""`zoo schema`: a JSON Schema of specs over what is installed, for editors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from zoo.registry import Registry, current_registry
+from zoo.spec.options import SLOT_MARK
+from zoo.spec.sections import Spec
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_PARTIAL = "partial:"
+
+
+def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a spec file.
+
+    A file that ``extends`` others, or varies a ``grid``, may leave required keys to them; others must be complete.
+    """
+    registry = registry or current_registry()
+    definitions: dict[str, Any] = {}
+    root = _with_slots(_hoisted(Spec.model_json_schema(), "", definitions))
+    for kind in sorted(registry.kinds):
+        definitions[f"slot:{kind}"] = _slot(registry, kind, definitions)
+    partial = {_PARTIAL + name: _partial(schema) for name, schema in definitions.items()}
+    complete = {**root, "properties": {**root["properties"], "grid": _GRID}}
+    schema = {
+        "$schema": DRAFT,
+        "title": "zoo spec",
+        "if": {"anyOf": [{"required": ["extends"]}, {"required": ["grid"]}]},
+        "then": {
+            **_partial(complete),
+            "properties": {**_partial(complete)["properties"], "extends": _EXTENDS, "grid": _GRID},
+        },
+        "else": complete,
+        "$defs": {**definitions, **partial},
+    }
+    return _referenced_only(schema)
+
+
+_EXTENDS = {
+    "description": "Spec files that this one is laid over, relative to it",
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+}
+_GRID = {
+    "description": "Dotted path -> values: one cell per point of the product",
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"type": "array", "minItems": 1},
+}
+
+
+def _slot(registry: Registry, kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    names = [name for item in registry.components(kind) for name in (item.name, item.id)]
+    if not names:
+        return {"not": {}, "description": f"no {kind} is installed"}
+    bare_allowed: list[str] = []
+    variants: list[dict[str, Any]] = []
+    for item in registry.components(kind):
+        accepted = [item.id, *([item.name] if item.name in registry.names(kind) else [])]
+        # Hoisted under a name of its own: two plugins may both call a model 'Options'.
+        raw = item.load_options().model_json_schema()
+        options = _with_slots(_hoisted(raw, f"{kind}/{item.id}/", definitions))
+        if not options.get("required"):
+            bare_allowed.extend(accepted)
+        variants.append(
+            {
+                "type": "object",
+                "title": item.name,
+                "description": item.summary,
+                "properties": {"use": {"enum": sorted(accepted)}, **options.get("properties", {})},
+                "required": ["use", *options.get("required", [])],
+                "additionalProperties": False,
+            }
+        )
+    if bare_allowed:
+        variants.insert(0, {"enum": sorted(set(bare_allowed)), "title": f"a {kind} with its defaults"})
+    return {"description": registry.kind(kind).summary, "anyOf": variants}
+
+
+def _hoisted(schema: dict[str, Any], prefix: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Move the schema's own ``$defs`` to the shared definitions, with `prefix` before their names."""
+    own = schema.pop("$defs", {})
+    for name, definition in own.items():
+        definitions[prefix + name] = _with_slots(_repointed(definition, prefix))
+    moved: dict[str, Any] = _repointed(schema, prefix)
+    return moved
+
+
+def _pointer(name: str) -> str:
+    return "#/$defs/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def _name(pointer: str) -> str:
+    return pointer.removeprefix("#/$defs/").replace("~1", "/").replace("~0", "~")
+
+
+def _repointed(value: Any, prefix: str) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _pointer(prefix + _name(item)) if key == "$ref" and isinstance(item, str) else _repointed(item, prefix)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_repointed(item, prefix) for item in value]
+    return value
+
+
+def _with_slots(value: Any) -> Any:
+    if isinstance(value, dict):
+        if SLOT_MARK in value:
+            others = {key: _with_slots(item) for key, item in value.items() if key != SLOT_MARK}
+            return {"$ref": _pointer(f"slot:{value[SLOT_MARK]}"), **others}
+        return {key: _with_slots(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_slots(item) for item in value]
+    return value
+
+
+def _partial(value: Any) -> Any:
+    """The schema with nothing required, pointing at partial definitions: for files laid over others."""
+    if isinstance(value, dict):
+        partial: dict[str, Any] = {}
+        for key, item in value.items():
+            if key == "required" and isinstance(item, list):
+                continue
+            if key == "$ref" and isinstance(item, str):
+                partial[key] = _pointer(_PARTIAL + _name(item))
+            else:
+                partial[key] = _partial(item)
+        return partial
+    if isinstance(value, list):
+        return [_partial(item) for item in value]
+    return value
+
+
+def _references(value: Any) -> Iterable[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "$ref" and isinstance(item, str):
+                yield _name(item)
+            else:
+                yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+
+
+def _referenced_only(schema: dict[str, Any]) -> dict[str, Any]:
+    definitions: dict[str, Any] = schema["$defs"]
+    kept: set[str] = set()
+    waiting = [name for key, part in schema.items() if key != "$defs" for name in _references(part)]
+    while waiting:
+        name = waiting.pop()
+        if name not in kept:
+            kept.add(name)
+            waiting.extend(_references(definitions[name]))
+    return {**schema, "$defs": {name: definitions[name] for name in sorted(kept)}}
