@@ -45,15 +45,17 @@ class OptimizerFactory(ABC):
 
     @abstractmethod
     def create(self, parameters: NamedParameters) -> Optimizer:
-        """An optimizer over the named parameters. Raises ZooError where this device cannot run it, naming one that can."""
+        """An optimizer over the named parameters. Raises ZooError, naming another, where this device cannot run it."""
 
 
 @dataclass(frozen=True)
 class Clipped:
-    """What one clipping did: the global gradient norm before it, and whether any gradient was changed."""
+    """What one clipping did. Scalars on the gradients' device, so that nobody waits for it until they are logged."""
 
-    norm: float
-    clipped: bool
+    norm: Tensor
+    """``[]``: global L2 norm of the gradients before clipping."""
+    clipped: Tensor
+    """``[]``, bool: whether any gradient was changed."""
 
 
 class Clipping(ABC):

@@ -7,4 +7,17 @@ from zoo.registry import Component, hookimpl
 
 @hookimpl
 def zoo_components() -> Iterator[Component]:
-    yield from ()
+    yield Component(
+        kind="token-loss",
+        name="cross-entropy",
+        target="zoo_objectives.cross_entropy:CrossEntropy",
+        summary="Negative log-probability of the target token",
+    )
+    yield Component(
+        kind="token-loss",
+        name="label-smoothing",
+        target="zoo_objectives.label_smoothing:LabelSmoothing",
+        options="zoo_objectives.options:LabelSmoothingOptions",
+        summary="Cross-entropy against the target mixed with the uniform distribution",
+        references=("arXiv:1512.00567", "arXiv:1706.03762"),
+    )

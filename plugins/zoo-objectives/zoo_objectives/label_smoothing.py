@@ -1,0 +1,32 @@
+"""Label smoothing that stays finite."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from zoo.training.contracts import LossContext, TokenLoss
+from zoo_objectives.options import LabelSmoothingOptions
+
+
+class LabelSmoothing(TokenLoss):
+    """Szegedy et al. 2016 (arXiv:1512.00567), section 7: cross-entropy against ``q = (1 - eps) onehot + eps / V``.
+
+    The sum over the vocabulary is what breaks in practice: in float16 it overflows for a large V, and one logit
+    masked with -inf makes it infinite. So it is taken in float32, and the smoothing mass goes to the V' classes that
+    are not masked: ``q = (1 - eps) onehot + eps / V'`` on these, 0 on the masked. (A masked *target* has probability
+    0, and its loss is rightly infinite.)
+    """
+
+    options: LabelSmoothingOptions
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        epsilon = self.options.epsilon
+        logits = logits.float()  # [M, V]
+        log_z = logits.logsumexp(-1)  # [M]
+        target = logits.gather(-1, targets[:, None]).squeeze(-1)  # [M]
+        masked = logits == -math.inf  # [M, V]
+        classes = masked.logical_not().sum(-1)  # [M]
+        mean = logits.masked_fill(masked, 0.0).sum(-1) / classes  # [M]
+        return log_z - (1 - epsilon) * target - epsilon * mean  # [M]
