@@ -115,6 +115,10 @@ class Position(nn.Module):
     shift_invariant: bool = False
     """Whether moving every position by a constant leaves the stack's output unchanged."""
 
+    position_limit: int | None = None
+    """Positions must stay below it (the end of a table). The host checks lengths, which it knows without reading the
+    device, and raises InputError; None is no limit."""
+
     def __init__(self, options: Options, context: StackContext) -> None:
         super().__init__()
         self.options = options

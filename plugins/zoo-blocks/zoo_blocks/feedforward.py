@@ -1,0 +1,42 @@
+"""Position-wise feed-forward layers."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.models.contracts import Feedforward
+from zoo_blocks.options import MlpOptions, SwigluOptions
+
+
+class Mlp(Feedforward):
+    """``W2 act(W1 x + b1) + b2`` (Vaswani et al. 2017, section 3.3)."""
+
+    def __init__(self, options: MlpOptions, width: int) -> None:
+        super().__init__(options, width)
+        hidden = options.width or 4 * width
+        self.up = nn.Linear(width, hidden, bias=options.bias)
+        self.activation = options.activation.create()
+        self.dropout = nn.Dropout(options.dropout)
+        self.down = nn.Linear(hidden, width, bias=options.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.activation(self.up(x))  # [B, L, hidden]
+        output: Tensor = self.down(self.dropout(hidden))  # [B, L, D]
+        return output
+
+
+class Swiglu(Feedforward):
+    """``W2 (silu(W x) * V x)`` (Shazeer 2020, equation 6)."""
+
+    def __init__(self, options: SwigluOptions, width: int) -> None:
+        super().__init__(options, width)
+        hidden = options.width or -(-8 * width // 3)
+        self.gate = nn.Linear(width, hidden, bias=options.bias)
+        self.up = nn.Linear(width, hidden, bias=options.bias)
+        self.down = nn.Linear(hidden, width, bias=options.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.silu(self.gate(x)) * self.up(x)  # [B, L, hidden]
+        output: Tensor = self.down(hidden)  # [B, L, D]
+        return output
