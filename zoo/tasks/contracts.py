@@ -56,6 +56,14 @@ class Corpus(ABC):
     def prepare(self, home: DataHome, progress: Progress = silent) -> PreparedCorpus:
         """Build or find the prepared corpus. Raises ZooError naming alternatives where its source cannot be had."""
 
+    def find(self, home: DataHome) -> PreparedCorpus | None:
+        """What an earlier `prepare` left whole in `home`, without building or fetching anything."""
+        return None
+
+    def refresh(self, home: DataHome, progress: Progress = silent) -> PreparedCorpus:
+        """Ask the source again, where a newer version may have come; corpora without a changing source just prepare."""
+        return self.prepare(home, progress)
+
 
 @dataclass(frozen=True)
 class Example:

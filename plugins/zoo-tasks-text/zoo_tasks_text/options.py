@@ -1,0 +1,183 @@
+"""Options of this distribution's components. Torch-free, and light enough to be read for every `zoo check`."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from zoo.spec.options import Chosen, Options, Slot
+
+Language = Annotated[
+    str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="Language code, such as zh or en")
+]
+Count = Annotated[int, Field(ge=1)]
+
+
+class OfficeOptions(Options):
+    """The LibreOffice help corpora."""
+
+    revision: str | None = Field(
+        default=None,
+        pattern=r"^sha256:[0-9a-f]{64}$",
+        description="Revision that must come out; where absent, what the packages of today give is taken",
+    )
+
+
+class GeneratedOptions(Options):
+    """The generated language pair."""
+
+    pairs: int = Field(default=10_000, ge=1, le=5_000_000, description="Training pairs")
+    dev_pairs: int = Field(default=500, ge=1, le=100_000, description="Dev pairs")
+    test_pairs: int = Field(default=500, ge=1, le=100_000, description="Test pairs")
+    seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of the lexicon and of the sentences")
+    vocabulary: int = Field(default=200, ge=20, le=5_000, description="Number of stems in the lexicon")
+    min_clauses: int = Field(default=1, ge=1, le=50, description="Fewest clauses of a sentence (2 to 7 words each)")
+    max_clauses: int = Field(default=2, ge=1, le=50, description="Most clauses of a sentence")
+
+    @model_validator(mode="after")
+    def _clauses_in_order(self) -> GeneratedOptions:
+        if self.min_clauses > self.max_clauses:
+            raise ValueError(f"min_clauses {self.min_clauses} is above max_clauses {self.max_clauses}")
+        return self
+
+
+class FilesOptions(Options):
+    """The user's own parallel text."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,60}$", description="Name of the corpus on boards and in folders")
+    languages: tuple[Language, Language] = Field(
+        description="The two language codes, in the order of columns or files", strict=False
+    )
+    train: str | list[str] = Field(description="A TSV or JSONL file, or a list of two line-aligned text files")
+    dev: str | list[str] | None = Field(
+        default=None, description="Dev data in the same form; split off train where absent"
+    )
+    test: str | list[str] | None = Field(
+        default=None, description="Test data in the same form; split off train where absent"
+    )
+    format: Literal["auto", "tsv", "jsonl", "text"] = Field(
+        default="auto",
+        description="Form of the files; auto: two files are text, .jsonl and .ndjson JSONL, .tsv and .txt TSV",
+    )
+    fields: tuple[str, str] | None = Field(
+        default=None,
+        description="JSONL field names of the two languages; the language codes where absent",
+        strict=False,
+    )
+    document_field: str = Field(default="document", description="JSONL field of the document id, where lines have one")
+    dev_fraction: float = Field(
+        default=0.02, gt=0, lt=0.5, description="Share of train split off as dev where no dev is given"
+    )
+    test_fraction: float = Field(
+        default=0.02, gt=0, lt=0.5, description="Share of train split off as test where no test is given"
+    )
+    licence: str = Field(default="unknown", max_length=100, description="Licence of the data, such as CC-BY-4.0")
+
+    @model_validator(mode="after")
+    def _files_fit_the_format(self) -> FilesOptions:
+        if self.languages[0] == self.languages[1]:
+            raise ValueError(f"languages are both '{self.languages[0]}'")
+        for split in ("train", "dev", "test"):
+            files = getattr(self, split)
+            if isinstance(files, list) and len(files) != 2:
+                raise ValueError(f"{split} lists {len(files)} files, expected two (one a language) or one name")
+            if files is not None:
+                self.form_of(files)
+        return self
+
+    def form_of(self, files: str | list[str]) -> Literal["tsv", "jsonl", "text"]:
+        """The form of `files`. Raises ValueError where it cannot be told or the format option contradicts it."""
+        if isinstance(files, list):
+            if self.format not in {"auto", "text"}:
+                raise ValueError(f"two files are text, but format is {self.format}")
+            return "text"
+        if self.format == "text":
+            raise ValueError(f"format text takes a list of two files, found '{files}'")
+        if self.format != "auto":
+            return self.format
+        ending = PurePath(files).suffix.lower()
+        if ending in {".jsonl", ".ndjson"}:
+            return "jsonl"
+        if ending in {".tsv", ".txt"}:
+            return "tsv"
+        raise ValueError(f"'{files}' does not end in .tsv, .txt, .jsonl or .ndjson: set format")
+
+
+class TranslationOptions(Options):
+    """Translation of one sentence at a time."""
+
+    corpus: Annotated[Chosen, Slot("corpus")] = Field(description="Parallel text")
+    source: Language = Field(description="Language that is read")
+    target: Language = Field(description="Language that is written")
+    max_examples: Count | None = Field(
+        default=None, description="Train on N pairs only, chosen by hash; dev and test stay whole"
+    )
+
+    @model_validator(mode="after")
+    def _corpus_has_the_languages(self) -> TranslationOptions:
+        if self.source == self.target:
+            raise ValueError(f"source and target are both '{self.source}'")
+        known = corpus_languages(self.corpus)
+        for side, language in (("source", self.source), ("target", self.target)):
+            if known and language not in known:
+                raise ValueError(f"{side} '{language}' is not in corpus {self.corpus.name} (has {', '.join(known)})")
+        return self
+
+
+def corpus_languages(corpus: Chosen) -> tuple[str, ...]:
+    """The languages of a corpus as far as its options or traits tell; empty where they do not."""
+    languages = getattr(corpus.options, "languages", None) or corpus.component.traits.get("languages", ())
+    return tuple(languages)
+
+
+class TokenizerOptions(Options):
+    """What the trained tokenizers share."""
+
+    vocab_size: int = Field(
+        default=8000, ge=8, le=500_000, description="Number of tokens V, the four special ones included"
+    )
+    character_coverage: float = Field(
+        default=0.9995,
+        gt=0.5,
+        le=1.0,
+        description="Share of character occurrences that get a token; the rest is unk or bytes",
+    )
+    normalization: Literal["nfkc", "none"] = Field(
+        default="nfkc",
+        description="Unicode normalisation of all text; runs of white space become one space in any case",
+    )
+    byte_fallback: bool = Field(
+        default=False, description="Spell characters without a token as UTF-8 bytes (256 tokens of the vocabulary)"
+    )
+
+
+class Resampled(Options):
+    """Metrics with a bootstrap interval."""
+
+    resamples: int = Field(default=1000, ge=100, le=100_000, description="Bootstrap resamples of the 95% interval")
+    seed: int = Field(default=12345, ge=0, lt=2**32, description="Seed of the bootstrap")
+
+
+class BleuOptions(Resampled):
+    """BLEU by sacrebleu."""
+
+    tokenize: Literal["13a", "intl", "zh", "ja-mecab", "char", "none"] = Field(
+        default="13a", description="sacrebleu's tokenizer; zh for Chinese, ja-mecab for Japanese targets"
+    )
+    lowercase: bool = Field(default=False, description="Ignore case")
+
+
+class ChrfOptions(Resampled):
+    """chrF by sacrebleu."""
+
+    char_order: int = Field(default=6, ge=1, le=20, description="Longest character n-gram")
+    word_order: int = Field(default=0, ge=0, le=10, description="Longest word n-gram; 2 is chrF++")
+    beta: int = Field(default=2, ge=1, le=10, description="Weight of recall over precision")
+    lowercase: bool = Field(default=False, description="Ignore case")
+
+
+class ExactMatchOptions(Options):
+    """Share of outputs equal to their reference."""
+
+    lowercase: bool = Field(default=False, description="Ignore case")

@@ -1,0 +1,99 @@
+"""What the trained tokenizers share: normalisation, special tokens, and the transformers tokenizer around them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+
+PAD, EOS, BOS, UNK = "<pad>", "</s>", "<s>", "<unk>"
+SPECIAL = (PAD, EOS, BOS, UNK)
+"""Their places are their ids: pad 0, eos 1, bos 2, unk 3."""
+BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
+_RESERVED = r"<(?=(?:pad|/?s|unk|0x[0-9A-F]{2})>)"
+SPACE = "▁"
+"""The mark that stands for a space (and for the start of the text) in pieces, as in SentencePiece."""
+
+
+def normalizer(normalization: Literal["nfkc", "none"]) -> normalizers.Normalizer:
+    """Unicode form, then white space: runs become one space, none at the ends.
+
+    Training uses this very object, so that what is trained on and what is tokenised cannot drift apart.
+    """
+    steps = [normalizers.NFKC()] if normalization == "nfkc" else []
+    # The space mark itself cannot be told from a space once pieces are joined.
+    steps += [normalizers.Replace(Regex(rf"[\s{SPACE}]+"), " "), normalizers.Strip()]
+    return normalizers.Sequence(steps)
+
+
+def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
+    """Words that keep their leading space, cut inside whatever spells a special token.
+
+    A text that spells "</s>" is text. Without the cut, the model would find its own special token in it, and data
+    could end a sentence.
+    """
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always"),
+            pre_tokenizers.Split(Regex(_RESERVED), behavior="merged_with_previous"),
+        ]
+    )
+
+
+def normalized(texts: Iterable[str], by: normalizers.Normalizer) -> list[str]:
+    """The texts as the tokenizer will see them; empty ones are left out."""
+    return [text for text in map(by.normalize_str, texts) if text]
+
+
+def without_reserved(text: str) -> str:
+    """The text with a space inside whatever spells a special token, for trainers that take no pre-tokenizer."""
+    return re.sub(_RESERVED, "< ", text)
+
+
+def covered_characters(texts: Iterable[str], coverage: float) -> list[str]:
+    """The fewest characters that make up `coverage` of all occurrences, most frequent first, ties by code point."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    del counts[" "]
+    wanted = coverage * sum(counts.values())
+    covered, kept = 0, []
+    for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        if covered >= wanted:
+            break
+        covered += count
+        kept.append(character)
+    return kept
+
+
+def finished(tokenizer: Tokenizer, normalization: Literal["nfkc", "none"]) -> Any:
+    """A `transformers.PreTrainedTokenizerFast` around a model whose first four tokens are `SPECIAL`."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer.normalizer = normalizer(normalization)
+    tokenizer.pre_tokenizer = pre_tokenizer()
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace(SPACE, " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", left=1, right=0),
+        ]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {EOS}", pair=f"$A {EOS} $B {EOS}", special_tokens=[(EOS, SPECIAL.index(EOS))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=EOS,
+        bos_token=BOS,
+        unk_token=UNK,
+        model_input_names=["input_ids", "attention_mask"],
+        clean_up_tokenization_spaces=False,
+        # Else transformers itself looks for special tokens in the text.
+        split_special_tokens=True,
+    )
