@@ -81,7 +81,8 @@ def _message(error: Any, model: type[BaseModel]) -> str:
     if kind in {"too_short", "too_long"}:
         return f"{label}: {error['msg'].lower()}"
     if kind == "value_error":
-        return f"{label}: {context['error']}" if "error" in context else f"{label}: {error['msg']}"
+        problem = str(context.get("error", error["msg"]))
+        return f"{label}: {problem}" if error["loc"] else problem
     return f"{label}: {error['msg']}, found {shown(value)}"
 
 
