@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = "zoo.record/1"
+SCHEMA: Literal["zoo.record/1"] = "zoo.record/1"
 
 Status = Literal["ok", "collapsed", "nan", "oom", "timeout", "invalid", "infra"]
 """ok; collapsed: one output whatever the input; nan: a loss that is not finite; oom; timeout; invalid: the cell
@@ -55,7 +55,9 @@ class Performance(_Part):
     tokens_per_second: float | None = Field(default=None, description="Generated tokens a second at throughput_batch")
     throughput_batch: int | None = None
     peak_memory_bytes: int | None = Field(default=None, description="Peak of a fresh process that generates")
-    memory_kind: str | None = Field(default=None, description="What peak_memory_bytes counts: 'rss' or 'cuda-allocated'")
+    memory_kind: str | None = Field(
+        default=None, description="What peak_memory_bytes counts: 'rss' or 'cuda-allocated'"
+    )
     training_tokens_per_second: float | None = None
 
 
@@ -85,7 +87,9 @@ class Record(_Part):
     schema_: Literal["zoo.record/1"] = Field(default=SCHEMA, alias="schema")
     id: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{7,127}$")
     created: str = Field(description="UTC, ISO 8601")
-    cell: str = Field(description="Key of the cell: sha256 of spec, seed, data revision, plugin versions, hardware class")
+    cell: str = Field(
+        description="Key of the cell: sha256 of spec, seed, data revision, plugin versions, hardware class"
+    )
     name: str = Field(description="Name of the model in the spec")
     role: Literal["model", "baseline"] = Field(
         default="model", description="baseline: a control such as copying the source or an untrained model"
@@ -106,7 +110,9 @@ class Record(_Part):
     probes: dict[str, float] = Field(default_factory=dict, description="Named scalars, such as distinct_output_ratio")
     curve: list[CurvePoint] = Field(default_factory=list)
     samples: list[Sample] = Field(default_factory=list)
-    environment: dict[str, Any] = Field(default_factory=dict, description="Host, CPU, GPU, clocks, versions, git commit")
+    environment: dict[str, Any] = Field(
+        default_factory=dict, description="Host, CPU, GPU, clocks, versions, git commit"
+    )
     attempt: int = Field(default=1, ge=1)
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)

@@ -1,0 +1,144 @@
+"""``python -m zoo.bench.cell_process WORK``: one attempt at one cell, in a process that has done nothing else.
+
+Reads ``WORK/request.json``, writes ``WORK/outcome.json`` whole or not at all. Everything that takes long lies in
+``WORK/run`` in between, so that a killed attempt is continued and not begun anew. Standard input is the parent's
+hand: when it closes, the parent is gone and so is this process, or two attempts would write to one folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.bench.outcome import Outcome, one_line, performance_of, quality_of, samples_of, status_of
+from zoo.bench.record import CurvePoint
+from zoo.bench.work import BUSY, WorkFolder
+from zoo.measure import (
+    Evaluation,
+    copy_baseline,
+    default_device,
+    environment,
+    evaluate,
+    evaluation_examples,
+    load_average,
+    measure_performance,
+)
+from zoo.models import count_parameters
+from zoo.spec import Spec, resolve
+from zoo.tasks import DataHome
+from zoo.training import build, load_run, prepare, train
+
+PATIENCE = 20.0
+"""Seconds that an orphan of a killed parent is given to let go of the folder."""
+
+
+def main(work: WorkFolder) -> int:
+    """Run the request in `work`; returns the exit status. A failed cell is an outcome, no failure of this process."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    request = work.read_request()
+    with _only_process(work) as alone:
+        if not alone:
+            return BUSY
+        torch.set_num_threads(request.threads)
+        store = Path(request.store)
+        surroundings = environment(store, ignoring=(store,))
+        try:
+            outcome = _JOBS[request.job](resolve(request.spec), work.run, DataHome(Path(request.home)))
+        except Exception as error:
+            traceback.print_exc()
+            outcome = Outcome(status=status_of(error), error=one_line(error))
+        surroundings["load_after"] = load_average()
+        work.write_outcome(outcome.model_copy(update={"environment": surroundings}))
+    return 0
+
+
+def run_model(spec: Spec, directory: Path, home: DataHome) -> Outcome:
+    """Train (or continue), evaluate, measure."""
+    training = train(spec, directory, resume=directory.exists(), home=home)
+    trained: dict[str, Any] = {
+        "steps": training.steps,
+        "training_seconds": training.seconds,
+        "curve": [_curve_point(point) for point in training.curve],
+    }
+    if training.status != "ok":
+        return Outcome(status=training.status, error=training.error, **trained)
+    run = load_run(directory)
+    model = run.model.to(default_device())
+    examples = evaluation_examples(prepare(spec, home).task, spec)
+    evaluation = evaluate(model, run.tokenizer, examples, spec)
+    # The sentences that are timed are the ones that are shown: spread evenly over the test set.
+    sentences = [sample.source for sample in evaluation.samples]
+    measured = measure_performance(model, run.tokenizer, sentences, spec, directory=directory)
+    return Outcome(
+        status="collapsed" if evaluation.collapsed else "ok",
+        error=evaluation.collapsed,
+        parameters=count_parameters(model),
+        performance=[performance_of(measured, training.tokens_per_second)],
+        **_scored(evaluation),
+        **trained,
+    )
+
+
+def run_untrained(spec: Spec, directory: Path, home: DataHome) -> Outcome:
+    """Score the initial weights. A control is meant to be bad: that its outputs are all alike is no failure."""
+    built = build(spec, directory, home)
+    model = built.model.to(default_device())
+    evaluation = evaluate(model, built.tokenizer, evaluation_examples(built.prepared.task, spec), spec)
+    return Outcome(status="ok", steps=0, parameters=count_parameters(model), **_scored(evaluation))
+
+
+def run_copy(spec: Spec, directory: Path, home: DataHome) -> Outcome:
+    """Score the sources as outputs."""
+    task = spec.task.create().prepare(home)
+    return Outcome(status="ok", **_scored(copy_baseline(evaluation_examples(task, spec), spec)))
+
+
+_JOBS = {"model": run_model, "untrained": run_untrained, "copy": run_copy}
+
+
+def _scored(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "quality": quality_of(evaluation),
+        "probes": evaluation.probes,
+        "samples": samples_of(evaluation),
+    }
+
+
+def _curve_point(point: Any) -> CurvePoint:
+    return CurvePoint(**{name: getattr(point, name, None) for name in CurvePoint.model_fields})
+
+
+@contextmanager
+def _only_process(work: WorkFolder) -> Iterator[bool]:
+    """Hold the folder's lock; False where another process keeps it. The kernel frees the lock of a killed process."""
+    with work.lock.open("w") as stream:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    yield False
+                    return
+                time.sleep(0.2)
+        yield True
+
+
+def _die_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(WorkFolder(Path(sys.argv[1]))))

@@ -1,0 +1,43 @@
+"""The smoke test of a spec: does its model assemble, learn one step and generate? No data, no tokenizer, a second."""
+
+from __future__ import annotations
+
+import torch
+
+from zoo.measure.generation import evaluating
+from zoo.models import assemble
+from zoo.spec import Spec
+
+VOCABULARY = 32
+"""Substitute for the tokenizer's size: ids 0 to 3 are special."""
+
+
+def smoke(spec: Spec) -> None:
+    """Raises AssertionError naming the spec where loss, gradients or output are not what any model gives."""
+    model = assemble(spec.model, VOCABULARY, seed=spec.seed, spec=spec)
+    generator = torch.Generator().manual_seed(spec.seed)
+    sources = torch.randint(4, VOCABULARY, (2, 6), generator=generator)  # [B, S]
+    targets = torch.randint(4, VOCABULARY, (2, 5), generator=generator)  # [B, T]
+    mask = torch.ones_like(sources)  # [B, S]
+    mask[1, 4:] = 0
+    loss = model(input_ids=sources, attention_mask=mask, labels=targets).loss
+    _expect(bool(torch.isfinite(loss)), spec, f"a loss of {float(loss)}")
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            _expect(bool(parameter.grad.isfinite().all()), spec, f"a gradient of {name} that is not finite")
+    _expect(any(p.grad is not None and p.grad.any() for p in model.parameters()), spec, "no gradient anywhere")
+    with evaluating(model):
+        output = model.generate(
+            input_ids=sources,
+            attention_mask=mask,
+            do_sample=False,
+            num_beams=spec.decoding.beams,
+            max_new_tokens=4,
+        )  # [B, T]
+    _expect(output.shape[0] == 2 and 2 <= output.shape[1] <= 5, spec, f"outputs of shape {tuple(output.shape)}")
+
+
+def _expect(holds: bool, spec: Spec, found: str) -> None:
+    if not holds:
+        raise AssertionError(f"the model of '{spec.name}' gives {found}")

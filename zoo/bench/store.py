@@ -1,0 +1,147 @@
+"""A folder of records: one JSON file each, written whole or not at all, by any number of writers without a lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from zoo.atomic import TEMPORARY_PREFIX, write_atomic
+from zoo.bench.record import Record
+from zoo.errors import InputError
+
+LARGEST_RECORD = 64 * 2**20
+"""Bytes. A record is some tens of kilobytes; a larger file is not one of ours."""
+
+
+def new_record_id(now: datetime | None = None) -> str:
+    """A unique id that sorts by time: UTC to the microsecond, then 40 random bits."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond:06d}Z-{secrets.token_hex(5)}"
+
+
+def record_text(record: Record) -> str:
+    """The record as the file holds it. Raises ValueError where a value is NaN or infinite."""
+    plain = record.model_dump(mode="json", by_alias=True)
+    return json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file in the store that is not a readable record."""
+
+    path: Path
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a store holds: every whole record, oldest first, and every file that is none."""
+
+    records: tuple[Record, ...]
+    problems: tuple[Problem, ...]
+
+
+class RecordStore:
+    """Records in one folder. `append` and `read` may run at once in any number of processes."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+
+    def append(self, record: Record) -> Path:
+        """Write one record under its id. Raises FileExistsError where the id is taken; never overwrites.
+
+        A writer killed at any moment, or a full disk, leaves no file that `read` looks at.
+        """
+        path = self.folder / f"{record.id}.json"
+        write_atomic(path, record_text(record), exclusive=True)
+        return path
+
+    def read(self) -> Reading:
+        """Every record, sorted by id. A file that is not a whole record is a Problem and stops no other.
+
+        Raises InputError where the folder is not one; a folder that does not exist yet is empty.
+        """
+        records: list[Record] = []
+        problems: list[Problem] = []
+        for path in self._files():
+            try:
+                records.append(_read(path))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, RecursionError) as error:
+                problems.append(Problem(path, _one_line(error)))
+        return Reading(tuple(records), tuple(problems))
+
+    def of_cell(self, key: str) -> list[Record]:
+        """Every attempt at a cell, oldest first. Unreadable files are passed over: `read` names them."""
+        # The key stands in the file as text: most files of a large store need no parsing.
+        found = []
+        for path in self._files():
+            try:
+                if key.encode() in _bytes(path):
+                    record = _read(path)
+                    if record.cell == key:
+                        found.append(record)
+            except (OSError, ValueError, RecursionError):
+                continue
+        return found
+
+    def finished(self, key: str) -> Record | None:
+        """The newest attempt at a cell whose status is a result; infrastructure failures are none."""
+        results = [record for record in self.of_cell(key) if record.status != "infra"]
+        return results[-1] if results else None
+
+    def _files(self) -> Iterator[Path]:
+        if not self.folder.exists():
+            return
+        if not self.folder.is_dir():
+            raise InputError("the record store is not a folder", where=str(self.folder))
+        names = [
+            name
+            for name in os.listdir(self.folder)
+            if name.endswith(".json") and not name.startswith((TEMPORARY_PREFIX, "."))
+        ]
+        for name in sorted(names):
+            yield self.folder / name
+
+
+def _bytes(path: Path) -> bytes:
+    """The content of a regular file of bearable size. A pipe or device under a record's name must not hang a reader."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as stream:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise ValueError("not a regular file")
+        if facts.st_size > LARGEST_RECORD:
+            raise ValueError(f"{facts.st_size} bytes: a record has at most {LARGEST_RECORD}")
+        return stream.read()
+
+
+def _read(path: Path) -> Record:
+    record = Record.model_validate_json(_bytes(path), strict=True)
+    if record.id != path.name.removesuffix(".json"):
+        raise ValueError(f"its id is '{record.id}', expected the file's name")
+    return record
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        return re.sub(r"\s+", " ", f"{place}: {first['msg']}{more}" if place else f"{first['msg']}{more}")
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return re.sub(r"\s+", " ", str(error)) or type(error).__name__

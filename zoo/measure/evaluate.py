@@ -1,0 +1,101 @@
+"""Quality of a model on a test set: generate, score, look for collapse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.measure.collapse import collapse_probes, collapsed
+from zoo.measure.generation import generate_outputs
+from zoo.spec.sections import Spec
+from zoo.tasks.contracts import Example, PreparedTask, Progress, Score, silent
+
+SHOWN_SAMPLES = 20
+"""Examples kept with their outputs for a reader."""
+
+
+@dataclass(frozen=True)
+class EvaluatedSample:
+    """One example with its output."""
+
+    id: str
+    source: str
+    reference: str
+    output: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores on one set of examples, the scalars beside them, and the outputs in the order of the examples."""
+
+    quality: tuple[Score, ...]
+    probes: dict[str, float]
+    collapsed: str | None
+    """Why the outputs count as collapsed, or None."""
+    samples: tuple[EvaluatedSample, ...]
+    outputs: tuple[str, ...]
+    split: str
+    examples: int
+
+
+def evaluation_examples(task: PreparedTask, spec: Spec) -> Sequence[Example]:
+    """The examples that `spec.evaluation` names: its split, cut to its first `max_examples`."""
+    examples = task.examples(spec.evaluation.split)
+    limit = spec.evaluation.max_examples
+    return examples if limit is None else examples[:limit]
+
+
+def evaluate(
+    model: Any, tokenizer: Any, examples: Sequence[Example], spec: Spec, *, progress: Progress = silent
+) -> Evaluation:
+    """Generate as `spec.decoding` says and score with the metrics of `spec.evaluation`.
+
+    Scores every given example: `evaluation_examples` chooses them. Raises ValueError without examples.
+    """
+    if not examples:
+        raise ValueError("evaluation needs at least one example")
+    generated = generate_outputs(
+        model,
+        tokenizer,
+        [example.source for example in examples],
+        spec.decoding,
+        max_source_tokens=spec.model.max_positions,
+        progress=progress,
+    )
+    probes = {
+        "generated_tokens_per_output": generated.tokens / len(examples),
+        "unfinished_share": generated.unfinished / len(examples),
+        "truncated_sources": float(generated.truncated),
+    }
+    return score_outputs(generated.outputs, examples, spec, probes=probes)
+
+
+def score_outputs(
+    outputs: Sequence[str], examples: Sequence[Example], spec: Spec, *, probes: dict[str, float] | None = None
+) -> Evaluation:
+    """Score outputs that are already there (a baseline's, a file's) as `evaluate` would.
+
+    Raises ValueError where there are no examples or not one output each.
+    """
+    if not examples or len(outputs) != len(examples):
+        raise ValueError(f"{len(outputs)} outputs for {len(examples)} examples")
+    references = [example.target for example in examples]
+    sources = [example.source for example in examples]
+    scores = tuple(metric.create().score(outputs, references, sources) for metric in spec.evaluation.metrics)
+    return Evaluation(
+        quality=scores,
+        probes={**collapse_probes(outputs, references), **(probes or {})},
+        collapsed=collapsed(outputs, references),
+        samples=_shown(outputs, examples),
+        outputs=tuple(outputs),
+        split=spec.evaluation.split,
+        examples=len(examples),
+    )
+
+
+def _shown(outputs: Sequence[str], examples: Sequence[Example]) -> tuple[EvaluatedSample, ...]:
+    """Examples spread evenly over the set: the same ones for every model on it, good or bad."""
+    count = min(SHOWN_SAMPLES, len(examples))
+    chosen = [index * len(examples) // count for index in range(count)]
+    return tuple(EvaluatedSample(examples[i].id, examples[i].source, examples[i].target, outputs[i]) for i in chosen)
