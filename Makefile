@@ -1,0 +1,67 @@
+# Two commands do everything: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+COMET_VENV := .venv-comet
+BIN := $(VENV)/bin
+DEMO := runs/demo
+SPEC ?= benchmarks/specs/office-zh-en.yaml
+PYTEST_OPTIONS ?= -q -n 2 --timeout 600
+
+# Data and trained tokenizers stay inside the checkout.
+export ZOO_HOME ?= $(CURDIR)/.zoo
+
+PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
+EDITABLE := $(foreach plugin,$(PLUGINS),-e ./$(plugin))
+PROJECTS := pyproject.toml $(addsuffix pyproject.toml,$(PLUGINS))
+
+.PHONY: help env demo test quick slow comet check format clean
+
+help:
+	@echo "make demo    environment, real data, three models trained and measured, a leaderboard page"
+	@echo "make test    checks and tests on both transformers lines (5.x, and 4.57.6 with COMET)"
+	@echo "make quick   the quick part of the tests;  make slow: the rest;  make comet: the 4.57.6 line"
+	@echo "make check   ruff, mypy, import-linter;    make format: ruff format"
+
+env: $(VENV)/.installed
+
+$(VENV)/.installed: .ci/constraints.txt $(PROJECTS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c .ci/constraints.txt -e ".[bench,test,check]" $(EDITABLE)
+	touch $@
+
+$(COMET_VENV)/.installed: .ci/constraints-comet.txt $(PROJECTS)
+	$(PYTHON) -m venv $(COMET_VENV)
+	$(COMET_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(COMET_VENV)/bin/python -m pip install --quiet -c .ci/constraints-comet.txt -e ".[bench,test,comet]" $(EDITABLE)
+	touch $@
+
+demo: env
+	$(BIN)/zoo bench $(SPEC) --store $(DEMO)/records
+	$(BIN)/zoo leaderboard build --store $(DEMO)/records --out leaderboard/site
+	@echo "Open leaderboard/site/index.html"
+
+test: check quick slow comet
+
+quick: env
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m "not slow and not network and not browser"
+
+slow: env
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m "slow or network or browser"
+
+comet: $(COMET_VENV)/.installed
+	$(COMET_VENV)/bin/python -m pytest $(PYTEST_OPTIONS) -m "not network and not browser"
+
+check: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: env
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf runs leaderboard/site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,78 @@
+"""Files and folders are whole or absent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, sweep, write_atomic
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f"
+    write_atomic(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(path, "new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
+    assert path.read_text() == "old"
+
+
+def test_an_exclusive_write_never_replaces(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "f", b"first", exclusive=True)
+    with pytest.raises(FileExistsError):
+        write_atomic(tmp_path / "f", b"second", exclusive=True)
+    assert (tmp_path / "f").read_bytes() == b"first"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with pytest.raises(RuntimeError), atomic_directory(target) as folder:
+        (folder / "half").write_text("x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_directory(target) as folder:
+        (folder / "whole").write_text("1")
+        assert not target.exists()
+    with atomic_directory(target) as folder:
+        (folder / "newer").write_text("2")
+    assert [entry.name for entry in target.iterdir()] == ["newer"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from zoo.atomic import write_atomic
+number = 0
+while True:
+    number += 1
+    write_atomic(Path(sys.argv[1]) / "f", f"{number}:" + "x" * 200_000 + ":end")
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    for delay in (0.00, 0.013, 0.029, 0.05, 0.08):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)])
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "f").exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(delay)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        text = (tmp_path / "f").read_text()
+        assert text.endswith(":end")
+        assert len(text.partition(":")[2]) == 200_004
+    sweep(tmp_path)
+    assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(TEMPORARY_PREFIX)]
