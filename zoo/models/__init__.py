@@ -1,0 +1,13 @@
+"""Assembly of models from components. Importing this registers zoo models and backends with transformers."""
+
+from zoo.models import auto as _auto
+from zoo.models import backends as _backends
+from zoo.models.assemble import assemble
+from zoo.models.configuration import ZooConfig
+from zoo.models.parameters import count_parameters, weights_hash
+from zoo.models.skeleton import ZooForConditionalGeneration
+
+__all__ = ["ZooConfig", "ZooForConditionalGeneration", "assemble", "count_parameters", "weights_hash"]
+
+_backends.register()
+_auto.register()

@@ -76,6 +76,7 @@ class AttentionStatistics:
     key: Tensor  # [B, H, Lk, Dh]
     log_sum_exp: Tensor  # [B, H, Lq], float32
     k_positions: Tensor  # [B or 1, Lk]
+    visible: Tensor | None = None  # broadcastable to [B, H, Lq, Lk], True = seen; None where all is
 
 
 @dataclass(frozen=True)

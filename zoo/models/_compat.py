@@ -1,0 +1,88 @@
+"""Every difference between transformers 4.57 and 5.x that this project meets, and no other file's business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import GenerationMixin, PreTrainedModel
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_utils import AttentionInterface
+
+try:
+    from transformers import PreTrainedConfig as PretrainedConfig
+except ImportError:
+    from transformers import PretrainedConfig
+
+__all__ = [
+    "V5",
+    "AttentionInterface",
+    "AttentionMaskInterface",
+    "Cache",
+    "CompatibleModel",
+    "EncoderDecoderCache",
+    "GenerationMixin",
+    "GradientCheckpointingLayer",
+    "PreTrainedModel",
+    "PretrainedConfig",
+    "cached_keys_and_values",
+    "eager_mask",
+    "new_cache",
+    "sdpa_mask",
+]
+
+V5 = int(transformers.__version__.split(".")[0]) >= 5
+
+
+def new_cache() -> Any:
+    """An empty cache for a decoder with cross-attention."""
+    return EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+
+def cached_keys_and_values(cache: Any, layer: int) -> tuple[Tensor, Tensor]:
+    """What one layer of a (self- or cross-attention) cache holds: keys and values ``[B, H, L, Dh]``."""
+    entry = cache.layers[layer]
+    return entry.keys, entry.values
+
+
+def _tie(model: nn.Module, tied: Mapping[str, str]) -> None:
+    for target, source in tied.items():
+        parent, _, name = target.rpartition(".")
+        setattr(model.get_submodule(parent), name, model.get_parameter(source))
+
+
+class CompatibleModel(PreTrainedModel):  # type: ignore[misc]
+    """PreTrainedModel whose tied weights and buffers behave alike on both sides.
+
+    A subclass sets ``self._tied_weights_keys = {target: source}`` on the instance before `post_init`.
+    """
+
+    @classmethod
+    def get_init_context(cls, *args: Any, **kwargs: Any) -> list[Any]:
+        # 5.x builds the model on the meta device and then fills buffers that are not saved with uninitialised
+        # memory. A plugin's tables live in such buffers, so the model is built where they are real.
+        contexts = super().get_init_context(*args, **kwargs)
+        return [item for item in contexts if not (isinstance(item, torch.device) and item.type == "meta")]
+
+    def _move_missing_keys_from_meta_to_device(self, *args: Any, **kwargs: Any) -> None:
+        kept = dict(self.named_non_persistent_buffers())
+        super()._move_missing_keys_from_meta_to_device(*args, **kwargs)
+        for name, buffer in kept.items():
+            parent, _, leaf = name.rpartition(".")
+            owner = self.get_submodule(parent)
+            owner._buffers[leaf] = buffer.to(owner._buffers[leaf].device)
+
+    if not V5:
+
+        def tie_weights(self) -> None:
+            """Tie by the same ``{target: source}`` mapping that 5.x uses."""
+            _tie(self, self._tied_weights_keys or {})
+
+    def tied_names(self) -> dict[str, str]:
+        """Names of parameters that are another one's alias: ``{alias: canonical}``."""
+        return dict(self._tied_weights_keys or {})

@@ -1,0 +1,28 @@
+"""From a resolved model section to a model."""
+
+from __future__ import annotations
+
+import torch
+
+from zoo.models.configuration import ZooConfig, plugins_of
+from zoo.models.seeding import own_randomness
+from zoo.models.skeleton import ZooForConditionalGeneration
+from zoo.registry import ModelContext, current_registry
+from zoo.spec.sections import ModelSection, Spec
+
+
+def assemble(
+    section: ModelSection, vocabulary_size: int, *, seed: int, spec: Spec | None = None
+) -> ZooForConditionalGeneration:
+    """Build the model that `section` describes, on the CPU, in float32.
+
+    The same section, vocabulary size and seed give the same weights byte for byte, whatever was drawn from torch's
+    generator before; its state is left as it was. Plugins then hear `zoo_model_built` with the model and `spec`.
+    """
+    if vocabulary_size < 1:
+        raise ValueError(f"vocabulary_size: expected at least 1, found {vocabulary_size}")
+    config = ZooConfig(model=section.model_dump(mode="json"), vocab_size=vocabulary_size, plugins=plugins_of(section))
+    with own_randomness(seed, "model"), torch.device("cpu"):
+        model = ZooForConditionalGeneration(config)
+        current_registry().hook.zoo_model_built(context=ModelContext(model=model, spec=spec))
+    return model

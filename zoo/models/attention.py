@@ -1,0 +1,257 @@
+"""The attention host: projections, positions, cache and backend. Plugins never see a kernel; kernels never see a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.models._compat import cached_keys_and_values
+from zoo.models.backends import EAGER, FUNCTIONS, SDPA, choose, eager_logits
+from zoo.models.contracts import AttentionStatistics, Position, Term
+from zoo.models.lowering import additive_mask
+
+
+@dataclass(frozen=True)
+class View:
+    """What the queries of one pass see, the same in every layer.
+
+    `mask` is None, boolean (True = seen) or additive, broadcastable to ``[B, H, Lq, Lk]``; `causal` is SDPA's
+    ``is_causal``. `terms` are those shared by the layers; None means that each layer asks its scheme.
+    """
+
+    q_positions: Tensor  # [B or 1, Lq]
+    k_positions: Tensor  # [B or 1, Lk]
+    mask: Tensor | None
+    causal: bool
+    backend: str
+    terms: tuple[Term, ...] | None = ()
+
+
+def view_of_pass(
+    x: Tensor,
+    schemes: Sequence[Position],
+    *,
+    q_positions: Tensor,
+    k_positions: Tensor,
+    mask: Tensor | None,
+    causal: bool,
+    backend: str,
+    share: bool = True,
+) -> View:
+    """The view of a self-attention pass over x ``[B, Lq, D]``.
+
+    Terms that look at no content and come from one object are asked for once; unless they go into a fused kernel
+    they are written out once, together with the mask. `share` is False where layers are recomputed in the backward
+    pass, which could not reach a tensor made outside them.
+    """
+    scheme = schemes[0]
+    alike = all(other is scheme for other in schemes) and not scheme.content_dependent
+    if not share or not alike:
+        return View(q_positions, k_positions, mask, causal, backend, terms=None)
+    terms = scheme.score(None, None, q_positions, k_positions)
+    # x stands for the queries: same length, device and need of a gradient.
+    chosen = choose(backend, x, terms, dropout=0.0, weights=False)
+    if terms and chosen in {SDPA, EAGER}:
+        mask = additive_mask(terms, q_positions, k_positions, visible=mask, causal=causal, dtype=x.dtype)
+        causal, terms = False, ()
+    return View(q_positions, k_positions, mask, causal, backend, terms)
+
+
+class _Attention(nn.Module):
+    """Shared by self- and cross-attention: head shapes, the output projection, and the call of a backend."""
+
+    def __init__(self, width: int, heads: int, *, bias: bool, dropout: float, layer: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.head_dim = width // heads
+        self.scaling = self.head_dim**-0.5
+        self.dropout = dropout
+        self.layer = layer
+        self.out = nn.Linear(width, width, bias=bias)
+        self.is_causal = False  # a backend asks the module where nobody says
+        self.ran: str | None = None
+        """The backend that ran last."""
+
+    def _call(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        view: View,
+        terms: tuple[Term, ...],
+        weights: list[Tensor] | None,
+    ) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        name = choose(view.backend, query, terms, dropout=dropout, weights=weights is not None)
+        output, made = FUNCTIONS[name](
+            self,
+            query,
+            key,
+            value,
+            view.mask,
+            scaling=self.scaling,
+            dropout=dropout,
+            is_causal=view.causal,
+            terms=terms,
+            q_positions=view.q_positions,
+            k_positions=view.k_positions,
+        )  # [B, Lq, H, Dh]
+        self.ran = name
+        if weights is not None and made is not None:
+            weights.append(made)
+        return output
+
+
+class SelfAttention(_Attention):
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2) of one layer.
+
+    Queries, keys and values come from one matrix; its rows are ordered q, k, v. Initialised as three square
+    Xavier-uniform matrices, biases zero.
+    """
+
+    def __init__(self, width: int, heads: int, *, bias: bool, dropout: float, layer: int) -> None:
+        super().__init__(width, heads, bias=bias, dropout=dropout, layer=layer)
+        self.qkv = nn.Linear(width, 3 * width, bias=bias)
+        _xavier_blocks(self.qkv, 3)
+        _xavier_blocks(self.out, 1)
+
+    def forward(
+        self, x: Tensor, view: View, position: Position, cache: Any = None, weights: list[Tensor] | None = None
+    ) -> Tensor:
+        """x ``[B, Lq, D]`` -> ``[B, Lq, D]``. `cache` is a self-attention cache; weights are appended where asked."""
+        batch, length, width = x.shape
+        query, key, value = (
+            self.qkv(x).view(batch, length, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+        )  # [B, H, Lq, Dh] each
+        new = view.q_positions
+        query, key, value = position.rotate(query, key, value, new, new)
+        if cache is not None:
+            key, value = cache.update(key, value, self.layer)  # [B, H, Lk, Dh]
+        terms = self._terms(query, key, view, position)
+        if position.needs_statistics:
+            output = self._with_statistics(query, key, value, view, terms, position, weights)
+        else:
+            output = self._call(query, key, value, view, terms, weights)  # [B, Lq, H, Dh]
+            output = position.output(output.transpose(1, 2), None, new).transpose(1, 2)
+        return self.out(output.reshape(batch, length, width))  # type: ignore[no-any-return]
+
+    def _terms(self, query: Tensor, key: Tensor, view: View, position: Position) -> tuple[Term, ...]:
+        if view.terms is not None:
+            return view.terms
+        if position.content_dependent:
+            return position.score(query * self.scaling, key, view.q_positions, view.k_positions)
+        return position.score(None, None, view.q_positions, view.k_positions)
+
+    def _with_statistics(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        view: View,
+        terms: tuple[Term, ...],
+        position: Position,
+        weights: list[Tensor] | None,
+    ) -> Tensor:
+        """Attention written out, for schemes whose value side needs the log-sum-exp. -> ``[B, Lq, H, Dh]``."""
+        logits = eager_logits(
+            query,
+            key,
+            view.mask,
+            scaling=self.scaling,
+            causal=view.causal,
+            terms=terms,
+            q_positions=view.q_positions,
+            k_positions=view.k_positions,
+        )  # [B, H, Lq, Lk]
+        log_sum_exp = logits.logsumexp(-1)  # [B, H, Lq]
+        attention = (logits - log_sum_exp[..., None]).exp().to(value.dtype)  # [B, H, Lq, Lk]
+        dropped = F.dropout(attention, self.dropout, training=self.training)
+        self.ran = EAGER
+        if weights is not None:
+            weights.append(attention)
+        statistics = AttentionStatistics(
+            query=query * self.scaling,
+            key=key,
+            log_sum_exp=log_sum_exp,
+            k_positions=view.k_positions,
+            visible=_boolean(view, key.shape[-2], query.shape[-2]),
+        )
+        return position.output(dropped @ value, statistics, view.q_positions).transpose(1, 2)
+
+
+class CrossAttention(_Attention):
+    """Multi-head attention of decoder tokens to a memory. Keys and values are computed once a sentence.
+
+    Rows of the `kv` matrix are ordered k, v. Initialised like self-attention.
+    """
+
+    def __init__(self, width: int, heads: int, *, bias: bool, dropout: float, layer: int) -> None:
+        super().__init__(width, heads, bias=bias, dropout=dropout, layer=layer)
+        self.query = nn.Linear(width, width, bias=bias)
+        self.kv = nn.Linear(width, 2 * width, bias=bias)
+        _xavier_blocks(self.query, 1)
+        _xavier_blocks(self.kv, 2)
+        _xavier_blocks(self.out, 1)
+
+    def forward(
+        self,
+        x: Tensor,
+        key_source: Tensor | None,
+        value_source: Tensor | None,
+        view: View,
+        cache: Any = None,
+        weights: list[Tensor] | None = None,
+    ) -> Tensor:
+        """x ``[B, T, D]``, sources ``[B, S, D]`` -> ``[B, T, D]``. `cache` is an EncoderDecoderCache.
+
+        The sources may be None where the cache already holds this layer's keys and values.
+        """
+        batch, length, width = x.shape
+        query = self.query(x).view(batch, length, self.heads, self.head_dim).transpose(1, 2)  # [B, H, T, Dh]
+        if cache is not None and cache.is_updated.get(self.layer):
+            key, value = cached_keys_and_values(cache.cross_attention_cache, self.layer)
+        else:
+            if key_source is None or value_source is None:
+                raise ValueError("cross-attention needs a memory: its cache is empty")
+            key, value = self._project(key_source, value_source)
+            if cache is not None:
+                key, value = cache.cross_attention_cache.update(key, value, self.layer)
+                cache.is_updated[self.layer] = True
+        output = self._call(query, key, value, view, (), weights)  # [B, T, H, Dh]
+        return self.out(output.reshape(batch, length, width))  # type: ignore[no-any-return]
+
+    def _project(self, key_source: Tensor, value_source: Tensor) -> tuple[Tensor, Tensor]:
+        batch, length, width = key_source.shape
+        if key_source is value_source:
+            both = self.kv(key_source).view(batch, length, 2, self.heads, self.head_dim)
+            key, value = both.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, S, Dh] each
+            return key, value
+        bias = self.kv.bias
+        projected = [
+            F.linear(source, self.kv.weight[rows], None if bias is None else bias[rows])
+            for source, rows in ((key_source, slice(None, width)), (value_source, slice(width, None)))
+        ]  # [B, S, D] each
+        key, value = (item.view(batch, -1, self.heads, self.head_dim).transpose(1, 2) for item in projected)
+        return key, value
+
+
+def _xavier_blocks(linear: nn.Linear, blocks: int) -> None:
+    """Xavier-uniform for each square block of a fused matrix, as if it were a matrix of its own; biases zero."""
+    for block in linear.weight.chunk(blocks):
+        nn.init.xavier_uniform_(block)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+
+
+def _boolean(view: View, keys: int, queries: int) -> Tensor | None:
+    """What is seen, as a boolean tensor, of a view whose terms are not folded into its mask."""
+    if view.mask is not None:
+        return view.mask if view.mask.dtype == torch.bool else view.mask > torch.finfo(view.mask.dtype).min / 2
+    if not view.causal:
+        return None
+    return torch.ones(queries, keys, dtype=torch.bool, device=view.q_positions.device).tril()[None, None]

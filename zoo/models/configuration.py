@@ -1,0 +1,119 @@
+"""ZooConfig: the configuration file of a saved model, carrying the resolved model section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from zoo.errors import InputError
+from zoo.models._compat import PretrainedConfig
+from zoo.registry import Registry, current_registry
+from zoo.spec.options import Chosen, Options
+from zoo.spec.sections import ModelSection
+
+PAD, EOS, BOS, UNK = 0, 1, 2, 3
+"""The special ids of every zoo tokenizer. The decoder starts with PAD."""
+
+
+def chosen_components(options: Options) -> Iterator[Chosen]:
+    """Every component chosen in `options`, those inside components' own options included."""
+
+    def walk(value: Any) -> Iterator[Chosen]:
+        if isinstance(value, Chosen):
+            yield value
+            yield from walk(value.options)
+        elif isinstance(value, Options):
+            for name in type(value).model_fields:
+                yield from walk(getattr(value, name))
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                yield from walk(item)
+        elif isinstance(value, dict):
+            for item in value.values():
+                yield from walk(item)
+
+    yield from walk(options)
+
+
+def plugins_of(options: Options) -> dict[str, str]:
+    """The distributions, with versions, that bring the components chosen in `options`."""
+    return {
+        item.component.distribution: item.component.version
+        for item in sorted(chosen_components(options), key=lambda chosen: chosen.id)
+    }
+
+
+class ZooConfig(PretrainedConfig):  # type: ignore[misc]
+    """What a saved model says about itself.
+
+    `model` is the resolved model section as plain data (component ids and options); `plugins` the distributions that
+    bring its components, with the versions it was built with. Widths and depths are read from `model`.
+    """
+
+    model_type = "zoo"
+    has_no_defaults_at_init = True
+
+    def __init__(
+        self,
+        model: Mapping[str, Any] | None = None,
+        vocab_size: int = 0,
+        plugins: Mapping[str, str] | None = None,
+        pad_token_id: int = PAD,
+        eos_token_id: int = EOS,
+        bos_token_id: int = BOS,
+        decoder_start_token_id: int = PAD,
+        **kwargs: Any,
+    ) -> None:
+        self.model = dict(model or {})
+        self.vocab_size = vocab_size
+        self.plugins = dict(plugins or {})
+        kwargs["is_encoder_decoder"] = True
+        kwargs["tie_word_embeddings"] = self.model.get("tie_embeddings", "all") != "none"
+        super().__init__(
+            pad_token_id=pad_token_id,
+            eos_token_id=eos_token_id,
+            bos_token_id=bos_token_id,
+            decoder_start_token_id=decoder_start_token_id,
+            **kwargs,
+        )
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.model["d_model"])
+
+    @property
+    def num_attention_heads(self) -> int:
+        return int(self.model["heads"])
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Decoder layers: caches are made for them."""
+        return int(self.model["decoder"]["layers"])
+
+    @property
+    def max_position_embeddings(self) -> int:
+        return int(self.model["max_positions"])
+
+    def section(self, registry: Registry | None = None) -> ModelSection:
+        """The model section with its components found in the installed plugins.
+
+        Raises InputError naming each distribution that is not there, and what to install.
+        """
+        registry = registry or current_registry()
+        self._refuse_missing_plugins(registry)
+        return ModelSection.model_validate(self.model, context={"registry": registry})
+
+    def _refuse_missing_plugins(self, registry: Registry) -> None:
+        reports = {report.distribution: report for report in registry.plugins}
+        unusable = [name for name in self.plugins if name not in reports or reports[name].status != "ok"]
+        if not unusable:
+            return
+        absent = [name for name in unusable if name not in reports]
+        if absent:
+            names = ", ".join(f"'{name}' ({self.plugins[name]})" for name in absent)
+            raise InputError(
+                f"the model needs the plugin {names}, not installed here: pip install {' '.join(absent)}",
+                where=self.name_or_path or None,
+            )
+        states = ", ".join(f"'{name}' is {reports[name].status} ({reports[name].reason})" for name in unusable)
+        raise InputError(f"the model needs a plugin that cannot be used: {states}", where=self.name_or_path or None)

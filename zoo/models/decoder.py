@@ -1,0 +1,148 @@
+"""The decoder stack, and the fusion that makes its memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from zoo.models.attention import View, view_of_pass
+from zoo.models.backends import backend_name
+from zoo.models.configuration import ZooConfig
+from zoo.models.contracts import Fusion, FusionContext, Memory
+from zoo.models.layers import DecoderLayer
+from zoo.models.seeding import own_randomness
+from zoo.models.stack import Stack
+from zoo.models.visibility import Padding, causal_visibility
+from zoo.spec.sections import ModelSection
+
+
+class Decoder(Stack):
+    """Writes the target; every token sees itself, what comes before it, and the memory."""
+
+    side = "decoder"
+
+    def __init__(self, config: ZooConfig, section: ModelSection, *, seed: int) -> None:
+        super().__init__(config, section, DecoderLayer, seed)
+        context = FusionContext(
+            encoder_layers=section.encoder.layers, decoder_layers=section.decoder.layers, d_model=section.d_model
+        )
+        with own_randomness(seed, "decoder.fusion"):
+            self.fusion: Fusion = section.fusion.create(context)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        """Token ids ``[B, T]`` or vectors ``[B, T, D]`` after what `past_key_values` holds (P tokens).
+
+        `attention_mask` ``[B, P + T]`` (nonzero = real); `encoder_states` ``[B, L, S, D]``, or ``[B, 1, S, D]`` where
+        the fusion needs the top only; `position_ids` ``[B or 1, T]``: without them real tokens count from zero.
+        """
+        given = input_ids if input_ids is not None else inputs_embeds
+        if given is None:
+            raise ValueError("the decoder takes either token ids or embeddings")
+        length = given.shape[1]
+        total = length + (0 if past_key_values is None else int(past_key_values.get_seq_length()))
+        padding = _padding(attention_mask, total)
+        q_positions, k_positions = _positions(padding, position_ids, length, total, given.device)
+        mask, causal = causal_visibility(padding, length, total, given.device)
+        x = self.embed(input_ids, inputs_embeds, q_positions)  # [B, T, D]
+        backend = backend_name(self.config._attn_implementation)
+        schemes = self.schemes()
+        view = view_of_pass(
+            x,
+            schemes,
+            q_positions=q_positions,
+            k_positions=k_positions,
+            mask=mask,
+            causal=causal,
+            backend=backend,
+            share=not self.checkpointing,
+        )
+        memories = self._memories(encoder_states, encoder_attention_mask, past_key_values)
+        hidden: list[Tensor] | None = [x] if output_hidden_states else None
+        weights: list[Tensor] | None = [] if output_attentions else None
+        cross_weights: list[Tensor] | None = [] if output_attentions else None
+        for layer, scheme, memory in zip(self.layers, schemes, memories, strict=True):
+            x = layer(
+                x,
+                memory.key_source,
+                memory.value_source,
+                view=view,
+                memory_view=_memory_view(memory, view, backend),
+                position=scheme,
+                past_key_values=past_key_values,
+                weights=weights,
+                cross_weights=cross_weights,
+            )  # [B, T, D]
+            if hidden is not None:
+                hidden.append(x)
+        x = self.final_norm(x)
+        if hidden is not None:
+            hidden[-1] = x
+        return BaseModelOutputWithPastAndCrossAttentions(
+            last_hidden_state=x,
+            past_key_values=past_key_values,
+            hidden_states=None if hidden is None else tuple(hidden),
+            attentions=None if weights is None else tuple(weights),
+            cross_attentions=None if cross_weights is None else tuple(cross_weights),
+        )
+
+    def _memories(self, states: Tensor | None, mask: Tensor | None, cache: Any) -> list[Memory]:
+        """One memory a layer. A filled cache holds their keys and values, so only their masks are made again."""
+        count = len(self.layers)
+        real = Padding.of(mask).mask  # [B, S]
+        filled = cache is not None and all(cache.is_updated.get(layer) for layer in range(count))
+        if filled:
+            # A fusion may have made a mask of its own; it was kept beside the keys it belongs to.
+            masks = getattr(cache, "zoo_memory_masks", None)
+            return [Memory(None, None, real if masks is None else masks[layer]) for layer in range(count)]  # type: ignore[arg-type]
+        if states is None:
+            raise ValueError("the decoder needs the encoder's output")
+        if self.fusion.shared_by_layers:
+            memories = [self.fusion.memory(states, real, 0)] * count
+        else:
+            memories = [self.fusion.memory(states, real, layer) for layer in range(count)]
+        if cache is not None and any(memory.mask is not real for memory in memories):
+            cache.zoo_memory_masks = [memory.mask for memory in memories]
+        return memories
+
+
+def _memory_view(memory: Memory, view: View, backend: str) -> View:
+    mask = None if memory.mask is None else memory.mask.bool()[:, None, None]  # [B, 1, 1, S]
+    return View(view.q_positions, view.q_positions, mask, causal=False, backend=backend)
+
+
+def _padding(attention_mask: Tensor | None, total: int) -> Padding:
+    if attention_mask is None:
+        return Padding(None)
+    if attention_mask.ndim != 2 or attention_mask.shape[1] != total:
+        raise ValueError(
+            f"decoder_attention_mask: expected [batch, {total}] (cached and new tokens), "
+            f"found {list(attention_mask.shape)}; static caches are not supported"
+        )
+    return Padding.of(attention_mask)
+
+
+def _positions(
+    padding: Padding, given: Tensor | None, length: int, total: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Positions of the new tokens and of all tokens, cached ones included: ``[B or 1, T]``, ``[B or 1, P + T]``."""
+    if given is not None and length == total:
+        return given, given
+    counted = padding.positions(total, device)  # [B or 1, P + T]
+    if given is not None:
+        # The cache does not hold the positions of its tokens: they stand where the new ones say, counted backwards.
+        counted = counted + (given[:, :1] - counted[:, total - length : total - length + 1])
+    return (counted, counted) if length == total else (counted[:, total - length :], counted)

@@ -1,0 +1,92 @@
+"""The encoder stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
+
+from zoo.models.attention import view_of_pass
+from zoo.models.backends import backend_name
+from zoo.models.configuration import ZooConfig
+from zoo.models.layers import EncoderLayer
+from zoo.models.stack import Stack
+from zoo.models.visibility import Padding
+from zoo.spec.sections import ModelSection
+
+
+@dataclass
+class EncoderOutput(BaseModelOutput):  # type: ignore[misc]
+    """What the encoder gives the decoder.
+
+    `layer_states` ``[B, layers + 1, S, D]`` holds every layer's output, embeddings first, the last one normalised as
+    in `last_hidden_state`; None where the fusion needs the top layer only. It is one batch-first tensor because beam
+    search repeats each tensor of this object for the beams, and nothing nested in it.
+    """
+
+    last_hidden_state: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    layer_states: torch.FloatTensor | None = None
+
+
+class Encoder(Stack):
+    """Reads the source; every token sees every real token."""
+
+    side = "encoder"
+    main_input_name = "input_ids"
+
+    def __init__(self, config: ZooConfig, section: ModelSection, *, keep_layers: bool, seed: int) -> None:
+        super().__init__(config, section, EncoderLayer, seed)
+        self.keep_layers = keep_layers
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> EncoderOutput | tuple[Any, ...]:
+        """Token ids ``[B, S]`` or vectors ``[B, S, D]``; mask ``[B, S]`` (nonzero = real); positions ``[B or 1, S]``.
+
+        Without `position_ids` each sentence counts its real tokens from zero.
+        """
+        padding = Padding.of(attention_mask)
+        given = input_ids if input_ids is not None else inputs_embeds
+        if given is None:
+            raise ValueError("the encoder takes either token ids or embeddings")
+        positions = position_ids if position_ids is not None else padding.positions(given.shape[1], given.device)
+        x = self.embed(input_ids, inputs_embeds, positions)  # [B, S, D]
+        schemes = self.schemes()
+        view = view_of_pass(
+            x,
+            schemes,
+            q_positions=positions,
+            k_positions=positions,
+            mask=padding.keys(),
+            causal=False,
+            backend=backend_name(self.config._attn_implementation),
+            share=not self.checkpointing,
+        )
+        states: list[Tensor] | None = [x] if self.keep_layers or output_hidden_states else None
+        weights: list[Tensor] | None = [] if output_attentions else None
+        for layer, scheme in zip(self.layers, schemes, strict=True):
+            x = layer(x, view=view, position=scheme, weights=weights)  # [B, S, D]
+            if states is not None:
+                states.append(x)
+        x = self.final_norm(x)
+        if states is not None:
+            states[-1] = x
+        output = EncoderOutput(
+            last_hidden_state=x,
+            hidden_states=tuple(states or ()) if output_hidden_states else None,
+            attentions=None if weights is None else tuple(weights),
+            layer_states=torch.stack(states, dim=1) if self.keep_layers and states else None,  # [B, L, S, D]
+        )
+        return output if return_dict is not False else output.to_tuple()

@@ -1,0 +1,79 @@
+"""One encoder layer and one decoder layer: sublayers, arranged by the chosen block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from zoo.models._compat import GradientCheckpointingLayer
+from zoo.models.attention import CrossAttention, SelfAttention, View
+from zoo.models.contracts import Position
+from zoo.spec.sections import ModelSection
+
+
+def norm_maker(section: ModelSection) -> Callable[[], nn.Module]:
+    """Makes one more normalisation of the model's width."""
+    return lambda: section.normalization.create(section.d_model)  # type: ignore[no-any-return]
+
+
+class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
+    """Self-attention and feed-forward."""
+
+    def __init__(self, section: ModelSection, layer: int) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(
+            section.d_model, section.heads, bias=section.bias, dropout=section.attention_dropout, layer=layer
+        )
+        self.feedforward = section.feedforward.create(section.d_model)
+        self.block = section.block.create(2, norm_maker(section), section.dropout)
+
+    def forward(self, x: Tensor, *, view: View, position: Position, weights: list[Tensor] | None = None) -> Tensor:
+        """x ``[B, S, D]`` -> ``[B, S, D]``."""
+
+        def attend(inner: Tensor) -> Tensor:
+            return self.self_attention(inner, view, position, None, weights)  # type: ignore[no-any-return]
+
+        return self.block(x, (attend, self.feedforward))  # type: ignore[no-any-return]
+
+
+class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
+    """Masked self-attention, attention to the memory, and feed-forward."""
+
+    def __init__(self, section: ModelSection, layer: int) -> None:
+        super().__init__()
+        shape = {"bias": section.bias, "dropout": section.attention_dropout, "layer": layer}
+        self.self_attention = SelfAttention(section.d_model, section.heads, **shape)
+        self.cross_attention = CrossAttention(section.d_model, section.heads, **shape)
+        self.feedforward = section.feedforward.create(section.d_model)
+        self.block = section.block.create(3, norm_maker(section), section.dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        key_source: Tensor | None,
+        value_source: Tensor | None,
+        *,
+        view: View,
+        memory_view: View,
+        position: Position,
+        past_key_values: Any = None,
+        weights: list[Tensor] | None = None,
+        cross_weights: list[Tensor] | None = None,
+    ) -> Tensor:
+        """x ``[B, T, D]``, sources ``[B, S, D]`` -> ``[B, T, D]``.
+
+        The sources are positional: what a checkpointed layer gets by keyword receives no gradient.
+        """
+        own_cache = None if past_key_values is None else past_key_values.self_attention_cache
+
+        def attend(inner: Tensor) -> Tensor:
+            return self.self_attention(inner, view, position, own_cache, weights)  # type: ignore[no-any-return]
+
+        def attend_memory(inner: Tensor) -> Tensor:
+            return self.cross_attention(  # type: ignore[no-any-return]
+                inner, key_source, value_source, memory_view, past_key_values, cross_weights
+            )
+
+        return self.block(x, (attend, attend_memory, self.feedforward))  # type: ignore[no-any-return]

@@ -1,0 +1,279 @@
+"""ZooForConditionalGeneration: encoder, decoder and output matrix as one transformers model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import GenerationConfig
+from transformers.modeling_outputs import Seq2SeqLMOutput
+
+from zoo.errors import InputError, ZooError
+from zoo.models._compat import CompatibleModel, GenerationMixin, new_cache
+from zoo.models.attention import CrossAttention, SelfAttention
+from zoo.models.backends import backend_name
+from zoo.models.configuration import ZooConfig
+from zoo.models.decoder import Decoder
+from zoo.models.encoder import Encoder, EncoderOutput
+from zoo.models.seeding import own_randomness
+from zoo.models.stack import initialise_embedding
+from zoo.spec.sections import ModelSection
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_TIES = {
+    "all": {
+        "decoder.embed_tokens.weight": "encoder.embed_tokens.weight",
+        "lm_head.weight": "encoder.embed_tokens.weight",
+    },
+    "decoder": {"lm_head.weight": "decoder.embed_tokens.weight"},
+    "none": {},
+}
+
+
+def shift_right(labels: Tensor, start: int, pad: int) -> Tensor:
+    """Decoder inputs for labels ``[B, T]``: `start` first, the last label dropped, ignored labels (-100) as `pad`."""
+    shifted = torch.cat((torch.full_like(labels[:, :1], start), labels[:, :-1]), dim=1)  # [B, T]
+    return shifted.masked_fill_(shifted == -100, pad)
+
+
+class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ignore[misc]
+    """An encoder-decoder assembled from registered components.
+
+    Initialisation: attention projections Xavier-uniform with zero biases, embeddings and an untied output matrix
+    N(0, 1/D) (`embedding_std`), components as they initialise themselves. Every part draws from a generator of its
+    own, seeded from torch's global generator and the part's place, so that two models built from one seed share all
+    the weights of the parts they share.
+    """
+
+    config_class = ZooConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = True
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _no_split_modules = ["EncoderLayer", "DecoderLayer"]  # noqa: RUF012 - transformers' own habit
+
+    def __init__(self, config: ZooConfig) -> None:
+        section = config.section()
+        if config._attn_implementation is None:
+            config._attn_implementation = backend_name(section.attention)
+        super().__init__(config)
+        seed = int(torch.randint(2**62, (), device="cpu"))
+        needs_all = section.fusion.load().needs_all_layers
+        self.encoder = Encoder(config, section, keep_layers=needs_all, seed=seed)
+        self.decoder = Decoder(config, section, seed=seed)
+        self.lm_head = nn.Linear(section.d_model, config.vocab_size, bias=False)
+        with own_randomness(seed, "lm_head"):
+            initialise_embedding(self.lm_head.weight, section)
+        self.generation_config = GenerationConfig(
+            pad_token_id=config.pad_token_id,
+            eos_token_id=config.eos_token_id,
+            bos_token_id=config.bos_token_id,
+            decoder_start_token_id=config.decoder_start_token_id,
+        )
+        self._tied_weights_keys = dict(_TIES[section.tie_embeddings])
+        for module in self.modules():
+            module._is_hf_initialized = True  # each part has initialised itself; `_init_weights` must not again
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialise what transformers makes itself: the matrices of a resized vocabulary."""
+        if isinstance(module, (nn.Embedding, nn.Linear)):
+            initialise_embedding(module.weight, self.section)
+
+    @property
+    def section(self) -> ModelSection:
+        """The resolved model section."""
+        return self.config.section()  # type: ignore[no-any-return]
+
+    @property
+    def attention_backend(self) -> str | None:
+        """The attention backends that ran in the last pass, such as ``sdpa`` or ``flex+sdpa``; None before it."""
+        attentions = (module for module in self.modules() if isinstance(module, (SelfAttention, CrossAttention)))
+        ran = {module.ran.removeprefix("zoo_") for module in attentions if module.ran}
+        return "+".join(sorted(ran)) or None
+
+    def get_encoder(self, modality: str | None = None) -> nn.Module:
+        return self.encoder
+
+    def get_decoder(self) -> nn.Module:
+        return self.decoder
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.encoder.embed_tokens = value
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        self.lm_head = value
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Module:
+        """Resize source, target and output matrices to `new_num_tokens`; they stay tied as they were."""
+        if new_num_tokens is None and pad_to_multiple_of is None:
+            return self.encoder.embed_tokens
+        tied = self.tied_names()
+        source = self._get_resized_embeddings(
+            self.encoder.embed_tokens, new_num_tokens, pad_to_multiple_of, mean_resizing
+        )
+        size = source.weight.shape[0]
+        self.encoder.embed_tokens = source
+        if "decoder.embed_tokens.weight" in tied:
+            self.decoder.embed_tokens = nn.Embedding(size, source.embedding_dim, _weight=source.weight)
+        else:
+            self.decoder.embed_tokens = self._get_resized_embeddings(
+                self.decoder.embed_tokens, size, mean_resizing=mean_resizing
+            )
+        if "lm_head.weight" in tied:
+            self.lm_head.out_features = size
+        else:
+            self.lm_head = self._get_resized_lm_head(self.lm_head, size, mean_resizing=mean_resizing)
+        self.config.vocab_size = size
+        self.tie_weights()
+        return self.encoder.embed_tokens
+
+    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
+        """Decoder inputs ``[B, T]`` that teach `labels` ``[B, T]``."""
+        return shift_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: Any = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        decoder_position_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        cache_position: Tensor | None = None,
+    ) -> Seq2SeqLMOutput | tuple[Any, ...]:
+        """Logits ``[B, T, V]`` for source ids ``[B, S]`` and target ids ``[B, T]``.
+
+        `labels` ``[B, T]`` give the target shifted right, unless decoder inputs are given, and the loss: cross entropy,
+        mean over labels other than -100 (or their sum over `num_items_in_batch`). `position_ids` and
+        `decoder_position_ids` place the tokens; without them real tokens count from zero. `cache_position` is accepted
+        from transformers 4 and not looked at: the cache knows its length.
+        """
+        options = {
+            "output_attentions": _default(output_attentions, self.config.output_attentions),
+            "output_hidden_states": _default(output_hidden_states, self.config.output_hidden_states),
+        }
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds, position_ids, **options)
+        elif not hasattr(encoder_outputs, "last_hidden_state"):
+            encoder_outputs = EncoderOutput(*encoder_outputs)
+        if labels is not None:
+            use_cache = False
+            if decoder_input_ids is None and decoder_inputs_embeds is None:
+                decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+        if past_key_values is None and (use_cache if use_cache is not None else not self.training):
+            past_key_values = new_cache()
+        decoded = self.decoder(
+            decoder_input_ids,
+            decoder_attention_mask,
+            self._states_for_fusion(encoder_outputs),
+            attention_mask,
+            past_key_values,
+            decoder_inputs_embeds,
+            decoder_position_ids,
+            **options,
+        )
+        logits = self.lm_head(decoded.last_hidden_state)  # [B, T, V]
+        output = Seq2SeqLMOutput(
+            loss=None if labels is None else _cross_entropy(logits, labels, num_items_in_batch),
+            logits=logits,
+            past_key_values=past_key_values,
+            decoder_hidden_states=decoded.hidden_states,
+            decoder_attentions=decoded.attentions,
+            cross_attentions=decoded.cross_attentions,
+            encoder_last_hidden_state=encoder_outputs.last_hidden_state,
+            encoder_hidden_states=encoder_outputs.hidden_states,
+            encoder_attentions=encoder_outputs.attentions,
+        )
+        return output if _default(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _states_for_fusion(self, encoder_outputs: Any) -> Tensor:
+        """``[B, L, S, D]``, or ``[B, 1, S, D]`` where the fusion needs the top only."""
+        if not self.encoder.keep_layers:
+            return encoder_outputs.last_hidden_state[:, None]  # type: ignore[no-any-return]
+        states = getattr(encoder_outputs, "layer_states", None)
+        if states is None:
+            raise ValueError("this model's fusion reads every encoder layer: pass what its own encoder returned")
+        return states  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As transformers', from safetensors only and leaving torch's generator alone.
+
+        Raises InputError for a folder whose weights are pickles and for a plugin that is not installed; ZooError for
+        weights that do not fit the configuration.
+        """
+        _refuse_pickles(pretrained_model_name_or_path, kwargs.pop("use_safetensors", None))
+        wants_info = kwargs.pop("output_loading_info", False)
+        with own_randomness(0):
+            model, info = super().from_pretrained(
+                pretrained_model_name_or_path, *args, use_safetensors=True, output_loading_info=True, **kwargs
+            )
+        if not kwargs.get("ignore_mismatched_sizes"):
+            _refuse_misfit(pretrained_model_name_or_path, info)
+        return (model, info) if wants_info else model
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
+        """As transformers', to safetensors only. Raises InputError for ``safe_serialization=False``."""
+        if kwargs.pop("safe_serialization", True) is False:
+            raise InputError("zoo models are saved as safetensors only: leave out safe_serialization=False")
+        return super().save_pretrained(save_directory, **kwargs)
+
+
+def _default(value: bool | None, fallback: Any) -> bool:
+    return bool(fallback) if value is None else value
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
+    flat, targets = logits.flatten(0, 1), labels.flatten()  # [B*T, V], [B*T]
+    if items is None:
+        return F.cross_entropy(flat.float(), targets)
+    total = F.cross_entropy(flat.float(), targets, reduction="sum")
+    return total / (items.to(total.device) if isinstance(items, Tensor) else items)
+
+
+def _refuse_pickles(where: Any, use_safetensors: bool | None) -> None:
+    if use_safetensors is False:
+        raise InputError("zoo models load safetensors only: leave out use_safetensors=False")
+    folder = Path(where) if isinstance(where, (str, os.PathLike)) else None
+    if folder is None or not folder.is_dir() or any(folder.glob("*.safetensors")):
+        return
+    pickles = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES)
+    found = f"found the pickle {pickles[0]}, which could run code when loaded" if pickles else "found none"
+    raise InputError(f"expected weights in model.safetensors, {found}", where=str(folder))
+
+
+def _refuse_misfit(where: Any, info: dict[str, Any]) -> None:
+    for key, what in (("missing_keys", "lack"), ("unexpected_keys", "hold the unknown"), ("mismatched_keys", "misfit")):
+        names = sorted(str(item[0] if isinstance(item, tuple) else item) for item in info.get(key) or ())
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ZooError(f"{where}: the weights {what} {names[0]}{more}: they are not of this configuration")

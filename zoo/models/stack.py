@@ -1,0 +1,85 @@
+"""What encoder and decoder have in common: token embeddings, a position scheme, layers, a last normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.models._compat import GradientCheckpointingLayer
+from zoo.models.configuration import ZooConfig
+from zoo.models.contracts import Position, Side, StackContext
+from zoo.models.layers import norm_maker
+from zoo.models.seeding import own_randomness
+from zoo.spec.sections import ModelSection
+
+
+class Stack(nn.Module):
+    """One stack of layers over embedded tokens.
+
+    Token embeddings start as N(0, std), std = section.embedding_std or D^-0.5. Components initialise themselves.
+    """
+
+    side: Side
+
+    def __init__(
+        self,
+        config: ZooConfig,
+        section: ModelSection,
+        make_layer: Callable[[ModelSection, int], GradientCheckpointingLayer],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        mine = section.encoder if self.side == "encoder" else section.decoder
+        self.config = config
+        self.width = section.d_model
+        self.scale = math.sqrt(section.d_model) if section.scale_embeddings else 1.0
+        self.dropout = section.dropout
+        with own_randomness(seed, f"{self.side}.embed_tokens"):
+            self.embed_tokens = nn.Embedding(config.vocab_size, section.d_model)
+            initialise_embedding(self.embed_tokens.weight, section)
+        with own_randomness(seed, f"{self.side}.position"):
+            self.position: Position = (mine.position or section.position).create(
+                StackContext(
+                    side=self.side,
+                    layers=mine.layers,
+                    d_model=section.d_model,
+                    heads=section.heads,
+                    max_positions=section.max_positions,
+                )
+            )
+        self.layers = nn.ModuleList()
+        for index in range(mine.layers):
+            with own_randomness(seed, f"{self.side}.layers.{index}"):
+                self.layers.append(make_layer(section, index))
+        with own_randomness(seed, f"{self.side}.final_norm"):
+            last = self.layers[-1].block
+            self.final_norm: nn.Module = norm_maker(section)() if last.final_norm else nn.Identity()
+
+    def embed(self, tokens: Tensor | None, embedded: Tensor | None, positions: Tensor) -> Tensor:
+        """Scaled, placed and dropped-out embeddings ``[B, L, D]`` of token ids ``[B, L]`` or of vectors given as such.
+
+        Raises ValueError unless exactly one of the two is given.
+        """
+        if (tokens is None) == (embedded is None):
+            raise ValueError(f"the {self.side} takes either token ids or embeddings")
+        x = self.embed_tokens(tokens) if embedded is None else embedded  # [B, L, D]
+        if self.scale != 1.0:
+            x = x * self.scale
+        return F.dropout(self.position.embed(x, positions), self.dropout, self.training)
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether layers are recomputed in the backward pass."""
+        return self.training and any(layer.gradient_checkpointing for layer in self.layers)
+
+    def schemes(self) -> list[Position]:
+        """The position scheme as each layer uses it."""
+        return [self.position.layer(index) for index in range(len(self.layers))]
+
+
+def initialise_embedding(weight: Tensor, section: ModelSection) -> None:
+    """Draw rows of an embedding or output matrix ``[V, D]``."""
+    nn.init.normal_(weight, std=section.embedding_std or section.d_model**-0.5)

@@ -1,0 +1,60 @@
+"""Which tokens are real, where they stand, and which key each query sees. No mask is made where nothing is hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.models.contracts import position_ids
+
+
+@dataclass(frozen=True)
+class Padding:
+    """The real tokens of a batch.
+
+    `mask` ``[B, L]`` is boolean (True = real), or None where every token is. `left` says that some padding stands
+    before a real token, so that a token's index is not its position.
+    """
+
+    mask: Tensor | None
+    left: bool = False
+
+    @classmethod
+    def of(cls, attention_mask: Tensor | None) -> Padding:
+        """Look at a mask ``[B, L]`` (nonzero = real) once, with one device synchronisation."""
+        if attention_mask is None:
+            return cls(None)
+        mask = attention_mask.bool()
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return cls(mask, left=True)  # a graph cannot branch on data; the general case is always right
+        rises = (mask[:, 1:] & ~mask[:, :-1]).any()
+        full, left = torch.stack((mask.all(), rises)).tolist()
+        return cls(None) if full else cls(mask, left=left)
+
+    def positions(self, length: int, device: torch.device) -> Tensor:
+        """Positions of `length` tokens: ``[1, L]``, or ``[B, L]`` where left padding makes them differ."""
+        # Padding on the right is never looked at, so there a token's index will do: one row serves the batch.
+        return position_ids(self.mask if self.left else None, length, device=device)
+
+    def keys(self) -> Tensor | None:
+        """The mask as attention takes it: ``[B, 1, 1, Lk]``, or None."""
+        return None if self.mask is None else self.mask[:, None, None]  # [B, 1, 1, Lk]
+
+
+def causal_visibility(padding: Padding, queries: int, keys: int, device: torch.device) -> tuple[Tensor | None, bool]:
+    """What the last `queries` of `keys` tokens see of all of them, as ``(mask, is_causal)``.
+
+    The mask ``[B or 1, 1, Lq, Lk]`` is None where SDPA's ``is_causal`` flag, or nothing at all, says the same. Every
+    query sees itself, padding too: its output is never used, but a softmax over nothing would be NaN.
+    """
+    offset = keys - queries
+    if padding.mask is None and (queries == 1 or offset == 0):
+        return None, queries > 1
+    key_index = torch.arange(keys, device=device)
+    distance = torch.arange(offset, keys, device=device)[:, None] - key_index  # [Lq, Lk]
+    seen = (distance >= 0)[None, None]  # [1, 1, Lq, Lk]
+    if padding.mask is not None:
+        seen = seen & padding.keys() | (distance == 0)  # [B, 1, Lq, Lk]
+    return seen, False
