@@ -7,8 +7,8 @@ A test takes the fixture `zoo_cell` and names its specs, relative to its own fol
         zoo_cell()
 
 Without the flag each cell is a smoke test: its model is assembled with a substitute vocabulary, makes one
-training step and generates a few tokens. With it the cell is run and recorded (finished ones are not run again), and the
-recorded latencies are handed to pytest-benchmark. Files called ``base*.yaml`` are for ``extends:`` and are passed over.
+training step and generates a few tokens. With it the cell is run and recorded (finished ones are not run again), and
+the recorded latencies are handed to pytest-benchmark. Files called ``base*.yaml`` are for ``extends:``: no cells.
 
 This module is loaded in every pytest run of an environment that has zoo, so it imports nothing heavy.
 """
@@ -73,7 +73,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     benchmarks = metafunc.config.pluginmanager.get_plugin("zoo-benchmarks")
     metafunc.parametrize(
         FIXTURE,
-        [pytest.param(spec, id=spec.name, marks=benchmarks.marks(spec) if benchmarks else ()) for spec in cells],
+        [pytest.param(spec, id=spec.name, marks=benchmarks.marks() if benchmarks else ()) for spec in cells],
         indirect=True,
     )
 
@@ -115,9 +115,8 @@ class Benchmarks:
         self.config = config
         self._runner: Runner | None = None
 
-    @property
     def runner(self) -> Runner:
-        """One for the session: a task is prepared once."""
+        """One for a session, so that a task is prepared once. (A property would be read by the search for fixtures.)"""
         if self._runner is None:
             from zoo.bench.run import Runner
             from zoo.bench.store import RecordStore
@@ -128,11 +127,11 @@ class Benchmarks:
             self._runner = Runner(RecordStore(folder), work=Path(work) if work else None)
         return self._runner
 
-    def marks(self, spec: Spec) -> list[pytest.MarkDecorator]:
-        """The item's marks: the clock that replays its samples must be known before the fixture `benchmark` is made."""
+    def marks(self) -> list[pytest.MarkDecorator]:
+        """An item's marks: the clock that replays its samples must be known before the fixture `benchmark` is made."""
         from zoo.bench.replay import Replay
 
-        return [pytest.mark.benchmark(timer=Replay(), group=spec.task.id)]
+        return [pytest.mark.benchmark(timer=Replay())]
 
     @pytest.fixture
     def zoo_cell(self, request: pytest.FixtureRequest, benchmark: Any) -> RunCell:
@@ -140,9 +139,9 @@ class Benchmarks:
         replay: Replay = request.node.get_closest_marker("benchmark").kwargs["timer"]
 
         def run() -> Record:
-            self.runner.run_baselines(request.param)
+            self.runner().run_baselines(request.param)
             # The record is written before pytest-benchmark sees a number: what it then does costs us nothing.
-            record = self.runner.run(request.param).record
+            record = self.runner().run(request.param).record
             benchmark.extra_info.update(scalars(record))
             benchmark.group = record.task
             latency = next((part.latency for part in record.performance if part.latency), None)

@@ -30,7 +30,8 @@ def new_record_id(now: datetime | None = None) -> str:
 
 def record_text(record: Record) -> str:
     """The record as the file holds it. Raises ValueError where a value is NaN or infinite."""
-    plain = record.model_dump(mode="json", by_alias=True)
+    # Not pydantic's JSON mode: it would turn a NaN in free-form facts into null without a word.
+    plain = record.model_dump(mode="python", by_alias=True)
     return json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

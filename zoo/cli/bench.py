@@ -1,0 +1,78 @@
+"""`zoo bench SPEC...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.bench.store import RecordStore
+from zoo.cli.output import print_json, print_table
+from zoo.errors import ZooError
+from zoo.spec import load_cells
+
+if TYPE_CHECKING:
+    from zoo.bench.record import Record
+    from zoo.bench.run import CellResult
+
+
+@click.command("bench")
+@click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
+@click.option(
+    "--store", type=click.Path(path_type=Path), default=Path("leaderboard/records"), help="Folder of the records."
+)
+@click.option("--seeds", type=click.IntRange(1, 1000), default=1, help="Run each cell with this many seeds.")
+@click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Set one value, such as model.heads=8.")
+@click.option("--work", type=click.Path(path_type=Path), help="Folder of the runs. Default: cells/ in ZOO_HOME.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit of a cell.")
+@click.option("--again", is_flag=True, help="Run cells that have a result already, from nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    specs: tuple[Path, ...],
+    store: Path,
+    seeds: int,
+    sets: tuple[str, ...],
+    work: Path | None,
+    timeout: float | None,
+    again: bool,
+    as_json: bool,
+) -> None:
+    """Train, score and measure every cell of specs, each in a fresh process, and append records.
+
+    A cell with a result in the store is not run again; a killed run is continued. Exit status 1 where a cell of these
+    specs has no result 'ok'.
+    """
+    cells = [cell.spec for path in specs for cell in load_cells(path, sets)]
+    from zoo.bench.run import Runner, with_seeds
+
+    runner = Runner(RecordStore(store), work=work, timeout=timeout, again=again)
+    chosen = [seeded for spec in cells for seeded in with_seeds(spec, seeds)]
+    results: list[CellResult] = []
+    for number, spec in enumerate(chosen, start=1):
+        click.echo(f"[{number}/{len(chosen)}] {spec.name} (seed {spec.seed})", err=True)
+        found = runner.run_baselines(spec)
+        results += [result for result in found if result not in results and not result.cached]
+        results.append(runner.run(spec))
+    if as_json:
+        print_json([{"cached": item.cached, **_summary(item.record)} for item in results])
+    else:
+        rows = [_row(item) for item in results]
+        print_table(rows, ("MODEL", "SEED", "STATUS", "QUALITY", "LATENCY", "RECORD"))
+    failed = [item.record for item in results if item.record.status != "ok"]
+    if failed:
+        raise ZooError(
+            "\n".join(f"{record.name} (seed {record.seed}): {record.status}: {record.error}" for record in failed)
+        )
+
+
+def _summary(record: Record) -> dict[str, object]:
+    return record.model_dump(mode="json", include={"id", "name", "role", "task", "seed", "status", "error", "quality"})
+
+
+def _row(result: CellResult) -> tuple[str, ...]:
+    record = result.record
+    quality = " ".join(f"{score.metric} {score.value:.2f}" for score in record.quality)
+    latency = [f"{part.latency.median * 1000:.0f} ms ({part.device})" for part in record.performance if part.latency]
+    status = f"{record.status} (recorded before)" if result.cached else record.status
+    return (record.name, str(record.seed), status, quality or "-", latency[0] if latency else "-", record.id)

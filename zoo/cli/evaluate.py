@@ -1,0 +1,62 @@
+"""`zoo evaluate DIR`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from zoo.cli.output import print_json, print_table
+from zoo.errors import InputError
+
+
+@click.command("evaluate")
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--split", type=click.Choice(["dev", "test"]), help="Split to score. Default: the spec's.")
+@click.option("--max-examples", type=click.IntRange(min=1), help="Score the first N examples. Default: the spec's.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, samples included.")
+def command(directory: Path, split: str | None, max_examples: int | None, as_json: bool) -> None:
+    """Score the model in DIR, a folder of 'zoo build' or 'zoo train', as its spec says."""
+    if not directory.is_dir():
+        raise InputError("no such folder; expected one that 'zoo build' or 'zoo train' made", where=str(directory))
+    from zoo.measure import default_device, evaluate, evaluation_examples
+    from zoo.tasks import DataHome
+    from zoo.training import load_run, prepare
+
+    run = load_run(directory)
+    changes = {"split": split, "max_examples": max_examples}
+    chosen = {name: value for name, value in changes.items() if value is not None}
+    spec = run.spec.model_copy(update={"evaluation": run.spec.evaluation.model_copy(update=chosen)})
+    examples = evaluation_examples(prepare(spec, DataHome.default(), _progress).task, spec)
+    found = evaluate(run.model.to(default_device()), run.tokenizer, examples, spec, progress=_progress)
+    scores = [
+        {"metric": s.metric, "value": s.value, "unit": s.unit, "interval": s.interval, "signature": s.signature}
+        for s in found.quality
+    ]
+    if as_json:
+        print_json(
+            {
+                "split": found.split,
+                "examples": found.examples,
+                "quality": scores,
+                "probes": found.probes,
+                "collapsed": found.collapsed,
+                "samples": [vars(sample) for sample in found.samples],
+            }
+        )
+        return
+    rows = [
+        (s.metric, f"{s.value:.2f}", f"{s.interval[0]:.2f} to {s.interval[1]:.2f}" if s.interval else "-", s.signature)
+        for s in found.quality
+    ]
+    print_table(rows, ("METRIC", "VALUE", "95% INTERVAL", "SIGNATURE"))
+    click.echo(f"{found.examples} examples of {found.split}")
+    if found.collapsed:
+        click.echo(f"collapsed: {found.collapsed}")
+
+
+def _progress(stage: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        sys.stderr.write(f"\r{stage} {done}/{total or '?'}{end}")
