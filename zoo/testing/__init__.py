@@ -1,0 +1,68 @@
+"""The conformance kit: what every component must do, as pytest classes. Needs ``pip install zoo-registry[bench]``.
+
+A plugin author writes one class for each component::
+
+    from zoo.testing import PositionSuite
+
+    class TestRotary(PositionSuite):
+        component = "zoo-positional/rotary"
+        options = [{}, {"layout": "interleaved"}]
+
+or has one written for each of the plugin's components, each tried with its defaults::
+
+    globals().update(conformance_suites(distribution="zoo-positional"))
+
+Three traits of a component's record speak to the kit:
+
+- ``example``: options to try the component with, where its defaults are not enough (a required key) or too large for
+  a test (a vocabulary of thousands). Documentation shows them too.
+- ``network``: true where the component fetches something; it is tried only if ``ZOO_TEST_NETWORK=1`` is set.
+- ``reads_files``: true where the component needs files of the user; only a class that gives `options` tries it.
+"""
+
+import pytest
+
+# Before the suites are imported: their assertions then explain themselves in other people's test runs too.
+pytest.register_assert_rewrite(
+    "zoo.testing.attention",
+    "zoo.testing.suite",
+    "zoo.testing.module",
+    "zoo.testing.position",
+    "zoo.testing.layers",
+    "zoo.testing.training",
+    "zoo.testing.tasks",
+)
+
+from zoo.testing.conformance import conformance_suites  # noqa: E402
+from zoo.testing.layers import (  # noqa: E402
+    ActivationSuite,
+    BlockSuite,
+    FeedforwardSuite,
+    FusionSuite,
+    NormalizationSuite,
+)
+from zoo.testing.module import ModuleSuite  # noqa: E402
+from zoo.testing.position import PositionSuite  # noqa: E402
+from zoo.testing.suite import ComponentSuite  # noqa: E402
+from zoo.testing.tasks import CorpusSuite, MetricSuite, TaskSuite, TokenizerSuite  # noqa: E402
+from zoo.testing.training import ClippingSuite, OptimizerSuite, ScheduleSuite, TokenLossSuite  # noqa: E402
+
+__all__ = [
+    "ActivationSuite",
+    "BlockSuite",
+    "ClippingSuite",
+    "ComponentSuite",
+    "CorpusSuite",
+    "FeedforwardSuite",
+    "FusionSuite",
+    "MetricSuite",
+    "ModuleSuite",
+    "NormalizationSuite",
+    "OptimizerSuite",
+    "PositionSuite",
+    "ScheduleSuite",
+    "TaskSuite",
+    "TokenLossSuite",
+    "TokenizerSuite",
+    "conformance_suites",
+]

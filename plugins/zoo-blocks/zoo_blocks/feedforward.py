@@ -9,16 +9,25 @@ from zoo.models.contracts import Feedforward
 from zoo_blocks.options import MlpOptions, SwigluOptions
 
 
+def _projection(width_in: int, width_out: int, bias: bool) -> nn.Linear:
+    """Initialised as the attention projections are: Xavier uniform, biases 0."""
+    linear = nn.Linear(width_in, width_out, bias=bias)
+    nn.init.xavier_uniform_(linear.weight)
+    if bias:
+        nn.init.zeros_(linear.bias)
+    return linear
+
+
 class Mlp(Feedforward):
     """``W2 act(W1 x + b1) + b2`` (Vaswani et al. 2017, section 3.3)."""
 
     def __init__(self, options: MlpOptions, width: int) -> None:
         super().__init__(options, width)
         hidden = options.width or 4 * width
-        self.up = nn.Linear(width, hidden, bias=options.bias)
+        self.up = _projection(width, hidden, options.bias)
         self.activation = options.activation.create()
         self.dropout = nn.Dropout(options.dropout)
-        self.down = nn.Linear(hidden, width, bias=options.bias)
+        self.down = _projection(hidden, width, options.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.activation(self.up(x))  # [B, L, hidden]
@@ -32,9 +41,9 @@ class Swiglu(Feedforward):
     def __init__(self, options: SwigluOptions, width: int) -> None:
         super().__init__(options, width)
         hidden = options.width or -(-8 * width // 3)
-        self.gate = nn.Linear(width, hidden, bias=options.bias)
-        self.up = nn.Linear(width, hidden, bias=options.bias)
-        self.down = nn.Linear(hidden, width, bias=options.bias)
+        self.gate = _projection(width, hidden, options.bias)
+        self.up = _projection(width, hidden, options.bias)
+        self.down = _projection(hidden, width, options.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = F.silu(self.gate(x)) * self.up(x)  # [B, L, hidden]

@@ -1,0 +1,90 @@
+"""A slow and plain attention layer: the reference that a position scheme is run in. It writes every bias out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.models.contracts import (
+    AttentionStatistics,
+    Dense,
+    Formula,
+    Position,
+    QueryTable,
+    StaticTable,
+    Term,
+)
+
+
+def dense_bias(term: Term, q_positions: Tensor, k_positions: Tensor) -> Tensor:
+    """The bias that `term` stands for, ``[B or 1, H, Lq, Lk]``; positions ``[B or 1, L]``."""
+    i, j = q_positions[:, None, :, None], k_positions[:, None, None, :]  # [B or 1, 1, Lq, 1], [B or 1, 1, 1, Lk]
+    # isinstance, not match: torch.compile cannot trace class patterns.
+    if isinstance(term, Dense):
+        return term.bias
+    if isinstance(term, Formula):
+        columns = tuple(column[None, :, None, None] for column in term.parameters.unbind(-1))  # [1, H, 1, 1] each
+        return term.formula(columns, i, j)  # [B or 1, H, Lq, Lk]
+    if isinstance(term, StaticTable):
+        return term.table[:, term.bucket(i, j)[:, 0]].transpose(0, 1)  # [B or 1, H, Lq, Lk]
+    if isinstance(term, QueryTable):
+        index = term.bucket(i, j).expand(*term.table.shape[:3], j.shape[-1])  # [B, H, Lq, Lk]
+        return term.table.gather(-1, index)  # [B, H, Lq, Lk]
+    index = term.bucket(i, j).mT.expand(*term.table.shape[:3], i.shape[-2])  # [B, H, Lk, Lq]
+    return term.table.gather(-1, index).mT  # [B, H, Lq, Lk]
+
+
+@dataclass
+class Cache:
+    """Keys as rotated, values, and their positions."""
+
+    key: Tensor
+    value: Tensor
+    positions: Tensor
+
+
+class ReferenceAttention:
+    """Self-attention of one layer with fixed random projections."""
+
+    def __init__(self, width: int, heads: int, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.heads = heads
+        self.weights = torch.randn(3, width, width, generator=generator) / width**0.5
+
+    def _split(self, x: Tensor, weight: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        projected = x @ weight.to(x.dtype)  # [B, L, D]
+        return projected.view(batch, length, self.heads, width // self.heads).transpose(1, 2)  # [B, H, L, Dh]
+
+    def step(
+        self, position: Position, x: Tensor, positions: Tensor, cache: Cache | None = None, *, causal: bool = False
+    ) -> tuple[Tensor, Cache]:
+        """x ``[B, L, D]`` at positions ``[B or 1, L]``, after what is cached -> output ``[B, L, D]``, new cache."""
+        x = position.embed(x, positions)
+        scheme = position.layer(0)
+        q, k, v = (self._split(x, weight) for weight in self.weights)  # [B, H, L, Dh] each
+        q, k, v = scheme.rotate(q, k, v, positions, positions)
+        k_positions = positions
+        if cache is not None:
+            k, v = torch.cat((cache.key, k), dim=2), torch.cat((cache.value, v), dim=2)  # [B, H, Lk, Dh]
+            k_positions = torch.cat((cache.positions, positions), dim=1)  # [B or 1, Lk]
+        q = q * q.shape[-1] ** -0.5
+        content: tuple[Tensor | None, Tensor | None] = (q, k) if scheme.content_dependent else (None, None)
+        logits = (q @ k.mT).float()  # [B, H, Lq, Lk]
+        for term in scheme.score(content[0], content[1], positions, k_positions):
+            logits = logits + dense_bias(term, positions, k_positions).float()
+        if causal:
+            hidden = torch.ones(logits.shape[-2:], dtype=torch.bool).triu(logits.shape[-1] - logits.shape[-2] + 1)
+            logits = logits.masked_fill(hidden, float("-inf"))
+        output = logits.softmax(-1).to(v.dtype) @ v  # [B, H, Lq, Dh]
+        statistics = None
+        if scheme.needs_statistics:
+            statistics = AttentionStatistics(q, k, logits.logsumexp(-1), k_positions)
+        output = scheme.output(output, statistics, positions)
+        return output.transpose(1, 2).flatten(2), Cache(k, v, k_positions)  # [B, L, D]
+
+    def __call__(self, position: Position, x: Tensor, positions: Tensor, *, causal: bool = False) -> Tensor:
+        """The output of one whole pass, ``[B, L, D]``."""
+        return self.step(position, x, positions, causal=causal)[0]

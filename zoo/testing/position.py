@@ -1,0 +1,148 @@
+"""What is asked of position schemes. They are run inside `ReferenceAttention`, which knows positions only as given."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo.models.contracts import Dense, Formula, Position, Side, StackContext
+from zoo.spec.options import Chosen
+from zoo.testing.attention import ReferenceAttention, dense_bias
+from zoo.testing.module import ModuleSuite, close, random_tensor
+
+HEADS, HEAD_DIM, LENGTH = 6, 4, 7
+WIDTH = HEADS * HEAD_DIM
+MAX_POSITIONS = 512
+SIDES: tuple[Side, ...] = ("encoder", "decoder")
+
+
+class PositionSuite(ModuleSuite):
+    """Position schemes: see `zoo.models.contracts.Position`."""
+
+    kind: ClassVar[str] = "position"
+
+    def build(self, chosen: Chosen, side: Side = "encoder") -> Position:
+        context = StackContext(side=side, layers=2, d_model=WIDTH, heads=HEADS, max_positions=MAX_POSITIONS)
+        position: Position = chosen.create(context)
+        assert isinstance(position, Position)
+        return position
+
+    def sample(self) -> tuple[Tensor, ...]:
+        """Embeddings, and positions far from 0: rounded to half precision they would fall together."""
+        start = torch.tensor([[0], [MAX_POSITIONS - LENGTH]])
+        return random_tensor(2, LENGTH, WIDTH), start + torch.arange(LENGTH)
+
+    def run(self, module: Position, *inputs: Tensor) -> Tensor:
+        return ReferenceAttention(WIDTH, HEADS)(module, *inputs)
+
+    def scheme(self, chosen: Chosen) -> Position:
+        """The built scheme, typed."""
+        module = self.built(chosen)
+        assert isinstance(module, Position)
+        return module
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+    def test_shapes_and_dtypes_are_kept(self, chosen: Chosen, dtype: torch.dtype) -> None:
+        position = self.scheme(chosen).to(dtype)
+        x, positions = self.sample()
+        embedded = position.embed(x.to(dtype), positions)
+        assert (embedded.shape, embedded.dtype) == (x.shape, dtype)
+        head = random_tensor(2, HEADS, LENGTH, HEAD_DIM).to(dtype)
+        for index in range(2):
+            part = position.layer(index)
+            assert isinstance(part, Position)
+            for turned in part.rotate(head, head, head, positions, positions):
+                assert (turned.shape, turned.dtype) == (head.shape, dtype)
+
+    def test_terms_have_the_shapes_of_their_types(self, chosen: Chosen) -> None:
+        part = self.scheme(chosen).layer(0)
+        q_positions, k_positions = torch.arange(3, 6)[None], torch.arange(LENGTH)[None]
+        q, k = random_tensor(2, HEADS, 3, HEAD_DIM), random_tensor(2, HEADS, LENGTH, HEAD_DIM)
+        content: tuple[Tensor | None, Tensor | None] = (q, k) if part.content_dependent else (None, None)
+        for term in part.score(content[0], content[1], q_positions, k_positions):
+            bias = dense_bias(term, q_positions, k_positions)
+            assert bias.shape[0] in (1, 2)
+            assert tuple(bias.shape[1:]) == (HEADS, 3, LENGTH)
+            assert torch.isfinite(bias).all()
+            if isinstance(term, Formula):
+                assert term.parameters.ndim == 2, "parameters are [H, P]"
+            elif not isinstance(term, Dense):
+                index = term.bucket(q_positions[..., None], k_positions[:, None])
+                assert not index.is_floating_point(), "a bucket is an index"
+                assert 0 <= int(index.min()) <= int(index.max()) < term.table.shape[-1]
+
+    @pytest.mark.parametrize("side", SIDES)
+    def test_cached_decoding_equals_one_pass(self, chosen: Chosen, side: Side) -> None:
+        """Keys are cached rotated; a step sees one query at its own position."""
+        with torch.random.fork_rng(devices=[]):
+            position = self.build(chosen, side).eval()
+        attention, (x, positions) = ReferenceAttention(WIDTH, HEADS), self.sample()
+        whole = attention(position, x, positions, causal=True)
+        cache, steps = None, []
+        for index in range(LENGTH):
+            piece = slice(index, index + 1)
+            step, cache = attention.step(position, x[:, piece], positions[:, piece], cache, causal=True)
+            steps.append(step)
+        close(torch.cat(steps, dim=1), whole, 1e-5, "cached against one pass")
+
+    def test_positions_are_taken_from_the_argument_alone(self, chosen: Chosen) -> None:
+        """Tokens listed in another order, with their positions, are the same sentence."""
+        position, (x, positions) = self.scheme(chosen), self.sample()
+        order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
+        shuffled = self.run(position, x[:, order], positions[:, order])
+        close(shuffled, self.run(position, x, positions)[:, order], 1e-5, "tokens listed in another order")
+
+    def test_one_row_of_positions_serves_the_whole_batch(self, chosen: Chosen) -> None:
+        position, (x, _) = self.scheme(chosen), self.sample()
+        row = torch.arange(LENGTH)[None]
+        close(self.run(position, x, row), self.run(position, x, row.expand(2, -1)), 1e-6, "positions [1, L] and [B, L]")
+
+    def test_shift_invariance_holds_where_claimed(self, chosen: Chosen) -> None:
+        position, (x, positions) = self.scheme(chosen), self.sample()
+        if not position.shift_invariant:
+            pytest.skip("not claimed")
+        positions = positions % 100
+        close(
+            self.run(position, x, positions + 37), self.run(position, x, positions), 1e-5, "all positions moved by 37"
+        )
+
+    def test_trait_where_says_what_the_scheme_does(self, chosen: Chosen) -> None:
+        where = self.registered().traits.get("where")
+        assert where in {"embedding", "attention", "both", "none"}, f"trait 'where' is {where!r}"
+        position, (x, positions) = self.scheme(chosen), self.sample()
+        embeds = not torch.equal(position.embed(x, positions), x)
+        assert embeds == (where in {"embedding", "both"}), "trait 'where' against embed"
+        # Other tokens at the same positions: only a scheme that knows no order gives the same sentence back.
+        order = torch.arange(LENGTH).flip(0).roll(1)
+        moved, kept = self.run(position, x[:, order], positions), self.run(position, x, positions)[:, order]
+        assert torch.allclose(moved, kept, atol=1e-5) == (where == "none"), "trait 'where' against attention"
+
+    def test_trait_cache_says_what_is_cached(self, chosen: Chosen) -> None:
+        cache = self.registered().traits.get("cache")
+        assert cache in {"plain", "rotated"}, f"trait 'cache' is {cache!r}"
+        head, (_, positions) = random_tensor(2, HEADS, LENGTH, HEAD_DIM), self.sample()
+        _, key, value = self.scheme(chosen).layer(0).rotate(head, head, head, positions, positions)
+        kept = torch.equal(key, head) and torch.equal(value, head)
+        assert kept == (cache == "plain"), "trait 'cache' against rotate"
+
+    def test_a_table_covers_the_positions_asked_for(self, chosen: Chosen) -> None:
+        limit = self.scheme(chosen).position_limit
+        assert limit is None or limit >= MAX_POSITIONS
+
+    def test_nothing_of_one_pass_is_left_in_the_next(self, chosen: Chosen) -> None:
+        """Positions that change in place between passes, as a static decoding loop keeps them."""
+        position, (x, positions) = self.scheme(chosen), self.sample()
+        moving = positions.clone() % 100
+        self.run(position, x, moving)
+        moving += 11
+        fresh = self.run(self.scheme(chosen), x, moving.clone())
+        close(self.run(position, x, moving), fresh, 1e-6, "positions changed in place")
+
+    def test_torch_compile_traces_it_whole(self, chosen: Chosen) -> None:
+        position, (x, positions) = self.scheme(chosen), self.sample()
+        attention = ReferenceAttention(WIDTH, HEADS)
+        compiled = torch.compile(attention.__call__, fullgraph=True, backend="eager", dynamic=False)
+        close(compiled(position, x, positions), attention(position, x, positions), 1e-5, "compiled")

@@ -1,0 +1,242 @@
+"""What is asked of corpora, tasks, tokenizers and metrics."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from zoo.spec.options import Chosen
+from zoo.tasks import Corpus, DataHome, Metric, PreparedCorpus, PreparedTask, Score, Split, Task, TokenizerTrainer
+from zoo.testing.suite import ComponentSuite
+from zoo.testing.surroundings import untouched_surroundings
+
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+_REVISION = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def _json_ready(value: Mapping[str, Any]) -> None:
+    json.dumps(dict(value), allow_nan=False)
+
+
+class CorpusSuite(ComponentSuite):
+    """Corpora: see `zoo.tasks.contracts.Corpus`."""
+
+    kind: ClassVar[str] = "corpus"
+
+    def prepare(self, chosen: Chosen, home: Path) -> PreparedCorpus:
+        """The corpus, prepared under `home`."""
+        corpus: Corpus = chosen.create()
+        assert isinstance(corpus, Corpus)
+        prepared = corpus.prepare(DataHome(home))
+        assert isinstance(prepared, PreparedCorpus)
+        return prepared
+
+    def test_it_says_what_it_is(self, chosen: Chosen, tmp_path: Path) -> None:
+        corpus = self.prepare(chosen, tmp_path)
+        assert corpus.name.strip()
+        assert corpus.licence.strip()
+        assert len(corpus.languages) >= 2
+        assert len(set(corpus.languages)) == len(corpus.languages)
+        assert _REVISION.fullmatch(corpus.revision), f"revision {corpus.revision!r}: expected sha256:<hex>"
+        _json_ready(corpus.facts)
+
+    def test_each_split_has_pairs_in_every_language(self, chosen: Chosen, tmp_path: Path) -> None:
+        corpus = self.prepare(chosen, tmp_path)
+        for split in SPLITS:
+            pairs = corpus.pairs(split)
+            assert len(pairs) > 0, f"{split} is empty"
+            for pair in pairs:
+                assert set(corpus.languages) <= set(pair.texts), f"{split}: a pair lacks a language"
+                assert all(pair.texts[language].strip() for language in corpus.languages), f"{split}: an empty text"
+
+    def test_no_document_stands_in_two_splits(self, chosen: Chosen, tmp_path: Path) -> None:
+        corpus = self.prepare(chosen, tmp_path)
+        owner: dict[str, str] = {}
+        for split in SPLITS:
+            for pair in corpus.pairs(split):
+                if pair.document is not None:
+                    assert owner.setdefault(pair.document, split) == split, f"document {pair.document!r} is split up"
+
+    def test_preparing_again_gives_the_same_pairs(self, chosen: Chosen, tmp_path: Path) -> None:
+        first = self.prepare(chosen, tmp_path / "one")
+        again = self.prepare(chosen, tmp_path / "one")
+        elsewhere = self.prepare(chosen, tmp_path / "two")
+        for other in (again, elsewhere):
+            assert other.revision == first.revision
+            for split in SPLITS:
+                assert list(other.pairs(split)) == list(first.pairs(split))
+
+    def test_preparing_leaves_global_state_alone(self, chosen: Chosen, tmp_path: Path) -> None:
+        with untouched_surroundings():
+            self.prepare(chosen, tmp_path)
+
+
+class TaskSuite(ComponentSuite):
+    """Tasks: see `zoo.tasks.contracts.Task`."""
+
+    kind: ClassVar[str] = "task"
+
+    def prepare(self, chosen: Chosen, home: Path) -> PreparedTask:
+        """The task, prepared under `home`."""
+        task: Task = chosen.create()
+        assert isinstance(task, Task)
+        prepared = task.prepare(DataHome(home))
+        assert isinstance(prepared, PreparedTask)
+        return prepared
+
+    def test_it_has_the_name_of_a_board(self, chosen: Chosen) -> None:
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", chosen.create().name)
+
+    def test_each_split_has_examples_with_ids_of_their_own(self, chosen: Chosen, tmp_path: Path) -> None:
+        task = self.prepare(chosen, tmp_path)
+        for split in SPLITS:
+            examples = task.examples(split)
+            assert len(examples) > 0, f"{split} is empty"
+            assert len({example.id for example in examples}) == len(examples), f"{split}: ids are not unique"
+            assert all(example.source.strip() and example.target.strip() for example in examples)
+
+    def test_preparing_again_gives_the_same_examples(self, chosen: Chosen, tmp_path: Path) -> None:
+        first, again = self.prepare(chosen, tmp_path), self.prepare(chosen, tmp_path)
+        assert first.revision == again.revision
+        assert first.revision.strip()
+        _json_ready(first.facts)
+        for split in SPLITS:
+            assert list(first.examples(split)) == list(again.examples(split))
+
+    def test_tokenizers_see_training_text_only(self, chosen: Chosen, tmp_path: Path) -> None:
+        task = self.prepare(chosen, tmp_path)
+        training = {text for example in task.examples("train") for text in (example.source, example.target)}
+        texts = list(task.tokenizer_texts())
+        assert texts
+        assert set(texts) <= training
+
+
+def sample_texts(lines: int = 600) -> list[str]:
+    """Deterministic sentences of invented words, in Latin and in Chinese script."""
+    draw = random.Random(5)
+    latin = ["".join(draw.choice("bdfgklmnprstv") + draw.choice("aeiou") for _ in range(2)) for _ in range(80)]
+    chinese = [chr(0x4E00 + draw.randrange(300)) for _ in range(80)]
+    sentences = []
+    for index in range(lines):
+        words = draw.choices(latin if index % 2 else chinese, k=draw.randrange(3, 9))
+        sentences.append(" ".join(words) + "." if index % 2 else "".join(words) + "。")
+    return sentences
+
+
+class TokenizerSuite(ComponentSuite):
+    """Tokenizers: see `zoo.tasks.contracts.TokenizerTrainer`."""
+
+    kind: ClassVar[str] = "tokenizer"
+
+    def train(self, chosen: Chosen) -> Any:
+        """A tokenizer trained on `sample_texts`."""
+        trainer: TokenizerTrainer = chosen.create()
+        assert isinstance(trainer, TokenizerTrainer)
+        return trainer.train(iter(sample_texts()))
+
+    def test_special_tokens_have_their_ids(self, chosen: Chosen) -> None:
+        tokenizer = self.train(chosen)
+        ids = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id)
+        assert ids == (0, 1, 2, 3), "pad, eos, bos, unk"
+
+    def test_encoding_ends_in_eos_and_decodes_to_the_text(self, chosen: Chosen) -> None:
+        tokenizer = self.train(chosen)
+        for text in sample_texts(20):
+            ids = tokenizer(text)["input_ids"]
+            assert ids[-1] == 1
+            assert not {0, 1, 2} & set(ids[:-1]), "special tokens inside a text"
+            decoded = tokenizer.decode(ids, skip_special_tokens=True)
+            # Up to the normalisation that the options state: NFKC makes the full stop of Chinese no other one.
+            assert decoded.replace(" ", "") == text.replace(" ", "")
+
+    @pytest.mark.parametrize("text", ["", " ", "☃ 🦓 \u0300", "a" * 5000, "</s> <pad>"])
+    def test_strange_text_is_no_error(self, chosen: Chosen, text: str) -> None:
+        tokenizer = self.train(chosen)
+        ids = tokenizer(text)["input_ids"]
+        assert ids[-1] == 1
+        assert all(0 <= token < len(tokenizer) for token in ids)
+        tokenizer.decode(ids, skip_special_tokens=True)
+
+    def test_same_texts_give_the_same_tokenizer(self, chosen: Chosen) -> None:
+        with untouched_surroundings():
+            first, second = self.train(chosen), self.train(chosen)
+        assert first.backend_tokenizer.to_str() == second.backend_tokenizer.to_str()
+
+    def test_it_survives_saving(self, chosen: Chosen, tmp_path: Path) -> None:
+        from transformers import AutoTokenizer
+
+        tokenizer = self.train(chosen)
+        tokenizer.save_pretrained(tmp_path)
+        loaded = AutoTokenizer.from_pretrained(tmp_path)
+        for text in sample_texts(20):
+            assert loaded(text)["input_ids"] == tokenizer(text)["input_ids"]
+
+
+class MetricSuite(ComponentSuite):
+    """Metrics: see `zoo.tasks.contracts.Metric`. `sources`, `references` and `wrong` may be replaced."""
+
+    kind: ClassVar[str] = "metric"
+    sources: ClassVar[Sequence[str]] = [f"quelle nummer {index} ist kurz" for index in range(12)]
+    references: ClassVar[Sequence[str]] = [f"source number {index} is a short one" for index in range(12)]
+    wrong: ClassVar[Sequence[str]] = ["zzz qqq"] * 12
+
+    def score(self, chosen: Chosen, outputs: Sequence[str]) -> Score:
+        """The score of `outputs` against the references."""
+        metric: Metric = chosen.create()
+        assert isinstance(metric, Metric)
+        score = metric.score(outputs, self.references, self.sources)
+        assert isinstance(score, Score)
+        return score
+
+    def test_a_score_says_what_it_is(self, chosen: Chosen) -> None:
+        score = self.score(chosen, self.references)
+        assert score.metric.strip()
+        assert score.signature.strip(), "version and settings"
+        assert score.direction in {"higher", "lower"}
+        assert isinstance(score.value, float)
+        assert isinstance(score.unit, str)
+        _json_ready(score.details)
+
+    def test_the_references_beat_nonsense(self, chosen: Chosen) -> None:
+        best, worst = self.score(chosen, self.references), self.score(chosen, self.wrong)
+        sign = 1 if best.direction == "higher" else -1
+        assert sign * best.value > sign * worst.value
+
+    def test_the_interval_holds_the_value(self, chosen: Chosen) -> None:
+        mixed = [*self.references[:6], *self.wrong[6:]]
+        for outputs in (self.references, self.wrong, mixed):
+            score = self.score(chosen, outputs)
+            if score.interval is not None:
+                low, high = score.interval
+                assert low - 1e-9 <= score.value <= high + 1e-9
+
+    def test_scoring_again_gives_the_same(self, chosen: Chosen) -> None:
+        mixed = [*self.references[:6], *self.wrong[6:]]
+        with untouched_surroundings():
+            first = self.score(chosen, mixed)
+        assert self.score(chosen, mixed) == first
+
+    def test_an_empty_output_is_an_output(self, chosen: Chosen) -> None:
+        outputs = ["", *self.references[1:]]
+        score, best = self.score(chosen, outputs), self.score(chosen, self.references)
+        assert score.value == score.value
+        assert score.value != best.value
+
+    @pytest.mark.parametrize("case", ["nothing", "too few outputs", "too few sources"])
+    def test_lists_that_do_not_fit_are_refused(self, chosen: Chosen, case: str) -> None:
+        metric: Metric = chosen.create()
+        outputs, references, sources = list(self.references), list(self.references), list(self.sources)
+        if case == "nothing":
+            outputs, references, sources = [], [], []
+        elif case == "too few outputs":
+            outputs = outputs[:-1]
+        else:
+            sources = sources[:-1]
+        with pytest.raises(ValueError, match=r"."):
+            metric.score(outputs, references, sources)

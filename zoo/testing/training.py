@@ -1,0 +1,305 @@
+"""What is asked of token losses, optimizers, clippings and schedules."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zoo.errors import ZooError
+from zoo.spec.options import Chosen
+from zoo.testing.module import close, random_tensor
+from zoo.testing.suite import ComponentSuite
+from zoo.testing.surroundings import untouched_surroundings
+from zoo.training.contracts import Clipping, LossContext, NamedParameters, OptimizerFactory, Schedule, TokenLoss
+
+TOKENS, VOCABULARY = 9, 11
+CONTEXT = LossContext(step=3, total_steps=100)
+
+
+class TokenLossSuite(ComponentSuite):
+    """Token losses: see `zoo.training.contracts.TokenLoss`.
+
+    The trait ``tokens: joint`` says that the loss of a token depends on the other tokens of the batch.
+    """
+
+    kind: ClassVar[str] = "token-loss"
+
+    def build(self, chosen: Chosen) -> TokenLoss:
+        """The loss, as the host builds it."""
+        loss: TokenLoss = chosen.create()
+        assert isinstance(loss, TokenLoss)
+        return loss
+
+    def sample(self) -> tuple[Tensor, Tensor]:
+        """Logits ``[M, V]`` and targets ``[M]``."""
+        return random_tensor(TOKENS, VOCABULARY), torch.arange(TOKENS) % VOCABULARY
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+    def test_one_float32_loss_a_token(self, chosen: Chosen, dtype: torch.dtype) -> None:
+        logits, targets = self.sample()
+        loss = self.build(chosen)(logits.to(dtype), targets, CONTEXT)
+        assert (tuple(loss.shape), loss.dtype) == ((TOKENS,), torch.float32)
+        close(loss, self.build(chosen)(logits, targets, CONTEXT), 0.02, f"{dtype} against float32")
+
+    def test_no_tokens_give_no_losses(self, chosen: Chosen) -> None:
+        logits, targets = self.sample()
+        assert self.build(chosen)(logits[:0], targets[:0], CONTEXT).shape == (0,)
+
+    @pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+    def test_values_and_gradients_are_finite(self, chosen: Chosen, scale: float) -> None:
+        logits, targets = self.sample()
+        logits = (logits * scale).requires_grad_()
+        loss = self.build(chosen)(logits, targets, CONTEXT)
+        loss.sum().backward()
+        assert torch.isfinite(loss).all()
+        assert logits.grad is not None
+        assert torch.isfinite(logits.grad).all()
+
+    def test_gradient_is_that_of_the_value(self, chosen: Chosen) -> None:
+        """Central differences along a random direction."""
+        logits, targets = self.sample()
+        direction, step = random_tensor(TOKENS, VOCABULARY, seed=1), 1e-2
+        loss = self.build(chosen)
+        logits.requires_grad_()
+        loss(logits, targets, CONTEXT).sum().backward()
+        assert logits.grad is not None
+        with torch.no_grad():
+            above = loss(logits + step * direction, targets, CONTEXT).double().sum()
+            below = loss(logits - step * direction, targets, CONTEXT).double().sum()
+        close((logits.grad * direction).sum(), (above - below) / (2 * step), 1e-2, "gradient against differences")
+
+    def test_each_token_is_scored_as_if_alone(self, chosen: Chosen) -> None:
+        if self.registered().traits.get("tokens") == "joint":
+            pytest.skip("the record says that tokens are scored jointly")
+        logits, targets = self.sample()
+        loss = self.build(chosen)
+        alone = torch.cat([loss(logits[i : i + 1], targets[i : i + 1], CONTEXT) for i in range(TOKENS)])
+        close(alone, loss(logits, targets, CONTEXT), 1e-6, "token by token")
+
+    def test_the_likelier_target_costs_less(self, chosen: Chosen) -> None:
+        _, targets = self.sample()
+        onehot = nn.functional.one_hot(targets, VOCABULARY).float()
+        loss = self.build(chosen)
+        likely, unlikely = loss(onehot, targets, CONTEXT), loss(-onehot, targets, CONTEXT)
+        assert (likely < unlikely).all()
+
+    def test_inputs_and_global_state_are_left_alone(self, chosen: Chosen) -> None:
+        logits, targets = self.sample()
+        loss = self.build(chosen)
+        with untouched_surroundings():
+            first = loss(logits, targets, CONTEXT)
+        assert torch.equal(logits, self.sample()[0])
+        assert torch.equal(targets, self.sample()[1])
+        assert torch.equal(loss(logits, targets, CONTEXT), first)
+
+
+def sample_parameters() -> list[tuple[str, nn.Parameter]]:
+    """Named as in a model: a table, a projection with its bias, a normalisation; the last one gets no gradient."""
+    shapes = {
+        "embeddings.weight": (12, 8),
+        "encoder.layers.0.feedforward.up.weight": (16, 8),
+        "encoder.layers.0.feedforward.up.bias": (16,),
+        "encoder.layers.0.block.norms.0.weight": (8,),
+        "decoder.unused.weight": (4, 4),
+    }
+    return [
+        (name, nn.Parameter(random_tensor(*shape, seed=index))) for index, (name, shape) in enumerate(shapes.items())
+    ]
+
+
+def _set_gradients(parameters: NamedParameters) -> float:
+    """Gradients of half the squared distance to 3 (all but the last parameter's); returns that value."""
+    value = 0.0
+    for _, parameter in parameters[:-1]:
+        parameter.grad = parameter.detach() - 3.0
+        value += 0.5 * parameter.grad.double().square().sum().item()
+    return value
+
+
+class OptimizerSuite(ComponentSuite):
+    """Optimizers: see `zoo.training.contracts.OptimizerFactory`."""
+
+    kind: ClassVar[str] = "optimizer"
+
+    def create(self, chosen: Chosen, parameters: NamedParameters) -> Optimizer:
+        """The optimizer over `parameters`; skips the test where this machine cannot run it."""
+        factory: OptimizerFactory = chosen.create()
+        assert isinstance(factory, OptimizerFactory)
+        try:
+            return factory.create(parameters)
+        except ZooError as error:
+            pytest.skip(str(error))
+
+    def test_it_is_a_torch_optimizer_over_every_parameter_once(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        optimizer = self.create(chosen, parameters)
+        assert isinstance(optimizer, Optimizer)
+        held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+        assert sorted(held) == sorted(id(parameter) for _, parameter in parameters)
+
+    def test_it_descends_a_quadratic(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        optimizer = self.create(chosen, parameters)
+        start = _set_gradients(parameters)
+        for _ in range(30):
+            optimizer.step()
+            value = _set_gradients(parameters)
+        assert math.isfinite(value)
+        assert value < start
+
+    def test_a_parameter_without_gradient_is_passed_over(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        optimizer = self.create(chosen, parameters)
+        before = parameters[-1][1].detach().clone()
+        _set_gradients(parameters)
+        optimizer.step()
+        assert torch.equal(parameters[-1][1], before)
+
+    def test_learning_rate_zero_moves_nothing(self, chosen: Chosen) -> None:
+        """Schedules set `lr` in every group; a warm-up may start at 0."""
+        parameters = sample_parameters()
+        optimizer = self.create(chosen, parameters)
+        for group in optimizer.param_groups:
+            group["lr"] = 0.0
+        before = [parameter.detach().clone() for _, parameter in parameters]
+        _set_gradients(parameters)
+        optimizer.step()
+        for (name, parameter), kept in zip(parameters, before, strict=True):
+            assert torch.equal(parameter, kept), f"{name} moved at learning rate 0"
+
+    def test_restored_state_gives_the_same_next_step(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        optimizer = self.create(chosen, parameters)
+        for _ in range(3):
+            _set_gradients(parameters)
+            optimizer.step()
+        stored = io.BytesIO()
+        torch.save(optimizer.state_dict(), stored)
+        stored.seek(0)
+        twins = [(name, nn.Parameter(parameter.detach().clone())) for name, parameter in parameters]
+        twin = self.create(chosen, twins)
+        twin.load_state_dict(torch.load(stored, weights_only=True))
+        for _ in range(2):
+            for each, named in ((optimizer, parameters), (twin, twins)):
+                _set_gradients(named)
+                each.step()
+        for (name, parameter), (_, other) in zip(parameters, twins, strict=True):
+            assert torch.equal(parameter, other), f"{name} went another way after its state was restored"
+
+    def test_stepping_leaves_global_state_alone(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        with untouched_surroundings():
+            optimizer = self.create(chosen, parameters)
+            _set_gradients(parameters)
+            optimizer.step()
+
+
+def _gradients(parameters: NamedParameters) -> list[Tensor | None]:
+    return [None if parameter.grad is None else parameter.grad.clone() for _, parameter in parameters]
+
+
+def _norm(gradients: list[Tensor | None]) -> float:
+    return math.sqrt(sum(item.double().square().sum().item() for item in gradients if item is not None))
+
+
+class ClippingSuite(ComponentSuite):
+    """Clippings: see `zoo.training.contracts.Clipping`."""
+
+    kind: ClassVar[str] = "clipping"
+
+    def build(self, chosen: Chosen) -> Clipping:
+        """The clipping, as the host builds it."""
+        clipping: Clipping = chosen.create()
+        assert isinstance(clipping, Clipping)
+        return clipping
+
+    @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+    def test_the_report_is_true(self, chosen: Chosen, scale: float) -> None:
+        parameters = sample_parameters()
+        _set_gradients(parameters)
+        for _, parameter in parameters[:-1]:
+            assert parameter.grad is not None
+            parameter.grad.mul_(scale)
+        before = _gradients(parameters)
+        report = self.build(chosen).clip(parameters)
+        after = _gradients(parameters)
+        assert math.isclose(float(report.norm), _norm(before), rel_tol=1e-4), "norm before clipping"
+        assert _norm(after) <= _norm(before) * (1 + 1e-5), "clipping made the gradient longer"
+        assert after[-1] is None, "a parameter without a gradient was given one"
+        if not bool(report.clipped):
+            for old, new in zip(before[:-1], after[:-1], strict=True):
+                assert old is not None
+                assert new is not None
+                close(new / scale, old / scale, 1e-6, "reported as not clipped")
+        else:
+            pairs = zip(before[:-1], after[:-1], strict=True)
+            assert any(not torch.equal(old, new) for old, new in pairs if old is not None and new is not None), (
+                "reported as clipped, but no gradient changed"
+            )
+
+    def test_zero_gradients_stay_zero(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        for _, parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        report = self.build(chosen).clip(parameters)
+        assert float(report.norm) == 0.0
+        assert not bool(report.clipped)
+        assert all(parameter.grad is not None and not parameter.grad.any() for _, parameter in parameters)
+
+    def test_no_gradients_at_all_are_no_error(self, chosen: Chosen) -> None:
+        report = self.build(chosen).clip(sample_parameters())
+        assert float(report.norm) == 0.0
+        assert not bool(report.clipped)
+
+    def test_a_gradient_that_is_not_finite_shows_in_the_norm(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        _set_gradients(parameters)
+        assert parameters[0][1].grad is not None
+        parameters[0][1].grad[0, 0] = float("nan")
+        assert not math.isfinite(float(self.build(chosen).clip(parameters).norm))
+
+    def test_parameters_and_global_state_are_left_alone(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        _set_gradients(parameters)
+        before: list[Any] = copy.deepcopy([parameter.detach() for _, parameter in parameters])
+        with untouched_surroundings():
+            self.build(chosen).clip(parameters)
+        for (name, parameter), kept in zip(parameters, before, strict=True):
+            assert torch.equal(parameter, kept), f"{name} itself was changed"
+
+
+class ScheduleSuite(ComponentSuite):
+    """Schedules: see `zoo.training.contracts.Schedule`."""
+
+    kind: ClassVar[str] = "schedule"
+
+    @pytest.mark.parametrize("total", [1, 2, 10, 1000, 1_000_000])
+    def test_every_step_has_a_factor(self, chosen: Chosen, total: int) -> None:
+        schedule: Schedule = chosen.create()
+        assert isinstance(schedule, Schedule)
+        # Past the end too: a resumed run may have been given fewer steps than it has done.
+        steps = {*range(min(total, 200)), total // 2, total - 1, total, total + 1, 10 * total}
+        for step in sorted(steps):
+            factor = schedule.factor(step, total)
+            assert isinstance(factor, float), f"step {step} of {total}: {type(factor).__name__}, expected float"
+            assert math.isfinite(factor), f"step {step} of {total}: {factor}"
+            assert factor >= 0, f"step {step} of {total}: {factor}"
+
+    def test_a_run_is_not_all_zero(self, chosen: Chosen) -> None:
+        schedule: Schedule = chosen.create()
+        assert any(schedule.factor(step, 1000) > 0 for step in range(1000))
+
+    def test_a_step_has_one_factor(self, chosen: Chosen) -> None:
+        """Resuming asks for a step without having asked for those before it."""
+        schedule: Schedule = chosen.create()
+        with untouched_surroundings():
+            forwards = [schedule.factor(step, 50) for step in range(50)]
+            backwards = [chosen.create().factor(step, 50) for step in reversed(range(50))]
+        assert forwards == backwards[::-1]
