@@ -1,0 +1,149 @@
+"""Writes the site: a folder of plain files that opens without a server, replaced whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+
+from zoo.atomic import atomic_directory
+from zoo.bench.record import Record
+from zoo.bench.store import Problem
+from zoo.errors import InputError
+from zoo.registry import Registry, current_registry
+from zoo.site.board import Board, board, model_slug
+from zoo.site.downloads import csv_text, json_text
+from zoo.site.model_page import ModelPage, model_page
+from zoo.site.render import environment
+from zoo.site.standings import Standing, order, standings
+
+MARKER = "zoo-site.json"
+"""Names every file of a built site: what makes it safe to replace the folder."""
+SITE_SCHEMA = "zoo.site/1"
+_ASSETS = ("icon.svg", "site.css", "site.js")
+
+
+@dataclass(frozen=True)
+class SiteReport:
+    """What was built."""
+
+    directory: Path
+    boards: tuple[str, ...]
+    models: int
+    records: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def index(self) -> Path:
+        return self.directory / "index.html"
+
+
+def build_site(
+    records: Iterable[Record],
+    out: Path,
+    problems: Iterable[Problem] = (),
+    *,
+    registry: Registry | None = None,
+) -> SiteReport:
+    """Write the site of `records` to the folder `out`; the same records and plugins give the same bytes.
+
+    `registry` gives the summaries of components (default: the registry in force). A failed build leaves the old site.
+    Raises InputError where `out` holds anything that a built site does not.
+    """
+    found = sorted(records, key=order)
+    unreadable = tuple(sorted(problems, key=lambda item: (item.path.name, item.message)))
+    target = out.resolve()
+    refuse_foreign(target)
+    placed = standings(found)
+    boards = [board(task, [one for one in placed if one.task == task]) for task in sorted({one.task for one in placed})]
+    models = _model_pages(placed, found, registry or current_registry())
+    with atomic_directory(target) as folder:
+        written = []
+        for name, text in _pages(boards, models, found, unreadable):
+            file = folder / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(text.encode())
+            written.append(name)
+        marker = {"schema": SITE_SCHEMA, "files": sorted(written)}
+        (folder / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+    return SiteReport(out, tuple(item.task for item in boards), len(models), len(found), unreadable)
+
+
+def is_site(folder: Path) -> bool:
+    """Whether `folder` is a site that `build_site` made."""
+    return _listed(folder) is not None
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise InputError unless `folder` is absent, empty, or holds nothing but a site that we made."""
+    if not folder.exists():
+        return
+    where = str(folder)
+    if not folder.is_dir():
+        raise InputError("expected a folder for the site, found a file", where=where)
+    listed = _listed(folder)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if listed is None or (not path.is_dir() and name != MARKER and name not in listed):
+            raise InputError(
+                f"holds '{name}', which no built site has, and building would delete it: "
+                "expected an empty or absent folder, or a site built before",
+                where=where,
+            )
+
+
+def _listed(folder: Path) -> frozenset[str] | None:
+    try:
+        content = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        if content["schema"] != SITE_SCHEMA:
+            return None
+        return frozenset(str(name) for name in content["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _model_pages(placed: list[Standing], records: list[Record], registry: Registry) -> list[ModelPage]:
+    groups: dict[tuple[str, str, str], list[Standing]] = {}
+    for standing in placed:
+        groups.setdefault((standing.task, standing.role, standing.name), []).append(standing)
+    members: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        members.setdefault((record.task, record.role, record.name), []).append(record)
+    return [model_page(group, members[key], registry) for key, group in groups.items()]
+
+
+def _pages(
+    boards: list[Board], models: list[ModelPage], records: list[Record], problems: tuple[Problem, ...]
+) -> Iterator[tuple[str, str]]:
+    """Every file of the site but its marker: relative name and text."""
+    templates = environment()
+
+    def page(name: str, template: str, **values: object) -> tuple[str, str]:
+        root = "../" * (len(PurePosixPath(name).parts) - 1)
+        return name, templates.get_template(template).render(root=root, **values)
+
+    yield page(
+        "index.html",
+        "index.html",
+        boards=boards,
+        records=len(records),
+        statuses=sorted(
+            Counter(record.status for record in records).items(), key=lambda item: (item[0] != "ok", item[0])
+        ),
+        newest=max(records, key=order, default=None),
+        failures=[(standing, model_slug(standing)) for item in boards for standing in item.failures],
+        problems=problems,
+    )
+    for item in boards:
+        yield page(f"boards/{item.slug}.html", "board.html", board=item, model_slug=model_slug)
+        for table in item.tables:
+            yield f"boards/{table.download}.csv", csv_text(table)
+            yield f"boards/{table.download}.json", json_text(item.task, table)
+    board_slugs = {item.task: item.slug for item in boards}
+    for model in models:
+        yield page(f"models/{model.slug}.html", "model.html", model=model, board_slug=board_slugs[model.standing.task])
+    for name in _ASSETS:
+        yield f"assets/{name}", files("zoo.site").joinpath("assets", name).read_text(encoding="utf-8")

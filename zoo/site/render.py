@@ -1,0 +1,64 @@
+"""The Jinja environment of the site. Every value passes `printable` and HTML escaping; no template opts out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from zoo.site import figures
+from zoo.site.board import interval_text, memory_description, seconds
+from zoo.site.naming import one_line, printable
+from zoo.site.standings import moment
+
+
+def _finalize(value: Any) -> Any:
+    if value is None:
+        # A page that says "None" is a mistake of the template, never of a record.
+        raise TypeError("a template tried to print a missing value")
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return printable(value)
+    return value
+
+
+def environment() -> Environment:
+    """An environment whose templates cannot print a name they were not given."""
+    made = Environment(
+        loader=PackageLoader("zoo.site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(
+        one_line=one_line,
+        fixed=figures.fixed,
+        significant=figures.significant,
+        score=figures.score,
+        milliseconds=figures.milliseconds,
+        mebibytes=figures.mebibytes,
+        count=figures.count,
+        duration=figures.duration,
+        date=date,
+        timestamp=timestamp,
+        interval_text=interval_text,
+        memory_description=memory_description,
+        latency_seconds=seconds,
+    )
+    made.globals["none_mark"] = figures.NONE
+    return made
+
+
+def date(record: Any) -> str:
+    """``2026-11-23 00:25 UTC``, or what the record says where that is no date."""
+    when = moment(record)
+    return f"{when:%Y-%m-%d %H:%M} UTC" if when else one_line(record.created)
+
+
+def timestamp(record: Any) -> str:
+    """The date for ``<time datetime>``; empty where it cannot be read."""
+    when = moment(record)
+    return f"{when:%Y-%m-%dT%H:%M:%SZ}" if when else ""

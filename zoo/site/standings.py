@@ -1,0 +1,241 @@
+"""Which records count: from every attempt at every cell to one standing per model and data revision.
+
+The rules, which the pages repeat for their readers:
+
+- Records of one name whose specs differ (other than in seed and description) are different models; the newest counts.
+- Of each seed, the newest ok record counts. A score is the mean over seeds.
+- A cell that has no ok record is a failure; it is listed until a newer record with its seed is ok.
+- Performance comes from the same records, one value per device; devices never share a column.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any, NamedTuple
+
+from zoo.bench.record import Performance, Quality, Record
+
+_NOT_THE_MODEL = ("seed", "description")
+"""Keys of a spec that two runs of one model may differ in."""
+
+
+class MetricKey(NamedTuple):
+    """Scores compare only where all of this is the same."""
+
+    metric: str
+    split: str
+    unit: str
+    direction: str
+    signature: str
+    examples: int
+
+
+class DeviceKey(NamedTuple):
+    """Measurements compare only where all of this is the same."""
+
+    kind: str
+    device: str
+    threads: int | None
+    dtype: str
+
+    @property
+    def label(self) -> str:
+        parts = [self.device]
+        if self.threads is not None:
+            parts.append(f"{self.threads} thread{'' if self.threads == 1 else 's'}")
+        return ", ".join([*parts, self.dtype])
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One quantity over the seeds that have it."""
+
+    values: tuple[float, ...]
+    intervals: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def mean(self) -> float:
+        return sum(self.values) / len(self.values)
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    @property
+    def low(self) -> float:
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        return max(self.values)
+
+    @property
+    def seeds(self) -> int:
+        return len(self.values)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The narrowest interval that covers every seed's own 95% interval; None where a seed has none."""
+        if len(self.intervals) < len(self.values):
+            return None
+        return min(low for low, _ in self.intervals), max(high for _, high in self.intervals)
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """What is known of one model on one data revision."""
+
+    task: str
+    role: str
+    name: str
+    data_revision: str
+    counted: tuple[Record, ...]
+    """The newest ok record of each seed, in the order of the seeds."""
+    failed: tuple[Record, ...]
+    """The newest record of each cell that has no ok record, newest first."""
+    superseded: int
+    """Records of the same name whose spec is an earlier one."""
+
+    @property
+    def shown(self) -> tuple[Record, ...]:
+        """The records whose values are shown: those that count, or else the newest failure."""
+        return self.counted or self.failed[:1]
+
+    @property
+    def status(self) -> str:
+        return "ok" if self.counted else self.failed[0].status
+
+    @property
+    def newest(self) -> Record:
+        return max((*self.counted, *self.failed), key=order)
+
+    def quality(self) -> dict[MetricKey, Summary]:
+        scores: dict[MetricKey, list[Quality]] = defaultdict(list)
+        for record in self.shown:
+            for key, score in _scores(record).items():
+                scores[key].append(score)
+        return {
+            key: Summary(tuple(item.value for item in items), tuple(item.interval for item in items if item.interval))
+            for key, items in scores.items()
+        }
+
+    def performance(self) -> dict[DeviceKey, list[Performance]]:
+        """Measurements by device, one per seed."""
+        found: dict[DeviceKey, list[Performance]] = defaultdict(list)
+        for record in self.shown:
+            for key, item in {device_key(item, record.environment): item for item in record.performance}.items():
+                found[key].append(item)
+        return dict(found)
+
+    def training_seconds(self) -> dict[DeviceKey, Summary]:
+        """Training times by the device that trained: the one whose training throughput was recorded."""
+        found: dict[DeviceKey, list[float]] = defaultdict(list)
+        for record in self.shown:
+            key = training_device(record)
+            if key is not None and record.training_seconds is not None:
+                found[key].append(record.training_seconds)
+        return {key: Summary(tuple(values)) for key, values in found.items()}
+
+
+def order(record: Record) -> tuple[datetime, int, str]:
+    """Sorts records from old to new. A date that cannot be read counts as the oldest."""
+    return moment(record) or datetime.min.replace(tzinfo=UTC), record.attempt, record.id
+
+
+def moment(record: Record) -> datetime | None:
+    """When the record was made, in UTC; None where its date cannot be read."""
+    try:
+        found = datetime.fromisoformat(record.created)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def device_key(item: Performance, environment: Mapping[str, Any]) -> DeviceKey:
+    """The column that a measurement belongs to. CPUs are told apart by their model and the threads used."""
+    device = item.device
+    if item.device_kind == "cpu":
+        processor = environment.get("cpu")
+        if isinstance(processor, str) and processor.strip() and device.lower() == "cpu":
+            device = f"CPU {processor.strip()}"
+    return DeviceKey(item.device_kind, device, item.threads if item.device_kind == "cpu" else None, item.dtype)
+
+
+def training_device(record: Record) -> DeviceKey | None:
+    trained = [item for item in record.performance if item.training_tokens_per_second is not None]
+    candidates = trained or record.performance
+    return device_key(candidates[0], record.environment) if len(candidates) == 1 else None
+
+
+def standings(records: Iterable[Record]) -> list[Standing]:
+    """One standing per task, role, name and data revision, in the order of these."""
+    groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.task, record.role, record.name, record.data_revision].append(record)
+    return [_standing(key, sorted(group, key=order, reverse=True)) for key, group in sorted(groups.items())]
+
+
+def _standing(key: tuple[str, str, str, str], newest_first: Sequence[Record]) -> Standing:
+    # The machine's failures say nothing of which spec is current, unless there is nothing else.
+    telling = next((record for record in newest_first if record.status != "infra"), newest_first[0])
+    current = [record for record in newest_first if _model(record) == _model(telling)]
+    counted: dict[int, Record] = {}
+    for record in current:
+        if record.status == "ok":
+            counted.setdefault(record.seed, record)
+    answered = {record.cell for record in current if record.status == "ok"}
+    failed: dict[str, Record] = {}
+    for record in current:
+        superseded = record.seed in counted and order(counted[record.seed]) > order(record)
+        if record.cell not in answered and not superseded:
+            failed.setdefault(record.cell, record)
+    task, role, name, revision = key
+    return Standing(
+        task,
+        role,
+        name,
+        revision,
+        tuple(counted[seed] for seed in sorted(counted)),
+        tuple(failed.values()),
+        len(newest_first) - len(current),
+    )
+
+
+def _model(record: Record) -> str:
+    """What must agree for two records to be seeds of one model."""
+    spec = {key: value for key, value in record.spec.items() if key not in _NOT_THE_MODEL}
+    return json.dumps(spec, sort_keys=True, default=str)
+
+
+def _scores(record: Record) -> dict[MetricKey, Quality]:
+    return {
+        MetricKey(item.metric, item.split, item.unit, item.direction, item.signature, item.examples): item
+        for item in record.quality
+    }
+
+
+def metric_order(found: Iterable[Standing]) -> list[MetricKey]:
+    """The metrics of `found`: first the one that ranks, which most models list first; then as the records list them."""
+    first: dict[MetricKey, int] = defaultdict(int)
+    place: dict[MetricKey, int] = {}
+    for standing in found:
+        for record in standing.shown:
+            for index, key in enumerate(_scores(record)):
+                first[key] += index == 0 and standing.status == "ok"
+                place[key] = min(place.get(key, index), index)
+    ranking = min(first, key=lambda key: (-first[key], place[key], key), default=None)
+    return sorted(place, key=lambda key: (key != ranking, place[key], key))
+
+
+def ranks(intervals: Sequence[tuple[float, float]], direction: str) -> list[int]:
+    """1 + the number of intervals that lie wholly on the better side: overlapping leaders share a rank."""
+
+    def better(other: tuple[float, float], own: tuple[float, float]) -> bool:
+        return other[0] > own[1] if direction == "higher" else other[1] < own[0]
+
+    return [1 + sum(better(other, own) for other in intervals) for own in intervals]
