@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -74,3 +75,15 @@ def sweep(folder: Path) -> list[Path]:
     for entry in removed:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
     return removed
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait for the advisory lock on the file `path` and hold it. The system takes it back from a killed process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

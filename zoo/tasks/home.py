@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DataHome:
-    """The folder of downloads and prepared corpora: ``$ZOO_HOME``, else ``$XDG_CACHE_HOME/zoo``, else ``~/.cache/zoo``."""
+    """The folder of downloads and prepared data: ``$ZOO_HOME``, else ``$XDG_CACHE_HOME/zoo``, else ``~/.cache/zoo``."""
 
     root: Path
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tokenizers import Tokenizer, models, trainers
+
 from zoo.errors import InputError
 from zoo.tasks import TokenizerTrainer
-
 from zoo_tasks_text import vocabulary
 from zoo_tasks_text.options import TokenizerOptions
 

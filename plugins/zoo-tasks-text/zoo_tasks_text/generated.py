@@ -15,7 +15,6 @@ from typing import cast
 from zoo.errors import InputError
 from zoo.tasks import Corpus, DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import Progress, silent
-
 from zoo_tasks_text import prepared
 from zoo_tasks_text.options import GeneratedOptions
 from zoo_tasks_text.splits import comparison_key

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import sacrebleu
+
 from zoo.errors import ZooError
 from zoo.tasks import Metric, Score
-
 from zoo_tasks_text.bootstrap import Statistics, percentile_interval
 from zoo_tasks_text.options import BleuOptions, ChrfOptions, ExactMatchOptions
 
@@ -145,7 +145,7 @@ def bleu_scores(sums: Statistics) -> Statistics:
 
 
 def chrf_scores(sums: Statistics, *, beta: int) -> Statistics:
-    """chrF in points of sums ``[B, 3N]``: for each order n-grams of the output, of the reference, matches -> ``[B]``."""
+    """chrF in points of sums ``[B, 3N]`` (per order: output n-grams, reference n-grams, matches) -> ``[B]``."""
     counts = sums.reshape(len(sums), -1, 3)  # [B, N, 3]
     output, reference, matches = counts[..., 0], counts[..., 1], counts[..., 2]
     usable = (output > 0) & (reference > 0)
@@ -154,7 +154,8 @@ def chrf_scores(sums: Statistics, *, beta: int) -> Statistics:
     precision = np.where(usable, matches / np.maximum(output, 1), 0.0).sum(axis=1) / number  # [B]
     recall = np.where(usable, matches / np.maximum(reference, 1), 0.0).sum(axis=1) / number  # [B]
     below = beta**2 * precision + recall
-    return 100 * (1 + beta**2) * precision * recall / np.where(below > 0, below, 1.0)
+    scores: Statistics = 100 * (1 + beta**2) * precision * recall / np.where(below > 0, below, 1.0)
+    return scores
 
 
 def wilson_interval(hits: int, trials: int) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
+
 from zoo.spec.options import Chosen, Options, Slot
 
 Language = Annotated[

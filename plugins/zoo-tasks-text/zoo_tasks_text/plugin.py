@@ -25,6 +25,7 @@ def zoo_components() -> Iterator[Component]:
         options=f"{_OPTIONS}:TokenizerOptions",
         summary="Unigram language-model pieces, trained by SentencePiece",
         references=("arXiv:1804.10959", "arXiv:1808.06226"),
+        traits={"example": {"vocab_size": 200}},
     )
     yield Component(
         kind="tokenizer",
@@ -33,6 +34,7 @@ def zoo_components() -> Iterator[Component]:
         options=f"{_OPTIONS}:TokenizerOptions",
         summary="Byte-pair encoding of characters",
         references=("arXiv:1508.07909",),
+        traits={"example": {"vocab_size": 200}},
     )
     yield from _metrics()
 
@@ -45,6 +47,28 @@ def _corpora() -> Iterator[Component]:
         options=f"{_OPTIONS}:GeneratedOptions",
         summary="Small generated language pair with reordering and agreement; needs no download",
         traits={"languages": ("qaa", "qab"), "family": "generated", "network": False},
+    )
+
+    for language, name in (("zh", "Chinese"), ("ja", "Japanese")):
+        yield Component(
+            kind="corpus",
+            name=f"office-{language}-en",
+            target=f"zoo_tasks_text.office:Office{name}",
+            options=f"{_OPTIONS}:OfficeOptions",
+            summary=f"LibreOffice help in {name} and English, built from Debian's packages (10 MB)",
+            traits={"languages": (language, "en"), "family": "office", "network": True},
+        )
+    yield Component(
+        kind="corpus",
+        name="parallel-files",
+        target="zoo_tasks_text.files:FilesCorpus",
+        options=f"{_OPTIONS}:FilesOptions",
+        summary="Your own parallel text: TSV, JSONL or two line-aligned files",
+        traits={
+            "network": False,
+            "example": {"name": "mine", "languages": ["zh", "en"], "train": "train.tsv"},
+            "files": True,
+        },
     )
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from zoo.atomic import atomic_directory, sweep, write_atomic
+from zoo.atomic import atomic_directory, locked, sweep, write_atomic
 from zoo.errors import ZooError
 from zoo.tasks import DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import SPLITS
@@ -24,7 +23,7 @@ SplitPairs = Mapping[Split, Sequence[Pair]]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What identifies a corpus before it is built: its name, and everything its content follows from but the source's bytes."""
+    """What a corpus is built by: its name, and all its content follows from but the bytes of its source."""
 
     name: str
     settings: Mapping[str, Any]
@@ -87,15 +86,14 @@ class StoredCorpus(PreparedCorpus):
 def exclusive(home: DataHome, name: str) -> Iterator[None]:
     """Only one process prepares a corpus at a time; a killed process gives the lock back."""
     folder = home.corpora / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with locked(folder / ".lock"):
         # The lock is ours, so what lies here under a temporary name is of a writer that died.
         sweep(folder)
         yield
 
 
 def find(home: DataHome, recipe: Recipe, revision: str | None = None) -> StoredCorpus | None:
-    """The corpus that `recipe` was last prepared as, or the given revision of it; None where there is none that is whole."""
+    """The corpus that `recipe` was last prepared as, or its given `revision`; None where none is there whole."""
     folder = home.corpora / recipe.name
     if revision is None:
         try:

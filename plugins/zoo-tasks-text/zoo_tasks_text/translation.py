@@ -9,7 +9,6 @@ from typing import Any
 from zoo.errors import InputError
 from zoo.tasks import DataHome, Example, PreparedCorpus, PreparedTask, Split, Task
 from zoo.tasks.contracts import SPLITS, Progress, silent
-
 from zoo_tasks_text.options import TranslationOptions
 from zoo_tasks_text.prepared import canonical
 
@@ -45,12 +44,8 @@ class PreparedTranslation(PreparedTask):
         identity = {"corpus": corpus.revision, "source": source, "target": target, "max_examples": max_examples}
         self.revision = "sha256:" + hashlib.sha256(canonical(identity).encode()).hexdigest()
         self._examples: dict[Split, list[Example]] = {}
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """Facts of the corpus and the number of examples of each split."""
         sizes = {split: len(self.examples(split)) for split in SPLITS}
-        return {"corpus": dict(self.corpus.facts), "corpus_revision": self.corpus.revision, "examples": sizes}
+        self.facts: Mapping[str, Any] = {"corpus": dict(corpus.facts), "examples": sizes}
 
     def examples(self, split: Split) -> Sequence[Example]:
         if split not in self._examples:
@@ -71,7 +66,7 @@ class PreparedTranslation(PreparedTask):
 
 
 def _sampled(examples: list[Example], limit: int) -> list[Example]:
-    """`limit` examples in their order. By hash: the first ones would be few documents, and a larger limit keeps them all."""
+    """`limit` examples in their order. By hash: the first ones would be few documents, and a larger limit keeps all."""
     chosen = sorted(examples, key=lambda example: hashlib.sha256(example.id.encode()).digest())[:limit]
     ids = {example.id for example in chosen}
     return [example for example in examples if example.id in ids]

@@ -9,9 +9,9 @@ from typing import Any
 
 import sentencepiece
 from tokenizers import Tokenizer, models
+
 from zoo.errors import InputError, ZooError
 from zoo.tasks import TokenizerTrainer
-
 from zoo_tasks_text import vocabulary
 from zoo_tasks_text.options import TokenizerOptions
 

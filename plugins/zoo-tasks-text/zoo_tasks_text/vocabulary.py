@@ -23,7 +23,7 @@ def normalizer(normalization: Literal["nfkc", "none"]) -> normalizers.Normalizer
 
     Training uses this very object, so that what is trained on and what is tokenised cannot drift apart.
     """
-    steps = [normalizers.NFKC()] if normalization == "nfkc" else []
+    steps: list[normalizers.Normalizer] = [normalizers.NFKC()] if normalization == "nfkc" else []
     # The space mark itself cannot be told from a space once pieces are joined.
     steps += [normalizers.Replace(Regex(rf"[\s{SPACE}]+"), " "), normalizers.Strip()]
     return normalizers.Sequence(steps)
