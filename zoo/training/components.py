@@ -1,0 +1,48 @@
+"""A training section's components, built for one model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from zoo.spec.sections import TrainingSection
+from zoo.training.contracts import Clipping, NamedParameters, Schedule, TokenLoss
+
+
+@dataclass(frozen=True)
+class Components:
+    """What acts on a model's parameters in each step."""
+
+    parameters: NamedParameters
+    """Trainable parameters by name, each tied matrix once."""
+    objective: TokenLoss
+    optimizer: Optimizer
+    scheduler: LambdaLR
+    clipping: Clipping
+
+    @classmethod
+    def build(cls, section: TrainingSection, model: Any) -> Components:
+        """Build them over `model`, which already stands on its device."""
+        parameters = [(name, item) for name, item in model.named_parameters() if item.requires_grad]
+        optimizer: Optimizer = section.optimizer.create().create(parameters)
+        schedule: Schedule = section.schedule.create()
+        total = section.steps
+        return cls(
+            parameters=parameters,
+            objective=section.objective.create().to(model.device),
+            optimizer=optimizer,
+            scheduler=LambdaLR(optimizer, lambda step: schedule.factor(step, total)),
+            clipping=section.clipping.create(),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"optimizer": self.optimizer.state_dict(), "scheduler": self.scheduler.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken: rates, moments and step counts, bit for bit."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])

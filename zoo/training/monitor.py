@@ -1,0 +1,125 @@
+"""What a run shows of itself: the curve, and the moment when a number stops being finite."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.training.contracts import Clipped
+from zoo.training.outcome import CurvePoint
+
+
+class NotFiniteError(Exception):
+    """The loss or the gradient norm of optimizer step `step` (counted from 1) was not finite."""
+
+    def __init__(self, step: int, what: str, value: float) -> None:
+        self.step = step
+        super().__init__(f"the {what} of step {step} is {value}")
+
+
+class Monitor:
+    """Collects one loss, gradient norm and clipping per optimizer step, and averages them into curve points.
+
+    On a GPU the numbers stay on the device until `flush`, so that steps do not wait for it; on a CPU each step is
+    checked before the optimizer uses its gradients.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.curve: list[CurvePoint] = []
+        self.tokens = 0
+        """Real source and target tokens seen."""
+        self._device = device
+        self._loss = torch.zeros((), device=device)
+        self._waiting: list[Tensor] = []  # per step, [loss, norm, clipped]
+        self._window: list[tuple[float, float, float]] = []
+        self._done = 0
+        self._paused = 0.0
+        self._before = 0.0
+        self._begun = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run, earlier parts of a resumed one included."""
+        return self._before + time.perf_counter() - self._begun
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Real tokens by the time in steps: evaluation and checkpoints left out."""
+        stepping = self.seconds - self._paused
+        return self.tokens / stepping if self.tokens and stepping > 0 else None
+
+    def start(self) -> None:
+        """Begin to count time."""
+        self._begun = time.perf_counter()
+
+    def paused(self, seconds: float) -> None:
+        """Take `seconds` out of the time spent in steps."""
+        self._paused += seconds
+
+    def micro_batch(self, loss: Tensor, tokens: int) -> None:
+        """Add a micro-batch's share of its step's loss (a detached scalar)."""
+        self._loss = self._loss + loss
+        self.tokens += tokens
+
+    def gradients(self, clipped: Clipped) -> None:
+        """Close the numbers of a step, before the optimizer moves. Raises NotFiniteError (on a CPU at once)."""
+        numbers = torch.stack([self._loss, clipped.norm.to(self._loss), clipped.clipped.to(self._loss)])  # [3]
+        self._waiting.append(numbers)
+        self._loss = torch.zeros((), device=self._device)
+        if self._device.type == "cpu":
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait for the device; check every step since the last flush. Raises NotFiniteError for the first bad one."""
+        if not self._waiting:
+            return
+        rows = torch.stack(self._waiting).tolist()  # [steps, 3]
+        self._waiting.clear()
+        for loss, norm, clipped in rows:
+            self._done += 1
+            for what, value in (("loss", loss), ("gradient norm", norm)):
+                if not math.isfinite(value):
+                    raise NotFiniteError(self._done, what, value)
+            self._window.append((loss, norm, clipped))
+
+    def point(self, learning_rate: float) -> CurvePoint:
+        """Average the steps since the last point into a new one."""
+        self.flush()
+        count = max(1, len(self._window))
+        loss, norm, clipped = (sum(row[index] for row in self._window) / count for index in range(3))
+        self._window.clear()
+        self.curve.append(CurvePoint(self._done, loss, None, learning_rate, norm, clipped))
+        return self.curve[-1]
+
+    def evaluated(self, dev_loss: float) -> None:
+        """Add a development loss at the present step."""
+        self.flush()
+        if self.curve and self.curve[-1].step == self._done:
+            self.curve[-1] = replace(self.curve[-1], dev_loss=dev_loss)
+        else:
+            self.curve.append(CurvePoint(self._done, dev_loss=dev_loss))
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint. Raises NotFiniteError where a step since the last flush was bad."""
+        self.flush()
+        return {
+            "curve": [asdict(point) for point in self.curve],
+            "window": list(self._window),
+            "done": self._done,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "paused": self._paused,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.curve = [CurvePoint(**point) for point in state["curve"]]
+        self._window = list(state["window"])
+        self._done = state["done"]
+        self.tokens = state["tokens"]
+        self._before, self._paused = state["seconds"], state["paused"]

@@ -1,0 +1,79 @@
+"""What became of a training run, and its file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from zoo.atomic import write_atomic
+from zoo.errors import InputError
+
+TRAINING_FILE = "training.json"
+FORMAT = "zoo.training/1"
+
+Status = Literal["running", "ok", "nan", "oom"]
+"""running: not finished, at work or interrupted; nan: a loss or gradient that is not finite; oom: out of memory."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One logged point. Loss and gradient norm are means over the steps since the last such point."""
+
+    step: int
+    loss: float | None = None
+    """Training loss per target token, as the objective defines it."""
+    dev_loss: float | None = None
+    """Cross-entropy per target token on the development split, in nats, whatever the objective."""
+    learning_rate: float | None = None
+    gradient_norm: float | None = None
+    """Global L2 norm before clipping."""
+    clipped_fraction: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """A run's result, as ``training.json`` holds it."""
+
+    status: Status
+    error: str | None
+    """One line for every status but ok."""
+    steps: int
+    """Optimizer steps done; for nan, the step that was not finite, counted from 1."""
+    total_steps: int
+    model_step: int
+    """The step whose weights stand in the folder."""
+    seconds: float
+    """Wall time of training, evaluation and checkpoints included, over all resumptions."""
+    tokens_per_second: float | None
+    """Real source and target tokens by the time spent in steps."""
+    curve: tuple[CurvePoint, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Examples, examples left out, device, precision."""
+    directory: Path = Path()
+
+
+def write_outcome(outcome: TrainingOutcome, folder: Path) -> None:
+    """Write ``training.json`` into `folder`, atomically."""
+    document = {"format": FORMAT, **asdict(outcome)}
+    del document["directory"]
+    document["curve"] = [
+        {name: value for name, value in asdict(point).items() if value is not None} for point in outcome.curve
+    ]
+    write_atomic(folder / TRAINING_FILE, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def read_outcome(folder: Path) -> TrainingOutcome | None:
+    """The outcome in `folder`, or None where it has none. Raises InputError where the file is damaged."""
+    path = folder / TRAINING_FILE
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text())
+        if document.pop("format") != FORMAT:
+            raise ValueError(f"not of the format {FORMAT}")
+        document["curve"] = tuple(CurvePoint(**point) for point in document["curve"])
+        return TrainingOutcome(**document, directory=folder)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"not a training outcome ({type(error).__name__}: {error})", where=str(path)) from None

@@ -1,0 +1,251 @@
+"""Training runs in folders: begun, interrupted, resumed, finished."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
+from zoo.errors import InputError, ZooError
+from zoo.registry import TrainingContext, current_registry
+from zoo.spec import Spec, spec_hash
+from zoo.spec.lock import LOCK_NAME, read_lock
+from zoo.tasks import DataHome
+from zoo.tasks.contracts import Progress, silent
+from zoo.training import checkpoints
+from zoo.training.batching import TokenBatches
+from zoo.training.building import assemble_for, refuse_occupied, write_folder
+from zoo.training.collate import Batch, Collator
+from zoo.training.encoding import EncodedPairs, encode_pairs
+from zoo.training.logs import ProgressReport, TensorBoardLogs
+from zoo.training.monitor import NotFiniteError
+from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
+from zoo.training.preparation import Prepared, prepare
+from zoo.training.seeds import preserved_randomness
+from zoo.training.trainer import ZooTrainer, chosen_precision, training_arguments
+
+_DEV_EXAMPLES = 1000
+"""The development loss is taken over at most this many examples: it is a signal, not a score."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder of `build` or `train`, read back."""
+
+    spec: Spec
+    model: Any
+    tokenizer: Any
+
+
+def load_run(directory: Path) -> Run:
+    """Read a folder that `build` or `train` wrote. Raises InputError where it is none."""
+    if not (directory / LOCK_NAME).is_file():
+        raise InputError(f"no {LOCK_NAME} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
+    spec = read_lock(directory / LOCK_NAME).spec
+    model = AutoModelForSeq2SeqLM.from_pretrained(str(directory))
+    return Run(spec, model, AutoTokenizer.from_pretrained(str(directory)))
+
+
+def train(
+    spec: Spec, out: Path, *, resume: bool = False, home: DataHome | None = None, progress: Progress = silent
+) -> TrainingOutcome:
+    """Build and train the model of `spec` in the folder `out`.
+
+    With `resume` an interrupted run goes on from its newest complete checkpoint, or from its start where it has none,
+    and ends with the weights that it would have had; a finished one is returned as it is; nothing there is a new run.
+    Without it, anything at `out` is refused. A loss that is not finite and lack of memory are outcomes, not exceptions.
+
+    Raises InputError where `out` is occupied or holds another spec's run, ZooError where another process trains there.
+    """
+    occupied = out.is_dir() and any(out.iterdir())
+    if resume and occupied:
+        finished = _resumable(spec, out)
+        if finished is not None:
+            return finished
+    else:
+        refuse_occupied(out)
+    with preserved_randomness():
+        prepared = prepare(spec, home or DataHome.default(), progress)
+        model = assemble_for(spec, prepared)
+        if not (resume and occupied):
+            write_folder(spec, out, model, prepared, _begun(spec, out))
+        with _only_process(out):
+            return _Attempt(spec, out, model, prepared, progress).run()
+
+
+def _resumable(spec: Spec, out: Path) -> TrainingOutcome | None:
+    """None where `out` holds an interrupted run of `spec`, its outcome where that is finished; else InputError."""
+    outcome = read_outcome(out)
+    if outcome is None:
+        refuse_occupied(out)
+        raise AssertionError("unreachable: an occupied folder is refused")
+    locked = read_lock(out / LOCK_NAME)
+    if spec_hash(locked.spec) != spec_hash(spec):
+        difference = _first_difference(locked.spec.plain(), spec.plain())
+        raise InputError(
+            f"holds a run of another spec ('{locked.spec.name}', {difference}); choose another folder",
+            where=f"--out {out}",
+        )
+    return None if outcome.status == "running" else outcome
+
+
+def _first_difference(there: Any, here: Any, path: str = "") -> str:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in dict.fromkeys([*there, *here]):
+            if key not in {"name", "description"} and there.get(key) != here.get(key):
+                return _first_difference(there.get(key), here.get(key), f"{path}.{key}" if path else str(key))
+    return f"{path}: there {there}, here {here}"
+
+
+def _begun(spec: Spec, out: Path) -> TrainingOutcome:
+    return TrainingOutcome("running", "not finished", 0, spec.training.steps, 0, 0.0, None, directory=out)
+
+
+class _Attempt:
+    """One process's part of a run."""
+
+    def __init__(self, spec: Spec, out: Path, model: Any, prepared: Prepared, progress: Progress) -> None:
+        self.spec = spec
+        self.out = out
+        self.model = model
+        self.prepared = prepared
+        self.progress = progress
+        section = spec.training
+        self.train = encode_pairs(
+            prepared.tokenizer, prepared.task.examples("train"), section.max_tokens, progress, "encoding train"
+        )
+        self.device = training_arguments(spec, out).device
+        self.precision = chosen_precision(section.precision, self.device)
+
+    def run(self) -> TrainingOutcome:
+        sweep(self.out)
+        checkpoints.clean(self.out)
+        saved = checkpoints.complete(self.out)
+        newest = saved[-1] if saved else None
+        if newest is not None:
+            newest.load_weights(self.model)
+        start = newest.step if newest else 0
+        logs = TensorBoardLogs(self.out, start)
+        reports = ProgressReport(self.progress, self.spec.training.steps)
+        trainer = ZooTrainer(
+            self.model,
+            self.spec,
+            self.out,
+            train=self.train,
+            dev=self._dev_batches(),
+            precision=self.precision,
+            resume=newest,
+            callbacks=[logs, reports, *self._plugin_callbacks()],
+        )
+        try:
+            outcome = self._trained(trainer, start)
+        finally:
+            logs.close()
+        outcome = replace(outcome, model_step=self._write_model(outcome.status, outcome.steps))
+        write_outcome(outcome, self.out)
+        return outcome
+
+    def _trained(self, trainer: ZooTrainer, start: int) -> TrainingOutcome:
+        total = self.spec.training.steps
+        status: Status = "ok"
+        steps, error = total, None
+        if start < total:
+            try:
+                trainer.train()
+                trainer.monitor.flush()
+            except NotFiniteError as found:
+                status, steps, error = "nan", found.step, str(found)
+            except (MemoryError, RuntimeError) as found:
+                if not _is_out_of_memory(found):
+                    raise
+                status, steps = "oom", trainer.state.global_step
+                error = (
+                    f"out of memory in step {steps + 1}: {(str(found).strip() or 'no more is known').splitlines()[0]}"
+                )
+        elif total:
+            trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
+        monitor = trainer.monitor
+        return TrainingOutcome(
+            status=status,
+            error=error,
+            steps=steps,
+            total_steps=total,
+            model_step=steps,
+            seconds=monitor.seconds,
+            tokens_per_second=monitor.tokens_per_second,
+            curve=tuple(monitor.curve),
+            facts={
+                "examples": len(self.train),
+                "examples_left_out": self.train.dropped,
+                "device": str(self.device),
+                "precision": str(self.precision).removeprefix("torch."),
+            },
+            directory=self.out,
+        )
+
+    def _write_model(self, status: Status, steps: int) -> int:
+        """Put the weights that the run leaves behind at the folder's top; returns the step that they are of.
+
+        After a failure these are the newest checkpoint's, or the initial ones that stand there already.
+        """
+        if status != "ok":
+            saved = checkpoints.complete(self.out)
+            if not saved:
+                return 0
+            saved[-1].load_weights(self.model)
+            steps = saved[-1].step
+        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.out))
+        self.model.save_pretrained(temporary)
+        for file in sorted(temporary.iterdir()):
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(file, self.out / file.name)
+        temporary.rmdir()
+        fsync_directory(self.out)
+        return steps
+
+    def _dev_batches(self) -> Callable[[], Iterable[Batch]] | None:
+        """The batches of the development loss, the same each time; None where the spec asks for none."""
+        section = self.spec.training
+        if section.evaluate_every is None:
+            return None
+        examples = self.prepared.task.examples("dev")[:_DEV_EXAMPLES]
+        pairs: EncodedPairs = encode_pairs(
+            self.prepared.tokenizer, examples, section.max_tokens, self.progress, "encoding dev"
+        )
+        config = self.model.config
+        collate = Collator(pairs, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)
+        batches = TokenBatches(pairs.sources.lengths, pairs.targets.lengths, section.batch_tokens, 0).epoch(0)
+        return lambda: map(collate, batches)
+
+    def _plugin_callbacks(self) -> list[Any]:
+        context = TrainingContext(model=self.model, spec=self.spec, directory=self.out)
+        return [item for items in current_registry().hook.zoo_training_callbacks(context=context) for item in items]
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # torch's CPU allocator raises a plain RuntimeError: its text is all there is to know it by.
+    known = ("DefaultCPUAllocator", "not enough memory")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in known)
+
+
+@contextmanager
+def _only_process(folder: Path) -> Iterator[None]:
+    """Hold the folder's advisory lock; the system frees it if this process dies. Raises ZooError where it is held."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ZooError(f"{folder}: another process is training here") from None
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,230 @@
+"""transformers' Trainer with a spec's components in its places.
+
+What it does not take over, and why: its clipping (on at 1.0 unless told otherwise), its loss (a mean per micro-batch,
+over padding's logits too), its mixed precision (copies every output to float32), its checkpoints (pickles, never known
+to be complete), its data order (gone on resume unless every batch is drawn again), its count of floating-point
+operations and its gradient norms (each costs a walk over all parameters in every step).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from zoo.spec import Spec
+from zoo.training import checkpoints
+from zoo.training.batching import TokenBatches
+from zoo.training.collate import Batch, Collator
+from zoo.training.components import Components
+from zoo.training.contracts import LossContext
+from zoo.training.encoding import EncodedPairs
+from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
+from zoo.training.monitor import Monitor, NotFiniteError
+from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, stream_seed
+
+_LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_fraction")
+
+
+class Loader:
+    """Every micro-batch of a run as one long epoch, so that accumulation never meets the end of the data."""
+
+    def __init__(self, pairs: EncodedPairs, batches: TokenBatches, collate: Collator, count: int) -> None:
+        self.dataset = pairs
+        self.start = 0
+        """The micro-batch to begin with: where a resumed run goes on."""
+        self._batches = batches
+        self._collate = collate
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Batch]:
+        stream = self._batches.stream(self.start)
+        for _, indices in zip(range(self._count - self.start), stream, strict=False):
+            yield self._collate(indices)
+
+
+class _Steps(TrainerCallback):  # type: ignore[misc]
+    """Our part of each optimizer step."""
+
+    def __init__(self, trainer: ZooTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._trainer.begin(state)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        parts = self._trainer.parts
+        self._trainer.monitor.gradients(parts.clipping.clip(parts.parameters))
+
+
+class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
+    """Trains one model as its spec says.
+
+    `resume` is a complete checkpoint to go on from; the run then ends with the same weights, bit for bit on a CPU, as
+    one that was never interrupted.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        spec: Spec,
+        directory: Path,
+        *,
+        train: EncodedPairs,
+        dev: Callable[[], Iterable[Batch]] | None,
+        precision: torch.dtype,
+        resume: checkpoints.Checkpoint | None = None,
+        callbacks: Iterable[TrainerCallback] = (),
+    ) -> None:
+        section = spec.training
+        arguments = training_arguments(spec, directory)
+        self.device = arguments.device
+        self.spec = spec
+        self.directory = directory
+        self.parts = Components.build(section, model.to(self.device))
+        self.monitor = Monitor(self.device)
+        self.rate = 0.0
+        self._precision = precision
+        self._dev = dev
+        self._resume = resume
+        batches = TokenBatches(
+            train.sources.lengths, train.targets.lengths, section.batch_tokens, stream_seed(spec.seed, "order")
+        )
+        config = model.config
+        collate = Collator(train, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)
+        self._loader = Loader(train, batches, collate, section.steps * section.gradient_accumulation)
+        super().__init__(
+            model=model,
+            args=arguments,
+            # Only its presence counts: `evaluate` is ours.
+            eval_dataset=train if dev is not None else None,
+            data_collator=lambda features: features,
+            optimizers=(self.parts.optimizer, self.parts.scheduler),
+            callbacks=[_Steps(self), *callbacks],
+        )
+        self.remove_callback(PrinterCallback)
+
+    def begin(self, state: Any) -> None:
+        """Just before the first step: randomness from the seed, or everything from the checkpoint."""
+        self.monitor.start()
+        if self._resume is None:
+            seed_everything(stream_seed(self.spec.seed, "dropout"))
+            return
+        saved = self._resume.load_state()
+        self.parts.load_state(saved["parts"])
+        self.monitor.load_state(saved["monitor"])
+        restore_randomness(saved["randomness"])
+        state.global_step = self._resume.step
+
+    def get_train_dataloader(self) -> Any:
+        if self._resume is not None:
+            self._loader.start = self._resume.step * self.spec.training.gradient_accumulation
+        return self._loader
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Batch], num_batches: int, device: Any) -> tuple[Any, int]:
+        """The micro-batches of one step, and how many target tokens they hold together."""
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        return batches, sum(batch.target_tokens for batch in batches)
+
+    def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward of one micro-batch; returns its share of the step's loss, on the device."""
+        if not model.training:
+            model.train()
+        batch = inputs.to(self.device)
+        with autocast(self.device, self._precision):
+            logits = real_logits(model, batch, head_owner=self.model, use_cache=False)  # [M, V]
+        context = LossContext(step=self.state.global_step, total_steps=self.spec.training.steps)
+        loss = objective_sum(self.parts.objective, logits, batch.targets(), context) / num_items_in_batch
+        del logits
+        self.accelerator.backward(loss)
+        share: Tensor = loss.detach()
+        self.monitor.micro_batch(share, batch.source_tokens + batch.target_tokens)
+        return share
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> None:
+        # transformers 5 computes a norm, and multiplies all gradients by 1, even with its clipping off.
+        return None
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Turn transformers' log entry into ours and tell the callbacks; its closing summary says nothing new."""
+        if "loss" not in logs and "dev_loss" not in logs:
+            return
+        if "loss" in logs:
+            point = self.monitor.point(logs["learning_rate"])
+            logs = {name: getattr(point, name) for name in _LOGGED}
+            speed = self.monitor.tokens_per_second
+            logs |= {"tokens_per_second": speed} if speed else {}
+        self.control: Any = self.callback_handler.on_log(self.args, self.state, self.control, logs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Loss on the development split."""
+        assert self._dev is not None
+        self.monitor.flush()
+        begun = time.perf_counter()
+        value = dev_loss(self.model, iter(self._dev()), self.device, self._precision)
+        if not torch.isfinite(torch.tensor(value)):
+            raise NotFiniteError(self.state.global_step, "development loss", value)
+        self.monitor.evaluated(value)
+        self.monitor.paused(time.perf_counter() - begun)
+        self.log({"dev_loss": value})
+        metrics = {"eval_loss": value}
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.monitor.flush()
+        begun = time.perf_counter()
+        state = {
+            "parts": self.parts.state(),
+            "monitor": self.monitor.state(),
+            "randomness": capture_randomness(),
+        }
+        checkpoints.save(
+            self.directory, self.state.global_step, self.model, state, keep=self.spec.training.keep_checkpoints
+        )
+        self.monitor.paused(time.perf_counter() - begun)
+
+
+def training_arguments(spec: Spec, directory: Path) -> Seq2SeqTrainingArguments:
+    """transformers' arguments: everything that a spec decides comes from it, the rest is off."""
+    section = spec.training
+    arguments = Seq2SeqTrainingArguments(
+        output_dir=str(directory),
+        max_steps=section.steps,
+        gradient_accumulation_steps=section.gradient_accumulation,
+        max_grad_norm=0.0,
+        logging_strategy="steps",
+        logging_steps=section.log_every,
+        logging_nan_inf_filter=False,
+        eval_strategy="no" if section.evaluate_every is None else "steps",
+        eval_steps=section.evaluate_every,
+        save_strategy="no" if section.save_every is None else "steps",
+        save_steps=section.save_every or section.steps,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        seed=spec.seed,
+    )
+    # Several GPUs in one process would mean DataParallel, which cuts our batches in pieces.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
+
+
+def chosen_precision(precision: str, device: torch.device) -> torch.dtype:
+    """The type of the forward pass: 'auto' takes bfloat16 on a GPU that has it in hardware, float32 elsewhere."""
+    if precision == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
