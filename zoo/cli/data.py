@@ -8,7 +8,7 @@ import click
 from pydantic import Field, ValidationError
 
 from zoo.cli.output import print_json, print_table
-from zoo.cli.progress import ProgressLine
+from zoo.cli.progress import TerminalProgress
 from zoo.errors import ZooError
 from zoo.registry import RegisteredComponent, current_registry
 from zoo.spec.load import resolve_node
@@ -104,12 +104,10 @@ def list_corpora(as_json: bool) -> None:
 def prepare(name: str, sets: tuple[str, ...], refresh: bool, as_json: bool) -> None:
     """Fetch and build a corpus, or find it where an earlier run left it."""
     corpus = _corpus(name, sets, "prepare")
-    home, line = DataHome.default(), ProgressLine()
+    home = DataHome.default()
     before = corpus.find(home)
-    try:
-        prepared = corpus.refresh(home, line) if refresh else corpus.prepare(home, line)
-    finally:
-        line.close()
+    with TerminalProgress() as progress:
+        prepared = corpus.refresh(home, progress) if refresh else corpus.prepare(home, progress)
     if before is not None and before.revision != prepared.revision:
         click.echo(f"the source has changed: revision was {before.revision}", err=True)
     if as_json:

@@ -70,7 +70,10 @@ class Apt:
         return {name: (package, self.folder / package.file) for name, package in packages.items()}
 
     def _lookup(self, names: Sequence[str], *, private: bool) -> dict[str, Package]:
-        output = self._run(["download", "--print-uris", *names], private=private)
+        # From a folder of its own: apt does not print a file that is there already.
+        place = self.folder / "lookup"
+        place.mkdir(exist_ok=True)
+        output = self._run(["download", "--print-uris", *names], private=private, place=place)
         found: dict[str, Package] = {}
         for line in output.splitlines():
             if match := _URI.match(line):
@@ -126,9 +129,14 @@ class Apt:
         return path
 
     def _run(
-        self, arguments: Sequence[str], *, private: bool, watch: tuple[str, Sequence[Path], int] | None = None
+        self,
+        arguments: Sequence[str],
+        *,
+        private: bool,
+        place: Path | None = None,
+        watch: tuple[str, Sequence[Path], int] | None = None,
     ) -> str:
-        """Run apt-get in `folder` and return its output. Raises AptError with apt's own first error."""
+        """Run apt-get in `place`, else `folder`; return its output. Raises AptError with apt's own first error."""
         options = [
             "-q",
             "-o",
@@ -149,7 +157,7 @@ class Apt:
             fcntl.flock(lock, fcntl.LOCK_EX)
             process = subprocess.Popen(
                 ["apt-get", *options, *arguments],
-                cwd=self.folder,
+                cwd=place or self.folder,
                 env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
