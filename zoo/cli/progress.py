@@ -1,28 +1,57 @@
-"""Progress on a terminal; silence everywhere else."""
+"""One line of progress on a terminal; nothing anywhere else."""
 
 from __future__ import annotations
 
+import shutil
 import sys
+import time
+
+_BETWEEN = 0.1
+"""Seconds between redraws of a stage."""
 
 
-class ProgressLine:
-    """One line of stderr that is rewritten: give the instance wherever a `Progress` is asked for."""
+class TerminalProgress:
+    """A `zoo.tasks.contracts.Progress` that redraws one line of standard error; use it as a context manager."""
 
     def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._drawn = 0.0
+        self._begun = time.monotonic()
+        self._first = 0
         self._stage = ""
+        self._open = False
+
+    def __enter__(self) -> TerminalProgress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end_line()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        if not sys.stderr.isatty():
+        """Show that `done` of `total` (0: unknown) of `stage` are through. What follows a comma is detail."""
+        if not self._shown:
             return
-        if self._stage and stage != self._stage:
-            sys.stderr.write("\n")
-        share = f" {100 * done // total:3d}% ({done}/{total})" if total else f" {done}" if done else " ..."
-        sys.stderr.write(f"\r\x1b[K{stage}{share}")
+        now = time.monotonic()
+        name = stage.partition(",")[0]
+        if name != self._stage:
+            self._end_line()
+            self._stage, self._begun, self._first, self._drawn = name, now, done, 0.0
+        if now - self._drawn < _BETWEEN and done != total:
+            return
+        self._drawn, self._open = now, True
+        sys.stderr.write(f"\r\x1b[K{self._line(stage, done, total, now)}")
         sys.stderr.flush()
-        self._stage = stage
 
-    def close(self) -> None:
-        """Leave the line, so that what follows starts on its own."""
-        if self._stage:
+    def _line(self, stage: str, done: int, total: int, now: float) -> str:
+        if not total:
+            return f"{stage} {done or '...'}"
+        left = (now - self._begun) / (done - self._first) * (total - done) if done > self._first else 0.0
+        text = f" {done}/{total} {stage}" + (f", {left:.0f} s left" if left >= 1 else "")
+        width = min(30, max(0, shutil.get_terminal_size().columns - len(text) - 3))
+        filled = width * done // total
+        return f"[{'#' * filled}{'.' * (width - filled)}]{text}"
+
+    def _end_line(self) -> None:
+        if self._open:
             sys.stderr.write("\n")
-            self._stage = ""
+            self._open = False

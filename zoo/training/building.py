@@ -15,6 +15,7 @@ from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.training.outcome import TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare, tokenizer_hash
+from zoo.training.quiet import quiet
 from zoo.training.seeds import stream_seed
 
 
@@ -32,6 +33,7 @@ class Built:
         return content_hashes(self.model, self.prepared)
 
 
+@quiet()
 def build(spec: Spec, out: Path, home: DataHome | None = None, *, progress: Progress = silent) -> Built:
     """Assemble the model of `spec` and write a folder that `from_pretrained` loads, with its lock file, atomically.
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
-from zoo.atomic import atomic_directory
+from zoo.atomic import atomic_directory, locked
 from zoo.errors import ZooError
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
@@ -43,7 +38,7 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
     name = tokenizer_key(spec, task.revision)
     folder = home.tokenizers / name
     # The lock makes a second process wait for the first one's tokenizer rather than train its own.
-    with _exclusive(home.tokenizers / f"{name}.lock"):
+    with locked(home.tokenizers / f"{name}.lock"):
         if not folder.is_dir():
             progress("training the tokenizer", 0, 0)
             tokenizer = spec.tokenizer.create().train(task.tokenizer_texts())
@@ -77,15 +72,3 @@ def _check_special_tokens(tokenizer: Any, component: str) -> None:
     found = {name: getattr(tokenizer, f"{name}_token_id") for name in expected}
     if found != expected:
         raise ZooError(f"tokenizer '{component}' has the special ids {found}, the contract is {expected}")
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Hold an advisory lock on `path`; the system releases it if this process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -30,6 +30,7 @@ from zoo.training.logs import ProgressReport, TensorBoardLogs
 from zoo.training.monitor import NotFiniteError
 from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare
+from zoo.training.quiet import quiet
 from zoo.training.seeds import preserved_randomness
 from zoo.training.trainer import ZooTrainer, chosen_precision, training_arguments
 
@@ -46,6 +47,7 @@ class Run:
     tokenizer: Any
 
 
+@quiet()
 def load_run(directory: Path) -> Run:
     """Read a folder that `build` or `train` wrote. Raises InputError where it is none."""
     if not (directory / LOCK_NAME).is_file():
@@ -55,6 +57,7 @@ def load_run(directory: Path) -> Run:
     return Run(spec, model, AutoTokenizer.from_pretrained(str(directory)))
 
 
+@quiet()
 def train(
     spec: Spec, out: Path, *, resume: bool = False, home: DataHome | None = None, progress: Progress = silent
 ) -> TrainingOutcome:
