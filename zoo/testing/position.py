@@ -57,6 +57,17 @@ class PositionSuite(ModuleSuite):
             for turned in part.rotate(head, head, head, positions, positions):
                 assert (turned.shape, turned.dtype) == (head.shape, dtype)
 
+    @pytest.mark.parametrize("heads", [1, 2, 3, 8, 12])
+    def test_any_number_of_heads_will_do(self, chosen: Chosen, heads: int) -> None:
+        width = heads * HEAD_DIM
+        context = StackContext(side="encoder", layers=1, d_model=width, heads=heads, max_positions=MAX_POSITIONS)
+        with torch.random.fork_rng(devices=[]):
+            position: Position = chosen.create(context).eval()
+        x = random_tensor(2, LENGTH, width)
+        output = ReferenceAttention(width, heads)(position, x, torch.arange(LENGTH)[None])
+        assert output.shape == x.shape
+        assert torch.isfinite(output).all()
+
     def test_terms_have_the_shapes_of_their_types(self, chosen: Chosen) -> None:
         part = self.scheme(chosen).layer(0)
         q_positions, k_positions = torch.arange(3, 6)[None], torch.arange(LENGTH)[None]

@@ -17,7 +17,7 @@ def slopes(heads: int, exponent: float = 8.0, *, device: torch.device | None = N
     """
     whole = 2 ** (heads.bit_length() - 1)
     geometric = torch.arange(1, whole + 1, device=device, dtype=torch.float64) / whole  # [n]
-    between = torch.arange(1, 2 * (heads - whole), 2, device=device, dtype=torch.float64) / (2 * whole)  # [H - n]
+    between = (2 * torch.arange(heads - whole, device=device, dtype=torch.float64) + 1) / (2 * whole)  # [H - n]
     return torch.pow(2.0, -exponent * torch.cat((geometric, between))).float()  # [H]
 
 

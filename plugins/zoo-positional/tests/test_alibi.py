@@ -1,0 +1,76 @@
+"""ALiBi against x-transformers, Bloom and MPT."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers.models.bloom.modeling_bloom import build_alibi_tensor
+from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
+from x_transformers.x_transformers import AlibiPositionalBias
+from zoo_positional.alibi import Alibi, slopes
+from zoo_positional.options import AlibiOptions
+
+from zoo.models.contracts import StackContext
+from zoo.testing.attention import dense_bias
+
+
+def _bias(heads: int, q_positions: torch.Tensor, k_positions: torch.Tensor, **options: object) -> torch.Tensor:
+    context = StackContext(side="encoder", layers=1, d_model=heads, heads=heads, max_positions=64)
+    (term,) = Alibi(AlibiOptions(**options), context).score(None, None, q_positions, k_positions)
+    return dense_bias(term, q_positions, k_positions)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 6, 8, 12, 16, 20])
+def test_the_bias_is_that_of_x_transformers(heads: int) -> None:
+    positions = torch.arange(9)[None]
+    theirs = AlibiPositionalBias(heads=heads, total_heads=heads)(9, 9)  # [H, 9, 9]
+    torch.testing.assert_close(_bias(heads, positions, positions)[0], theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_a_cached_step_has_the_last_row_of_the_bias() -> None:
+    positions = torch.arange(9)[None]
+    step = _bias(6, positions[:, -1:], positions)
+    assert torch.equal(step, _bias(6, positions, positions)[:, :, -1:])
+
+
+@pytest.mark.parametrize("heads", [4, 6, 12])
+def test_causal_attention_is_that_of_bloom(heads: int) -> None:
+    """Bloom adds slope * j, which differs by a constant of each row, and a softmax does not see it."""
+    length = 8
+    theirs = build_alibi_tensor(torch.ones(1, length, dtype=torch.long), heads, torch.float32).view(1, heads, 1, length)
+    logits = torch.randn(1, heads, length, length, generator=torch.Generator().manual_seed(0))
+    logits = logits.masked_fill(torch.ones(length, length, dtype=torch.bool).triu(1), float("-inf"))
+    positions = torch.arange(length)[None]
+    ours = (logits + _bias(heads, positions, positions)).softmax(-1)
+    torch.testing.assert_close(ours, (logits + theirs).softmax(-1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [4.0, 8.0, 16.0])
+def test_the_exponent_is_that_of_mpt(exponent: float) -> None:
+    theirs = build_mpt_alibi_tensor(8, 5, alibi_bias_max=exponent)[:, 0]  # [H, 5]: distances 4 .. 0
+    ours = _bias(8, torch.tensor([[4]]), torch.arange(5)[None], exponent=exponent)[0, :, 0]
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+@given(st.integers(0, 7), st.floats(0.5, 16))
+def test_slopes_of_a_power_of_two_are_geometric(power: int, exponent: float) -> None:
+    heads = 2**power
+    expected = [2.0 ** (-exponent * h / heads) for h in range(1, heads + 1)]
+    torch.testing.assert_close(slopes(heads, exponent), torch.tensor(expected), rtol=1e-6, atol=0)
+
+
+@given(st.integers(1, 200))
+def test_there_is_one_slope_a_head_and_no_two_alike(heads: int) -> None:
+    given_slopes = slopes(heads)
+    assert given_slopes.shape == (heads,)
+    assert len(set(given_slopes.tolist())) == heads
+    assert ((given_slopes > 0) & (given_slopes < 1)).all()
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=2, max_size=6), st.integers(0, 10_000))
+def test_distance_alone_counts_and_both_directions_alike(places: list[int], shift: int) -> None:
+    positions = torch.tensor([places])
+    bias = _bias(4, positions, positions)
+    assert torch.equal(bias, _bias(4, positions + shift, positions + shift))
+    assert torch.equal(bias, bias.mT)
+    assert (bias <= 0).all()
