@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from zoo.bench.record import Distribution
 from zoo.site import figures
 from zoo.site.charts import IntervalChart, IntervalInput, interval_chart
 from zoo.site.naming import one_line, slug, unique_keys
 from zoo.site.standings import DeviceKey, MetricKey, Standing, Summary, metric_order, order, ranks
 
 Value = str | int | float | None
-_PER_SECOND = {"ms": 1e3, "milliseconds": 1e3, "us": 1e6, "microseconds": 1e6}
+_SECONDS = {"s": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "microseconds": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -269,7 +268,14 @@ def _device_columns(
             fields = (f"{field} on {label}",)
             columns.append((Column(name, fields, unit, f"{description}; {label}", better, group), cells))
 
-    latencies = [[seconds(one.latency) for one in each if one.latency is not None] for each in measured]
+    latencies = [
+        [
+            time
+            for one in each
+            if one.latency is not None and (time := in_seconds(one.latency.median, one.latency.unit)) is not None
+        ]
+        for each in measured
+    ]
     cells = [_median_cell(values, figures.milliseconds) for values in latencies]
     add("Latency", "ms", "latency (s)", "lower", "Median end-to-end time of one sentence", cells)
     for batch in sorted({one.throughput_batch or 0 for one in everything if one.tokens_per_second is not None}):
@@ -321,17 +327,18 @@ def memory_description(kind: str) -> str:
     )
 
 
-def seconds(latency: Distribution) -> float:
-    """The median in seconds, whichever unit of time it is recorded in."""
-    return latency.median / _PER_SECOND.get(latency.unit, 1.0)
+def in_seconds(value: float, unit: str) -> float | None:
+    """A time in seconds, whichever unit it is recorded in; None where the unit is none of time."""
+    factor = _SECONDS.get(unit)
+    return None if factor is None else value * factor
 
 
 def _median_cell(values: Sequence[float], text: Callable[[float], str]) -> Cell:
     if not values:
         return Cell((None,))
     summary = Summary(tuple(values))
-    detail = f"{text(summary.low)} to {text(summary.high)}" if summary.seeds > 1 else ""
-    return Cell((summary.median,), summary.median, text(summary.median), detail)
+    low, high = text(summary.low), text(summary.high)
+    return Cell((summary.median,), summary.median, text(summary.median), "" if low == high else f"{low} to {high}")
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:

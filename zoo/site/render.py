@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from zoo.site import figures
-from zoo.site.board import interval_text, memory_description, seconds
+from zoo.site.board import in_seconds, interval_text, memory_description
 from zoo.site.naming import one_line, printable
 from zoo.site.standings import moment
 
@@ -38,7 +38,6 @@ def environment() -> Environment:
         fixed=figures.fixed,
         significant=figures.significant,
         score=figures.score,
-        milliseconds=figures.milliseconds,
         mebibytes=figures.mebibytes,
         count=figures.count,
         duration=figures.duration,
@@ -46,10 +45,16 @@ def environment() -> Environment:
         timestamp=timestamp,
         interval_text=interval_text,
         memory_description=memory_description,
-        latency_seconds=seconds,
+        latency_time=latency_time,
     )
     made.globals["none_mark"] = figures.NONE
     return made
+
+
+def latency_time(value: float, unit: str) -> str:
+    """A latency in milliseconds, or as it is recorded where its unit is none of time."""
+    time = in_seconds(value, unit)
+    return f"{figures.significant(value)} {one_line(unit)}" if time is None else f"{figures.milliseconds(time)} ms"
 
 
 def date(record: Any) -> str:
