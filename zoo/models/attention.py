@@ -1,4 +1,7 @@
-"""The attention host: projections, positions, cache and backend. Plugins never see a kernel; kernels never see a plugin."""
+"""The attention host: projections, positions, cache and backend.
+
+Plugins never see a kernel; kernels never see a plugin.
+"""
 
 from __future__ import annotations
 

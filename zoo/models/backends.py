@@ -152,7 +152,7 @@ def eager_forward(
 def _flex(compiled: bool) -> Callable[..., Tensor]:
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=True) if compiled else flex_attention
+    return torch.compile(flex_attention, dynamic=True) if compiled else flex_attention  # type: ignore[return-value]
 
 
 def flex_forward(

@@ -32,7 +32,7 @@ class StaticTable:
 
 @dataclass(frozen=True)
 class QueryTable:
-    """A bias that depends on the query: ``bias[b, h, i, j] = table[b, h, i, bucket(i, j)]``; table ``[B, H, Lq, N]``."""
+    """A bias by query: ``bias[b, h, i, j] = table[b, h, i, bucket(i, j)]``; table ``[B, H, Lq, N]``."""
 
     table: Tensor
     bucket: Bucket
@@ -203,7 +203,7 @@ class FusionContext:
 
 @dataclass(frozen=True)
 class Memory:
-    """What one decoder layer attends to: key and value sources ``[B, S, D]`` and a mask ``[B, S]`` (True = real) or None."""
+    """What one decoder layer attends to: sources ``[B, S, D]``, and a mask ``[B, S]`` (True = real) or None."""
 
     key_source: Tensor
     value_source: Tensor

@@ -11,12 +11,15 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from zoo.models.attention import View, view_of_pass
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
-from zoo.models.contracts import Fusion, FusionContext, Memory
+from zoo.models.contracts import Fusion, FusionContext
 from zoo.models.layers import DecoderLayer
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding, causal_visibility
 from zoo.spec.sections import ModelSection
+
+Sources = tuple[Tensor | None, Tensor | None, Tensor | None]
+"""Key source and value source ``[B, S, D]`` and mask ``[B, S]`` of one memory."""
 
 
 class Decoder(Stack):
@@ -54,6 +57,7 @@ class Decoder(Stack):
             raise ValueError("the decoder takes either token ids or embeddings")
         length = given.shape[1]
         total = length + (0 if past_key_values is None else int(past_key_values.get_seq_length()))
+        self.check_positions(total, position_ids)
         padding = _padding(attention_mask, total)
         q_positions, k_positions = _positions(padding, position_ids, length, total, given.device)
         mask, causal = causal_visibility(padding, length, total, given.device)
@@ -74,13 +78,13 @@ class Decoder(Stack):
         hidden: list[Tensor] | None = [x] if output_hidden_states else None
         weights: list[Tensor] | None = [] if output_attentions else None
         cross_weights: list[Tensor] | None = [] if output_attentions else None
-        for layer, scheme, memory in zip(self.layers, schemes, memories, strict=True):
+        for layer, scheme, (key_source, value_source, memory_mask) in zip(self.layers, schemes, memories, strict=True):
             x = layer(
                 x,
-                memory.key_source,
-                memory.value_source,
+                key_source,
+                value_source,
                 view=view,
-                memory_view=_memory_view(memory, view, backend),
+                memory_view=_memory_view(memory_mask, view, backend),
                 position=scheme,
                 past_key_values=past_key_values,
                 weights=weights,
@@ -99,15 +103,15 @@ class Decoder(Stack):
             cross_attentions=None if cross_weights is None else tuple(cross_weights),
         )
 
-    def _memories(self, states: Tensor | None, mask: Tensor | None, cache: Any) -> list[Memory]:
-        """One memory a layer. A filled cache holds their keys and values, so only their masks are made again."""
+    def _memories(self, states: Tensor | None, mask: Tensor | None, cache: Any) -> list[Sources]:
+        """The memory of each layer. Where the cache holds keys and values already, the sources are None."""
         count = len(self.layers)
         real = Padding.of(mask).mask  # [B, S]
         filled = cache is not None and all(cache.is_updated.get(layer) for layer in range(count))
         if filled:
             # A fusion may have made a mask of its own; it was kept beside the keys it belongs to.
             masks = getattr(cache, "zoo_memory_masks", None)
-            return [Memory(None, None, real if masks is None else masks[layer]) for layer in range(count)]  # type: ignore[arg-type]
+            return [(None, None, real if masks is None else masks[layer]) for layer in range(count)]
         if states is None:
             raise ValueError("the decoder needs the encoder's output")
         if self.fusion.shared_by_layers:
@@ -116,12 +120,12 @@ class Decoder(Stack):
             memories = [self.fusion.memory(states, real, layer) for layer in range(count)]
         if cache is not None and any(memory.mask is not real for memory in memories):
             cache.zoo_memory_masks = [memory.mask for memory in memories]
-        return memories
+        return [(memory.key_source, memory.value_source, memory.mask) for memory in memories]
 
 
-def _memory_view(memory: Memory, view: View, backend: str) -> View:
-    mask = None if memory.mask is None else memory.mask.bool()[:, None, None]  # [B, 1, 1, S]
-    return View(view.q_positions, view.q_positions, mask, causal=False, backend=backend)
+def _memory_view(mask: Tensor | None, view: View, backend: str) -> View:
+    keys = None if mask is None else mask.bool()[:, None, None]  # [B, 1, 1, S]
+    return View(view.q_positions, view.q_positions, keys, causal=False, backend=backend)
 
 
 def _padding(attention_mask: Tensor | None, total: int) -> Padding:

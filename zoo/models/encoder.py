@@ -27,10 +27,10 @@ class EncoderOutput(BaseModelOutput):  # type: ignore[misc]
     search repeats each tensor of this object for the beams, and nothing nested in it.
     """
 
-    last_hidden_state: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
-    layer_states: torch.FloatTensor | None = None
+    last_hidden_state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    layer_states: Tensor | None = None
 
 
 class Encoder(Stack):
@@ -61,6 +61,7 @@ class Encoder(Stack):
         given = input_ids if input_ids is not None else inputs_embeds
         if given is None:
             raise ValueError("the encoder takes either token ids or embeddings")
+        self.check_positions(given.shape[1], position_ids)
         positions = position_ids if position_ids is not None else padding.positions(given.shape[1], given.device)
         x = self.embed(input_ids, inputs_embeds, positions)  # [B, S, D]
         schemes = self.schemes()

@@ -15,7 +15,7 @@ from zoo.spec.sections import ModelSection
 
 def norm_maker(section: ModelSection) -> Callable[[], nn.Module]:
     """Makes one more normalisation of the model's width."""
-    return lambda: section.normalization.create(section.d_model)  # type: ignore[no-any-return]
+    return lambda: section.normalization.create(section.d_model)
 
 
 class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
@@ -43,9 +43,12 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
 
     def __init__(self, section: ModelSection, layer: int) -> None:
         super().__init__()
-        shape = {"bias": section.bias, "dropout": section.attention_dropout, "layer": layer}
-        self.self_attention = SelfAttention(section.d_model, section.heads, **shape)
-        self.cross_attention = CrossAttention(section.d_model, section.heads, **shape)
+        self.self_attention = SelfAttention(
+            section.d_model, section.heads, bias=section.bias, dropout=section.attention_dropout, layer=layer
+        )
+        self.cross_attention = CrossAttention(
+            section.d_model, section.heads, bias=section.bias, dropout=section.attention_dropout, layer=layer
+        )
         self.feedforward = section.feedforward.create(section.d_model)
         self.block = section.block.create(3, norm_maker(section), section.dropout)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.errors import InputError
 from zoo.models._compat import GradientCheckpointingLayer
 from zoo.models.configuration import ZooConfig
 from zoo.models.contracts import Position, Side, StackContext
@@ -55,8 +56,8 @@ class Stack(nn.Module):
             with own_randomness(seed, f"{self.side}.layers.{index}"):
                 self.layers.append(make_layer(section, index))
         with own_randomness(seed, f"{self.side}.final_norm"):
-            last = self.layers[-1].block
-            self.final_norm: nn.Module = norm_maker(section)() if last.final_norm else nn.Identity()
+            normalise = section.block.load().final_norm
+            self.final_norm: nn.Module = norm_maker(section)() if normalise else nn.Identity()
 
     def embed(self, tokens: Tensor | None, embedded: Tensor | None, positions: Tensor) -> Tensor:
         """Scaled, placed and dropped-out embeddings ``[B, L, D]`` of token ids ``[B, L]`` or of vectors given as such.
@@ -69,6 +70,19 @@ class Stack(nn.Module):
         if self.scale != 1.0:
             x = x * self.scale
         return F.dropout(self.position.embed(x, positions), self.dropout, self.training)
+
+    def check_positions(self, length: int, given: Tensor | None) -> None:
+        """Refuse, with InputError, a sequence of `length` tokens (or given positions) that leaves the scheme's table."""
+        limit = self.position.position_limit
+        if limit is None:
+            return
+        # Positions that a caller chose are looked at; those the model counts stay below the length.
+        needed = length if given is None else max(length, int(given.max()) + 1)
+        if needed > limit:
+            raise InputError(
+                f"the {self.side}'s position scheme ends at {limit} positions, the sequence needs {needed}: "
+                "shorten it, or train with a larger model.max_positions"
+            )
 
     @property
     def checkpointing(self) -> bool:

@@ -27,7 +27,7 @@ class Padding:
         if attention_mask is None:
             return cls(None)
         mask = attention_mask.bool()
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             return cls(mask, left=True)  # a graph cannot branch on data; the general case is always right
         rises = (mask[:, 1:] & ~mask[:, :-1]).any()
         full, left = torch.stack((mask.all(), rises)).tolist()
@@ -55,6 +55,7 @@ def causal_visibility(padding: Padding, queries: int, keys: int, device: torch.d
     key_index = torch.arange(keys, device=device)
     distance = torch.arange(offset, keys, device=device)[:, None] - key_index  # [Lq, Lk]
     seen = (distance >= 0)[None, None]  # [1, 1, Lq, Lk]
-    if padding.mask is not None:
-        seen = seen & padding.keys() | (distance == 0)  # [B, 1, Lq, Lk]
+    real = padding.keys()
+    if real is not None:
+        seen = (seen & real) | (distance == 0)  # [B, 1, Lq, Lk]
     return seen, False
