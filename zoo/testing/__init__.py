@@ -17,7 +17,7 @@ Three traits of a component's record speak to the kit:
 - ``example``: options to try the component with, where its defaults are not enough (a required key) or too large for
   a test (a vocabulary of thousands). Documentation shows them too.
 - ``network``: true where the component fetches something; it is tried only if ``ZOO_TEST_NETWORK=1`` is set.
-- ``reads_files``: true where the component needs files of the user; only a class that gives `options` tries it.
+- ``files``: true where the component needs files of the user; only a class that gives `options` tries it.
 """
 
 import pytest

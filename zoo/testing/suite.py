@@ -59,7 +59,7 @@ class ComponentSuite:
         record = self.registered()
         if record.traits.get("network") and os.environ.get(NETWORK) != "1":
             pytest.skip(f"{record.id} needs the network: set {NETWORK}=1")
-        if record.traits.get("reads_files") and not self.options:
+        if record.traits.get("files") and not self.options:
             pytest.skip(f"{record.id} needs files: a suite that gives it options tries it")
         model: type[Options] = record.load_options()
         return Chosen(record, model.model_validate(dict(given)))
@@ -123,18 +123,18 @@ class ComponentSuite:
         record = self.registered()
         model: type[Options] = record.load_options()
         required = [name for name, field in model.model_fields.items() if field.is_required()]
-        if self.options or record.traits.get("reads_files"):
+        if self.options or record.traits.get("files"):
             return
         if required and record.traits.get("example") is None:
             pytest.fail(
                 f"{record.id} cannot be tried with its defaults ({', '.join(required)} must be given): "
-                "declare options to try in the record's trait 'example', or the trait 'reads_files'"
+                "declare options to try in the record's trait 'example', or the trait 'files'"
             )
         model.model_validate(self.cases()[0])
 
     def test_options_survive_the_lock_file(self, given: Mapping[str, Any]) -> None:
         model: type[Options] = self.registered().load_options()
-        if self.registered().traits.get("reads_files") and not self.options:
+        if self.registered().traits.get("files") and not self.options:
             pytest.skip("no options to try")
         options = model.model_validate(dict(given))
         written = json.loads(json.dumps(options.model_dump(mode="json"), allow_nan=False))
