@@ -1,0 +1,360 @@
+"""The kit fails components that break their contract, each by the test made for it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from zoo.models.contracts import Feedforward, Formula, Fusion, Memory, Position, StackContext, Term
+from zoo.spec.options import Chosen, Options
+from zoo.tasks import Metric, Score
+from zoo.testing import (
+    ClippingSuite,
+    ComponentSuite,
+    FeedforwardSuite,
+    FusionSuite,
+    MetricSuite,
+    OptimizerSuite,
+    PositionSuite,
+    ScheduleSuite,
+    TokenLossSuite,
+)
+from zoo.training.contracts import (
+    Clipped,
+    Clipping,
+    LossContext,
+    NamedParameters,
+    OptimizerFactory,
+    Schedule,
+    TokenLoss,
+)
+
+Installed = Callable[..., ComponentSuite]
+CAUGHT = (AssertionError, pytest.fail.Exception)
+
+
+def _chosen(suite: ComponentSuite) -> Chosen:
+    record = suite.registered()
+    return Chosen(record, record.load_options()())
+
+
+class Sound(Position):
+    """Adds a vector that turns with the position: nothing wrong with it."""
+
+    def vectors(self, positions: Tensor) -> Tensor:
+        rate = torch.arange(1, self.context.d_model + 1, device=positions.device) / self.context.d_model
+        return (positions[..., None] * rate).sin()
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        return (x + self.vectors(positions)).to(x.dtype)
+
+
+class CountsShapes(Sound):
+    """Takes positions from the length of its input."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        return super().embed(x, torch.arange(x.shape[1])[None])
+
+
+class KeepsABuffer(Sound):
+    """Keeps a constant outside the state dict."""
+
+    def __init__(self, options: Options, context: StackContext) -> None:
+        super().__init__(options, context)
+        self.register_buffer("rate", torch.ones(context.d_model), persistent=False)
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        return (x + (positions[..., None] * self.rate).sin()).to(x.dtype)
+
+
+class RoundsPositions(Sound):
+    """Holds positions in the dtype of x."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        return super().embed(x, positions.to(x.dtype))
+
+
+class ClaimsToBeRelative(Sound):
+    """Is absolute and says otherwise."""
+
+    shift_invariant = True
+
+
+class Writes(Sound):
+    """Works in place on what it was given."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        return x.add_(self.vectors(positions).to(x.dtype))
+
+
+class Reseeds(Sound):
+    """Sets the global generator in passing."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        return super().embed(x, positions)
+
+
+class MixesTheBatch(Sound):
+    """Subtracts the mean over the batch."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        return super().embed(x - x.mean(0, keepdim=True), positions)
+
+
+class RemembersStalePositions(Sound):
+    """Caches by the identity of a tensor that may change in place."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        if getattr(self, "seen", None) is not positions:
+            self.seen, self.kept = positions, self.vectors(positions)
+        return (x + self.kept).to(x.dtype)
+
+
+class CountsQueries(Position):
+    """Takes the query's position from its place among the queries: a cached step has only one."""
+
+    def score(self, q: Tensor | None, k: Tensor | None, q_positions: Tensor, k_positions: Tensor) -> tuple[Term, ...]:
+        def squares(parameters: tuple[Tensor, ...], i: Tensor, j: Tensor) -> Tensor:
+            return -parameters[0] * (torch.arange(i.shape[-2])[:, None] - j).square()
+
+        return (Formula(torch.full((self.context.heads, 1), 0.01), squares),)
+
+
+class EightHeads(Sound):
+    """Fails where the number of heads is no power of two."""
+
+    def __init__(self, options: Options, context: StackContext) -> None:
+        super().__init__(options, context)
+        assert context.heads.bit_count() == 1, "heads must be a power of two"
+
+
+class BreaksCompilation(Sound):
+    """Looks at a value on the host."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        return super().embed(x, positions) if positions.max().item() >= 0 else x
+
+
+POSITIONS: list[tuple[type[Position], str, str]] = [
+    (CountsShapes, "test_positions_are_taken_from_the_argument_alone", "another order"),
+    (KeepsABuffer, "test_state_dict_restores_a_module_made_on_the_meta_device", "outside the state dict.*: rate"),
+    (RoundsPositions, "test_bfloat16_agrees_with_float32", "bfloat16 against float32"),
+    (ClaimsToBeRelative, "test_shift_invariance_holds_where_claimed", "moved by 37"),
+    (Writes, "test_inputs_are_left_as_they_were", "input 0 was written to"),
+    (Reseeds, "test_running_leaves_global_state_alone", "torch's random state"),
+    (MixesTheBatch, "test_each_example_of_a_batch_is_computed_as_if_alone", "alone and in a batch"),
+    (RemembersStalePositions, "test_nothing_of_one_pass_is_left_in_the_next", "changed in place"),
+    (CountsQueries, "test_cached_decoding_equals_one_pass", "cached against one pass"),
+    (CountsQueries, "test_trait_where_says_what_the_scheme_does", "trait 'where' against embed"),
+    (EightHeads, "test_any_number_of_heads_will_do", "power of two"),
+    (BreaksCompilation, "test_torch_compile_traces_it_whole", "(?i)data.dependent"),
+]
+ARGUMENTS: dict[str, Any] = {"test_cached_decoding_equals_one_pass": "encoder", "test_any_number_of_heads_will_do": 12}
+
+
+def _run(suite: ComponentSuite, test: str) -> None:
+    extra = (ARGUMENTS[test],) if test in ARGUMENTS else ()
+    getattr(suite, test)(_chosen(suite), *extra)
+
+
+@pytest.mark.parametrize(("scheme", "test", "words"), POSITIONS)
+def test_a_broken_position_scheme_is_caught(
+    installed: Installed, scheme: type[Position], test: str, words: str
+) -> None:
+    suite = installed(PositionSuite, scheme, traits={"where": "embedding", "cache": "plain"})
+    caught = CAUGHT if scheme is not BreaksCompilation else torch._dynamo.exc.TorchDynamoException
+    with pytest.raises(caught, match=words):
+        _run(suite, test)
+
+
+@pytest.mark.parametrize(
+    "test", sorted({case[1] for case in POSITIONS} - {"test_shift_invariance_holds_where_claimed"})
+)
+def test_a_sound_scheme_passes_what_catches_the_others(installed: Installed, test: str) -> None:
+    _run(installed(PositionSuite, Sound, traits={"where": "embedding", "cache": "plain"}), test)
+
+
+class LooksAround(Feedforward):
+    """Reads the neighbouring place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x.roll(1, dims=1)
+
+
+def test_a_feedforward_layer_that_mixes_places_is_caught(installed: Installed) -> None:
+    suite = installed(FeedforwardSuite, LooksAround)
+    with pytest.raises(AssertionError, match="place 0 alone"):
+        _run(suite, "test_each_place_is_computed_as_if_alone")
+
+
+class DropsTheMask(Fusion):
+    """Averages over the sentence, padding included."""
+
+    needs_all_layers = False
+
+    def memory(self, layer_states: Tensor, mask: Tensor | None, decoder_layer: int) -> Memory:
+        mean = layer_states[:, -1].mean(1, keepdim=True).expand_as(layer_states[:, -1])
+        return Memory(mean, mean, mask)
+
+
+def test_a_fusion_that_lets_padding_through_is_caught(installed: Installed) -> None:
+    suite = installed(FusionSuite, DropsTheMask)
+    with pytest.raises(AssertionError, match="keys of real places"):
+        _run(suite, "test_padding_does_not_reach_real_places")
+
+
+class WrongGradient(TokenLoss):
+    """Cross-entropy whose gradient is scaled behind its back."""
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        loss = nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        return loss.detach() + 0.5 * (loss - loss.detach())
+
+
+class Reduced(TokenLoss):
+    """Reduces, which is the host's part."""
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        return nn.functional.cross_entropy(logits.float(), targets)
+
+
+def test_broken_token_losses_are_caught(installed: Installed) -> None:
+    with pytest.raises(AssertionError, match="gradient against differences"):
+        _run(installed(TokenLossSuite, WrongGradient), "test_gradient_is_that_of_the_value")
+    suite = installed(TokenLossSuite, Reduced)
+    with pytest.raises(AssertionError):
+        suite.test_one_float32_loss_a_token(_chosen(suite), torch.float32)  # type: ignore[attr-defined]
+
+
+class Forgetful(SGD):
+    """Halves its rate at every step, and keeps the count to itself."""
+
+    steps = 0
+
+    def step(self, closure: Any = None) -> Any:
+        self.steps += 1
+        for group in self.param_groups:
+            group["lr"] = 0.1 / 2**self.steps
+        return super().step(closure)
+
+
+class ForgetfulFactory(OptimizerFactory):
+    """Makes `Forgetful`."""
+
+    def create(self, parameters: NamedParameters) -> Optimizer:
+        return Forgetful([parameter for _, parameter in parameters], lr=0.1)
+
+
+class LeavesOneOut(OptimizerFactory):
+    """Forgets the first parameter."""
+
+    def create(self, parameters: NamedParameters) -> Optimizer:
+        return SGD([parameter for _, parameter in parameters[1:]], lr=0.1)
+
+
+def test_broken_optimizers_are_caught(installed: Installed) -> None:
+    suite = installed(OptimizerSuite, ForgetfulFactory)
+    with pytest.raises(AssertionError, match="went another way"):
+        _run(suite, "test_restored_state_gives_the_same_next_step")
+    with pytest.raises(AssertionError, match="moved at learning rate 0"):
+        _run(suite, "test_learning_rate_zero_moves_nothing")
+    with pytest.raises(AssertionError):
+        _run(installed(OptimizerSuite, LeavesOneOut), "test_it_is_a_torch_optimizer_over_every_parameter_once")
+
+
+class SaysNothing(Clipping):
+    """Clips and reports that it did not."""
+
+    def clip(self, parameters: NamedParameters) -> Clipped:
+        norm = nn.utils.clip_grad_norm_([parameter for _, parameter in parameters], 0.1)
+        return Clipped(norm, torch.tensor(False))
+
+
+class Warms(Schedule):
+    """Remembers where it was."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.last = 0.0
+
+    def factor(self, step: int, total_steps: int) -> float:
+        self.last = 0.5 * self.last + step
+        return self.last
+
+
+class Negative(Schedule):
+    """Falls below zero past the end."""
+
+    def factor(self, step: int, total_steps: int) -> float:
+        return 1 - step / total_steps
+
+
+def test_broken_clippings_and_schedules_are_caught(installed: Installed) -> None:
+    suite = installed(ClippingSuite, SaysNothing)
+    with pytest.raises(AssertionError, match="reported as not clipped"):
+        suite.test_the_report_is_true(_chosen(suite), 1.0)  # type: ignore[attr-defined]
+    with pytest.raises(AssertionError):
+        _run(installed(ScheduleSuite, Warms), "test_a_step_has_one_factor")
+    suite = installed(ScheduleSuite, Negative)
+    with pytest.raises(AssertionError, match="step 11 of 10"):
+        suite.test_every_step_has_a_factor(_chosen(suite), 10)  # type: ignore[attr-defined]
+
+
+class WrongWay(Metric):
+    """Calls the number of errors a score where higher is better, and draws from the global generator."""
+
+    def score(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score:
+        errors = sum(output != reference for output, reference in zip(outputs, references, strict=False))
+        return Score("errors", errors + 1e-9 * random.random(), "higher", "errors", "v1", interval=(99.0, 100.0))
+
+
+def test_a_broken_metric_is_caught(installed: Installed) -> None:
+    suite = installed(MetricSuite, WrongWay)
+    for test in ("test_the_references_beat_nonsense", "test_the_interval_holds_the_value"):
+        with pytest.raises(AssertionError):
+            _run(suite, test)
+    with pytest.raises(AssertionError, match="random's state"):
+        _run(suite, "test_scoring_again_gives_the_same")
+    with pytest.raises(CAUGHT, match="DID NOT RAISE"):
+        suite.test_lists_that_do_not_fit_are_refused(_chosen(suite), "nothing")  # type: ignore[attr-defined]
+
+
+class Undescribed(Options):
+    """Options that say nothing."""
+
+    depth: int = 1
+    width: int = Field(description="Documented and required")
+
+
+class Loose(Options, frozen=False):
+    """Options that may change."""
+
+
+class Foreign:
+    """No position scheme."""
+
+
+def test_broken_records_and_options_are_caught(installed: Installed) -> None:
+    suite = installed(PositionSuite, Sound, options=Undescribed, references=("Su et al.",), summary="x" * 200)
+    for test, words in (
+        ("test_every_option_is_described", "without a description: depth"),
+        ("test_component_can_be_tried", "width must be given"),
+        ("test_references_can_be_resolved", "expected arXiv"),
+        ("test_summary_is_one_line", "200 characters"),
+    ):
+        with pytest.raises(CAUGHT, match=words):
+            getattr(suite, test)()
+    with pytest.raises(AssertionError, match="must be frozen"):
+        installed(PositionSuite, Sound, options=Loose).test_options_are_frozen_and_refuse_unknown_keys()
+    with pytest.raises(AssertionError, match="expected a subclass of zoo.models.contracts.Position"):
+        installed(PositionSuite, Foreign).test_implementation_is_of_its_kind_and_documented()
+    with pytest.raises((AssertionError, TypeError)):
+        installed(PositionSuite, Sound, traits={"made": object()}).test_traits_are_plain_data()
