@@ -46,6 +46,12 @@ def test_loops_of_different_lengths_are_collapse() -> None:
     assert "4-gram" in str(collapsed(outputs, DIFFERENT))
 
 
+def test_a_few_loops_among_short_outputs_are_no_collapse() -> None:
+    short = [f"w{number} w{number} end" for number in range(18)]
+    assert top_four_gram_share([*short, "ha ha ha ha ha", "ho ho ho ho ho"]) == 0.5
+    assert collapsed([*short, "ha ha ha ha ha", "ho ho ho ho ho"], DIFFERENT) is None
+
+
 def test_right_answers_are_no_collapse() -> None:
     assert collapsed(DIFFERENT, DIFFERENT) is None
 

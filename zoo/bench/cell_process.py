@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ import torch
 from zoo.bench.outcome import Outcome, one_line, performance_of, quality_of, samples_of, status_of
 from zoo.bench.record import CurvePoint
 from zoo.bench.work import BUSY, WorkFolder
+from zoo.errors import ZooError
 from zoo.measure import (
     Evaluation,
     copy_baseline,
@@ -64,12 +66,14 @@ def main(work: WorkFolder) -> int:
 
 def run_model(spec: Spec, directory: Path, home: DataHome) -> Outcome:
     """Train (or continue), evaluate, measure."""
-    training = train(spec, directory, resume=directory.exists(), home=home)
+    training = train(spec, directory, resume=True, home=home)
     trained: dict[str, Any] = {
         "steps": training.steps,
         "training_seconds": training.seconds,
         "curve": [_curve_point(point) for point in training.curve],
     }
+    if training.status == "running":
+        raise ZooError(f"training ended before its last step ({training.steps} of {training.total_steps})")
     if training.status != "ok":
         return Outcome(status=training.status, error=training.error, **trained)
     run = load_run(directory)
@@ -91,6 +95,7 @@ def run_model(spec: Spec, directory: Path, home: DataHome) -> Outcome:
 
 def run_untrained(spec: Spec, directory: Path, home: DataHome) -> Outcome:
     """Score the initial weights. A control is meant to be bad: that its outputs are all alike is no failure."""
+    shutil.rmtree(directory, ignore_errors=True)  # a killed attempt's: there is nothing to continue
     built = build(spec, directory, home)
     model = built.model.to(default_device())
     evaluation = evaluate(model, built.tokenizer, evaluation_examples(built.prepared.task, spec), spec)
@@ -136,7 +141,9 @@ def _only_process(work: WorkFolder) -> Iterator[bool]:
 
 
 def _die_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin: its lock, held here, would stop the interpreter's own shutdown.
+    while os.read(0, 4096):
+        pass
     os._exit(1)
 
 

@@ -21,7 +21,7 @@ def smoke(spec: Spec) -> None:
     mask = torch.ones_like(sources)  # [B, S]
     mask[1, 4:] = 0
     loss = model(input_ids=sources, attention_mask=mask, labels=targets).loss
-    _expect(bool(torch.isfinite(loss)), spec, f"a loss of {float(loss)}")
+    _expect(bool(torch.isfinite(loss)), spec, f"a loss of {loss.item()}")
     loss.backward()
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:

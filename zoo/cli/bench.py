@@ -51,8 +51,7 @@ def command(
     results: list[CellResult] = []
     for number, spec in enumerate(chosen, start=1):
         click.echo(f"[{number}/{len(chosen)}] {spec.name} (seed {spec.seed})", err=True)
-        found = runner.run_baselines(spec)
-        results += [result for result in found if result not in results and not result.cached]
+        results += [result for result in runner.run_baselines(spec) if not result.cached]
         results.append(runner.run(spec))
     if as_json:
         print_json([{"cached": item.cached, **_summary(item.record)} for item in results])

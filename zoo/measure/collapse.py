@@ -35,8 +35,8 @@ def top_four_gram_share(outputs: Sequence[str]) -> float:
 
     A model that loops shows here even if every output is different. Raises ValueError for no outputs.
     """
-    counts = Counter(gram for output in _stripped(outputs) for gram in _four_grams(output))
-    return counts.most_common(1)[0][1] / counts.total() if counts else 0.0
+    count, total = _top_four_gram(outputs)
+    return count / total if total else 0.0
 
 
 def collapsed(outputs: Sequence[str], references: Sequence[str]) -> str | None:
@@ -47,7 +47,8 @@ def collapsed(outputs: Sequence[str], references: Sequence[str]) -> str | None:
 
     - the distinct-output ratio is below a tenth of the references';
     - one output makes up more than half of all, and more than twice the share of the most frequent reference;
-    - one 4-gram makes up more than a quarter of all 4-grams, and more than five times the references' share.
+    - one 4-gram makes up more than a quarter of all 4-grams, more than five times the references' share, and occurs
+      at least as often as there are outputs (else a few loops among sentences too short for a 4-gram would do).
 
     Raises ValueError where the lengths differ.
     """
@@ -62,7 +63,8 @@ def collapsed(outputs: Sequence[str], references: Sequence[str]) -> str | None:
     if top > TOP_SHARE and top > TOP_FACTOR * expected_top:
         return f"one output makes up {top:.1%} of all, the most frequent reference {expected_top:.1%}"
     gram, expected_gram = top_four_gram_share(outputs), top_four_gram_share(references)
-    if gram > FOUR_GRAM_SHARE and gram > FOUR_GRAM_FACTOR * expected_gram:
+    frequent = _top_four_gram(outputs)[0] >= len(outputs)
+    if frequent and gram > FOUR_GRAM_SHARE and gram > FOUR_GRAM_FACTOR * expected_gram:
         return f"one 4-gram makes up {gram:.1%} of all 4-grams, {expected_gram:.1%} in the references"
     return None
 
@@ -83,6 +85,12 @@ def _stripped(outputs: Sequence[str]) -> list[str]:
     if not outputs:
         raise ValueError("collapse is judged on at least one output")
     return [output.strip() for output in outputs]
+
+
+def _top_four_gram(outputs: Sequence[str]) -> tuple[int, int]:
+    """How often the most frequent word 4-gram occurs, and how many 4-grams there are."""
+    counts = Counter(gram for output in _stripped(outputs) for gram in _four_grams(output))
+    return (counts.most_common(1)[0][1], counts.total()) if counts else (0, 0)
 
 
 def _four_grams(text: str) -> Iterable[tuple[str, ...]]:
