@@ -11,7 +11,7 @@ from zoo.site.board import BoardTable, Value
 from zoo.site.naming import printable
 
 BOARD_SCHEMA = "zoo.board/1"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 """A spreadsheet takes a text that starts so for a formula and may run it."""
 
 
@@ -61,7 +61,7 @@ def json_text(task: str, table: BoardTable) -> str:
 def guarded(text: str) -> str:
     """`text` as a spreadsheet shows it rather than runs it."""
     text = printable(text)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
 def _number(value: Value) -> Value:

@@ -23,7 +23,7 @@ def printable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """`text` for headings, titles and labels: one line, nothing invisible that could reorder what stands beside it."""
-    joined = " ".join(text.split())
+    joined = " ".join(printable(text).split())
     return "".join(REPLACEMENT if unicodedata.category(char) in _INVISIBLE else char for char in joined) or "(no name)"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,6 +23,7 @@ def _finalize(value: Any) -> Any:
     return value
 
 
+@cache
 def environment() -> Environment:
     """An environment whose templates cannot print a name they were not given."""
     made = Environment(

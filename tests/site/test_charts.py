@@ -1,0 +1,92 @@
+"""Geometry of the charts."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.bench.record import CurvePoint
+from zoo.site.charts import IntervalInput, curve_chart, interval_chart, nice_ticks
+
+drawable = st.floats(-1e12, 1e12)
+
+
+@given(drawable, drawable)
+def test_ticks_cover_the_values_evenly_and_are_few(one, other):
+    low, high = min(one, other), max(one, other)
+    ticks = nice_ticks(low, high)
+    slack = 1e-6 * max(1.0, abs(low), abs(high))
+    assert ticks[0] <= low + slack
+    assert ticks[-1] >= high - slack
+    assert 2 <= len(ticks) <= 12
+    steps = {round((b - a) / (ticks[1] - ticks[0]), 3) for a, b in pairwise(ticks)}
+    assert steps == {1.0}
+
+
+def test_ticks_are_round_numbers():
+    assert nice_ticks(0, 26) == [0, 10, 20, 30]
+    assert nice_ticks(2.2, 9.1) == [2, 4, 6, 8, 10]
+
+
+def bars(*values, **changes):
+    return [
+        IntervalInput(f"model {value}", value, (value - 1, value + 1), (value,), False, **changes) for value in values
+    ]
+
+
+def test_marks_stand_where_the_axis_says():
+    chart = interval_chart("BLEU", "BLEU (points)", "points", bars(20.0, 10.0))
+    position = {tick.label: float(tick.at) for tick in chart.ticks}
+    labels = sorted(position, key=float)
+    for row, value in zip(chart.rows, (20.0, 10.0), strict=True):
+        low, high = float(labels[0]), float(labels[-1])
+        left, right = position[labels[0]], position[labels[-1]]
+        for place, expected in ((row.x, value), (row.low, value - 1), (row.high, value + 1)):
+            assert float(place) == pytest.approx(left + (expected - low) / (high - low) * (right - left), abs=0.11)
+
+
+def test_a_single_model_needs_no_chart():
+    assert interval_chart("BLEU", "BLEU", "points", bars(20.0)) is None
+
+
+def test_values_too_large_to_draw_are_left_out_of_charts():
+    assert len(interval_chart("BLEU", "BLEU", "points", bars(1.0, 2.0, 1e300)).rows) == 2
+
+
+def test_a_curve_has_one_line_per_seed_and_loss(make_record, part):
+    records = [make_record(seed=seed, curve=part.curve(2.0, seed, steps=400)) for seed in (1, 2)]
+    chart = curve_chart("curve", records)
+    assert [(line.kind, line.label) for line in chart.lines] == [
+        ("train", "training loss, seed 1"),
+        ("dev", "dev loss, seed 1"),
+        ("train", "training loss, seed 2"),
+        ("dev", "dev loss, seed 2"),
+    ]
+    assert len(chart.lines[0].points.split()) == 20
+    assert len(chart.lines[1].dots) == 2
+    xs = [float(point.split(",")[0]) for point in chart.lines[0].points.split()]
+    assert xs == sorted(xs)
+    assert chart.left <= xs[0] <= xs[-1] <= chart.right
+
+
+def test_a_curve_without_losses_has_no_chart(make_record):
+    assert curve_chart("curve", [make_record(curve=[CurvePoint(step=1, learning_rate=0.1)])]) is None
+
+
+finite = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(st.builds(CurvePoint, step=st.integers(-(10**20), 10**20), loss=finite, dev_loss=finite), max_size=8))
+def test_no_curve_that_a_record_can_hold_breaks_its_chart(points):
+    class Holder:
+        seed = 1
+        curve = points
+
+    chart = curve_chart("curve", [Holder()])
+    drawn = [
+        p for p in points if any(v is not None and abs(v) <= 1e12 for v in (p.loss, p.dev_loss)) and abs(p.step) <= 1e12
+    ]
+    assert (chart is not None) == bool(drawn)

@@ -1,0 +1,320 @@
+"""What stands on the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from zoo.bench.record import Sample
+from zoo.bench.store import Problem
+
+
+def rows(board):
+    """Model name -> column key -> cell, of the board's first table."""
+    table = board.all("table")[0]
+    keys = [header.attributes["data-column"] for header in table.all("th") if "data-column" in header.attributes]
+    found = {}
+    for row in table.one("tbody").all("tr"):
+        cells = dict(zip(keys, row.children_elements(), strict=True))
+        found[cells["model"].one("a").words] = cells
+    return found
+
+
+def test_the_index_counts_records_and_leads_to_the_board(build, realistic):
+    page = build(realistic).index()
+    facts = {item.one("dt").words: item.one("dd").words for item in page.one("dl", class_="facts").all("div")}
+    assert facts == {"Records": "8", "ok": "7", "collapsed": "1", "Newest record": "2026-11-20 09:08 UTC"}
+    card = page.one("li", class_="card")
+    assert card.all("a")[0].words == "office-zh-en"
+    assert [link.words for link in card.one("ul", class_="leaders").all("a")] == ["rotary", "alibi"]
+
+
+def test_the_index_lists_failures_with_their_reason(build, realistic):
+    table = build(realistic).index().one("table")
+    assert "learned-lr-0.1" in table.words
+    assert "one output for 98.7% of the inputs" in table.words
+
+
+def test_unreadable_records_are_named_and_the_rest_is_served(build, realistic):
+    problem = Problem(Path("/somewhere/records/20261120-half.json"), "EOF while parsing a value")
+    site = build(realistic, [problem])
+    text = site.index().words
+    assert "20261120-half.json" in text
+    assert "EOF while parsing a value" in text
+    assert "/somewhere" not in text
+    assert site.board_file().exists()
+
+
+def test_a_site_without_records_says_so(build):
+    assert "no records yet" in build([]).index().words
+
+
+def test_overlapping_models_share_a_rank_and_others_do_not(build, realistic):
+    found = rows(build(realistic).board())
+    assert {name: cells["rank"].words for name, cells in found.items()} == {
+        "rotary": "1=",
+        "alibi": "1=",
+        "sinusoidal": "3",
+        "learned-lr-0.1": "–",
+        "copy": "–",
+        "untrained": "–",
+    }
+
+
+def test_rows_stand_in_the_order_of_rank_then_failures_then_baselines(build, realistic):
+    assert list(rows(build(realistic).board())) == [
+        "rotary",
+        "alibi",
+        "sinusoidal",
+        "learned-lr-0.1",
+        "copy",
+        "untrained",
+    ]
+
+
+def test_a_score_over_seeds_shows_mean_interval_range_and_number(build, realistic):
+    # Seeds 24.6, 24.1 and 25.0, each plus or minus 1.2.
+    cell = rows(build(realistic).board())["rotary"]["bleu"]
+    assert cell.words == "24.6[22.9, 26.2]24.1 to 25.0, n=3"
+    assert float(cell.attributes["data-value"]) == pytest.approx((24.6 + 24.1 + 25.0) / 3)
+
+
+def test_a_better_metric_can_be_the_lower_one(build, make_record, part):
+    records = [
+        make_record(name=name, quality=[part.quality(value, metric="TER", direction="lower", half_width=1.0)])
+        for name, value in (("worse", 60.0), ("better", 50.0))
+    ]
+    found = rows(build(records).board())
+    assert list(found) == ["better", "worse"]
+    assert found["better"]["rank"].words == "1"
+
+
+def test_models_without_an_interval_have_no_rank(build, make_record, part):
+    board = build([make_record(quality=[part.quality(20.0, half_width=None)]), make_record(name="other")]).board()
+    assert rows(board)["rotary"]["rank"].words == "–"
+    assert rows(board)["other"]["rank"].words == "1"
+
+
+def test_baselines_are_told_apart_and_never_ranked(build, make_record, part):
+    board = build(
+        [make_record(name="copy", role="baseline", spec={}, quality=[part.quality(90.0)]), make_record()]
+    ).board()
+    found = rows(board)
+    assert found["copy"]["rank"].words == "–"
+    assert found["rotary"]["rank"].words == "1"
+    assert "baseline" in found["copy"]["model"].words
+
+
+def test_a_failure_shows_its_status_and_reason_on_the_board(build, realistic):
+    cell = rows(build(realistic).board())["learned-lr-0.1"]["status"]
+    assert cell.words.startswith("collapsedone output for 98.7%")
+
+
+def test_a_model_with_good_and_failed_seeds_says_both(build, make_record):
+    records = [make_record(seed=1), make_record(seed=2, status="nan", error="loss is nan at step 40")]
+    cell = rows(build(records).board())["rotary"]["status"]
+    assert cell.words == "ok, 1 failedloss is nan at step 40"
+
+
+def test_every_device_has_columns_of_its_own(build, realistic):
+    board = build(realistic).board()
+    groups = [header.words for header in board.all("th", scope="colgroup")]
+    assert groups == ["CPU AMD EPYC 7763 64-Core Processor, 2 threads, float32", "NVIDIA H100 80GB HBM3, bfloat16"]
+    cells = rows(board)["rotary"]
+    assert cells["latency-device-1"].words == "116114 to 118"
+    assert cells["latency-device-2"].words == "20.0"
+    assert rows(board)["alibi"]["latency-device-2"].words == "–"
+
+
+def test_throughputs_at_different_batch_sizes_do_not_share_a_column(build, make_record, part):
+    records = [
+        make_record(name="a", performance=[part.cpu(throughput_batch=1)]),
+        make_record(name="b", performance=[part.cpu(throughput_batch=64)]),
+    ]
+    units = [header.words for header in build(records).board().all("th", scope="col")]
+    assert len([text for text in units if "batch 1 " in f"{text} "]) == 1
+    assert len([text for text in units if "batch 64" in text]) == 1
+
+
+def test_memory_names_what_it_counts(build, realistic):
+    headers = [header.words for header in build(realistic).board().all("th", scope="col")]
+    assert [text for text in headers if "Peak memory" in text] == [
+        "Peak memory MiB, rss",
+        "Peak memory MiB, cuda-allocated",
+    ]
+
+
+def test_scores_from_different_data_stand_in_different_tables(build, make_record):
+    old = make_record(name="old", minute=0, data_revision="sha256:old")
+    new = make_record(name="new", minute=1, data_revision="sha256:new")
+    board = build([old, new]).board()
+    assert [table.one("tbody").one("tr").one("th").words for table in board.all("table")] == ["new", "old"]
+    assert "never ranked against each other" in board.words
+
+
+def test_the_chart_has_a_title_a_description_and_a_table_with_the_same_values(build, realistic):
+    figure = build(realistic).board().one("figure")
+    svg = figure.one("svg")
+    assert svg.attributes["role"] == "img"
+    title, description = svg.attributes["aria-labelledby"].split()
+    assert svg.one("title", id=title).words == "BLEU with 95% intervals"
+    assert "rotary 24.6; alibi 23.7; sinusoidal 19.2" in svg.one("desc", id=description).words
+
+
+def test_a_models_page_shows_what_it_is(build, realistic):
+    page = build(realistic).model("rotary")
+    assert page.one("h1").words == "rotary"
+    assert "rotary positions, trained from nothing" in page.one("p", class_="lead").words
+    specification = page.one("section", aria_labelledby="spec").one("pre").text
+    assert "use: zoo-positional/rotary" in specification
+    components = page.one("section", aria_labelledby="components").all("tr")
+    assert [row.words for row in components if "rotary" in row.words] == [
+        "model.positionzoo-positional/rotaryRotary positions on queries and keys"
+    ]
+
+
+def test_a_component_name_used_in_two_kinds_is_explained_by_its_slot(build, realistic):
+    rows_ = build(realistic).model("rotary").one("section", aria_labelledby="components").all("tr")
+    assert [row.words for row in rows_ if "none" in row.words] == ["training.clippingzoo-optimizers/noneNo clipping"]
+
+
+def test_a_component_that_is_not_installed_is_named_all_the_same(build, realistic):
+    text = build(realistic).model("alibi").one("section", aria_labelledby="components").words
+    assert "zoo-positional/alibinot installed where this page was built" in text
+
+
+def test_samples_carry_the_languages_of_the_task(build, realistic):
+    page = build(realistic).model("rotary")
+    first = page.all("article")[0]
+    source, reference, output = first.all("dd")
+    assert (source.attributes["lang"], reference.attributes["lang"], output.attributes["lang"]) == ("zh", "en", "en")
+    assert source.text == "您可以在“工具 - 自动更正选项”中打开或关闭此功能。"
+    assert page.all("article")[2].all("dd")[2].words == "(empty)"
+
+
+def test_a_task_whose_name_tells_no_language_claims_none(build, make_record):
+    page = build([make_record(task="generated")]).model("rotary")
+    assert all("lang" not in item.attributes for item in page.one("article").all("dd"))
+
+
+def test_samples_keep_their_line_breaks(build, make_record):
+    sample = Sample(id="1", source="a\nb", reference="c", output="d  e")
+    page = build([make_record(samples=[sample])]).model("rotary")
+    assert [item.text for item in page.one("article").all("dd")] == ["a\nb", "c", "d  e"]
+
+
+def test_the_learning_curve_is_a_chart_and_a_table(build, realistic):
+    section = build(realistic).model("alibi").one("section", aria_labelledby="curve")
+    assert section.one("svg").one("desc").words.startswith("Loss against optimizer steps: training loss, seed 1 from")
+    assert len(section.one("table").one("tbody").all("tr")) == 60
+
+
+def test_every_record_is_listed_with_its_id_environment_versions_and_commit(build, realistic):
+    page = build(realistic).model("rotary")
+    details = page.all("details", class_="record")
+    assert len(details) == 3
+    newest = realistic[2]
+    text = details[0].words
+    for expected in (
+        newest.id,
+        newest.spec_hash,
+        newest.cell,
+        "3223d7c5a1b2",
+        "transformers: 5.23.0",
+        "zoo-positional 0.1.0",
+    ):
+        assert expected in text
+
+
+def test_a_dirty_tree_is_said(build, make_record):
+    record = make_record(environment={"git": {"commit": "0123456789abcdef", "dirty": True}})
+    assert "0123456789ab with local changes" in build([record]).model("rotary").words
+
+
+def test_records_of_an_earlier_spec_are_listed_but_do_not_count(build, make_record, part):
+    old = make_record(minute=1)
+    new = make_record(minute=2, spec={**part.spec("rotary", "rotary", 1), "training": {"steps": 9}})
+    page = build([old, new]).model("rotary")
+    assert "1 record of an earlier spec of this name does not count" in page.words
+    counted = [
+        item.one("summary").one("code").words
+        for item in page.all("details", class_="record")
+        if item.all("span", class_="tag")
+    ]
+    assert counted == [new.id]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quality": []},
+        {"performance": []},
+        {"curve": []},
+        {"samples": []},
+        {"spec": {}},
+        {"environment": {}, "distributions": {}},
+        {"probes": {}},
+        {"parameters": None, "steps": None, "training_seconds": None},
+        {"error": None, "status": "oom"},
+        {"created": "some day"},
+        {"parameters": 10**400, "steps": -(10**30), "training_seconds": 1e308},
+    ],
+    ids=lambda changes: "-".join(changes),
+)
+def test_a_record_with_parts_missing_or_absurd_still_has_its_pages(build, make_record, changes):
+    site = build([make_record(**changes), make_record(seed=2)])
+    for file in site.pages():
+        text = file.read_text(encoding="utf-8")
+        assert "None" not in text
+    assert rows(site.board())
+    assert site.model("rotary").one("h1").words == "rotary"
+
+
+def test_links_lead_to_files_and_places_of_the_site(build, realistic, site_parse):
+    site = build([*realistic])
+    for file in site.pages():
+        page = site_parse(file)
+        places = [node.attributes[name] for node in page.all() for name in ("href", "src") if name in node.attributes]
+        assert places
+        for place in places:
+            parts = urlsplit(place)
+            assert not parts.scheme
+            assert not parts.netloc
+            target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
+            assert target.is_relative_to(site.folder.resolve())
+            assert target.is_file()
+            if parts.fragment:
+                assert site_parse(target).all(id=parts.fragment)
+
+
+def test_ids_are_unique_and_labels_refer_to_them(build, realistic, site_parse):
+    site = build(realistic)
+    for file in site.pages():
+        nodes = site_parse(file).all()
+        ids = [node.attributes["id"] for node in nodes if "id" in node.attributes]
+        assert len(ids) == len(set(ids))
+        for node in nodes:
+            for reference in node.attributes.get("aria-labelledby", "").split():
+                assert reference in ids
+
+
+def test_nothing_of_another_host_is_named(build, realistic):
+    site = build(realistic)
+    for file in [path for path in site.folder.rglob("*") if path.is_file()]:
+        text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "http:" not in text
+        assert "https:" not in text
+        assert "//cdn" not in text
+
+
+def test_pages_allow_no_inline_script_or_style(build, realistic, site_parse):
+    for file in build(realistic).pages():
+        page = site_parse(file)
+        (policy,) = page.all("meta", http_equiv="Content-Security-Policy")
+        assert "default-src 'none'" in policy.attributes["content"]
+        assert "unsafe" not in policy.attributes["content"]
+        assert not page.all("style")
+        assert [script.text for script in page.all("script")] == [""]
+        assert not [node for node in page.all() for name in node.attributes if name == "style" or name.startswith("on")]
