@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from zoo.models import ZooForConditionalGeneration, assemble
 from zoo.registry import Component, Registry, use_registry
 from zoo.registry.component import RegisteredComponent

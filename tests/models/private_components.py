@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
 from zoo.models.contracts import (
     AttentionStatistics,
     Dense,
@@ -86,7 +87,8 @@ class ShawBothSides(Position):
         p = (logits - statistics.log_sum_exp[..., None]).exp()
         if statistics.visible is not None:
             p = p.masked_fill(~statistics.visible, 0.0)
-        return o + torch.einsum("bhij,bijd->bhid", p, self.values[bucket].expand(p.shape[0], -1, -1, -1))
+        values = self.values[bucket].expand(p.shape[0], -1, -1, -1)  # [B, Lq, Lk, Dh]
+        return o + torch.einsum("bhij,bijd->bhid", p.to(o.dtype), values)
 
 
 class KeySide(Position):

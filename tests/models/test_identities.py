@@ -41,9 +41,7 @@ def model(request, make_model, position):
 
 def test_cached_decoding_gives_the_logits_of_uncached(model, sentences):
     source, mask, target = sentences.values()
-    torch.testing.assert_close(
-        _stepwise(model, source, mask, target), _logits(model, **sentences), **TOLERANCE
-    )
+    torch.testing.assert_close(_stepwise(model, source, mask, target), _logits(model, **sentences), **TOLERANCE)
 
 
 def test_a_prompt_cached_in_one_go_gives_the_logits_of_uncached(model, sentences):
@@ -154,7 +152,9 @@ def test_gradient_checkpointing_changes_no_gradient(make_model, position, senten
         model = make_model(position).train()
         if checkpointed:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
-        model(sentences["input_ids"], sentences["attention_mask"], labels=sentences["decoder_input_ids"]).loss.backward()
+        model(
+            sentences["input_ids"], sentences["attention_mask"], labels=sentences["decoder_input_ids"]
+        ).loss.backward()
         return {name: item.grad for name, item in model.named_parameters()}
 
     plain = gradients(False)
