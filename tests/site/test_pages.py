@@ -163,6 +163,20 @@ def test_the_chart_has_a_title_a_description_and_a_table_with_the_same_values(bu
     assert "rotary 24.6; alibi 23.7; sinusoidal 19.2" in svg.one("desc", id=description).words
 
 
+def test_the_chart_of_a_long_board_shows_its_head_and_the_baselines(build, make_record, part):
+    models = [make_record(name=f"m{index}", quality=[part.quality(20.0 + index)]) for index in range(20)]
+    control = make_record(name="copy", role="baseline", spec={}, quality=[part.quality(1.0)])
+    svg = build([*models, control]).board().one("svg")
+    assert svg.children_elements()[0].words == "BLEU with 95% intervals, the first 15 of 20 models"
+    labels = [label.words for label in svg.all("text", class_="label")]
+    assert labels == [f"m{index}" for index in range(19, 4, -1)] + ["copy"]
+
+
+def test_a_baseline_is_not_described_as_the_model_whose_spec_it_borrows(build, make_record):
+    page = build([make_record(name="untrained", role="baseline")]).model("untrained")
+    assert page.one("p", class_="lead").words.startswith("A control that every trained model must beat")
+
+
 def test_a_models_page_shows_what_it_is(build, realistic):
     page = build(realistic).model("rotary")
     assert page.one("h1").words == "rotary"

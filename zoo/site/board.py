@@ -12,6 +12,8 @@ from zoo.site.standings import DeviceKey, MetricKey, Standing, Summary, metric_o
 
 Value = str | int | float | None
 _SECONDS = {"s": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "microseconds": 1e-6}
+_CHARTED = 15
+"""Models in a board's chart: more would push the table out of sight."""
 
 
 @dataclass(frozen=True)
@@ -352,12 +354,15 @@ def _distinct(labels: Sequence[str]) -> list[str]:
 def _chart(found: Sequence[Standing], ranking: MetricKey | None) -> IntervalChart | None:
     if ranking is None:
         return None
+    scored = [item for item in found if item.status == "ok" and ranking in item.quality()]
+    models = [item for item in scored if item.role == "model"]
+    drawn = [*models[:_CHARTED], *(item for item in scored if item.role == "baseline")]
     inputs = []
-    for item in found:
-        summary = item.quality().get(ranking)
-        if summary is not None and item.status == "ok":
-            inputs.append(
-                IntervalInput(item.name, summary.mean, summary.interval, summary.values, item.role == "baseline")
-            )
+    for item in drawn:
+        summary = item.quality()[ranking]
+        inputs.append(IntervalInput(item.name, summary.mean, summary.interval, summary.values, item.role == "baseline"))
     axis = f"{one_line(ranking.metric)} ({one_line(ranking.unit)}), {ranking.direction} is better"
-    return interval_chart(f"{one_line(ranking.metric)} with 95% intervals", axis, ranking.unit, inputs)
+    title = f"{one_line(ranking.metric)} with 95% intervals"
+    if len(models) > _CHARTED:
+        title += f", the first {_CHARTED} of {len(models)} models"
+    return interval_chart(title, axis, ranking.unit, inputs)
