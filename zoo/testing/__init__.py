@@ -12,7 +12,7 @@ or has one written for each of the plugin's components, each tried with its defa
 
     globals().update(conformance_suites(distribution="zoo-positional"))
 
-Three traits of a component's record speak to the kit:
+Three traits of a component's record speak to the kit, whatever its kind (a suite says which others it reads):
 
 - ``example``: options to try the component with, where its defaults are not enough (a required key) or too large for
   a test (a vocabulary of thousands). Documentation shows them too.

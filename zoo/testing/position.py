@@ -20,7 +20,11 @@ SIDES: tuple[Side, ...] = ("encoder", "decoder")
 
 
 class PositionSuite(ModuleSuite):
-    """Position schemes: see `zoo.models.contracts.Position`."""
+    """Position schemes: see `zoo.models.contracts.Position`.
+
+    Traits: ``where`` (embedding, attention, both, none) says where the scheme acts; ``cache`` (plain where absent, or
+    rotated) says whether cached keys and values depend on their positions.
+    """
 
     kind: ClassVar[str] = "position"
 
@@ -132,7 +136,7 @@ class PositionSuite(ModuleSuite):
         assert torch.allclose(moved, kept, atol=1e-5) == (where == "none"), "trait 'where' against attention"
 
     def test_trait_cache_says_what_is_cached(self, chosen: Chosen) -> None:
-        cache = self.registered().traits.get("cache")
+        cache = self.registered().traits.get("cache", "plain")
         assert cache in {"plain", "rotated"}, f"trait 'cache' is {cache!r}"
         head, (_, positions) = random_tensor(2, HEADS, LENGTH, HEAD_DIM), self.sample()
         _, key, value = self.scheme(chosen).layer(0).rotate(head, head, head, positions, positions)
