@@ -47,7 +47,7 @@ def site(store, tmp_path, capsys):
 def test_build_writes_a_site_and_says_where(store, tmp_path, capsys):
     out = tmp_path / "site"
     assert main(["leaderboard", "build", "--store", str(store.folder), "--out", str(out)]) == 0
-    assert capsys.readouterr().out == f"{out}/index.html: 1 records, 1 models and baselines, 1 boards\n"
+    assert capsys.readouterr().out == f"{out}/index.html (records: 1, models and baselines: 1, boards: 1)\n"
     assert "rotary" in (out / "index.html").read_text(encoding="utf-8") + "".join(
         path.read_text(encoding="utf-8") for path in (out / "boards").glob("*.html")
     )

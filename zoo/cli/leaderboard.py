@@ -44,9 +44,8 @@ def build(store: Path, out: Path, as_json: bool) -> None:
         return
     for problem in report.problems:
         click.echo(f"zoo: left out {problem}", err=True)
-    click.echo(
-        f"{report.index}: {report.records} records, {report.models} models and baselines, {len(report.boards)} boards"
-    )
+    counts = f"records: {report.records}, models and baselines: {report.models}, boards: {len(report.boards)}"
+    click.echo(f"{report.index} ({counts})")
 
 
 @command.command("serve")
