@@ -21,6 +21,8 @@ from zoo_tasks_text.splits import comparison_key
 
 SOURCE, TARGET = "qaa", "qab"
 """Codes that ISO 639-2 keeps for local use."""
+_PATIENCE = 2000
+"""Draws in a row that bring no new sentence before the language counts as exhausted."""
 VERSION = 1
 """Raise it with any change that gives other pairs."""
 
@@ -179,12 +181,13 @@ def generate(options: GeneratedOptions, progress: Progress = silent) -> dict[Spl
         keys = {f"s{comparison_key(source)}", f"t{comparison_key(target)}"}
         if keys & seen:
             misses += 1
-            if misses > 20 * total + 1000:
+            if misses > _PATIENCE:
                 raise InputError(
                     f"{total} distinct sentences are asked for, but vocabulary {options.vocabulary} with "
                     f"{options.max_clauses} clauses gives about {len(made)}: raise vocabulary or max_clauses"
                 )
             continue
+        misses = 0
         seen |= keys
         made.append((source, target))
         if len(made) % 5000 == 0:

@@ -32,7 +32,7 @@ class GeneratedOptions(Options):
     dev_pairs: int = Field(default=500, ge=1, le=100_000, description="Dev pairs")
     test_pairs: int = Field(default=500, ge=1, le=100_000, description="Test pairs")
     seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of the lexicon and of the sentences")
-    vocabulary: int = Field(default=200, ge=20, le=5_000, description="Number of stems in the lexicon")
+    vocabulary: int = Field(default=200, ge=8, le=5_000, description="Number of stems in the lexicon")
     min_clauses: int = Field(default=1, ge=1, le=50, description="Fewest clauses of a sentence (2 to 7 words each)")
     max_clauses: int = Field(default=2, ge=1, le=50, description="Most clauses of a sentence")
 
