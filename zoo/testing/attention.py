@@ -55,7 +55,7 @@ class ReferenceAttention:
 
     def _split(self, x: Tensor, weight: Tensor) -> Tensor:
         batch, length, width = x.shape
-        projected = x @ weight.to(x.dtype)  # [B, L, D]
+        projected = x @ weight.to(x)  # [B, L, D]
         return projected.view(batch, length, self.heads, width // self.heads).transpose(1, 2)  # [B, H, L, Dh]
 
     def step(
@@ -76,7 +76,9 @@ class ReferenceAttention:
         for term in scheme.score(content[0], content[1], positions, k_positions):
             logits = logits + dense_bias(term, positions, k_positions).float()
         if causal:
-            hidden = torch.ones(logits.shape[-2:], dtype=torch.bool).triu(logits.shape[-1] - logits.shape[-2] + 1)
+            hidden = torch.ones(logits.shape[-2:], dtype=torch.bool, device=x.device).triu(
+                logits.shape[-1] - logits.shape[-2] + 1
+            )
             logits = logits.masked_fill(hidden, float("-inf"))
         output = logits.softmax(-1).to(v.dtype) @ v  # [B, H, Lq, Dh]
         statistics = None

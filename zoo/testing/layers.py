@@ -96,7 +96,7 @@ class _Linear:
 
     def __call__(self, x: Tensor) -> Tensor:
         self.log.append(self.seed)
-        output: Tensor = x @ self.weight.to(x.dtype)
+        output: Tensor = x @ self.weight.to(x)
         return output
 
 

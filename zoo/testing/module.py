@@ -133,6 +133,16 @@ class ModuleSuite(ComponentSuite):
         message = f"buffers outside the state dict are lost: {', '.join(lost)}" if lost else "restored"
         close(self.run(empty, *self.sample()), self.run(module, *self.sample()), 0.0, message)
 
+    def test_no_value_is_read_off_the_device(self, chosen: Chosen) -> None:
+        """On an accelerator each such reading waits for everything that was asked of it before; here it fails.
+
+        A check that only a CPU does (``if x.device.type == "cpu"``) is no such reading.
+        """
+        with torch.device("meta"):
+            module = self.build(chosen).eval()
+        output = self.run(module, *(item.to("meta") for item in self.sample()))
+        assert output.device.type == "meta", "the output left the device of the input"
+
     def test_copies_are_independent(self, chosen: Chosen) -> None:
         module = self.built(chosen)
         before = self.run(module, *self.sample()).detach().clone()
