@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from zoo.bench import Record, new_record_id
+from zoo.spec import Spec, load_spec
 
 MakeRecord = Callable[..., Record]
 
@@ -30,3 +32,22 @@ def a_record(**changes: Any) -> Record:
 @pytest.fixture
 def make_record() -> MakeRecord:
     return a_record
+
+
+SMOKE = Path(__file__).parents[2] / "benchmarks" / "specs" / "smoke.yaml"
+SMALL = (
+    "task.corpus.pairs=300",
+    "evaluation.max_examples=12",
+    "training.steps=30",
+    "model.d_model=16",
+    "measurement.latency_samples=3",
+    "measurement.throughput_batch=2",
+    "decoding.max_new_tokens=6",
+)
+SmallSpec = Callable[..., Spec]
+
+
+@pytest.fixture(scope="session")
+def small_spec() -> SmallSpec:
+    """A spec on generated data whose cell takes seconds, with what the arguments set."""
+    return lambda *sets: load_spec(SMOKE, [*SMALL, *sets])

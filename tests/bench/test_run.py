@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from zoo.bench import RecordStore
+from zoo.bench.outcome import Outcome
+from zoo.bench.run import Runner, with_seeds
+from zoo.bench.work import WorkFolder
+from zoo.models import weights_hash
+from zoo.tasks import DataHome
+from zoo.training import load_run
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
+    return DataHome(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def runner(tmp_path: Path, home: DataHome) -> Runner:
+    torch.set_num_threads(1)
+    return Runner(RecordStore(tmp_path / "records"), home=home, work=tmp_path / "work")
+
+
+def folder_of(runner: Runner, spec: Any) -> WorkFolder:
+    assert runner.work is not None
+    return WorkFolder(runner.work / runner._cell(spec).key[:24])
+
+
+def test_a_cell_with_a_result_is_not_run_again(runner: Runner, small_spec: Any, make_record: Any) -> None:
+    spec = small_spec()
+    done = make_record(cell=runner._cell(spec).key, status="nan", error="step 3")
+    runner.store.append(done)
+    result = runner.run(spec)
+    assert result.cached
+    assert result.record == done
+    assert not folder_of(runner, spec).path.exists()
+    assert len(runner.store.read().records) == 1
+
+
+def test_an_outcome_that_a_killed_parent_did_not_record_is_recorded_without_a_new_run(
+    runner: Runner, small_spec: Any
+) -> None:
+    spec = small_spec()
+    folder = folder_of(runner, spec)
+    folder.path.mkdir(parents=True)
+    folder.write_outcome(Outcome(status="nan", error="step 3", steps=2, probes={"x": 1.5}))
+    result = runner.run(spec)
+    assert not result.cached
+    assert (result.record.status, result.record.steps, result.record.probes) == ("nan", 2, {"x": 1.5})
+    assert not folder.log.exists()
+    assert runner.run(spec).cached
+    assert folder.read_outcome() is None
+
+
+def test_seeds_count_up_from_the_specs_own(small_spec: Any) -> None:
+    assert [spec.seed for spec in with_seeds(small_spec("seed=7"), 3)] == [7, 8, 9]
+
+
+@pytest.mark.slow
+def test_a_cell_leaves_a_whole_record_and_runs_again_only_when_asked(runner: Runner, small_spec: Any) -> None:
+    spec = small_spec()
+    record = runner.run(spec).record
+    assert record.error is None or record.status == "collapsed"
+    assert record.status in {"ok", "collapsed"}
+    assert (record.name, record.role, record.task) == (spec.name, "model", spec.task.create().name)
+    assert record.steps == 30
+    assert [score.metric for score in record.quality] == ["bleu", "chrf"]
+    assert all(score.examples == 12 and score.split == "test" for score in record.quality)
+    assert record.performance[0].latency is not None
+    assert record.performance[0].latency.samples == 3
+    assert record.performance[0].threads == 1
+    assert (record.performance[0].peak_memory_bytes or 0) > 2**20
+    assert record.parameters == sum(
+        p.numel() for p in {id(p): p for p in load_run(folder_of(runner, spec).run).model.parameters()}.values()
+    )
+    assert record.curve
+    assert len(record.samples) == 12
+    assert record.environment["load_after"] is not None
+    assert record.data_revision == spec.task.create().prepare(runner.home).revision
+    assert runner.store.read().records == (record,)
+    assert runner.run(spec).cached
+
+    runner.again = True
+    second = runner.run(spec).record
+    assert second.attempt == 2
+    assert second.cell == record.cell
+    assert [score.value for score in second.quality] == [score.value for score in record.quality]
+
+
+@pytest.mark.slow
+def test_controls_are_run_once_for_a_board(runner: Runner, small_spec: Any) -> None:
+    first = runner.run_baselines(small_spec())
+    assert [(item.record.name, item.record.role, item.record.status) for item in first] == [
+        ("copy", "baseline", "ok"),
+        ("untrained", "baseline", "ok"),
+    ]
+    assert not any(item.cached for item in first)
+    assert first[0].record.spec == {}
+    assert first[1].record.spec["training"]["steps"] == 0
+    assert all(item.cached for item in runner.run_baselines(small_spec("model.position=rotary", "name=other")))
+
+
+@pytest.mark.slow
+def test_a_cell_that_cannot_be_built_is_a_result(runner: Runner, small_spec: Any) -> None:
+    spec = small_spec("tokenizer.vocab_size=30000")
+    record = runner.run(spec).record
+    assert record.status == "invalid"
+    assert "vocab_size 30000" in str(record.error)
+    assert runner.run(spec).cached
+
+
+@pytest.mark.slow
+def test_a_cell_that_takes_too_long_is_ended_and_recorded(runner: Runner, small_spec: Any) -> None:
+    runner.timeout = 0.5
+    record = runner.run(small_spec("training.steps=1000000")).record
+    assert record.status == "timeout"
+    assert record.error == "killed after 0.5 s"
+    assert not psutil.Process().children()
+
+
+@pytest.mark.slow
+def test_a_process_that_the_machine_killed_is_on_record_and_tried_again(runner: Runner, small_spec: Any) -> None:
+    spec = small_spec("training.steps=31")
+
+    def kill_first() -> None:
+        while not (children := psutil.Process().children()):
+            time.sleep(0.01)
+        children[0].kill()
+
+    killer = threading.Thread(target=kill_first)
+    killer.start()
+    result = runner.run(spec)
+    killer.join()
+    assert result.record.status in {"ok", "collapsed"}
+    statuses = [(record.status, record.attempt) for record in runner.store.of_cell(result.record.cell)]
+    assert statuses == [("infra", 1), (result.record.status, 2)]
+    assert "signal 9" in str(runner.store.read().records[0].error)
+
+
+@pytest.mark.slow
+def test_a_parent_killed_in_training_takes_its_process_along_and_the_next_run_ends_with_the_same_weights(
+    runner: Runner, small_spec: Any, tmp_path: Path
+) -> None:
+    spec = small_spec("training.steps=120", "training.save_every=20")
+    folder = folder_of(runner, spec)
+    parent = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from zoo.cli.main import run; run()", "bench"),
+            *(str(spec_file(tmp_path, spec)), "--store", str(runner.store.folder), "--work", str(runner.work)),
+        ],
+        env={**os.environ, "ZOO_HOME": str(runner.home.root), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while not list(folder.run.glob("checkpoints/*")) and time.monotonic() < deadline:
+        assert parent.poll() is None, "ended before its first checkpoint"
+        time.sleep(0.01)
+    family = psutil.Process(parent.pid).children(recursive=True)
+    assert family
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
+    assert all(record.role == "baseline" for record in runner.store.read().records)
+
+    resumed = runner.run(spec).record
+    assert resumed.steps == 120
+    assert resumed.attempt == 1
+    whole = Runner(RecordStore(tmp_path / "other"), home=runner.home, work=tmp_path / "other-work")
+    uninterrupted = whole.run(spec).record
+    assert weights_hash(load_run(folder.run).model) == weights_hash(load_run(folder_of(whole, spec).run).model)
+    assert [score.value for score in resumed.quality] == [score.value for score in uninterrupted.quality]
+
+
+def spec_file(folder: Path, spec: Any) -> Path:
+    path = folder / "spec.yaml"
+    path.write_text(json.dumps(spec.plain()))
+    return path
