@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, sweep, write_atomic
+from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, locked, sweep, write_atomic
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,3 +77,19 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
         assert len(text.partition(":")[2]) == 200_004
     sweep(tmp_path)
     assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(TEMPORARY_PREFIX)]
+
+
+def test_a_lock_is_waited_for_and_a_killed_holder_gives_it_back(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from zoo.atomic import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with (tmp_path / "lock").open() as stream, pytest.raises(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        holder.kill()
+    with locked(tmp_path / "lock"):
+        pass
