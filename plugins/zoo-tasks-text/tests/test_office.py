@@ -155,6 +155,21 @@ def test_killed_at_any_moment_the_next_run_gives_the_same_corpus(archive, tmp_pa
     assert not list(Path(home.corpora / "office-zh-en").glob(".tmp-*"))
 
 
+def test_corpora_that_are_prepared_at_once_share_their_packages(archive, tmp_path):
+    archive.put_help()
+    archive.mark("lists")
+    archive.mark("delay", "0.1")
+    environment = {**archive.environment, "ZOO_HOME": str(tmp_path / "home")}
+    programs = [PREPARE, PREPARE.replace("office-zh-en", "office-ja-en")]
+    running = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.DEVNULL)
+        for program in programs * 2
+    ]
+    assert [process.wait() for process in running] == [0, 0, 0, 0]
+    # Three packages, each from its first byte, each once.
+    assert [call for call in archive.log() if call.startswith("resume")] == ["resume 0"] * 3
+
+
 @pytest.mark.network
 @pytest.mark.parametrize(("corpus", "least"), [(OfficeChinese, 20_000), (OfficeJapanese, 15_000)])
 def test_the_real_packages(tmp_path, corpus, least):

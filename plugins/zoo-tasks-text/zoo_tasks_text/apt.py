@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from zoo.atomic import write_atomic
+from zoo.atomic import locked, write_atomic
 from zoo.errors import ZooError
 from zoo.tasks.contracts import Progress, silent
 
@@ -50,13 +50,14 @@ class Apt:
         for tool in ("apt-get", "dpkg-deb"):
             if shutil.which(tool) is None:
                 raise AptError(f"'{tool}' is not on this machine")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            return self._fetch(names, private=False)
-        except AptError:
-            # No lists, lists without these packages, or lists so old that the files are gone: take fresh ones.
-            self._update()
-            return self._fetch(names, private=True)
+        # One at a time: two corpora share packages, and a file that one fetches would look damaged to the other.
+        with locked(self.folder / ".lock"):
+            try:
+                return self._fetch(names, private=False)
+            except AptError:
+                # No lists, lists without these packages, or lists so old that the files are gone: take fresh ones.
+                self._update()
+                return self._fetch(names, private=True)
 
     def _fetch(self, names: Sequence[str], *, private: bool) -> dict[str, tuple[Package, Path]]:
         packages = self._lookup(names, private=private)
