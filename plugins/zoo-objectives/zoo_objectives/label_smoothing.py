@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from zoo.training.contracts import LossContext, TokenLoss
 from zoo_objectives.options import LabelSmoothingOptions
@@ -22,8 +23,14 @@ class LabelSmoothing(TokenLoss):
     options: LabelSmoothingOptions
 
     def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
-        epsilon = self.options.epsilon
         logits = logits.float()  # [M, V]
+        if bool((logits.detach().amin(-1) == -math.inf).any()):
+            return self._with_masked_classes(logits, targets)
+        # torch's kernel takes a quarter of the time of the general formula, and nothing is masked in most models.
+        return F.cross_entropy(logits, targets, label_smoothing=self.options.epsilon, reduction="none")  # [M]
+
+    def _with_masked_classes(self, logits: Tensor, targets: Tensor) -> Tensor:
+        epsilon = self.options.epsilon
         log_z = logits.logsumexp(-1)  # [M]
         target = logits.gather(-1, targets[:, None]).squeeze(-1)  # [M]
         masked = logits == -math.inf  # [M, V]
