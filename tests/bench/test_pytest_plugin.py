@@ -60,6 +60,7 @@ def test_without_the_flag_cells_are_smoke_tests_named_after_them(suite: pytest.P
     assert not (suite.path / "leaderboard").exists()
 
 
+@pytest.mark.slow
 def test_a_component_that_does_not_work_fails_its_smoke_test(suite: pytest.Pytester) -> None:
     # An attention head of odd width cannot be rotated in pairs.
     (suite.path / "specs" / "tiny.yaml").write_text(SPEC.replace("d_model: 16", "d_model: 12"))

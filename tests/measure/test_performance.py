@@ -58,6 +58,7 @@ def test_the_memory_probe_counts_a_fresh_process(tiny: Any, directory: Path) -> 
     assert found.reserved is None
 
 
+@pytest.mark.slow
 def test_a_probe_that_fails_says_why(tiny: Any, tmp_path: Path) -> None:
     with pytest.raises(ZooError, match=r"memory probe of .* failed with status 1: .*"):
         probe_memory(tmp_path, tiny.sources[:1], tiny.spec.decoding, batch=1, device=torch.device("cpu"))

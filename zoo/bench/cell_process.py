@@ -1,8 +1,9 @@
-"""``python -m zoo.bench.cell_process WORK``: one attempt at one cell, in a process that has done nothing else.
+"""``python -m zoo.bench.cell_process WORK FD``: one attempt at one cell, in a process that has done nothing else.
 
 Reads ``WORK/request.json``, writes ``WORK/outcome.json`` whole or not at all. Everything that takes long lies in
 ``WORK/run`` in between, so that a killed attempt is continued and not begun anew. Standard input is the parent's
-hand: when it closes, the parent is gone and so is this process, or two attempts would write to one folder.
+hand: when it closes, the parent is gone and so is this process, or two attempts would write to one folder. Progress
+is reported on the file descriptor FD.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import torch
 
 from zoo.bench.outcome import Outcome, one_line, performance_of, quality_of, samples_of, status_of
+from zoo.bench.progress import PipeProgress
 from zoo.bench.record import CurvePoint
 from zoo.bench.work import BUSY, WorkFolder
 from zoo.errors import ZooError
@@ -38,13 +40,14 @@ from zoo.measure import (
 from zoo.models import count_parameters
 from zoo.spec import Spec, resolve
 from zoo.tasks import DataHome
+from zoo.tasks.contracts import Progress
 from zoo.training import build, load_run, prepare, train
 
 PATIENCE = 20.0
 """Seconds that an orphan of a killed parent is given to let go of the folder."""
 
 
-def main(work: WorkFolder) -> int:
+def main(work: WorkFolder, progress: Progress) -> int:
     """Run the request in `work`; returns the exit status. A failed cell is an outcome, no failure of this process."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     request = work.read_request()
@@ -55,7 +58,7 @@ def main(work: WorkFolder) -> int:
         store = Path(request.store)
         surroundings = environment(store, ignoring=(store,))
         try:
-            outcome = _JOBS[request.job](resolve(request.spec), work.run, DataHome(Path(request.home)))
+            outcome = _JOBS[request.job](resolve(request.spec), work.run, DataHome(Path(request.home)), progress)
         except Exception as error:
             traceback.print_exc()
             outcome = Outcome(status=status_of(error), error=one_line(error))
@@ -64,9 +67,9 @@ def main(work: WorkFolder) -> int:
     return 0
 
 
-def run_model(spec: Spec, directory: Path, home: DataHome) -> Outcome:
+def run_model(spec: Spec, directory: Path, home: DataHome, progress: Progress) -> Outcome:
     """Train (or continue), evaluate, measure."""
-    training = train(spec, directory, resume=True, home=home)
+    training = train(spec, directory, resume=True, home=home, progress=progress)
     trained: dict[str, Any] = {
         "steps": training.steps,
         "training_seconds": training.seconds,
@@ -79,9 +82,10 @@ def run_model(spec: Spec, directory: Path, home: DataHome) -> Outcome:
     run = load_run(directory)
     model = run.model.to(default_device())
     examples = evaluation_examples(prepare(spec, home).task, spec)
-    evaluation = evaluate(model, run.tokenizer, examples, spec)
+    evaluation = evaluate(model, run.tokenizer, examples, spec, progress=progress)
     # The sentences that are timed are the ones that are shown: spread evenly over the test set.
     sentences = [sample.source for sample in evaluation.samples]
+    progress("measuring", 0, 0)
     measured = measure_performance(model, run.tokenizer, sentences, spec, directory=directory)
     return Outcome(
         status="collapsed" if evaluation.collapsed else "ok",
@@ -93,18 +97,19 @@ def run_model(spec: Spec, directory: Path, home: DataHome) -> Outcome:
     )
 
 
-def run_untrained(spec: Spec, directory: Path, home: DataHome) -> Outcome:
+def run_untrained(spec: Spec, directory: Path, home: DataHome, progress: Progress) -> Outcome:
     """Score the initial weights. A control is meant to be bad: that its outputs are all alike is no failure."""
     shutil.rmtree(directory, ignore_errors=True)  # a killed attempt's: there is nothing to continue
-    built = build(spec, directory, home)
+    built = build(spec, directory, home, progress=progress)
     model = built.model.to(default_device())
-    evaluation = evaluate(model, built.tokenizer, evaluation_examples(built.prepared.task, spec), spec)
+    examples = evaluation_examples(built.prepared.task, spec)
+    evaluation = evaluate(model, built.tokenizer, examples, spec, progress=progress)
     return Outcome(status="ok", steps=0, parameters=count_parameters(model), **_scored(evaluation))
 
 
-def run_copy(spec: Spec, directory: Path, home: DataHome) -> Outcome:
+def run_copy(spec: Spec, directory: Path, home: DataHome, progress: Progress) -> Outcome:
     """Score the sources as outputs."""
-    task = spec.task.create().prepare(home)
+    task = spec.task.create().prepare(home, progress)
     return Outcome(status="ok", **_scored(copy_baseline(evaluation_examples(task, spec), spec)))
 
 
@@ -148,4 +153,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(WorkFolder(Path(sys.argv[1]))))
+    sys.exit(main(WorkFolder(Path(sys.argv[1])), PipeProgress(int(sys.argv[2]))))

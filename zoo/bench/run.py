@@ -17,6 +17,7 @@ import torch
 
 from zoo.bench.cell import Cell
 from zoo.bench.outcome import Outcome
+from zoo.bench.progress import reported
 from zoo.bench.record import Record
 from zoo.bench.store import RecordStore, new_record_id
 from zoo.bench.work import BASELINES, BUSY, Job, Request, WorkFolder
@@ -25,6 +26,7 @@ from zoo.measure import environment, hardware_class
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import distributions_now
 from zoo.tasks import DataHome
+from zoo.tasks.contracts import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Runner:
     `work` holds a folder per cell, named by its key, with the run that a killed attempt leaves and the next continues.
     `timeout` is in seconds for one attempt. An attempt that the machine failed ('infra') is retried `retries` times, at
     once; every other status is a result and ends the cell. With `again`, finished cells are run anew from nothing.
-    `verbose` lets the process write to our standard error; otherwise it goes to ``cell.log`` in the cell's folder.
+    What a cell's process writes goes to ``cell.log`` in its folder; its progress is passed on to `progress`, from a
+    thread of its own.
     """
 
     store: RecordStore
@@ -51,7 +54,7 @@ class Runner:
     timeout: float | None = None
     retries: int = 1
     again: bool = False
-    verbose: bool = False
+    progress: Progress = silent
     _revisions: dict[str, str] = field(default_factory=dict, repr=False)
 
     def run(self, spec: Spec) -> CellResult:
@@ -68,7 +71,7 @@ class Runner:
         task = spec.task.plain()
         name = repr(task)
         if name not in self._revisions:
-            self._revisions[name] = spec.task.create().prepare(self.home).revision
+            self._revisions[name] = spec.task.create().prepare(self.home, self.progress).revision
         return Cell(spec, self._revisions[name], hardware_class())
 
     def _run(self, cell: Cell, key: str, job: Job, again: bool) -> CellResult:
@@ -103,20 +106,10 @@ class Runner:
             )
         )
         kills_before = _kernel_oom_kills()
-        with folder.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "zoo.bench.cell_process", str(folder.path)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=None if self.verbose else log,
-                start_new_session=True,
-            )
-            try:
-                status = process.wait(self.timeout)
-            except subprocess.TimeoutExpired:
-                return self._failed("timeout", f"killed after {self.timeout:g} s")
-            finally:
-                _end(process)
+        try:
+            status = self._run_process(folder)
+        except subprocess.TimeoutExpired:
+            return self._failed("timeout", f"killed after {self.timeout:g} s")
         if status == BUSY:
             raise ZooError(f"another process is at work on this cell ({folder.path})")
         outcome = folder.read_outcome()
@@ -126,6 +119,22 @@ class Runner:
             return self._failed("oom", "killed by the kernel: out of memory")
         cause = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
         return self._failed("infra", f"the cell's process {cause}: {folder.last_log_line()}")
+
+    def _run_process(self, folder: WorkFolder) -> int:
+        """The exit status of the cell's process (negative: the signal that ended it). Raises TimeoutExpired."""
+        with reported(self.progress) as descriptor, folder.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "zoo.bench.cell_process", str(folder.path), str(descriptor)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=(descriptor,),
+                start_new_session=True,
+            )
+            try:
+                return process.wait(self.timeout)
+            finally:
+                _end(process)
 
     def _failed(self, status: Literal["timeout", "oom", "infra"], error: str) -> Outcome:
         surroundings = environment(self.store.folder, ignoring=(self.store.folder,))

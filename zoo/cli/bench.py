@@ -9,6 +9,7 @@ import click
 
 from zoo.bench.store import RecordStore
 from zoo.cli.output import print_json, print_table
+from zoo.cli.progress import TerminalProgress
 from zoo.errors import ZooError
 from zoo.spec import load_cells
 
@@ -46,13 +47,14 @@ def command(
     cells = [cell.spec for path in specs for cell in load_cells(path, sets)]
     from zoo.bench.run import Runner, with_seeds
 
-    runner = Runner(RecordStore(store), work=work, timeout=timeout, again=again)
     chosen = [seeded for spec in cells for seeded in with_seeds(spec, seeds)]
     results: list[CellResult] = []
-    for number, spec in enumerate(chosen, start=1):
-        click.echo(f"[{number}/{len(chosen)}] {spec.name} (seed {spec.seed})", err=True)
-        results += [result for result in runner.run_baselines(spec) if not result.cached]
-        results.append(runner.run(spec))
+    with TerminalProgress() as progress:
+        runner = Runner(RecordStore(store), work=work, timeout=timeout, again=again, progress=progress)
+        for number, spec in enumerate(chosen, start=1):
+            click.echo(f"[{number}/{len(chosen)}] {spec.name} (seed {spec.seed})", err=True)
+            results += [result for result in runner.run_baselines(spec) if not result.cached]
+            results.append(runner.run(spec))
     if as_json:
         print_json([{"cached": item.cached, **_summary(item.record)} for item in results])
     else:

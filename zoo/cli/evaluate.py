@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from zoo.cli.output import print_json, print_table
+from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError
 
 
@@ -28,8 +28,9 @@ def command(directory: Path, split: str | None, max_examples: int | None, as_jso
     changes = {"split": split, "max_examples": max_examples}
     chosen = {name: value for name, value in changes.items() if value is not None}
     spec = run.spec.model_copy(update={"evaluation": run.spec.evaluation.model_copy(update=chosen)})
-    examples = evaluation_examples(prepare(spec, DataHome.default(), _progress).task, spec)
-    found = evaluate(run.model.to(default_device()), run.tokenizer, examples, spec, progress=_progress)
+    with TerminalProgress() as progress:
+        examples = evaluation_examples(prepare(spec, DataHome.default(), progress).task, spec)
+        found = evaluate(run.model.to(default_device()), run.tokenizer, examples, spec, progress=progress)
     scores = [
         {"metric": s.metric, "value": s.value, "unit": s.unit, "interval": s.interval, "signature": s.signature}
         for s in found.quality
@@ -54,9 +55,3 @@ def command(directory: Path, split: str | None, max_examples: int | None, as_jso
     click.echo(f"{found.examples} examples of {found.split}")
     if found.collapsed:
         click.echo(f"collapsed: {found.collapsed}")
-
-
-def _progress(stage: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        sys.stderr.write(f"\r{stage} {done}/{total or '?'}{end}")

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoo.bench import Record, RecordStore, new_record_id
+from zoo.bench.run import Runner
+from zoo.cli.main import main
+from zoo.spec import Spec, load_spec
+from zoo.tasks import DataHome
+
+SMOKE = Path(__file__).parents[2] / "benchmarks" / "specs" / "smoke.yaml"
+
+
+def a_record(spec: Spec, key: str, **changes: str) -> Record:
+    facts = {"status": "ok", "name": spec.name, **changes}
+    return Record(
+        id=new_record_id(),
+        created="2026-11-23",
+        cell=key,
+        task=spec.task.create().name,
+        seed=spec.seed,
+        spec=spec.plain(),
+        spec_hash="h",
+        data_revision="r",
+        distributions={},
+        **facts,
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordStore:
+    """A store that holds both controls of the smoke spec's board."""
+    torch.set_num_threads(1)
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    store = RecordStore(tmp_path / "records")
+    spec = load_spec(SMOKE)
+    cell = Runner(store, home=DataHome(tmp_path / "home"))._cell(spec)
+    for job in ("copy", "untrained"):
+        store.append(a_record(spec, cell.baseline_key(job), name=job, role="baseline"))
+    return store
+
+
+def record_seed(store: RecordStore, seed: int, **changes: str) -> Record:
+    spec = load_spec(SMOKE, [f"seed={seed}"])
+    key = Runner(store)._cell(spec).key
+    record = a_record(spec, key, **changes)
+    store.append(record)
+    return record
+
+
+def test_cells_on_record_are_shown_and_not_run(store: RecordStore, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [record_seed(store, seed) for seed in (1, 2)]
+    arguments = ["bench", str(SMOKE), "--store", str(store.folder), "--seeds", "2", "--json"]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert [(item["id"], item["cached"]) for item in json.loads(out)] == [(record.id, True) for record in records]
+    assert err.splitlines() == ["[1/2] smoke (seed 1)", "[2/2] smoke (seed 2)"]
+    assert len(store.read().records) == 4
+
+
+def test_a_recorded_failure_gives_status_1_and_says_what_it_was(
+    store: RecordStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_seed(store, 1, status="nan", error="the loss of step 3 is not finite")
+    assert main(["bench", str(SMOKE), "--store", str(store.folder)]) == 1
+    out, err = capsys.readouterr()
+    assert "nan (recorded before)" in out
+    assert "zoo: smoke (seed 1): nan: the loss of step 3 is not finite" in err
+
+
+def test_a_wrong_spec_gives_status_2_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(f"extends: {SMOKE}\nmodel: {{position: rotari}}\n")
+    assert main(["bench", str(SMOKE), str(wrong), "--store", str(tmp_path / "records")]) == 2
+    assert "did you mean 'rotary'" in capsys.readouterr().err
+    assert not (tmp_path / "records").exists()

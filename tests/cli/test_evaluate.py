@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zoo.cli.main import main
+from zoo.spec import load_spec
+from zoo.tasks import DataHome
+from zoo.training import build
+
+SMOKE = Path(__file__).parents[2] / "benchmarks" / "specs" / "smoke.yaml"
+
+
+def test_a_built_model_is_scored_as_its_spec_and_the_options_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    spec = load_spec(SMOKE, ["decoding.max_new_tokens=4", "model.d_model=16", "task.corpus.pairs=300"])
+    build(spec, tmp_path / "model", DataHome(tmp_path / "home"))
+    assert main(["evaluate", str(tmp_path / "model"), "--split", "dev", "--max-examples", "5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["split"], found["examples"]) == ("dev", 5)
+    assert [score["metric"] for score in found["quality"]] == ["bleu", "chrf"]
+    references = spec.task.create().prepare(DataHome(tmp_path / "home")).examples("dev")[:5]
+    assert [sample["reference"] for sample in found["samples"]] == [example.target for example in references]
+    assert main(["evaluate", str(tmp_path / "model"), "--max-examples", "3"]) == 0
+    assert "3 examples of test" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_no_model_is_the_users_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(tmp_path / "absent")]) == 2
+    assert main(["evaluate", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert "no such folder" in err
+    assert "not a folder of 'zoo build' or 'zoo train'" in err
