@@ -24,7 +24,7 @@ def command(spec: Path, out: Path, sets: tuple[str, ...], cell: str | None) -> N
     that made another model.
     """
     # A lock file is compared only as it stands: with --set another model is what was asked for.
-    lock = read_lock(spec) if is_lock(read_file(spec)) and not sets else None
+    lock = read_lock(spec) if is_lock(read_file(spec)) and not sets and cell is None else None
     chosen = lock.spec if lock is not None else load_spec(spec, sets, cell=cell)
 
     from zoo.training import build
