@@ -45,7 +45,9 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with atomic_directory(target) as folder:
         (folder / "whole").write_text("1")
+        (folder / "whole").chmod(0o600)
         assert not target.exists()
+    assert (target / "whole").stat().st_mode & 0o777 == 0o644
     with atomic_directory(target) as folder:
         (folder / "newer").write_text("2")
     assert [entry.name for entry in target.iterdir()] == ["newer"]

@@ -54,6 +54,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         os.chmod(temporary, 0o755)
         for file in temporary.rglob("*"):
             if file.is_file():
+                os.chmod(file, 0o644)  # some writers make private files
                 with file.open("rb") as stream:
                     os.fsync(stream.fileno())
         if path.exists():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from zoo.models.configuration import ZooConfig, plugins_of
+from zoo.models.configuration import ZooConfig
 from zoo.models.seeding import own_randomness
 from zoo.models.skeleton import ZooForConditionalGeneration
 from zoo.registry import ModelContext, current_registry
-from zoo.spec.sections import ModelSection, Spec
+from zoo.spec import ModelSection, Spec, distributions_of
 
 
 def assemble(
@@ -21,7 +21,9 @@ def assemble(
     """
     if vocabulary_size < 1:
         raise ValueError(f"vocabulary_size: expected at least 1, found {vocabulary_size}")
-    config = ZooConfig(model=section.model_dump(mode="json"), vocab_size=vocabulary_size, plugins=plugins_of(section))
+    config = ZooConfig(
+        model=section.model_dump(mode="json"), vocab_size=vocabulary_size, plugins=distributions_of(section)
+    )
     with own_randomness(seed, "model"), torch.device("cpu"):
         model = ZooForConditionalGeneration(config)
         current_registry().hook.zoo_model_built(context=ModelContext(model=model, spec=spec))

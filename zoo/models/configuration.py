@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from zoo.errors import InputError
 from zoo.models._compat import PretrainedConfig
 from zoo.registry import Registry, current_registry
-from zoo.spec.options import Chosen, Options
 from zoo.spec.sections import ModelSection
 
 PAD, EOS, BOS, UNK = 0, 1, 2, 3
 """The special ids of every zoo tokenizer. The decoder starts with PAD."""
-
-
-def chosen_components(options: Options) -> Iterator[Chosen]:
-    """Every component chosen in `options`, those inside components' own options included."""
-
-    def walk(value: Any) -> Iterator[Chosen]:
-        if isinstance(value, Chosen):
-            yield value
-            yield from walk(value.options)
-        elif isinstance(value, Options):
-            for name in type(value).model_fields:
-                yield from walk(getattr(value, name))
-        elif isinstance(value, (list, tuple)):
-            for item in value:
-                yield from walk(item)
-        elif isinstance(value, dict):
-            for item in value.values():
-                yield from walk(item)
-
-    yield from walk(options)
-
-
-def plugins_of(options: Options) -> dict[str, str]:
-    """The distributions, with versions, that bring the components chosen in `options`."""
-    return {
-        item.component.distribution: item.component.version
-        for item in sorted(chosen_components(options), key=lambda chosen: chosen.id)
-    }
 
 
 class ZooConfig(PretrainedConfig):  # type: ignore[misc]

@@ -72,7 +72,7 @@ class Stack(nn.Module):
         return F.dropout(self.position.embed(x, positions), self.dropout, self.training)
 
     def check_positions(self, length: int, given: Tensor | None) -> None:
-        """Refuse, with InputError, a sequence of `length` tokens (or given positions) that leaves the scheme's table."""
+        """Refuse, with InputError, `length` tokens (or given positions) that leave the scheme's table."""
         limit = self.position.position_limit
         if limit is None:
             return
