@@ -72,7 +72,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 def sweep(folder: Path) -> list[Path]:
     """Remove what killed writers left in `folder`; return what was removed. Call only where no writer is at work."""
-    removed = [entry for entry in folder.glob(TEMPORARY_PREFIX + "*")] if folder.is_dir() else []
+    removed = list(folder.glob(TEMPORARY_PREFIX + "*")) if folder.is_dir() else []
     for entry in removed:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
     return removed

@@ -27,13 +27,13 @@ class InputError(ZooError):
         super().__init__(f"{where}: {self.message}" if where else self.message)
 
 
-class InputErrors(InputError):
+class InputErrorGroup(InputError):  # noqa: N818 - as ExceptionGroup
     """Several mistakes found in one pass, one line each."""
 
     def __init__(self, errors: Iterable[InputError]) -> None:
         self.errors = tuple(errors)
         if not self.errors:
-            raise ValueError("InputErrors needs at least one error")
+            raise ValueError("InputErrorGroup needs at least one error")
         Exception.__init__(self, "\n".join(str(error) for error in self.errors))
         self.message = str(self)
         self.where = self.errors[0].where

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from zoo.errors import InputError, InputErrors, did_you_mean
+from zoo.errors import InputError, InputErrorGroup, did_you_mean
 from zoo.registry import Registry, current_registry
 from zoo.spec.node import Node
 from zoo.spec.options import Chosen, Options
@@ -32,7 +32,7 @@ class Cell:
 def load_cells(path: Path | str, sets: Sequence[str] = (), registry: Registry | None = None) -> list[Cell]:
     """Every resolved spec of a file (one, or one per grid point).
 
-    Raises InputError (or InputErrors) with ``file:line:column`` for each mistake.
+    Raises InputError (or InputErrorGroup) with ``file:line:column`` for each mistake.
     """
     root = apply_sets(read_extended(Path(path)), sets)
     if root.entries and "zoo_lock" in root.entries:
@@ -87,7 +87,7 @@ def resolve_node(node: Node, model: type[SectionT], registry: Registry | None) -
             parents = ".".join(str(step) for step in item["loc"][:-1])
             mistake = InputError(f"{parents}: {message}" if parents else message, where=where)
             mistakes.setdefault(str(mistake), mistake)
-        raise (InputErrors(mistakes.values()) if len(mistakes) > 1 else next(iter(mistakes.values()))) from None
+        raise (InputErrorGroup(mistakes.values()) if len(mistakes) > 1 else next(iter(mistakes.values()))) from None
 
 
 def resolve(plain: Mapping[str, Any], registry: Registry | None = None) -> Spec:
@@ -108,7 +108,7 @@ def _resolve_plain(plain: Mapping[str, Any], model: type[SectionT], registry: Re
         for item in error.errors(include_url=False):
             message = item["ctx"]["message"] if item["type"].startswith("zoo") else item["msg"]
             lines.append(InputError(message, where=".".join(str(step) for step in item["loc"]) or None))
-        raise (InputErrors(lines) if len(lines) > 1 else lines[0]) from None
+        raise (InputErrorGroup(lines) if len(lines) > 1 else lines[0]) from None
 
 
 def canonical(plain: Any) -> bytes:
