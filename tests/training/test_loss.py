@@ -34,7 +34,7 @@ def pairs(prepared: Prepared) -> EncodedPairs:
 
 
 def trainer_for(spec: Spec, prepared: Prepared, pairs: EncodedPairs, folder: Path) -> ZooTrainer:
-    return ZooTrainer(assemble_for(spec, prepared), spec, folder, train=pairs, dev=None, precision=torch.float32)
+    return ZooTrainer(assemble_for(spec, prepared), spec, folder, train=pairs, dev=None)
 
 
 def gradients(model: Any) -> dict[str, torch.Tensor]:

@@ -94,6 +94,42 @@ def test_learning_rates_of_the_curve_are_those_of_the_schedule(
     assert [point.learning_rate for point in outcome.curve] == pytest.approx(expected)
 
 
+def test_examples_longer_than_the_position_table_are_refused_before_anything_is_written(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
+) -> None:
+    spec = make_spec(**{"model.position": "learned", "model.max_positions": 8})
+    with pytest.raises(
+        InputError, match="position scheme of the encoder ends at 8: set training.max_tokens to at most 8"
+    ):
+        train(spec, tmp_path / "out", home=home)
+    assert not (tmp_path / "out").exists()
+    shorter = make_spec(**{"model.position": "learned", "model.max_positions": 8, "training.max_tokens": 8})
+    outcome = train(shorter, tmp_path / "out", home=home)
+    assert outcome.facts["examples"] + outcome.facts["examples_left_out"] == 300
+    assert outcome.facts["examples_left_out"] > 0
+
+
+def test_mixed_precision_keeps_float32_weights(make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path) -> None:
+    full = train(make_spec(**{"training.precision": "fp32"}), tmp_path / "full", home=home)
+    mixed = train(make_spec(**{"training.precision": "bf16"}), tmp_path / "mixed", home=home)
+    assert mixed.facts["precision"] == "bfloat16"
+    losses = [(mixed_point.loss, point.loss) for mixed_point, point in zip(mixed.curve, full.curve, strict=True)]
+    assert all(one != other and one == pytest.approx(other, rel=0.02) for one, other in losses)
+    assert {item.dtype for item in load_run(tmp_path / "mixed").model.parameters()} == {torch.float32}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_bfloat16_is_chosen_where_the_hardware_has_it(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
+) -> None:
+    outcome = train(make_spec(**{"training.save_every": 6, "training.evaluate_every": 6}), tmp_path / "out", home=home)
+    fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    assert outcome.facts["device"].startswith("cuda")
+    assert outcome.facts["precision"] == ("bfloat16" if fast else "float32")
+    assert outcome.curve[-1].loss < outcome.curve[0].loss
+
+
 def test_no_steps_leave_the_initial_weights(make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path) -> None:
     spec = make_spec(**{"training.steps": 0})
     built = build(spec, tmp_path / "built", home)

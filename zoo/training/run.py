@@ -32,7 +32,7 @@ from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_ou
 from zoo.training.preparation import Prepared, prepare
 from zoo.training.quiet import quiet
 from zoo.training.seeds import preserved_randomness
-from zoo.training.trainer import ZooTrainer, chosen_precision, training_arguments
+from zoo.training.trainer import ZooTrainer
 
 _DEV_EXAMPLES = 1000
 """The development loss is taken over at most this many examples: it is a signal, not a score."""
@@ -79,10 +79,11 @@ def train(
     with preserved_randomness():
         prepared = prepare(spec, home or DataHome.default(), progress)
         model = assemble_for(spec, prepared)
+        attempt = _Attempt(spec, out, model, prepared, progress)
         if not (resume and occupied):
             write_folder(spec, out, model, prepared, _begun(spec, out))
         with _only_process(out):
-            return _Attempt(spec, out, model, prepared, progress).run()
+            return attempt.run()
 
 
 def _resumable(spec: Spec, out: Path) -> TrainingOutcome | None:
@@ -126,8 +127,7 @@ class _Attempt:
         self.train = encode_pairs(
             prepared.tokenizer, prepared.task.examples("train"), section.max_tokens, progress, "encoding train"
         )
-        self.device = training_arguments(spec, out).device
-        self.precision = chosen_precision(section.precision, self.device)
+        _refuse_past_the_table(model, self.train)
 
     def run(self) -> TrainingOutcome:
         sweep(self.out)
@@ -145,7 +145,6 @@ class _Attempt:
             self.out,
             train=self.train,
             dev=self._dev_batches(),
-            precision=self.precision,
             resume=newest,
             callbacks=[logs, reports, *self._plugin_callbacks()],
         )
@@ -189,8 +188,8 @@ class _Attempt:
             facts={
                 "examples": len(self.train),
                 "examples_left_out": self.train.dropped,
-                "device": str(self.device),
-                "precision": str(self.precision).removeprefix("torch."),
+                "device": str(trainer.device),
+                "precision": str(trainer.precision).removeprefix("torch."),
             },
             directory=self.out,
         )
@@ -233,6 +232,17 @@ class _Attempt:
     def _plugin_callbacks(self) -> list[Any]:
         context = TrainingContext(model=self.model, spec=self.spec, directory=self.out)
         return [item for items in current_registry().hook.zoo_training_callbacks(context=context) for item in items]
+
+
+def _refuse_past_the_table(model: Any, pairs: EncodedPairs) -> None:
+    """Raise InputError where a training example is longer than its stack's position scheme: not some steps later."""
+    for stack, side, sequences in ((model.encoder, "source", pairs.sources), (model.decoder, "target", pairs.targets)):
+        limit, longest = stack.position.position_limit, int(sequences.lengths.max())
+        if limit is not None and longest > limit:
+            raise InputError(
+                f"the longest {side} has {longest} tokens, but the position scheme of the {stack.side} "
+                f"ends at {limit}: set training.max_tokens to at most {limit}, or raise model.max_positions"
+            )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

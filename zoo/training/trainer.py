@@ -81,7 +81,6 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         *,
         train: EncodedPairs,
         dev: Callable[[], Iterable[Batch]] | None,
-        precision: torch.dtype,
         resume: checkpoints.Checkpoint | None = None,
         callbacks: Iterable[TrainerCallback] = (),
     ) -> None:
@@ -93,7 +92,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.parts = Components.build(section, model.to(self.device))
         self.monitor = Monitor(self.device)
         self.rate = 0.0
-        self._precision = precision
+        self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
         self._resume = resume
         batches = TokenBatches(
@@ -140,7 +139,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if not model.training:
             model.train()
         batch = inputs.to(self.device)
-        with autocast(self.device, self._precision):
+        with autocast(self.device, self.precision):
             logits = real_logits(model, batch, head_owner=self.model, use_cache=False)  # [M, V]
         context = LossContext(step=self.state.global_step, total_steps=self.spec.training.steps)
         loss = objective_sum(self.parts.objective, logits, batch.targets(), context) / num_items_in_batch
@@ -173,7 +172,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         assert self._dev is not None
         self.monitor.flush()
         begun = time.perf_counter()
-        value = dev_loss(self.model, iter(self._dev()), self.device, self._precision)
+        value = dev_loss(self.model, iter(self._dev()), self.device, self.precision)
         if not torch.isfinite(torch.tensor(value)):
             raise NotFiniteError(self.state.global_step, "development loss", value)
         self.monitor.evaluated(value)
