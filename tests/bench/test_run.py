@@ -18,6 +18,7 @@ from zoo.bench import RecordStore
 from zoo.bench.outcome import Outcome
 from zoo.bench.run import Runner, with_seeds
 from zoo.bench.work import WorkFolder
+from zoo.errors import ZooError
 from zoo.models import weights_hash
 from zoo.tasks import DataHome
 from zoo.training import load_run
@@ -65,6 +66,31 @@ def test_an_outcome_that_a_killed_parent_did_not_record_is_recorded_without_a_ne
     assert not folder.log.exists()
     assert runner.run(spec).cached
     assert folder.read_outcome() is None
+
+
+def test_a_folder_whose_attempt_is_on_record_is_not_continued(runner: Runner, small_spec: Any) -> None:
+    folder = folder_of(runner, small_spec())
+    folder.run.mkdir(parents=True)
+    folder.clear_if_recorded()
+    assert folder.run.exists(), "an attempt that was cut short is continued"
+    folder.mark_recorded("some-record")
+    folder.clear_if_recorded()
+    assert not folder.path.exists()
+
+
+def test_two_runners_do_not_work_on_one_cell_at_once(tmp_path: Path) -> None:
+    folder = WorkFolder(tmp_path / "cell")
+    with folder.held() as lock:
+        holder = subprocess.Popen(["sleep", "60"], pass_fds=(lock,))
+    try:
+        # The parent has let go, its process has not.
+        with pytest.raises(ZooError, match="another process is at work"), folder.held(patience=0.2):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with folder.held(patience=0.2):
+        pass
 
 
 def test_seeds_count_up_from_the_specs_own(small_spec: Any) -> None:

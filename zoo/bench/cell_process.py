@@ -2,21 +2,17 @@
 
 Reads ``WORK/request.json``, writes ``WORK/outcome.json`` whole or not at all. Everything that takes long lies in
 ``WORK/run`` in between, so that a killed attempt is continued and not begun anew. Standard input is the parent's
-hand: when it closes, the parent is gone and so is this process, or two attempts would write to one folder. Progress
-is reported on the file descriptor FD.
+hand: when it closes, the parent is gone and so is this process (the folder's lock, which it inherits, is held until
+then). Progress is reported on the file descriptor FD.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sys
 import threading
-import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,7 @@ import torch
 from zoo.bench.outcome import Outcome, one_line, performance_of, quality_of, samples_of, status_of
 from zoo.bench.progress import PipeProgress
 from zoo.bench.record import CurvePoint
-from zoo.bench.work import BUSY, WorkFolder
+from zoo.bench.work import WorkFolder
 from zoo.errors import ZooError
 from zoo.measure import (
     Evaluation,
@@ -43,28 +39,22 @@ from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress
 from zoo.training import build, load_run, prepare, train
 
-PATIENCE = 20.0
-"""Seconds that an orphan of a killed parent is given to let go of the folder."""
 
-
-def main(work: WorkFolder, progress: Progress) -> int:
-    """Run the request in `work`; returns the exit status. A failed cell is an outcome, no failure of this process."""
+def main(work: WorkFolder, progress: Progress) -> None:
+    """Run the request in `work`. A failed cell is an outcome, no failure of this process."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     request = work.read_request()
-    with _only_process(work) as alone:
-        if not alone:
-            return BUSY
-        torch.set_num_threads(request.threads)
-        store = Path(request.store)
-        surroundings = environment(store, ignoring=(store,))
-        try:
-            outcome = _JOBS[request.job](resolve(request.spec), work.run, DataHome(Path(request.home)), progress)
-        except Exception as error:
-            traceback.print_exc()
-            outcome = Outcome(status=status_of(error), error=one_line(error))
-        surroundings["load_after"] = load_average()
-        work.write_outcome(outcome.model_copy(update={"environment": surroundings}))
-    return 0
+    torch.set_num_threads(request.threads)
+    store = Path(request.store)
+    surroundings = environment(store, ignoring=(store,))
+    try:
+        spec, home = resolve(request.spec), DataHome(Path(request.home))
+        outcome = _JOBS[request.job](spec, work.run, home, progress)
+    except Exception as error:
+        traceback.print_exc()
+        outcome = Outcome(status=status_of(error), error=one_line(error))
+    surroundings["load_after"] = load_average()
+    work.write_outcome(outcome.model_copy(update={"environment": surroundings}))
 
 
 def run_model(spec: Spec, directory: Path, home: DataHome, progress: Progress) -> Outcome:
@@ -128,23 +118,6 @@ def _curve_point(point: Any) -> CurvePoint:
     return CurvePoint(**{name: getattr(point, name, None) for name in CurvePoint.model_fields})
 
 
-@contextmanager
-def _only_process(work: WorkFolder) -> Iterator[bool]:
-    """Hold the folder's lock; False where another process keeps it. The kernel frees the lock of a killed process."""
-    with work.lock.open("w") as stream:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    yield False
-                    return
-                time.sleep(0.2)
-        yield True
-
-
 def _die_with_parent() -> None:
     # Not sys.stdin: its lock, held here, would stop the interpreter's own shutdown.
     while os.read(0, 4096):
@@ -153,4 +126,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(WorkFolder(Path(sys.argv[1])), PipeProgress(int(sys.argv[2]))))
+    main(WorkFolder(Path(sys.argv[1])), PipeProgress(int(sys.argv[2])))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +19,7 @@ from zoo.bench.outcome import Outcome
 from zoo.bench.progress import reported
 from zoo.bench.record import Record
 from zoo.bench.store import RecordStore, new_record_id
-from zoo.bench.work import BASELINES, BUSY, Job, Request, WorkFolder
-from zoo.errors import ZooError
+from zoo.bench.work import BASELINES, Job, Request, WorkFolder
 from zoo.measure import environment, hardware_class
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import distributions_now
@@ -43,7 +41,7 @@ class Runner:
 
     `work` holds a folder per cell, named by its key, with the run that a killed attempt leaves and the next continues.
     `timeout` is in seconds for one attempt. An attempt that the machine failed ('infra') is retried `retries` times, at
-    once; every other status is a result and ends the cell. With `again`, finished cells are run anew from nothing.
+    once; every other status is a result and ends the cell. With `again`, finished cells are run anew.
     What a cell's process writes goes to ``cell.log`` in its folder; its progress is passed on to `progress`, from a
     thread of its own.
     """
@@ -79,21 +77,26 @@ class Runner:
         if done is not None:
             return CellResult(done, cached=True)
         folder = WorkFolder((self.work or self.home.root / "cells").resolve() / key[:24])
-        if again:
-            shutil.rmtree(folder.path, ignore_errors=True)
-        # An outcome that a killed parent did not live to record is recorded now.
-        outcome = folder.read_outcome()
-        for attempt in range(self.retries + 1):
-            if outcome is None or outcome.status == "infra":
-                outcome = self._attempt(folder, cell.spec, job)
-            record = self._record(cell, key, job, outcome)
-            self.store.append(record)
-            folder.drop_outcome()
-            if outcome.status != "infra" or attempt == self.retries:
-                return CellResult(record, cached=False)
+        with folder.held() as lock:
+            # Whoever held the lock may have finished the cell meanwhile.
+            done = None if again else self.store.finished(key)
+            if done is not None:
+                return CellResult(done, cached=True)
+            folder.clear_if_recorded()
+            # An outcome that a killed parent did not live to record is recorded now.
+            outcome = folder.read_outcome()
+            for attempt in range(self.retries + 1):
+                if outcome is None or outcome.status == "infra":
+                    outcome = self._attempt(folder, cell.spec, job, lock)
+                record = self._record(cell, key, job, outcome)
+                self.store.append(record)
+                if outcome.status != "infra":
+                    folder.mark_recorded(record.id)
+                if outcome.status != "infra" or attempt == self.retries:
+                    return CellResult(record, cached=False)
         raise AssertionError("unreachable: the last attempt returns")
 
-    def _attempt(self, folder: WorkFolder, spec: Spec, job: Job) -> Outcome:
+    def _attempt(self, folder: WorkFolder, spec: Spec, job: Job, lock: int) -> Outcome:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.drop_outcome()
         folder.write_request(
@@ -107,11 +110,9 @@ class Runner:
         )
         kills_before = _kernel_oom_kills()
         try:
-            status = self._run_process(folder)
+            status = self._run_process(folder, lock)
         except subprocess.TimeoutExpired:
             return self._failed("timeout", f"killed after {self.timeout:g} s")
-        if status == BUSY:
-            raise ZooError(f"another process is at work on this cell ({folder.path})")
         outcome = folder.read_outcome()
         if outcome is not None:
             return outcome
@@ -120,7 +121,7 @@ class Runner:
         cause = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
         return self._failed("infra", f"the cell's process {cause}: {folder.last_log_line()}")
 
-    def _run_process(self, folder: WorkFolder) -> int:
+    def _run_process(self, folder: WorkFolder, lock: int) -> int:
         """The exit status of the cell's process (negative: the signal that ended it). Raises TimeoutExpired."""
         with reported(self.progress) as descriptor, folder.log.open("ab") as log:
             process = subprocess.Popen(
@@ -128,7 +129,7 @@ class Runner:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                pass_fds=(descriptor,),
+                pass_fds=(descriptor, lock),
                 start_new_session=True,
             )
             try:

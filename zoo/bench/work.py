@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.atomic import write_atomic
 from zoo.bench.outcome import Outcome
+from zoo.errors import ZooError
 
 Job = Literal["model", "copy", "untrained"]
 """Train and measure a model, or score one of the two controls."""
 BASELINES: tuple[Job, ...] = ("copy", "untrained")
 
-BUSY = 75
-"""Exit status of a cell's process where another one is at work in the folder."""
+PATIENCE = 20.0
+"""Seconds that the process of a killed parent is given to notice and let go of the folder."""
 
 
 class Request(BaseModel):
@@ -46,9 +52,36 @@ class WorkFolder:
     def log(self) -> Path:
         return self.path / "cell.log"
 
-    @property
-    def lock(self) -> Path:
-        return self.path / "lock"
+    @contextmanager
+    def held(self, patience: float = PATIENCE) -> Iterator[int]:
+        """Hold the folder's lock and yield its descriptor; a process that inherits it holds the lock too.
+
+        The system lets go when the last holder is gone, however it ended. Raises ZooError where it is held for longer
+        than `patience` seconds.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the folder, so that the folder may be removed under it.
+        with self.path.with_suffix(".lock").open("w") as stream:
+            deadline = time.monotonic() + patience
+            while True:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise ZooError(f"another process is at work on this cell ({self.path})") from None
+                    time.sleep(0.1)
+            yield stream.fileno()
+
+    def clear_if_recorded(self) -> None:
+        """Remove what an attempt left that is on record: only one that was cut short is continued."""
+        if self._recorded.exists():
+            shutil.rmtree(self.path)
+
+    def mark_recorded(self, record: str) -> None:
+        """Note that the folder's attempt is on record under that id."""
+        write_atomic(self._recorded, record)
+        self._outcome.unlink(missing_ok=True)
 
     def write_request(self, request: Request) -> None:
         write_atomic(self.path / "request.json", request.model_dump_json(indent=1))
@@ -67,6 +100,7 @@ class WorkFolder:
             return None
 
     def drop_outcome(self) -> None:
+        """Forget the answer to an earlier request."""
         self._outcome.unlink(missing_ok=True)
 
     def last_log_line(self) -> str:
@@ -77,3 +111,7 @@ class WorkFolder:
     @property
     def _outcome(self) -> Path:
         return self.path / "outcome.json"
+
+    @property
+    def _recorded(self) -> Path:
+        return self.path / "recorded"

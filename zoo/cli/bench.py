@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Set one value, such as model.heads=8.")
 @click.option("--work", type=click.Path(path_type=Path), help="Folder of the runs. Default: cells/ in ZOO_HOME.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit of a cell.")
-@click.option("--again", is_flag=True, help="Run cells that have a result already, from nothing.")
+@click.option("--again", is_flag=True, help="Run cells that have a result already.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     specs: tuple[Path, ...],
