@@ -17,7 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from zoo.errors import InputError
+from zoo.errors import InputError, ZooError
 from zoo.spec import Spec
 from zoo.tasks import DataHome
 from zoo.training import checkpoints, train
@@ -154,6 +154,23 @@ def test_a_run_killed_after_its_last_checkpoint_only_needs_its_end(
 
 def _die(*args: Any) -> None:
     raise Died
+
+
+def test_a_run_whose_data_has_changed_does_not_go_on(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
+) -> None:
+    spec = make_spec(**{"training.save_every": 3})
+    with pytest.MonkeyPatch.context() as patch:
+        _kill_in_step(patch, 5)
+        with pytest.raises(Died):
+            train(spec, tmp_path / "cut", home=home)
+    lock = tmp_path / "cut" / "zoo.lock.yaml"
+    document = yaml.safe_load(lock.read_text())
+    document["content"]["data"] = "sha256:0"
+    lock.write_text(yaml.safe_dump(document))
+    with pytest.raises(ZooError, match="its data was sha256:0, the same spec now gives sha256:"):
+        train(spec, tmp_path / "cut", resume=True, home=home)
+    assert checkpoints.complete(tmp_path / "cut")
 
 
 @pytest.mark.slow

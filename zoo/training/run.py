@@ -23,7 +23,7 @@ from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.training import checkpoints
 from zoo.training.batching import TokenBatches
-from zoo.training.building import assemble_for, refuse_occupied, write_folder
+from zoo.training.building import assemble_for, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch, Collator
 from zoo.training.encoding import EncodedPairs, encode_pairs
 from zoo.training.logs import ProgressReport, TensorBoardLogs
@@ -80,7 +80,9 @@ def train(
         prepared = prepare(spec, home or DataHome.default(), progress)
         model = assemble_for(spec, prepared)
         attempt = _Attempt(spec, out, model, prepared, progress)
-        if not (resume and occupied):
+        if resume and occupied:
+            _refuse_other_content(out, content_hashes(model, prepared))
+        else:
             write_folder(spec, out, model, prepared, _begun(spec, out))
         with _only_process(out):
             return attempt.run()
@@ -100,6 +102,17 @@ def _resumable(spec: Spec, out: Path) -> TrainingOutcome | None:
             where=f"--out {out}",
         )
     return None if outcome.status == "running" else outcome
+
+
+def _refuse_other_content(out: Path, content: dict[str, str]) -> None:
+    """Raise ZooError where data, tokenizer or initial weights are not those that the run in `out` began with."""
+    locked = read_lock(out / LOCK_NAME).file.content.model_dump(exclude_none=True)
+    for name, value in locked.items():
+        if content[name] != value:
+            raise ZooError(
+                f"{out}: the run cannot go on: its {name} was {value}, the same spec now gives {content[name]}; "
+                "put back the versions or data it began with, or start anew in another folder"
+            )
 
 
 def _first_difference(there: Any, here: Any, path: str = "") -> str:
