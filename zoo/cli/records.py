@@ -9,7 +9,7 @@ import click
 from zoo.bench.schema import record_schema
 from zoo.bench.store import RecordStore
 from zoo.cli.output import print_json
-from zoo.errors import InputError, InputErrors
+from zoo.errors import InputError, InputErrorGroup
 
 STORE = Path("leaderboard/records")
 
@@ -37,7 +37,7 @@ def check(folder: Path, as_json: bool) -> None:
     else:
         click.echo(f"{len(reading.records)} records")
     if reading.problems:
-        raise InputErrors(InputError(item.message, where=str(item.path)) for item in reading.problems)
+        raise InputErrorGroup(InputError(item.message, where=str(item.path)) for item in reading.problems)
 
 
 @command.command("schema")
