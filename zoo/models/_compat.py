@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,6 +35,7 @@ __all__ = [
     "cached_keys_and_values",
     "eager_mask",
     "new_cache",
+    "save_tokenizer",
     "sdpa_mask",
 ]
 
@@ -48,6 +51,16 @@ def cached_keys_and_values(cache: Any, layer: int) -> tuple[Tensor, Tensor]:
     """What one layer of a (self- or cross-attention) cache holds: keys and values ``[B, H, L, Dh]``."""
     entry = cache.layers[layer]
     return entry.keys, entry.values
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Save a tokenizer so that both sides load it: 5.x writes a class name that 4.57 does not know."""
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _tie(model: nn.Module, tied: Mapping[str, str]) -> None:

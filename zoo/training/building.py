@@ -9,6 +9,7 @@ from typing import Any
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError
 from zoo.models import assemble, weights_hash
+from zoo.models._compat import save_tokenizer
 from zoo.spec import Spec
 from zoo.spec.lock import LOCK_NAME, write_lock
 from zoo.tasks import DataHome
@@ -63,7 +64,7 @@ def write_folder(spec: Spec, out: Path, model: Any, prepared: Prepared, outcome:
     """Write model, tokenizer and lock (and `outcome`, for a run that begins) under `out`: all of it or nothing."""
     with atomic_directory(out) as temporary:
         model.save_pretrained(temporary)
-        prepared.tokenizer.save_pretrained(temporary)
+        save_tokenizer(prepared.tokenizer, temporary)
         write_lock(temporary / LOCK_NAME, spec, content_hashes(model, prepared))
         if outcome is not None:
             write_outcome(outcome, temporary)

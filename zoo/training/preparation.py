@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from zoo.atomic import atomic_directory, locked
 from zoo.errors import ZooError
+from zoo.models._compat import save_tokenizer
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
 from zoo.tasks import DataHome, PreparedTask
@@ -44,7 +45,7 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
             tokenizer = spec.tokenizer.create().train(task.tokenizer_texts())
             _check_special_tokens(tokenizer, spec.tokenizer.id)
             with atomic_directory(folder) as temporary:
-                tokenizer.save_pretrained(temporary)
+                save_tokenizer(tokenizer, temporary)
     # Always the one from disk, so that the first run and later ones use the same object.
     return Prepared(task, AutoTokenizer.from_pretrained(str(folder)))
 
