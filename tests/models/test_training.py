@@ -156,3 +156,22 @@ def test_a_weight_per_parameter_is_updated_once_where_matrices_are_tied(make_mod
     model(**batch).loss.backward()
     logits = model(**batch).logits
     torch.testing.assert_close(F.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten()), model(**batch).loss)
+
+
+def test_mixed_precision_trains_every_scheme(make_model, position, batch):
+    model = make_model(position).train()
+    exact = model(**batch).loss
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(**batch).loss
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(float(exact.detach()), rel=0.05)
+    assert all(item.grad.isfinite().all() for item in model.parameters())
+
+
+@torch.no_grad()
+def test_mixed_precision_generates_with_every_scheme(make_model, position, batch):
+    model = make_model(position)
+    source = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model.generate(**source, max_new_tokens=4, min_new_tokens=4, num_beams=2, do_sample=False)
+    assert output.shape == (2, 5)

@@ -148,11 +148,25 @@ def eager_forward(
     return (weights @ value).transpose(1, 2), weights  # [B, Lq, H, Dh]
 
 
+_VARIANTS = 64
+"""How many variants of FlexAttention one process may compile: a model has one per stack, mask and mode, and beyond
+torch's default of 8 calls would fall back, silently, to a form that writes the scores out."""
+
+
 @cache
 def _flex(compiled: bool) -> Callable[..., Tensor]:
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=True) if compiled else flex_attention  # type: ignore[return-value]
+    plain: Callable[..., Any] = flex_attention
+    if not compiled:
+        return plain
+    fused: Callable[..., Tensor] = torch.compile(plain, dynamic=True)
+
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        with torch._dynamo.config.patch(cache_size_limit=_VARIANTS):
+            return fused(*args, **kwargs)
+
+    return call
 
 
 def flex_forward(
