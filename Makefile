@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 SPEC ?= benchmarks/specs/office-zh-en.yaml
 PYTEST_OPTIONS ?= -q -n 2 --timeout 600
+# Two test processes with two threads each would fight over two cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 # Data and trained tokenizers stay inside the checkout.
 export ZOO_HOME ?= $(CURDIR)/.zoo
@@ -45,13 +47,13 @@ demo: env
 test: check quick slow comet
 
 quick: env
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m "not slow and not network and not browser"
+	$(PYTEST) -m "not slow and not network and not browser"
 
 slow: env
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m "slow or network or browser"
+	$(PYTEST) -m "slow or network or browser"
 
 comet: $(COMET_VENV)/.installed
-	$(COMET_VENV)/bin/python -m pytest $(PYTEST_OPTIONS) -m "not network and not browser"
+	OMP_NUM_THREADS=1 $(COMET_VENV)/bin/python -m pytest $(PYTEST_OPTIONS) -m "not network and not browser"
 
 check: env
 	$(BIN)/ruff format --check .
