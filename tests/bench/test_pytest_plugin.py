@@ -41,6 +41,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """A test folder outside this checkout with one spec of two cells."""
     # The environment's own plugins do not belong to what is tested.
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:cacheprovider -p no:randomly")
+    # Nor does it run under the xdist that may run this suite: pytest-benchmark would switch itself off.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     pytester.makepyfile(test_cells=CELLS)

@@ -45,10 +45,11 @@ def test_agreement_with_torchs_own_timer() -> None:
     torch.set_num_threads(1)
     try:
         ours = timed_calls(lambda n: [a @ a for _ in range(n)], [20], samples=30, warmup=5)
-        theirs = Timer("for _ in range(20): a @ a", globals={"a": a}, num_threads=1).timeit(30)
+        theirs = Timer("for _ in range(20): a @ a", globals={"a": a}, num_threads=1).repeat(30, 1)
     finally:
         torch.set_num_threads(threads)
-    assert ours.median == pytest.approx(theirs.median, rel=0.6)
+    # Minima: what another process on this machine adds to either is not what is compared.
+    assert ours.minimum == pytest.approx(min(theirs), rel=0.5)
 
 
 def test_no_sentence_and_no_sample_are_refused() -> None:
