@@ -290,3 +290,41 @@ def test_the_callers_randomness_is_left_as_it_was(
 def test_a_folder_that_is_no_run_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no zoo\.lock\.yaml here"):
         load_run(tmp_path)
+
+
+def test_trained_files_are_as_readable_as_built_ones(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
+) -> None:
+    train(make_spec(), tmp_path / "out", home=home)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "out").iterdir() if file.is_file()}
+    assert set(modes.values()) == {0o644}, modes
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.safetensors", b"\x08"),
+        ("config.json", b"{"),
+        ("config.json", b'{"model_type": "bert"}'),
+        ("config.json", b'{"model_type": "zoo", "model": {"heads": 3}}'),
+        ("tokenizer.json", b"{}"),
+    ],
+)
+def test_a_damaged_file_is_the_users_mistake_and_names_the_folder(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path, name: str, content: bytes
+) -> None:
+    build(make_spec(), tmp_path / "out", home)
+    (tmp_path / "out" / name).write_bytes(content)
+    with pytest.raises(InputError):
+        load_run(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["zoo.lock.yaml", "config.json", "tokenizer.json", "model.safetensors"])
+def test_a_file_that_is_missing_is_named(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path, name: str
+) -> None:
+    build(make_spec(), tmp_path / "out", home)
+    (tmp_path / "out" / name).unlink()
+    with pytest.raises(InputError, match=name) as caught:
+        load_run(tmp_path / "out")
+    assert caught.value.where == str(tmp_path / "out")

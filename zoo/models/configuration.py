@@ -8,7 +8,7 @@ from typing import Any
 from zoo.errors import InputError
 from zoo.models._compat import PretrainedConfig
 from zoo.registry import Registry, current_registry
-from zoo.spec.sections import ModelSection
+from zoo.spec import ModelSection, resolve_model
 
 PAD, EOS, BOS, UNK = 0, 1, 2, 3
 """The special ids of every zoo tokenizer. The decoder starts with PAD."""
@@ -68,11 +68,12 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
     def section(self, registry: Registry | None = None) -> ModelSection:
         """The model section with its components found in the installed plugins.
 
-        Raises InputError naming each distribution that is not there, and what to install.
+        Raises InputError naming each distribution that is not there, and what to install; and where the section is
+        not one.
         """
         registry = registry or current_registry()
         self._refuse_missing_plugins(registry)
-        return ModelSection.model_validate(self.model, context={"registry": registry})
+        return resolve_model(self.model, registry)
 
     def _refuse_missing_plugins(self, registry: Registry) -> None:
         reports = {report.distribution: report for report in registry.plugins}

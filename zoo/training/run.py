@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
@@ -49,12 +50,20 @@ class Run:
 
 @quiet()
 def load_run(directory: Path) -> Run:
-    """Read a folder that `build` or `train` wrote. Raises InputError where it is none."""
-    if not (directory / LOCK_NAME).is_file():
-        raise InputError(f"no {LOCK_NAME} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
+    """Read a folder that `build` or `train` wrote. Raises InputError where it is none, or is damaged."""
+    for name in (LOCK_NAME, "config.json", "tokenizer.json"):
+        if not (directory / name).is_file():
+            raise InputError(f"no {name} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
     spec = read_lock(directory / LOCK_NAME).spec
-    model = AutoModelForSeq2SeqLM.from_pretrained(str(directory))
-    return Run(spec, model, AutoTokenizer.from_pretrained(str(directory)))
+    try:
+        model = AutoModelForSeq2SeqLM.from_pretrained(str(directory))
+        tokenizer = AutoTokenizer.from_pretrained(str(directory))
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's fault; transformers' own complaints about a file carry no number
+        text = " ".join(str(error).split())[:200]
+        raise InputError(f"cannot be loaded ({type(error).__name__}: {text})", where=str(directory)) from error
+    return Run(spec, model, tokenizer)
 
 
 @quiet()
@@ -221,6 +230,7 @@ class _Attempt:
         temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.out))
         self.model.save_pretrained(temporary)
         for file in sorted(temporary.iterdir()):
+            file.chmod(0o644)  # safetensors makes private files
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
             os.replace(file, self.out / file.name)
