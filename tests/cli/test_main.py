@@ -28,7 +28,8 @@ def zoo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["check"], "zoo: Missing argument 'SPEC'. (see 'zoo check --help')"),
         (["list", "positions"], "zoo: unknown kind 'positions': did you mean 'position'?"),
         (["list", "--jsn"], "zoo: No such option"),
-        (["show", "rotary"], "zoo: zoo show: expected KIND/NAME"),
+        (["show", "rotary"], "zoo: zoo show: expected KIND/NAME, found 'rotary': did you mean 'position/rotary'?"),
+        (["--no-plugin", "zoo-positonal", "list"], "zoo: --no-plugin: no plugin 'zoo-positonal' is installed: did you"),
         (["show", "position/rotari"], "zoo: unknown position 'rotari': did you mean 'rotary'?"),
         (["check", "no-such-file.yaml"], "zoo: no-such-file.yaml: there is no such file"),
         (["--no-plugin", "zoo-positional", "show", "position/rotary"], "zoo: unknown position 'rotary'"),
@@ -40,6 +41,14 @@ def test_a_wrong_command_line_is_one_line_and_exit_status_2(arguments: list[str]
     assert run.returncode == 2
     assert run.stderr.startswith(says), run.stderr
     assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["data"]], ids=["zoo", "zoo data"])
+def test_without_a_verb_the_help_is_shown_as_it_is(arguments: list[str]) -> None:
+    run = zoo(*arguments)
+    assert run.returncode == 2
+    assert run.stderr.startswith(" ".join(["Usage: zoo", *arguments]))
+    assert "zoo: " not in run.stderr
 
 
 def test_a_traceback_is_shown_with_debug_only() -> None:

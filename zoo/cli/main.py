@@ -84,6 +84,9 @@ class Verbs(click.Group):
 def cli(no_plugin: tuple[str, ...], debug: bool) -> None:
     """A model zoo whose parts are plugins and whose claims can be run."""
     if no_plugin:
+        from zoo.registry.discovery import refuse_unknown
+
+        refuse_unknown(no_plugin, where="--no-plugin")
         # Through the environment, so that the fresh processes of a benchmark leave the plugin out too.
         blocked = [os.environ.get("ZOO_BLOCK", ""), *no_plugin]
         os.environ["ZOO_BLOCK"] = ",".join(name for name in blocked if name)
@@ -107,6 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return status if isinstance(status, int) else 0
         except ZooError as error:
             return _failed(str(error), error.exit_code, debug)
+        except click.exceptions.NoArgsIsHelpError as error:
+            sys.stderr.write(f"{error.format_message()}\n")
+            return 2
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "zoo"
             return _failed(f"{error.format_message()} (see '{command} --help')", 2, debug)

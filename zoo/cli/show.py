@@ -7,19 +7,16 @@ from typing import Any
 import click
 
 from zoo.cli.output import print_json, print_table
-from zoo.errors import InputError, did_you_mean
+from zoo.errors import InputError
 from zoo.registry import RegisteredComponent, current_registry
 
 
 def _split(text: str) -> tuple[str, str]:
     kind, slash, name = text.partition("/")
     if not slash or not name:
-        kinds = current_registry().kinds
-        raise InputError(
-            f"expected KIND/NAME, such as 'KIND/NAME' from 'zoo list', found '{text}': "
-            f"kinds {did_you_mean(kind, kinds)}",
-            where="zoo show",
-        )
+        found = sorted(f"{item.kind}/{item.name}" for item in current_registry().components() if item.name == text)
+        meant = f"did you mean '{found[0]}'?" if found else "'zoo list' names all"
+        raise InputError(f"expected KIND/NAME, found '{text}': {meant}", where="zoo show")
     return kind, name
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pluggy
 
+from zoo.errors import InputError, did_you_mean
 from zoo.registry import core_kinds
 from zoo.registry.component import API, Component, RegisteredComponent
 from zoo.registry.hooks import PROJECT, Specifications
@@ -89,6 +90,15 @@ def installed_entry_points() -> list[metadata.EntryPoint]:
 
 def _distribution_name(point: metadata.EntryPoint) -> str:
     return _normalized(point.dist.name) if point.dist is not None else "unknown"
+
+
+def refuse_unknown(names: Iterable[str], *, where: str) -> None:
+    """Raise InputError for a name that is no installed plugin's: mistyped, it would block nothing without a word."""
+    known = {
+        name for point in installed_entry_points() for name in (_distribution_name(point), _normalized(point.name))
+    }
+    for name in sorted(_names(",".join(names)) - known):
+        raise InputError(f"no plugin '{name}' is installed: {did_you_mean(name, known)}", where=where)
 
 
 def discover(policy: LoadPolicy | None = None, entry_points: Iterable[metadata.EntryPoint] | None = None) -> Discovery:
