@@ -26,7 +26,9 @@ def test_a_built_model_is_scored_as_its_spec_and_the_options_say(
     references = spec.task.create().prepare(DataHome(tmp_path / "home")).examples("dev")[:5]
     assert [sample["reference"] for sample in found["samples"]] == [example.target for example in references]
     assert main(["evaluate", str(tmp_path / "model"), "--max-examples", "3"]) == 0
-    assert "3 examples of test" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "3 examples of test" in shown.out
+    assert "holds initial weights" in shown.err
 
 
 def test_a_folder_that_is_no_model_is_the_users_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

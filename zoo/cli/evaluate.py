@@ -23,8 +23,16 @@ def command(directory: Path, split: str | None, max_examples: int | None, as_jso
     from zoo.measure import default_device, evaluate, evaluation_examples
     from zoo.tasks import DataHome
     from zoo.training import load_run, prepare
+    from zoo.training.outcome import read_outcome
 
     run = load_run(directory)
+    outcome = read_outcome(directory)
+    if outcome is None or not outcome.model_step:
+        click.echo(f"zoo: {directory} holds initial weights: no trained ones are there", err=True)
+    elif outcome.status != "ok":
+        click.echo(
+            f"zoo: {directory} holds the weights of step {outcome.model_step} of {outcome.total_steps}", err=True
+        )
     changes = {"split": split, "max_examples": max_examples}
     chosen = {name: value for name, value in changes.items() if value is not None}
     spec = run.spec.model_copy(update={"evaluation": run.spec.evaluation.model_copy(update=chosen)})
