@@ -139,6 +139,16 @@ def test_a_missing_file_is_the_users_mistake(tmp_path):
         prepare(tmp_path, train=str(tmp_path / "none.tsv"))
 
 
+def test_an_error_tells_where_a_relative_name_was_looked_for(tmp_path, monkeypatch):
+    tsv(tmp_path / "here.tsv")
+    monkeypatch.chdir(tmp_path)
+    assert prepare(tmp_path, train="here.tsv", dev_fraction=0.1, test_fraction=0.1).name == "mine"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=f"working directory, {tmp_path}/elsewhere"):
+        prepare(tmp_path, train="here.tsv")
+
+
 def test_too_few_pairs_for_the_splits_are_refused_with_advice(tmp_path):
     with pytest.raises(InputError, match="give more data, files for dev and test, or larger fractions"):
         prepare(tmp_path, train=tsv(tmp_path / "a.tsv", ROWS[:2]))

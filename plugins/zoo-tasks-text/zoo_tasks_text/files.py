@@ -83,7 +83,8 @@ def _digest(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        place = "" if path.is_absolute() else f" (in the working directory, {Path.cwd()})"
+        raise InputError(f"cannot be read: {error.strerror}{place}", where=str(path)) from error
 
 
 def _pairs(files: str | list[str], options: FilesOptions) -> Iterator[Pair]:

@@ -50,7 +50,10 @@ class FilesOptions(Options):
     languages: tuple[Language, Language] = Field(
         description="The two language codes, in the order of columns or files", strict=False
     )
-    train: str | list[str] = Field(description="A TSV or JSONL file, or a list of two line-aligned text files")
+    train: str | list[str] = Field(
+        description="A TSV or JSONL file, or a list of two line-aligned text files; "
+        "relative names are taken from the working directory, not from the spec's"
+    )
     dev: str | list[str] | None = Field(
         default=None, description="Dev data in the same form; split off train where absent"
     )
