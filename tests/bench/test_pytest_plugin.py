@@ -62,6 +62,12 @@ def test_without_the_flag_cells_are_smoke_tests_named_after_them(suite: pytest.P
     assert not (suite.path / "leaderboard").exists()
 
 
+def test_cells_that_differ_in_their_seed_alone_have_it_in_their_ids(suite: pytest.Pytester) -> None:
+    (suite.path / "specs" / "tiny.yaml").write_text(SPEC.split("grid:")[0] + "grid: {seed: [3, 7]}\n")
+    result = suite.runpytest_subprocess("--collect-only", "-q")
+    result.stdout.fnmatch_lines(["*test_cell[[]tiny+seed=3]", "*test_cell[[]tiny+seed=7]"])
+
+
 @pytest.mark.slow
 def test_a_component_that_does_not_work_fails_its_smoke_test(suite: pytest.Pytester) -> None:
     # An attention head of odd width cannot be rotated in pairs.

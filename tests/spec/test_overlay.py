@@ -94,7 +94,15 @@ def test_a_grid_is_the_product_of_its_axes_with_coordinates_in_the_names() -> No
         "p=alibi-s=True+seed=1",
         "p=alibi-s=True+seed=2",
     ]
-    assert cells[0].node.plain() == {"name": "n+p=rotary+seed=1", "m": {"p": "rotary"}, "seed": 1}
+    assert cells[0].node.plain() == {"name": "n+p=rotary", "m": {"p": "rotary"}, "seed": 1}
+
+
+def test_seeds_of_a_grid_share_their_models_name() -> None:
+    root = read_text("name: n\ngrid: {seed: [1, 2]}", "s")
+    assert [(cell.label, cell.node.plain()) for cell in expand_grid(root)] == [
+        ("seed=1", {"name": "n", "seed": 1}),
+        ("seed=2", {"name": "n", "seed": 2}),
+    ]
 
 
 def test_a_spec_without_a_grid_is_one_cell_without_a_label() -> None:

@@ -15,6 +15,7 @@ This module is loaded in every pytest run of an environment that has zoo, so it 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except ZooError as error:
         raise pytest.Collector.CollectError(str(error)) from None
     benchmarks = metafunc.config.pluginmanager.get_plugin("zoo-benchmarks")
+    names = Counter(spec.name for spec in cells)
     metafunc.parametrize(
         FIXTURE,
-        [pytest.param(spec, id=spec.name, marks=benchmarks.marks() if benchmarks else ()) for spec in cells],
+        [
+            pytest.param(
+                spec,
+                id=spec.name if names[spec.name] == 1 else f"{spec.name}+seed={spec.seed}",
+                marks=benchmarks.marks() if benchmarks else (),
+            )
+            for spec in cells
+        ],
         indirect=True,
     )
 

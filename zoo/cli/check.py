@@ -22,5 +22,5 @@ def command(spec: Path, sets: tuple[str, ...], as_json: bool) -> None:
         return
     for cell in cells:
         names = ", ".join(f"{chosen.kind} {chosen.name}" for chosen in chosen_components(cell.spec))
-        click.echo(f"{cell.spec.name}: {names}")
+        click.echo(f"{cell.spec.name} (seed {cell.spec.seed}): {names}")
     click.echo(f"ok: {len(cells)} cell{'s' if len(cells) != 1 else ''}")

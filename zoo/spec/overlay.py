@@ -139,7 +139,10 @@ class LabelledNode:
 
 
 def expand_grid(root: Node) -> list[LabelledNode]:
-    """The product of ``grid: {path: [values]}``; each point's name gets its coordinates as a suffix."""
+    """The product of ``grid: {path: [values]}``; each point's name gets its coordinates as a suffix.
+
+    The seed is in the label and not in the name: runs of one model with several seeds are one model on a board.
+    """
     entries = root.entries
     if entries is None or "grid" not in entries:
         return [LabelledNode("", root)]
@@ -163,8 +166,10 @@ def expand_grid(root: Node) -> list[LabelledNode]:
         node = base
         for path, value in point:
             node = assign(node, path, value, str(value.mark))
-        label = "+".join(_coordinate(path, value) for path, value in point)
-        cells.append(LabelledNode(label, _renamed(node, label)))
+        coordinates = [(path, _coordinate(path, value)) for path, value in point]
+        named = [text for path, text in coordinates if path != "seed"]
+        label = "+".join(text for _, text in coordinates)
+        cells.append(LabelledNode(label, _renamed(node, named)))
     labels = [cell.label for cell in cells]
     twice = next((label for label in labels if labels.count(label) > 1), None) if count <= 1000 else None
     if twice is not None or len(set(labels)) != len(labels):
@@ -182,10 +187,10 @@ def _coordinate(path: str, value: Node) -> str:
     return re.sub(r"[^A-Za-z0-9._=-]+", "-", text)[:60]
 
 
-def _renamed(node: Node, label: str) -> Node:
+def _renamed(node: Node, coordinates: Sequence[str]) -> Node:
     entries = dict(node.entries or {})
     named = entries.get("name")
     if named is not None and isinstance(named.node.value, str):
-        renamed = Node(f"{named.node.value}+{label}"[:100], named.node.mark)
+        renamed = Node("+".join([named.node.value, *coordinates])[:100], named.node.mark)
         entries["name"] = Entry(named.key_mark, renamed)
     return mapping(entries, node.mark)
