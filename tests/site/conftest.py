@@ -175,17 +175,17 @@ def realistic(make_record: RecordFactory) -> list[Record]:
     samples = [
         Sample(
             id="text/swriter/guide/autocorr.xhp#12",
-            source="您可以在“工具 - 自动更正选项”中打开或关闭此功能。",
-            reference="You can switch this function on or off in Tools - AutoCorrect Options.",
-            output="You can turn this function on or off in Tools - AutoCorrect Options.",
+            source="晚饭以前请把“红色 - 蓝色”两把伞放回门口。",
+            reference="Please put both umbrellas, red - blue, back by the door before supper.",
+            output="Please put the two umbrellas, red - blue, back at the door before supper.",
         ),
         Sample(
             id="text/scalc/01/func_sum.xhp#3",
-            source="返回参数列表中所有数字之和。",
-            reference="Returns the sum of all the numbers in the argument list.",
-            output="Returns the sum of all numbers in the list of arguments.",
+            source="邻居家的猫今天又睡在我们的屋顶上。",
+            reference="The neighbours' cat is asleep on our roof again today.",
+            output="The neighbours' cat sleeps on our roof again today.",
         ),
-        Sample(id="text/shared/05/00.xhp#1", source="请参阅", reference="See also", output=""),
+        Sample(id="text/shared/05/00.xhp#1", source="进来", reference="Come in", output=""),
     ]
     records = []
     for seed, (bleu, chrf) in enumerate([(24.6, 49.8), (24.1, 49.5), (25.0, 50.3)], start=1):

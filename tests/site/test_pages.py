@@ -204,7 +204,7 @@ def test_samples_carry_the_languages_of_the_task(build, realistic):
     first = page.all("article")[0]
     source, reference, output = first.all("dd")
     assert (source.attributes["lang"], reference.attributes["lang"], output.attributes["lang"]) == ("zh", "en", "en")
-    assert source.text == "您可以在“工具 - 自动更正选项”中打开或关闭此功能。"
+    assert source.text == "晚饭以前请把“红色 - 蓝色”两把伞放回门口。"
     assert page.all("article")[2].all("dd")[2].words == "(empty)"
 
 
