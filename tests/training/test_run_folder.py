@@ -328,3 +328,15 @@ def test_a_file_that_is_missing_is_named(
     with pytest.raises(InputError, match=name) as caught:
         load_run(tmp_path / "out")
     assert caught.value.where == str(tmp_path / "out")
+
+
+def test_weights_of_another_model_are_refused_without_more_words(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    build(make_spec(), tmp_path / "out", home)
+    build(make_spec(**{"model.d_model": 24}), tmp_path / "other", home)
+    (tmp_path / "other" / "model.safetensors").replace(tmp_path / "out" / "model.safetensors")
+    capfd.readouterr()
+    with pytest.raises(ZooError, match=f"{tmp_path}/out: the weights misfit .* and .* more"):
+        load_run(tmp_path / "out")
+    assert capfd.readouterr().err == ""

@@ -233,11 +233,17 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         """
         _refuse_pickles(pretrained_model_name_or_path, kwargs.pop("use_safetensors", None))
         wants_info = kwargs.pop("output_loading_info", False)
+        tolerant = kwargs.pop("ignore_mismatched_sizes", False)
         with own_randomness(0):
             model, info = super().from_pretrained(
-                pretrained_model_name_or_path, *args, use_safetensors=True, output_loading_info=True, **kwargs
+                pretrained_model_name_or_path,
+                *args,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # its own refusal names no weight; ours below does
+                **kwargs,
             )
-        if not kwargs.get("ignore_mismatched_sizes"):
+        if not tolerant:
             _refuse_misfit(pretrained_model_name_or_path, info)
         return (model, info) if wants_info else model
 

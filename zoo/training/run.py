@@ -31,7 +31,7 @@ from zoo.training.logs import ProgressReport, TensorBoardLogs
 from zoo.training.monitor import NotFiniteError
 from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare
-from zoo.training.quiet import quiet
+from zoo.training.quiet import errors_only, quiet
 from zoo.training.seeds import preserved_randomness
 from zoo.training.trainer import ZooTrainer
 
@@ -49,6 +49,7 @@ class Run:
 
 
 @quiet()
+@errors_only()
 def load_run(directory: Path) -> Run:
     """Read a folder that `build` or `train` wrote. Raises InputError where it is none, or is damaged."""
     for name in (LOCK_NAME, "config.json", "tokenizer.json"):
@@ -58,9 +59,12 @@ def load_run(directory: Path) -> Run:
     try:
         model = AutoModelForSeq2SeqLM.from_pretrained(str(directory))
         tokenizer = AutoTokenizer.from_pretrained(str(directory))
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's fault; transformers' own complaints about a file carry no number
+    except Exception as error:
+        # The tokenizers library has no exception of its own, and transformers' OSErrors about a file carry no number:
+        # one with a number is the disk's fault, any other exception the code's.
+        damaged = isinstance(error, (OSError, ValueError, KeyError, SafetensorError)) or type(error) is Exception
+        if not damaged or getattr(error, "errno", None) is not None:
+            raise
         text = " ".join(str(error).split())[:200]
         raise InputError(f"cannot be loaded ({type(error).__name__}: {text})", where=str(directory)) from error
     return Run(spec, model, tokenizer)
