@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 @click.command("bench")
 @click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
 @click.option(
-    "--store", type=click.Path(path_type=Path), default=Path("leaderboard/records"), help="Folder of the records."
+    "--store",
+    type=click.Path(path_type=Path),
+    default=Path("leaderboard/records"),
+    show_default=True,
+    help="Folder of the records.",
 )
 @click.option("--seeds", type=click.IntRange(1, 1000), default=1, help="Run each cell with this many seeds.")
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Set one value, such as model.heads=8.")
