@@ -340,3 +340,18 @@ def test_weights_of_another_model_are_refused_without_more_words(
     with pytest.raises(ZooError, match=f"{tmp_path}/out: the weights misfit .* and .* more"):
         load_run(tmp_path / "out")
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("make", [build, train])
+def test_what_came_into_the_folder_during_the_preparation_is_left_alone(
+    make: Callable[..., Any], make_spec: Callable[..., Spec], tmp_path: Path
+) -> None:
+    out, home = tmp_path / "out", DataHome(tmp_path / "home")  # a fresh home: there is something to prepare
+
+    def another_process_comes(*stage: object) -> None:
+        out.mkdir(exist_ok=True)
+        (out / "notes.txt").write_text("precious")
+
+    with pytest.raises(InputError, match="is not empty"):
+        make(make_spec(), out, home=home, progress=another_process_comes)
+    assert snapshot(out) == {"notes.txt": b"precious"}

@@ -62,6 +62,7 @@ def assemble_for(spec: Spec, prepared: Prepared) -> Any:
 
 def write_folder(spec: Spec, out: Path, model: Any, prepared: Prepared, outcome: TrainingOutcome | None = None) -> None:
     """Write model, tokenizer and lock (and `outcome`, for a run that begins) under `out`: all of it or nothing."""
+    refuse_occupied(out)  # again: preparing the data took its time, and what came meanwhile would be replaced
     with atomic_directory(out) as temporary:
         model.save_pretrained(temporary)
         save_tokenizer(prepared.tokenizer, temporary)
