@@ -90,7 +90,9 @@ class Registry:
                 raise InputError(f"unknown {kind} '{name}': plugin '{wanted}' is {report.status} ({report.reason})")
         if wanted and all(report.distribution != wanted for report in self.plugins):
             raise InputError(f"unknown {kind} '{name}': install its plugin first: pip install {wanted}")
-        raise InputError(f"unknown {kind} '{name}': {did_you_mean(name, self.names(kind))}")
+        left_out = [report.distribution for report in self.plugins if report.status != "ok"]
+        note = f"; left out: {', '.join(left_out)}" if left_out else ""
+        raise InputError(f"unknown {kind} '{name}': {did_you_mean(name, self.names(kind))}{note}")
 
 
 _current: ContextVar[Registry | None] = ContextVar("zoo_registry", default=None)
