@@ -105,6 +105,13 @@ def test_seeds_of_a_grid_share_their_models_name() -> None:
     ]
 
 
+def test_a_cells_name_is_never_cut_to_another_cells() -> None:
+    root = read_text(f"name: {'n' * 96}\ngrid: {{m.p: [1, 2]}}", "s")
+    with pytest.raises(InputError, match=r"has 102 characters, at most 100"):
+        expand_grid(read_text(f"name: {'n' * 98}\ngrid: {{m.p: [1, 2]}}", "s"))
+    assert [cell.node.plain()["name"][-4:] for cell in expand_grid(root)] == ["+p=1", "+p=2"]
+
+
 def test_a_spec_without_a_grid_is_one_cell_without_a_label() -> None:
     cells = expand_grid(read_text("name: n", "s"))
     assert [(cell.label, cell.node.plain()) for cell in cells] == [("", {"name": "n"})]

@@ -14,6 +14,7 @@ from zoo.spec.reader import read_file, read_text
 
 MAX_EXTENDS = 16
 MAX_CELLS = 10_000
+LONGEST_NAME = 100
 
 
 def merge(base: Node, over: Node) -> Node:
@@ -191,6 +192,13 @@ def _renamed(node: Node, coordinates: Sequence[str]) -> Node:
     entries = dict(node.entries or {})
     named = entries.get("name")
     if named is not None and isinstance(named.node.value, str):
-        renamed = Node("+".join([named.node.value, *coordinates])[:100], named.node.mark)
+        full = "+".join([named.node.value, *coordinates])
+        if len(full) > LONGEST_NAME:
+            raise InputError(
+                f"'grid': the name '{full[:40]}...' of a cell has {len(full)} characters, at most {LONGEST_NAME} are "
+                "possible: shorten 'name'",
+                where=str(named.node.mark),
+            )
+        renamed = Node(full, named.node.mark)
         entries["name"] = Entry(named.key_mark, renamed)
     return mapping(entries, node.mark)
