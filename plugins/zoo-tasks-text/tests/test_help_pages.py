@@ -66,5 +66,7 @@ def test_a_page_without_a_body_has_no_paragraphs():
 
 
 @given(st.text(alphabet='<>/pdivspan "=idclas&#;x', max_size=200))
-def test_broken_html_never_raises(body):
-    paragraphs(page(body))
+def test_broken_html_never_raises_and_gives_each_id_once(body):
+    ids = [item.id for item in paragraphs(page(body))]
+    assert all(ids)
+    assert len(set(ids)) == len(ids)
