@@ -78,3 +78,21 @@ def test_a_wrong_spec_gives_status_2_before_anything_runs(tmp_path: Path, capsys
     assert main(["bench", str(SMOKE), str(wrong), "--store", str(tmp_path / "records")]) == 2
     assert "did you mean 'rotary'" in capsys.readouterr().err
     assert not (tmp_path / "records").exists()
+
+
+def test_a_cell_that_cannot_be_run_does_not_keep_the_others_from_theirs(
+    store: RecordStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = record_seed(store, 1)
+    absent = tmp_path / "absent.yaml"
+    absent.write_text(
+        f"extends: {SMOKE}\nname: absent\n"
+        "task: {use: translation, corpus: {use: parallel-files, name: mine, languages: [aa, bb], "
+        f"train: [{tmp_path}/no.aa, {tmp_path}/no.bb]}}, source: aa, target: bb}}\n"
+    )
+    status = main(["bench", str(absent), str(SMOKE), "--store", str(store.folder), "--json"])
+    out, err = capsys.readouterr()
+    assert status == 2
+    assert [item["id"] for item in json.loads(out)] == [record.id]
+    assert "zoo: absent (seed 1): " in err
+    assert "no.aa" in err

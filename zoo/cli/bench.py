@@ -10,12 +10,13 @@ import click
 from zoo.bench.store import RecordStore
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import TerminalProgress
-from zoo.errors import ZooError
+from zoo.errors import InputError, InputErrorGroup, ZooError
 from zoo.spec import load_cells
 
 if TYPE_CHECKING:
     from zoo.bench.record import Record
     from zoo.bench.run import CellResult
+    from zoo.spec import Spec
 
 
 @click.command("bench")
@@ -53,22 +54,32 @@ def command(
 
     chosen = [seeded for spec in cells for seeded in with_seeds(spec, seeds)]
     results: list[CellResult] = []
+    unrun: list[tuple[Spec, ZooError]] = []
     with TerminalProgress() as progress:
         runner = Runner(RecordStore(store), work=work, timeout=timeout, again=again, progress=progress)
         for number, spec in enumerate(chosen, start=1):
             click.echo(f"[{number}/{len(chosen)}] {spec.name} (seed {spec.seed})", err=True)
-            results += [result for result in runner.run_baselines(spec) if not result.cached]
-            results.append(runner.run(spec))
+            try:
+                results += [result for result in runner.run_baselines(spec) if not result.cached]
+                results.append(runner.run(spec))
+            except ZooError as error:  # one cell that cannot be run costs its row, not the others'
+                unrun.append((spec, error))
     if as_json:
         print_json([{"cached": item.cached, **_summary(item.record)} for item in results])
     else:
         rows = [_row(item) for item in results]
         print_table(rows, ("MODEL", "SEED", "STATUS", "QUALITY", "LATENCY", "RECORD"))
-    failed = [item.record for item in results if item.record.status != "ok"]
-    if failed:
-        raise ZooError(
-            "\n".join(f"{record.name} (seed {record.seed}): {record.status}: {record.error}" for record in failed)
-        )
+    _raise_for(unrun, [item.record for item in results if item.record.status != "ok"])
+
+
+def _raise_for(unrun: list[tuple[Spec, ZooError]], failed: list[Record]) -> None:
+    """One line for each cell that could not be run and each that was recorded as a failure."""
+    lines = [f"{spec.name} (seed {spec.seed}): {error}" for spec, error in unrun]
+    lines += [f"{record.name} (seed {record.seed}): {record.status}: {record.error}" for record in failed]
+    if unrun and not failed and all(isinstance(error, InputError) for _, error in unrun):
+        raise InputErrorGroup([InputError(line) for line in lines])
+    if lines:
+        raise ZooError("\n".join(lines))
 
 
 def _summary(record: Record) -> dict[str, object]:
