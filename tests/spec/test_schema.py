@@ -25,8 +25,12 @@ def schema() -> dict[str, Any]:
     return spec_schema()
 
 
+def faults(schema: dict[str, Any], document: Any) -> list[str]:
+    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(document)]
+
+
 def valid(schema: dict[str, Any], document: Any) -> bool:
-    return bool(jsonschema.Draft202012Validator(schema).is_valid(document))
+    return not faults(schema, document)
 
 
 def test_the_schema_is_itself_valid(schema: dict[str, Any]) -> None:
@@ -34,20 +38,21 @@ def test_the_schema_is_itself_valid(schema: dict[str, Any]) -> None:
 
 
 def test_a_spec_that_loads_is_valid(schema: dict[str, Any]) -> None:
-    jsonschema.Draft202012Validator(schema).validate(read_text(GOOD, "good").plain())
+    assert faults(schema, read_text(GOOD, "good").plain()) == []
 
 
 def test_a_resolved_spec_is_valid(schema: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "good.yaml"
     path.write_text(GOOD)
-    jsonschema.Draft202012Validator(schema).validate(load_cells(path)[0].spec.plain())
+    assert faults(schema, load_cells(path)[0].spec.plain()) == []
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_the_specs_that_ship_are_valid(schema: dict[str, Any], path: Path) -> None:
     document = read_text(path.read_text(), str(path)).plain()
-    if "name" in document or "extends" in document:
-        jsonschema.Draft202012Validator(schema).validate(document)
+    if path.name.startswith("base"):
+        document = {"extends": "nothing.yaml", **document}  # it is one layer of a spec, not a whole one
+    assert faults(schema, document) == []
 
 
 # What a schema cannot say: relations between values, YAML's own errors, files that are not there.
