@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +172,7 @@ def test_corpora_that_are_prepared_at_once_share_their_packages(archive, tmp_pat
 
 
 @pytest.mark.network
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="the packages come through apt")
 @pytest.mark.parametrize(("corpus", "least"), [(OfficeChinese, 20_000), (OfficeJapanese, 15_000)])
 def test_the_real_packages(tmp_path, corpus, least):
     prepared = corpus(OfficeOptions()).prepare(DataHome(tmp_path))
