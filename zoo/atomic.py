@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,12 +80,32 @@ def sweep(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait for the advisory lock on the file `path` and hold it. The system takes it back from a killed process."""
+def locked(path: Path, patience: float | None = None) -> Iterator[int]:
+    """Wait for the advisory lock on the file `path`, hold it, and yield its descriptor.
+
+    A child that inherits the descriptor holds the lock too; the system takes it back when the last holder is gone,
+    however it ended. Raises TimeoutError after `patience` seconds; without it the wait has no end.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        if patience is None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        else:
+            _lock_within(descriptor, patience)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _lock_within(descriptor: int, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError from None
+            time.sleep(0.1)
+        else:
+            return

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zoo.atomic import write_atomic
+from zoo.atomic import locked, write_atomic
 from zoo.bench.outcome import Outcome
 from zoo.errors import ZooError
 
@@ -59,19 +57,13 @@ class WorkFolder:
         The system lets go when the last holder is gone, however it ended. Raises ZooError where it is held for longer
         than `patience` seconds.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the folder, so that the folder may be removed under it.
-        with self.path.with_suffix(".lock").open("w") as stream:
-            deadline = time.monotonic() + patience
-            while True:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise ZooError(f"another process is at work on this cell ({self.path})") from None
-                    time.sleep(0.1)
-            yield stream.fileno()
+        with ExitStack() as stack:
+            try:
+                # Beside the folder, so that the folder may be removed under it.
+                descriptor = stack.enter_context(locked(self.path.with_suffix(".lock"), patience))
+            except TimeoutError:
+                raise ZooError(f"another process is at work on this cell ({self.path})") from None
+            yield descriptor
 
     def clear_if_recorded(self) -> None:
         """Remove what an attempt left that is on record: only one that was cut short is continued."""

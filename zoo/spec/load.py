@@ -83,11 +83,11 @@ def resolve_node(node: Node, model: type[SectionT], registry: Registry | None) -
         mistakes: dict[str, InputError] = {}
         for item in error.errors(include_url=False):
             where = str(node.find(item["loc"], at_key=item["type"] == "zoo_key"))
-            message = item["ctx"]["message"] if item["type"].startswith("zoo") else item["msg"]
+            message = _message(item)
             parents = ".".join(str(step) for step in item["loc"][:-1])
             mistake = InputError(f"{parents}: {message}" if parents else message, where=where)
             mistakes.setdefault(str(mistake), mistake)
-        raise (InputErrorGroup(mistakes.values()) if len(mistakes) > 1 else next(iter(mistakes.values()))) from None
+        raise _together(list(mistakes.values())) from None
 
 
 def resolve(plain: Mapping[str, Any], registry: Registry | None = None) -> Spec:
@@ -106,9 +106,17 @@ def _resolve_plain(plain: Mapping[str, Any], model: type[SectionT], registry: Re
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False):
-            message = item["ctx"]["message"] if item["type"].startswith("zoo") else item["msg"]
-            lines.append(InputError(message, where=".".join(str(step) for step in item["loc"]) or None))
-        raise (InputErrorGroup(lines) if len(lines) > 1 else lines[0]) from None
+            lines.append(InputError(_message(item), where=".".join(str(step) for step in item["loc"]) or None))
+        raise _together(lines) from None
+
+
+def _message(item: Any) -> str:
+    """The text of one of pydantic's line errors: ours where `zoo.spec.explain` made it."""
+    return str(item["ctx"]["message"] if item["type"].startswith("zoo") else item["msg"])
+
+
+def _together(mistakes: list[InputError]) -> InputError:
+    return InputErrorGroup(mistakes) if len(mistakes) > 1 else mistakes[0]
 
 
 def canonical(plain: Any) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -152,10 +151,9 @@ class Apt:
             options += ["-o", "APT::Sandbox::User=root"]
         if private:
             options += ["-c", str(self._configuration().resolve())]
-        with (self.folder / ".apt-lock").open("w") as lock:
-            # The child inherits the lock: should this process be killed, the next one waits until apt has ended,
-            # and two never write one file.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # The child inherits the lock: should this process be killed, the next one waits until apt has ended, and two
+        # never write one file.
+        with locked(self.folder / ".apt-lock") as lock:
             process = subprocess.Popen(
                 ["apt-get", *options, *arguments],
                 cwd=place or self.folder,
@@ -163,7 +161,7 @@ class Apt:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[lock.fileno()],
+                pass_fds=[lock],
             )
             if watch is not None:
                 stage, files, total = watch
