@@ -41,7 +41,8 @@ SMALL = (
     "training.steps=30",
     "model.d_model=16",
     "measurement.latency_samples=3",
-    "measurement.throughput_batch=2",
+    "measurement.processes=1",
+    "measurement.throughput_batches=[2]",
     "decoding.max_new_tokens=6",
 )
 SmallSpec = Callable[..., Spec]

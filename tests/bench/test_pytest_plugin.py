@@ -135,7 +135,7 @@ class TestWithTheFlag:
             "dtype": "float32",
             "attention": "sdpa",
             "latency": latency,
-            "tokens_per_second": 12.5,
+            "throughput": [{"batch": 2, "tokens_per_second": 12.5}],
         }
         quality = {
             "metric": "bleu",
@@ -173,7 +173,7 @@ class TestWithTheFlag:
         assert entry["extra_info"]["record"] == recorded["good"].id
         assert entry["extra_info"]["status"] == "ok"
         assert entry["extra_info"]["quality.bleu"] == 31.5
-        assert entry["extra_info"]["cpu.tokens_per_second"] == 12.5
+        assert entry["extra_info"]["cpu.tokens_per_second.batch_2"] == 12.5
         assert set(report["machine_info"]["zoo"]) == {"hardware_class", "gpus"}
         assert len(list((suite.path / "leaderboard" / "records").iterdir())) == 4
 

@@ -49,7 +49,10 @@ performances = st.fixed_dictionaries(
         "dtype": texts,
         "attention": texts,
         "latency": st.none() | distributions,
-        "peak_memory_bytes": st.none() | st.integers(0, 2**50),
+        "throughput": st.lists(
+            st.fixed_dictionaries({"batch": st.integers(1, 512), "tokens_per_second": st.none() | finite}), max_size=2
+        ),
+        "memory": st.none() | st.fixed_dictionaries({"kind": texts, "peak": st.integers(0, 2**50)}),
     }
 )
 records = st.fixed_dictionaries(

@@ -110,7 +110,9 @@ def test_a_cell_leaves_a_whole_record_and_runs_again_only_when_asked(runner: Run
     assert record.performance[0].latency is not None
     assert record.performance[0].latency.samples == 3
     assert record.performance[0].threads == 1
-    assert (record.performance[0].peak_memory_bytes or 0) > 2**20
+    memory = record.performance[0].memory
+    assert memory is not None
+    assert memory.peak > 2**20
     assert record.parameters == sum(
         p.numel() for p in {id(p): p for p in load_run(folder_of(runner, spec).run).model.parameters()}.values()
     )

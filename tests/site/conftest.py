@@ -50,7 +50,7 @@ def quality(
     return Quality.model_validate({**fields, **changes})
 
 
-def cpu(latency: float = 0.1, rate: float = 200.0, memory: int = 512 * 2**20, **changes: Any) -> Performance:
+def cpu(latency: float = 0.1, rate: float = 200.0, peak: int = 512 * 2**20, **changes: Any) -> Performance:
     """A measurement on two CPU threads; `latency` is the median in seconds."""
     fields = {
         "device": "cpu",
@@ -59,10 +59,8 @@ def cpu(latency: float = 0.1, rate: float = 200.0, memory: int = 512 * 2**20, **
         "dtype": "float32",
         "attention": "sdpa",
         "latency": Distribution(unit="s", samples=20, median=latency, minimum=latency * 0.9, maximum=latency * 1.4),
-        "tokens_per_second": rate,
-        "throughput_batch": 16,
-        "peak_memory_bytes": memory,
-        "memory_kind": "rss",
+        "throughput": [{"batch": 16, "tokens_per_second": rate}],
+        "memory": {"kind": "rss", "peak": peak},
         "training_tokens_per_second": 5200.0,
     }
     return Performance.model_validate({**fields, **changes})
@@ -70,7 +68,12 @@ def cpu(latency: float = 0.1, rate: float = 200.0, memory: int = 512 * 2**20, **
 
 def gpu(latency: float = 0.02, rate: float = 9000.0, **changes: Any) -> Performance:
     fields = {"device": "NVIDIA H100 80GB HBM3", "device_kind": "cuda", "dtype": "bfloat16", "attention": "flex"}
-    merged = {**fields, "memory_kind": "cuda-allocated", "training_tokens_per_second": None, **changes}
+    merged = {
+        **fields,
+        "memory": {"kind": "cuda-allocated", "peak": 96 * 2**20},
+        "training_tokens_per_second": None,
+        **changes,
+    }
     return cpu(latency, rate, 96 * 2**20, **merged)
 
 

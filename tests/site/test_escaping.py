@@ -33,7 +33,7 @@ HOSTILE = [
 def record_of(make_record, part, text):
     """A record with `text` in every place that a stranger fills."""
     quality = part.quality(20.0, metric=text, unit=text, signature=text, split=text)
-    performance = part.cpu(device=text, dtype=text, attention=text, memory_kind=text)
+    performance = part.cpu(device=text, dtype=text, attention=text, memory={"kind": text, "peak": 1})
     return make_record(
         id="20261120T090000.000000Z-0123456789",
         minute=1,

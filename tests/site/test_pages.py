@@ -130,8 +130,8 @@ def test_every_device_has_columns_of_its_own(build, realistic):
 
 def test_throughputs_at_different_batch_sizes_do_not_share_a_column(build, make_record, part):
     records = [
-        make_record(name="a", performance=[part.cpu(throughput_batch=1)]),
-        make_record(name="b", performance=[part.cpu(throughput_batch=64)]),
+        make_record(name="a", performance=[part.cpu(throughput=[{"batch": 1, "tokens_per_second": 9.0}])]),
+        make_record(name="b", performance=[part.cpu(throughput=[{"batch": 64, "tokens_per_second": 9.0}])]),
     ]
     units = [header.words for header in build(records).board().all("th", scope="col")]
     assert len([text for text in units if "batch 1 " in f"{text} "]) == 1

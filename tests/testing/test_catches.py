@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import Field
@@ -14,7 +15,7 @@ from torch.optim import SGD, Optimizer
 
 from zoo.models.contracts import Feedforward, Formula, Fusion, Memory, Position, StackContext, Term
 from zoo.spec.options import Chosen, Options
-from zoo.tasks import Metric, Score
+from zoo.tasks import Items, SummedMetric
 from zoo.testing import (
     ClippingSuite,
     ComponentSuite,
@@ -309,12 +310,23 @@ def test_broken_clippings_and_schedules_are_caught(installed: Installed) -> None
         suite.test_every_step_has_a_factor(_chosen(suite), 10)  # type: ignore[attr-defined]
 
 
-class WrongWay(Metric):
+class WrongWay(SummedMetric):
     """Calls the number of errors a score where higher is better, and draws from the global generator."""
 
-    def score(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score:
-        errors = sum(output != reference for output, reference in zip(outputs, references, strict=False))
-        return Score("errors", errors + 1e-9 * random.random(), "higher", "errors", "v1", interval=(99.0, 100.0))
+    name = "errors"
+    direction = "higher"
+    unit = "errors"
+    signature = "v1"
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        pairs = zip(outputs, references, strict=False)
+        return [np.array([output != reference, 1e-9 * random.random()], dtype=float) for output, reference in pairs]
+
+    def of_sums(self, sums: np.ndarray) -> np.ndarray:
+        return sums.sum(axis=1)
+
+    def interval(self, items: Items) -> tuple[float, float]:
+        return 99.0, 100.0
 
 
 def test_a_broken_metric_is_caught(installed: Installed) -> None:
@@ -325,7 +337,7 @@ def test_a_broken_metric_is_caught(installed: Installed) -> None:
     with pytest.raises(AssertionError, match="random's state"):
         _run(suite, "test_scoring_again_gives_the_same")
     with pytest.raises(CAUGHT, match="DID NOT RAISE"):
-        suite.test_lists_that_do_not_fit_are_refused(_chosen(suite), "nothing")  # type: ignore[attr-defined]
+        suite.test_lists_that_do_not_fit_are_refused(_chosen(suite), "too few outputs")  # type: ignore[attr-defined]
 
 
 class Undescribed(Options):

@@ -8,7 +8,17 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from zoo.bench.record import CurvePoint, Distribution, Performance, Quality, Sample, Status, _Part
+from zoo.bench.record import (
+    CurvePoint,
+    Distribution,
+    Memory,
+    Performance,
+    Quality,
+    Sample,
+    Status,
+    Throughput,
+    _Part,
+)
 from zoo.errors import InputError, ZooError
 from zoo.measure import Evaluation, Measured
 from zoo.measure import Performance as Measurements
@@ -103,9 +113,7 @@ def performance_of(measured: Measurements, training_tokens_per_second: float | N
         dtype=measured.dtype,
         attention=measured.attention,
         latency=distribution_of(measured.latency),
-        tokens_per_second=measured.tokens_per_second,
-        throughput_batch=measured.throughput_batch,
-        peak_memory_bytes=measured.memory.peak if measured.memory else None,
-        memory_kind=measured.memory.kind if measured.memory else None,
+        throughput=[Throughput(batch=measured.throughput_batch, tokens_per_second=measured.tokens_per_second)],
+        memory=Memory(**vars(measured.memory)) if measured.memory else None,
         training_tokens_per_second=training_tokens_per_second,
     )

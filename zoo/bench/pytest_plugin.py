@@ -179,7 +179,11 @@ def scalars(record: Record) -> dict[str, Any]:
     found.update({f"quality.{score.metric}": score.value for score in record.quality})
     found.update({f"probe.{name}": value for name, value in record.probes.items()})
     for part in record.performance:
-        for name in ("tokens_per_second", "peak_memory_bytes", "training_tokens_per_second"):
-            if getattr(part, name) is not None:
-                found[f"{part.device_kind}.{name}"] = getattr(part, name)
+        for rate in part.throughput:
+            if rate.tokens_per_second is not None:
+                found[f"{part.device_kind}.tokens_per_second.batch_{rate.batch}"] = rate.tokens_per_second
+        if part.memory is not None:
+            found[f"{part.device_kind}.peak_memory_bytes"] = part.memory.peak
+        if part.training_tokens_per_second is not None:
+            found[f"{part.device_kind}.training_tokens_per_second"] = part.training_tokens_per_second
     return found

@@ -1,4 +1,4 @@
-"""`zoo.record/1`: one immutable JSON file per attempt at a cell."""
+"""`zoo.record/2`: one immutable JSON file per attempt at a cell. Older files are read through `zoo.bench.migration`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA: Literal["zoo.record/1"] = "zoo.record/1"
+SCHEMA: Literal["zoo.record/2"] = "zoo.record/2"
 
 Status = Literal["ok", "collapsed", "nan", "oom", "timeout", "invalid", "infra"]
 """ok; collapsed: one output whatever the input; nan: a loss that is not finite; oom; timeout; invalid: the cell
@@ -35,12 +35,54 @@ class Distribution(_Part):
 
     unit: str
     samples: int = Field(ge=1)
-    median: float
+    median: float = Field(description="Of the processes' medians where there are several, else of the samples")
     minimum: float
     maximum: float
     p90: float | None = Field(default=None, description="Only from 100 samples")
     p99: float | None = Field(default=None, description="Only from 1000 samples")
+    processes: list[float] = Field(
+        default_factory=list, description="The median of each fresh process, in the order they ran"
+    )
     values: list[float] = Field(default_factory=list, description="The samples themselves, in order")
+
+
+class Throughput(_Part):
+    """Many sentences at once. A batch that the memory does not hold is on record as that, never as a smaller one."""
+
+    batch: int = Field(ge=1, description="Sentences generated at once")
+    status: Literal["ok", "oom"] = "ok"
+    tokens_per_second: float | None = Field(default=None, description="Generated tokens a second")
+    sentences_per_second: float | None = None
+
+
+class Memory(_Part):
+    """What a fresh process that loads the model and generates needs, in bytes."""
+
+    kind: str = Field(description="What is counted: 'rss' or 'cuda-allocated'")
+    peak: int = Field(ge=0)
+    before_load: int | None = Field(default=None, ge=0)
+    after_load: int | None = Field(default=None, ge=0)
+    reserved: int | None = Field(default=None, ge=0, description="Peak that torch's allocator held on the GPU")
+    device: int | None = Field(
+        default=None, description="By how much the GPU's used memory grew: context, kernels and libraries included"
+    )
+
+
+class Energy(_Part):
+    """Experimental: the GPU's own counter (NVML) over one throughput run; everything that ran on the GPU is in it."""
+
+    joules: float = Field(ge=0)
+    seconds: float = Field(gt=0)
+    tokens: int = Field(ge=0, description="Tokens generated meanwhile")
+    source: str
+
+
+class Calibration(_Part):
+    """A fixed kernel timed before and after: how far the machine itself moved while it measured."""
+
+    kernel: str
+    before: float = Field(gt=0, description="Median seconds")
+    after: float = Field(gt=0, description="Median seconds")
 
 
 class Performance(_Part):
@@ -52,13 +94,28 @@ class Performance(_Part):
     dtype: str
     attention: str = Field(description="Attention backend that ran")
     latency: Distribution | None = Field(default=None, description="End-to-end, one sentence, seconds")
-    tokens_per_second: float | None = Field(default=None, description="Generated tokens a second at throughput_batch")
-    throughput_batch: int | None = None
-    peak_memory_bytes: int | None = Field(default=None, description="Peak of a fresh process that generates")
-    memory_kind: str | None = Field(
-        default=None, description="What peak_memory_bytes counts: 'rss' or 'cuda-allocated'"
+    device_time: Distribution | None = Field(
+        default=None, description="The same call by CUDA events: seconds from its first kernel to its last"
     )
+    encode: Distribution | None = Field(default=None, description="Encoder alone, one sentence, seconds")
+    decode_per_token: Distribution | None = Field(
+        default=None, description="Generation without the encoder, one sentence, seconds per generated token"
+    )
+    throughput: list[Throughput] = Field(default_factory=list, description="One for each batch size")
+    memory: Memory | None = None
+    energy: Energy | None = None
+    calibration: Calibration | None = None
     training_tokens_per_second: float | None = None
+    optimizer_state_bytes: int | None = Field(default=None, ge=0, description="Tensors of the optimizer's state")
+
+
+class OutputsFile(_Part):
+    """The Parquet file beside the record: one row per scored example."""
+
+    file: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{7,150}$", description="Name in the record's folder")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    examples: int = Field(ge=0)
+    text: bool = Field(description="Whether sources, references and outputs are in it, or scores alone")
 
 
 class Sample(_Part):
@@ -84,7 +141,7 @@ class CurvePoint(_Part):
 class Record(_Part):
     """One attempt. `id` is the file's name without its ending."""
 
-    schema_: Literal["zoo.record/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["zoo.record/2"] = Field(default=SCHEMA, alias="schema")
     id: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{7,127}$")
     created: str = Field(description="UTC, ISO 8601")
     cell: str = Field(
@@ -110,6 +167,7 @@ class Record(_Part):
     probes: dict[str, float] = Field(default_factory=dict, description="Named scalars, such as distinct_output_ratio")
     curve: list[CurvePoint] = Field(default_factory=list)
     samples: list[Sample] = Field(default_factory=list)
+    outputs: OutputsFile | None = None
     environment: dict[str, Any] = Field(
         default_factory=dict, description="Host, CPU, GPU, clocks, versions, git commit"
     )

@@ -56,7 +56,7 @@ def measure_performance(
             warmup=spec.measurement.warmup,
             device=device,
         )
-    batch = spec.measurement.throughput_batch
+    batch = spec.measurement.throughput_batches[0]
     rate = tokens_per_second(model, tokenizer, sentences, spec.decoding, batch=batch, max_source_tokens=limit)
     memory = None
     if directory is not None:

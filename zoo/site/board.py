@@ -280,25 +280,22 @@ def _device_columns(
     ]
     cells = [_median_cell(values, figures.milliseconds) for values in latencies]
     add("Latency", "ms", "latency (s)", "lower", "Median end-to-end time of one sentence", cells)
-    for batch in sorted({one.throughput_batch or 0 for one in everything if one.tokens_per_second is not None}):
+    for batch in sorted({rate.batch for one in everything for rate in one.throughput}):
         rates = [
             [
-                one.tokens_per_second
+                rate.tokens_per_second
                 for one in each
-                if one.tokens_per_second is not None and (one.throughput_batch or 0) == batch
+                for rate in one.throughput
+                if rate.tokens_per_second is not None and rate.batch == batch
             ]
             for each in measured
         ]
-        of = f"batch {batch}" if batch else "batch not stated"
+        of = f"batch {batch}"
         cells = [_median_cell(values, figures.significant) for values in rates]
         add("Tokens/s", of, f"tokens/s ({of})", "higher", f"Generated tokens a second, {of}", cells)
-    for kind in sorted({one.memory_kind or "" for one in everything if one.peak_memory_bytes is not None}):
+    for kind in sorted({one.memory.kind for one in everything if one.memory is not None}):
         peaks = [
-            [
-                figures.as_float(one.peak_memory_bytes)
-                for one in each
-                if one.peak_memory_bytes is not None and (one.memory_kind or "") == kind
-            ]
+            [figures.as_float(one.memory.peak) for one in each if one.memory is not None and one.memory.kind == kind]
             for each in measured
         ]
         of = one_line(kind) if kind else "kind not stated"

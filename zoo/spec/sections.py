@@ -106,14 +106,29 @@ class EvaluationSection(Options):
         min_length=1, description="Quality metrics; the first one ranks"
     )
     max_examples: Count | None = Field(default=None, description="Score only the first N examples of the split")
+    keep: Literal["text", "scores"] = Field(
+        default="text",
+        description="What is kept of each example: its texts and scores, or scores alone (for text that is not yours "
+        "to publish)",
+    )
 
 
 class MeasurementSection(Options):
     """What is timed."""
 
-    latency_samples: Count = Field(default=20, description="Timed single-sentence generations after warm-up")
-    warmup: int = Field(default=3, ge=0, description="Untimed generations first")
-    throughput_batch: Count = Field(default=16, description="Sentences a batch when measuring tokens/s")
+    processes: int = Field(
+        default=5, ge=1, le=100, description="Fresh processes that latency is measured in; the median of theirs counts"
+    )
+    latency_samples: Count = Field(
+        default=20, description="Timed single-sentence generations in each process, after warm-up"
+    )
+    warmup: int = Field(default=3, ge=0, description="Untimed generations first, at the least")
+    throughput_batches: list[Count] = Field(
+        default=[16], min_length=1, max_length=20, description="Sentences a batch when measuring tokens/s, one by one"
+    )
+    flush_cache: bool = Field(
+        default=False, description="Empty the GPU's L2 cache before each sample of device time (outside the window)"
+    )
 
 
 class Spec(Options):

@@ -5,10 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.spec.options import Options
 from zoo.tasks.home import DataHome
+
+if TYPE_CHECKING:
+    # numpy takes longer to import than `zoo list` to answer.
+    import numpy as np
+    from numpy.typing import NDArray
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -140,12 +145,90 @@ class Score:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+Items = Sequence["NDArray[np.float64]"]
+"""One vector per example: all that a metric needs to know of it. See `Metric.items`."""
+
+
 class Metric(ABC):
-    """Built as ``target(options)``."""
+    """Built as ``target(options)``: first what each example contributes, then a score of any multiset of examples.
+
+    The two steps are apart so that intervals and significance tests can resample and swap examples, and so that a
+    record can keep what each example contributed (numbers, no text) for comparisons made later elsewhere.
+    """
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
+    @property
     @abstractmethod
-    def score(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score:
+    def name(self) -> str:
+        """Such as ``bleu``."""
+
+    @property
+    @abstractmethod
+    def direction(self) -> Literal["higher", "lower"]:
+        """Which values are better."""
+
+    @property
+    @abstractmethod
+    def unit(self) -> str:
+        """Such as ``points`` or ``fraction``."""
+
+    @property
+    @abstractmethod
+    def signature(self) -> str:
+        """Version and settings: scores of different signatures are not compared."""
+
+    @abstractmethod
+    def items(self, outputs: Sequence[Any], references: Sequence[Any], sources: Sequence[Any]) -> Items:
+        """What each of N examples contributes: N vectors, whose lengths may differ between examples.
+
+        Outputs, references and sources are what the task's examples hold: texts in text tasks. Raises ValueError where
+        the numbers differ or nothing is given.
+        """
+
+    @abstractmethod
+    def combined(self, items: Items, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Corpus scores ``[B]`` in which example i counts ``weights[b, i]`` times; weights ``[B, N]``, not negative."""
+
+    def interval(self, items: Items) -> tuple[float, float] | None:
+        """95% interval of the corpus score over the choice of examples: percentile bootstrap unless overridden."""
+        from zoo.statistics import percentile_interval
+
+        return percentile_interval(len(items), lambda weights: self.combined(items, weights))
+
+    def score_items(self, items: Items) -> Score:
+        """The corpus score of all items, with its interval."""
+        import numpy as np
+
+        value = float(self.combined(items, np.ones((1, len(items))))[0])
+        return Score(self.name, value, self.direction, self.unit, self.signature, self.interval(items))
+
+    def score(self, outputs: Sequence[Any], references: Sequence[Any], sources: Sequence[Any]) -> Score:
         """Score a corpus of outputs. Raises ValueError where the lengths differ or nothing is given."""
+        return self.score_items(self.items(outputs, references, sources))
+
+    def segments(self, items: Items) -> NDArray[np.float64]:
+        """The score of each example by itself, ``[N]``."""
+        import numpy as np
+
+        one = np.ones((1, 1))
+        return np.array([self.combined([item], one)[0] for item in items])
+
+
+class SummedMetric(Metric):
+    """A metric whose corpus score is a function of sums over examples, as BLEU, chrF, TER, CER and every mean are."""
+
+    @abstractmethod
+    def of_sums(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores ``[B]`` of summed items ``[B, K]``."""
+
+    def combined(self, items: Items, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        import numpy as np
+
+        return self.of_sums(weights @ np.stack(items))  # [B]
+
+    def segments(self, items: Items) -> NDArray[np.float64]:
+        import numpy as np
+
+        return self.of_sums(np.stack(items))  # [N]

@@ -8,11 +8,11 @@ import random
 import numpy as np
 import pytest
 import sacrebleu
-from zoo_tasks_text.bootstrap import percentile_interval
 from zoo_tasks_text.metrics import Bleu, Chrf, ExactMatch, bleu_scores, chrf_scores, segment_statistics, wilson_interval
 from zoo_tasks_text.options import BleuOptions, ChrfOptions, ExactMatchOptions
 
 from zoo.errors import ZooError
+from zoo.statistics import percentile_interval
 
 REFERENCES = [
     "The cat sat on the mat.",
@@ -67,8 +67,9 @@ def test_chrf_of_summed_statistics_is_sacrebleus(seed, word_order, beta):
 def test_the_interval_is_that_of_resampling_segments_one_by_one():
     metric = sacrebleu.BLEU(force=True)
     outputs = corrupted(3)
+    statistics = segment_statistics(metric, outputs, REFERENCES)
     low, high = percentile_interval(
-        segment_statistics(metric, outputs, REFERENCES), bleu_scores, resamples=4000, seed=1
+        len(outputs), lambda weights: bleu_scores(weights @ statistics), resamples=4000, seed=1
     )
     draw = random.Random(2)
     scores = []
@@ -84,9 +85,15 @@ def test_the_interval_is_that_of_resampling_segments_one_by_one():
 
 def test_the_interval_does_not_depend_on_the_size_of_blocks(monkeypatch):
     statistics = segment_statistics(sacrebleu.BLEU(force=True), corrupted(3), REFERENCES)
-    whole = percentile_interval(statistics, bleu_scores, resamples=500, seed=1)
-    monkeypatch.setattr("zoo_tasks_text.bootstrap._BLOCK", 100)
-    assert percentile_interval(statistics, bleu_scores, resamples=500, seed=1) == whole
+
+    def interval():
+        return percentile_interval(
+            len(statistics), lambda weights: bleu_scores(weights @ statistics), resamples=500, seed=1
+        )
+
+    whole = interval()
+    monkeypatch.setattr("zoo.statistics.bootstrap._BLOCK", 100)
+    assert interval() == whole
 
 
 def test_scores_leave_global_random_state_alone():

@@ -6,44 +6,66 @@ import logging
 import math
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import sacrebleu
+from numpy.typing import NDArray
 
 from zoo.errors import ZooError
-from zoo.tasks import Metric, Score
-from zoo_tasks_text.bootstrap import Statistics, percentile_interval
-from zoo_tasks_text.options import BleuOptions, ChrfOptions, ExactMatchOptions
+from zoo.statistics import percentile_interval
+from zoo.tasks import Items, SummedMetric
+from zoo_tasks_text.options import BleuOptions, ChrfOptions, ExactMatchOptions, Resampled
+
+Statistics = NDArray[np.float64]
 
 
-class Bleu(Metric):
+class Resampling(SummedMetric):
+    """What metrics with a bootstrap interval share."""
+
+    options: Resampled
+
+    @property
+    def direction(self) -> Literal["higher", "lower"]:
+        return "higher"
+
+    @property
+    def unit(self) -> str:
+        return "points"
+
+    def interval(self, items: Items) -> tuple[float, float]:
+        return percentile_interval(
+            len(items),
+            lambda weights: self.combined(items, weights),
+            resamples=self.options.resamples,
+            seed=self.options.seed,
+        )
+
+    def _signed(self, signature: object) -> str:
+        return f"{signature}|bs:{self.options.resamples}|seed:{self.options.seed}"
+
+
+class Bleu(Resampling):
     """Corpus BLEU (Papineni et al. 2002) with sacrebleu's exponential smoothing of zero counts (Post 2018)."""
 
     options: BleuOptions
+    name = "bleu"
 
-    def score(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score:
-        """Raises ZooError where the tokenizer needs a package that is not installed."""
-        _check(outputs, references, sources)
+    @property
+    def signature(self) -> str:
         metric = self._metric()
-        statistics = segment_statistics(metric, outputs, references)
-        result = metric.corpus_score(list(outputs), [list(references)])
-        return Score(
-            metric="bleu",
-            value=float(result.score),
-            direction="higher",
-            unit="points",
-            signature=f"{metric.get_signature()}|bs:{self.options.resamples}|seed:{self.options.seed}",
-            interval=percentile_interval(
-                statistics, bleu_scores, resamples=self.options.resamples, seed=self.options.seed
-            ),
-            details={
-                "precisions": [float(value) for value in result.precisions],
-                "brevity_penalty": float(result.bp),
-                "output_tokens": int(result.sys_len),
-                "reference_tokens": int(result.ref_len),
-            },
-        )
+        metric.num_refs = 1  # sacrebleu writes it into the signature once it has scored
+        return self._signed(metric.get_signature())
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        """Output length, reference length, matches and totals of each order. Raises ZooError where the tokenizer needs
+        a package that is not installed.
+        """
+        _check(outputs, references, sources)
+        return list(segment_statistics(self._metric(), outputs, references))
+
+    def of_sums(self, sums: Statistics) -> Statistics:
+        return bleu_scores(sums)
 
     def _metric(self) -> sacrebleu.BLEU:
         tokenize = self.options.tokenize
@@ -63,56 +85,61 @@ class Bleu(Metric):
             logger.setLevel(level)
 
 
-class Chrf(Metric):
+class Chrf(Resampling):
     """Character n-gram F-score (Popovic 2015); with word_order 2, chrF++ (Popovic 2017)."""
 
     options: ChrfOptions
+    name = "chrf"
 
-    def score(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score:
+    @property
+    def signature(self) -> str:
+        metric = self._metric()
+        metric.num_refs = 1
+        return self._signed(metric.get_signature())
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        """For each order: output n-grams, reference n-grams, matches."""
         _check(outputs, references, sources)
+        return list(segment_statistics(self._metric(), outputs, references))
+
+    def of_sums(self, sums: Statistics) -> Statistics:
+        return chrf_scores(sums, beta=self.options.beta)
+
+    def _metric(self) -> sacrebleu.CHRF:
         options = self.options
-        metric = sacrebleu.CHRF(
+        return sacrebleu.CHRF(
             char_order=options.char_order,
             word_order=options.word_order,
             beta=options.beta,
             lowercase=options.lowercase,
         )
-        statistics = segment_statistics(metric, outputs, references)
-        result = metric.corpus_score(list(outputs), [list(references)])
-        return Score(
-            metric="chrf",
-            value=float(result.score),
-            direction="higher",
-            unit="points",
-            signature=f"{metric.get_signature()}|bs:{options.resamples}|seed:{options.seed}",
-            interval=percentile_interval(
-                statistics,
-                lambda sums: chrf_scores(sums, beta=options.beta),
-                resamples=options.resamples,
-                seed=options.seed,
-            ),
-        )
 
 
-class ExactMatch(Metric):
+class ExactMatch(SummedMetric):
     """Share of outputs equal to their reference but for white space."""
 
     options: ExactMatchOptions
+    name = "exact-match"
+    direction = "higher"
+    unit = "fraction"
 
-    def score(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Score:
-        _check(outputs, references, sources)
-        hits = sum(
-            self._key(output) == self._key(reference) for output, reference in zip(outputs, references, strict=True)
-        )
+    @property
+    def signature(self) -> str:
         case = "lc" if self.options.lowercase else "mixed"
-        return Score(
-            metric="exact-match",
-            value=hits / len(outputs),
-            direction="higher",
-            unit="fraction",
-            signature=f"exact-match|case:{case}|space:collapsed|interval:wilson|version:{metadata.version('zoo-tasks-text')}",
-            interval=wilson_interval(hits, len(outputs)),
-        )
+        return f"exact-match|case:{case}|space:collapsed|interval:wilson|version:{metadata.version('zoo-tasks-text')}"
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        """One for a hit, and one for the example."""
+        _check(outputs, references, sources)
+        pairs = zip(outputs, references, strict=True)
+        return [np.array([float(self._key(output) == self._key(reference)), 1.0]) for output, reference in pairs]
+
+    def of_sums(self, sums: Statistics) -> Statistics:
+        return sums[:, 0] / sums[:, 1]
+
+    def interval(self, items: Items) -> tuple[float, float]:
+        hits, trials = np.sum(items, axis=0)
+        return wilson_interval(int(hits), int(trials))
 
     def _key(self, text: str) -> str:
         text = " ".join(text.split())
