@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,24 @@ if TYPE_CHECKING:
     from zoo.spec import Spec
 
 
-@click.command("bench")
+class SpecsOrComparison(click.Command):
+    """`zoo bench SPEC...`, or `zoo bench compare A B`; a spec whose file is called compare is ./compare."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == ["compare"]:
+            from zoo.cli.bench_compare import command as compare
+
+            return compare.make_context(f"{info_name} compare", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([("compare A B", "Compare two models, records, files or folders of records.")])
+
+
+@click.command("bench", cls=SpecsOrComparison)
 @click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
 @click.option(
     "--store",
