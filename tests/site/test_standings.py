@@ -1,12 +1,10 @@
-"""Which records count, and how models are ranked."""
+"""Which records count."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from zoo.site.standings import Summary, metric_order, moment, ranks, standings, training_device
+from zoo.bench.standings import Summary, metric_order, moment, standings, training_device
 
 
 def only(records):
@@ -160,28 +158,3 @@ def test_scores_on_other_examples_or_with_another_signature_are_other_metrics(ma
         ]
     )
     assert len(metric_order(found)) == 3
-
-
-def test_overlapping_intervals_share_a_rank_and_separate_ones_do_not():
-    # The second overlaps both neighbours; the third lies wholly below the first.
-    assert ranks([(25, 27), (22, 26), (20, 24.5)], "higher") == [1, 1, 2]
-    assert ranks([(20, 24.5), (22, 26), (25, 27)], "lower") == [1, 1, 2]
-    assert ranks([(1, 2), (3, 4), (5, 6)], "higher") == [3, 2, 1]
-
-
-intervals = st.lists(
-    st.tuples(st.integers(-50, 50), st.integers(-50, 50)).map(lambda pair: (min(pair), max(pair))), min_size=1
-)
-
-
-@given(intervals)
-def test_ranks_agree_with_their_definition(found):
-    for own, rank in zip(found, ranks(found, "higher"), strict=True):
-        assert rank == 1 + len([other for other in found if other[0] > own[1]])
-
-
-@given(intervals)
-def test_somebody_is_first_and_turning_the_scale_over_changes_nothing(found):
-    higher = ranks(found, "higher")
-    assert min(higher) == 1
-    assert ranks([(-high, -low) for low, high in found], "lower") == higher

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from zoo.bench.standings import DeviceKey, MetricKey, Standing, Summary, metric_order, order
 from zoo.site import figures
 from zoo.site.charts import IntervalChart, IntervalInput, interval_chart
 from zoo.site.naming import one_line, slug, unique_keys
-from zoo.site.standings import DeviceKey, MetricKey, Standing, Summary, metric_order, order, ranks
+from zoo.statistics import ranks
 
 Value = str | int | float | None
 _SECONDS = {"s": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "microseconds": 1e-6}

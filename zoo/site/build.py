@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from zoo.atomic import atomic_directory
 from zoo.bench.record import Record
+from zoo.bench.standings import Standing, order, standings
 from zoo.bench.store import Problem
 from zoo.errors import InputError
 from zoo.registry import Registry, current_registry
@@ -18,7 +19,6 @@ from zoo.site.board import Board, board, model_slug
 from zoo.site.downloads import csv_text, json_text
 from zoo.site.model_page import ModelPage, model_page
 from zoo.site.render import environment
-from zoo.site.standings import Standing, order, standings
 
 MARKER = "zoo-site.json"
 """Names every file of a built site: what makes it safe to replace the folder."""

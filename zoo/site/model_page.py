@@ -9,12 +9,12 @@ from typing import Any
 import yaml
 
 from zoo.bench.record import CurvePoint, Performance, Quality, Record, Sample
+from zoo.bench.standings import DeviceKey, Standing, Summary, device_key, metric_order, order
 from zoo.registry import Registry
 from zoo.site.board import model_slug
 from zoo.site.charts import CurveChart, curve_chart
 from zoo.site.languages import languages
 from zoo.site.naming import one_line
-from zoo.site.standings import DeviceKey, Standing, Summary, device_key, metric_order, order
 
 _DEEPEST = 60
 """Levels of a spec that are searched for components; resolved specs have fewer than ten."""

@@ -8,10 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from zoo.bench.standings import moment
 from zoo.site import figures
 from zoo.site.board import in_seconds, interval_text, memory_description
 from zoo.site.naming import one_line, printable
-from zoo.site.standings import moment
 
 
 def _finalize(value: Any) -> Any:

@@ -4,5 +4,6 @@ Metrics, the comparison of records and the site use these; nothing here knows of
 """
 
 from zoo.statistics.bootstrap import percentile_interval
+from zoo.statistics.ties import interval_tie_groups, letters, ranks, tie_groups
 
-__all__ = ["percentile_interval"]
+__all__ = ["interval_tie_groups", "letters", "percentile_interval", "ranks", "tie_groups"]

@@ -230,12 +230,3 @@ def metric_order(found: Iterable[Standing]) -> list[MetricKey]:
                 place[key] = min(place.get(key, index), index)
     ranking = min(first, key=lambda key: (-first[key], place[key], key), default=None)
     return sorted(place, key=lambda key: (key != ranking, place[key], key))
-
-
-def ranks(intervals: Sequence[tuple[float, float]], direction: str) -> list[int]:
-    """1 + the number of intervals that lie wholly on the better side: overlapping leaders share a rank."""
-
-    def better(other: tuple[float, float], own: tuple[float, float]) -> bool:
-        return other[0] > own[1] if direction == "higher" else other[1] < own[0]
-
-    return [1 + sum(better(other, own) for other in intervals) for own in intervals]
