@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from zoo.bench.outcome import Outcome, one_line, performance_of, quality_of, samples_of, status_of
+from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
 from zoo.bench.progress import PipeProgress
 from zoo.bench.record import CurvePoint
 from zoo.bench.work import WorkFolder
@@ -36,7 +37,7 @@ from zoo.measure import (
 from zoo.models import count_parameters
 from zoo.spec import Spec, resolve
 from zoo.tasks import DataHome
-from zoo.tasks.contracts import Progress
+from zoo.tasks.contracts import PreparedTask, Progress
 from zoo.training import build, load_run, prepare, train
 
 
@@ -49,7 +50,7 @@ def main(work: WorkFolder, progress: Progress) -> None:
     surroundings = environment(store, ignoring=(store,))
     try:
         spec, home = resolve(request.spec), DataHome(Path(request.home))
-        outcome = _JOBS[request.job](spec, work.run, home, progress)
+        outcome = _JOBS[request.job](spec, work, home, progress)
     except Exception as error:
         traceback.print_exc()
         outcome = Outcome(status=status_of(error), error=one_line(error))
@@ -57,8 +58,9 @@ def main(work: WorkFolder, progress: Progress) -> None:
     work.write_outcome(outcome.model_copy(update={"environment": surroundings}))
 
 
-def run_model(spec: Spec, directory: Path, home: DataHome, progress: Progress) -> Outcome:
+def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
     """Train (or continue), evaluate, measure."""
+    directory = work.run
     training = train(spec, directory, resume=True, home=home, progress=progress)
     trained: dict[str, Any] = {
         "steps": training.steps,
@@ -71,8 +73,8 @@ def run_model(spec: Spec, directory: Path, home: DataHome, progress: Progress) -
         return Outcome(status=training.status, error=training.error, **trained)
     run = load_run(directory)
     model = run.model.to(default_device())
-    examples = evaluation_examples(prepare(spec, home).task, spec)
-    evaluation = evaluate(model, run.tokenizer, examples, spec, progress=progress)
+    task = prepare(spec, home).task
+    evaluation = evaluate(model, run.tokenizer, evaluation_examples(task, spec), spec, progress=progress)
     # The sentences that are timed are the ones that are shown: spread evenly over the test set.
     sentences = [sample.source for sample in evaluation.samples]
     progress("measuring", 0, 0)
@@ -82,35 +84,39 @@ def run_model(spec: Spec, directory: Path, home: DataHome, progress: Progress) -
         error=evaluation.collapsed,
         parameters=count_parameters(model),
         performance=[performance_of(measured, training.tokens_per_second)],
-        **_scored(evaluation),
+        **_scored(evaluation, spec, task, work),
         **trained,
     )
 
 
-def run_untrained(spec: Spec, directory: Path, home: DataHome, progress: Progress) -> Outcome:
+def run_untrained(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
     """Score the initial weights. A control is meant to be bad: that its outputs are all alike is no failure."""
-    shutil.rmtree(directory, ignore_errors=True)  # a killed attempt's: there is nothing to continue
-    built = build(spec, directory, home, progress=progress)
-    model = built.model.to(default_device())
-    examples = evaluation_examples(built.prepared.task, spec)
-    evaluation = evaluate(model, built.tokenizer, examples, spec, progress=progress)
-    return Outcome(status="ok", steps=0, parameters=count_parameters(model), **_scored(evaluation))
+    shutil.rmtree(work.run, ignore_errors=True)  # a killed attempt's: there is nothing to continue
+    built = build(spec, work.run, home, progress=progress)
+    model, task = built.model.to(default_device()), built.prepared.task
+    evaluation = evaluate(model, built.tokenizer, evaluation_examples(task, spec), spec, progress=progress)
+    scored = _scored(evaluation, spec, task, work)
+    return Outcome(status="ok", steps=0, parameters=count_parameters(model), **scored)
 
 
-def run_copy(spec: Spec, directory: Path, home: DataHome, progress: Progress) -> Outcome:
+def run_copy(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
     """Score the sources as outputs."""
     task = spec.task.create().prepare(home, progress)
-    return Outcome(status="ok", **_scored(copy_baseline(evaluation_examples(task, spec), spec)))
+    evaluation = copy_baseline(evaluation_examples(task, spec), spec)
+    return Outcome(status="ok", **_scored(evaluation, spec, task, work))
 
 
 _JOBS = {"model": run_model, "untrained": run_untrained, "copy": run_copy}
 
 
-def _scored(evaluation: Evaluation) -> dict[str, Any]:
+def _scored(evaluation: Evaluation, spec: Spec, task: PreparedTask, work: WorkFolder) -> dict[str, Any]:
+    text = spec.evaluation.keep == "text"
+    write_outputs(work.outputs, outputs_of(evaluation, data_revision=task.revision, text=text))
     return {
         "quality": quality_of(evaluation),
         "probes": evaluation.probes,
-        "samples": samples_of(evaluation),
+        "samples": samples_of(evaluation) if text else [],
+        "outputs": outputs_file(work.outputs),
     }
 
 

@@ -12,6 +12,7 @@ from zoo.bench.record import (
     CurvePoint,
     Distribution,
     Memory,
+    OutputsFile,
     Performance,
     Quality,
     Sample,
@@ -37,6 +38,7 @@ class Outcome(_Part):
     probes: dict[str, float] = Field(default_factory=dict)
     curve: list[CurvePoint] = Field(default_factory=list)
     samples: list[Sample] = Field(default_factory=list)
+    outputs: OutputsFile | None = Field(default=None, description="The file as it lies in the work folder")
     environment: dict[str, Any] = Field(default_factory=dict)
 
 

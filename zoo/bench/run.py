@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 import torch
 
-from zoo.bench.cell import Cell
+from zoo.bench.cell import BASELINE_SECTIONS, Cell
 from zoo.bench.outcome import Outcome
+from zoo.bench.outputs import publish_outputs
 from zoo.bench.progress import reported
 from zoo.bench.record import Record
 from zoo.bench.store import RecordStore, new_record_id
@@ -88,7 +89,7 @@ class Runner:
             for attempt in range(self.retries + 1):
                 if outcome is None or outcome.status == "infra":
                     outcome = self._attempt(folder, cell.spec, job, lock)
-                record = self._record(cell, key, job, outcome)
+                record = self._record(cell, key, job, outcome, folder)
                 self.store.append(record)
                 if outcome.status != "infra":
                     folder.mark_recorded(record.id)
@@ -141,21 +142,27 @@ class Runner:
         surroundings = environment(self.store.folder, ignoring=(self.store.folder,))
         return Outcome(status=status, error=error, environment=surroundings)
 
-    def _record(self, cell: Cell, key: str, job: Job, outcome: Outcome) -> Record:
+    def _record(self, cell: Cell, key: str, job: Job, outcome: Outcome, folder: WorkFolder) -> Record:
+        """The record of an attempt, whose outputs stand beside it from here on: the record is what makes them count."""
         spec = cell.spec
+        record_id = new_record_id()
+        if outcome.outputs is not None:
+            published = publish_outputs(folder.outputs, self.store.folder, record_id)
+            outcome = outcome.model_copy(update={"outputs": published})
         if job == "untrained":
             spec = spec.model_copy(update={"training": spec.training.model_copy(update={"steps": 0})})
         return Record(
-            id=new_record_id(),
+            id=record_id,
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             cell=key,
             name=spec.name if job == "model" else job,
             role="model" if job == "model" else "baseline",
             task=spec.task.create().name,
             seed=spec.seed,
-            spec={} if job == "copy" else spec.plain(),
+            spec=spec.plain() if job != "copy" else {part: spec.plain()[part] for part in BASELINE_SECTIONS},
             spec_hash=f"sha256:{key}" if job == "copy" else spec_hash(spec),
             data_revision=cell.data_revision,
+            hardware=cell.hardware if job == "model" else None,
             distributions=distributions_now(spec),
             attempt=len(self.store.of_cell(key)) + 1,
             **{name: getattr(outcome, name) for name in Outcome.model_fields},

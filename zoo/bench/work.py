@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.atomic import locked, write_atomic
 from zoo.bench.outcome import Outcome
+from zoo.bench.outputs import is_whole
 from zoo.errors import ZooError
 
 Job = Literal["model", "copy", "untrained"]
@@ -47,6 +48,11 @@ class WorkFolder:
         return self.path / "run"
 
     @property
+    def outputs(self) -> Path:
+        """What each example gave, on its way to its place beside the record."""
+        return self.path / "outputs.parquet"
+
+    @property
     def log(self) -> Path:
         return self.path / "cell.log"
 
@@ -73,7 +79,7 @@ class WorkFolder:
     def mark_recorded(self, record: str) -> None:
         """Note that the folder's attempt is on record under that id."""
         write_atomic(self._recorded, record)
-        self._outcome.unlink(missing_ok=True)
+        self.drop_outcome()
 
     def write_request(self, request: Request) -> None:
         write_atomic(self.path / "request.json", request.model_dump_json(indent=1))
@@ -87,13 +93,15 @@ class WorkFolder:
     def read_outcome(self) -> Outcome | None:
         """The outcome, or None where the process did not live to write one (or an older version of zoo wrote it)."""
         try:
-            return Outcome.model_validate_json(self._outcome.read_bytes())
+            outcome = Outcome.model_validate_json(self._outcome.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
+        return outcome if outcome.outputs is None or is_whole(self.outputs, outcome.outputs) else None
 
     def drop_outcome(self) -> None:
         """Forget the answer to an earlier request."""
         self._outcome.unlink(missing_ok=True)
+        self.outputs.unlink(missing_ok=True)
 
     def last_log_line(self) -> str:
         """The last thing that was said, for the error of a process that ended without an outcome."""

@@ -11,7 +11,7 @@ from zoo.measure.collapse import (
 from zoo.measure.device import default_device, hardware_class
 from zoo.measure.distribution import Measured
 from zoo.measure.environment import environment, load_average
-from zoo.measure.evaluate import EvaluatedSample, Evaluation, evaluate, evaluation_examples, score_outputs
+from zoo.measure.evaluate import EvaluatedSample, Evaluation, ScoredMetric, evaluate, evaluation_examples, score_outputs
 from zoo.measure.generation import Generated, generate_outputs
 from zoo.measure.latency import timed_calls
 from zoo.measure.memory import MemoryReading, probe_memory
@@ -25,6 +25,7 @@ __all__ = [
     "Measured",
     "MemoryReading",
     "Performance",
+    "ScoredMetric",
     "collapse_probes",
     "collapsed",
     "copy_baseline",

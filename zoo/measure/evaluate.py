@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.measure.collapse import collapse_probes, collapsed
 from zoo.measure.generation import generate_outputs
+from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
-from zoo.tasks.contracts import Example, PreparedTask, Progress, Score, silent
+from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SHOWN_SAMPLES = 20
 """Examples kept with their outputs for a reader."""
@@ -26,17 +31,42 @@ class EvaluatedSample:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Scores on one set of examples, the scalars beside them, and the outputs in the order of the examples."""
+class ScoredMetric:
+    """What one metric of the spec found."""
 
-    quality: tuple[Score, ...]
+    component: dict[str, Any]
+    """The chosen metric as the spec has it."""
+    score: Score
+    items: Items
+    """What each example contributes: see `zoo.tasks.Metric.items`."""
+    segments: NDArray[np.float64]
+    """The score of each example by itself, ``[N]``."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores on one set of examples, the scalars beside them, and texts in the order of the examples."""
+
+    metrics: tuple[ScoredMetric, ...]
     probes: dict[str, float]
     collapsed: str | None
     """Why the outputs count as collapsed, or None."""
     samples: tuple[EvaluatedSample, ...]
+    ids: tuple[str, ...]
+    sources: tuple[str, ...]
+    references: tuple[str, ...]
     outputs: tuple[str, ...]
     split: str
-    examples: int
+
+    @property
+    def quality(self) -> tuple[Score, ...]:
+        """The corpus scores, in the order of the spec's metrics."""
+        return tuple(metric.score for metric in self.metrics)
+
+    @property
+    def examples(self) -> int:
+        """Number of scored examples."""
+        return len(self.ids)
 
 
 def evaluation_examples(task: PreparedTask, spec: Spec) -> Sequence[Example]:
@@ -82,16 +112,23 @@ def score_outputs(
         raise ValueError(f"{len(outputs)} outputs for {len(examples)} examples")
     references = [example.target for example in examples]
     sources = [example.source for example in examples]
-    scores = tuple(metric.create().score(outputs, references, sources) for metric in spec.evaluation.metrics)
     return Evaluation(
-        quality=scores,
+        metrics=tuple(_scored(metric, outputs, references, sources) for metric in spec.evaluation.metrics),
         probes={**collapse_probes(outputs, references), **(probes or {})},
         collapsed=collapsed(outputs, references),
         samples=_shown(outputs, examples),
+        ids=tuple(example.id for example in examples),
+        sources=tuple(sources),
+        references=tuple(references),
         outputs=tuple(outputs),
         split=spec.evaluation.split,
-        examples=len(examples),
     )
+
+
+def _scored(chosen: Chosen, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> ScoredMetric:
+    metric: Metric = chosen.create()
+    items = metric.items(outputs, references, sources)
+    return ScoredMetric(chosen.plain(), metric.score_items(items), items, metric.segments(items))
 
 
 def _shown(outputs: Sequence[str], examples: Sequence[Example]) -> tuple[EvaluatedSample, ...]:
