@@ -70,7 +70,7 @@ records = st.fixed_dictionaries(
         "spec_hash": texts,
         "data_revision": texts,
         "distributions": st.dictionaries(texts, texts, max_size=2),
-        "parameters": st.none() | st.integers(0, 2**60),
+        "parameters": st.none() | st.integers(0, 2**53 - 1),
         "quality": st.lists(qualities, max_size=2),
         "performance": st.lists(performances, max_size=2),
         "probes": st.dictionaries(texts, finite, max_size=2),

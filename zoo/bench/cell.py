@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo import __version__
+from zoo.bench.record import Record
 from zoo.spec import Spec, distributions_of
+from zoo.spec.lock import FRAMEWORKS
 
 CORE = "zoo-registry"
+BASELINE_SECTIONS = ("task", "tokenizer", "decoding", "evaluation")
+"""What decides the score of a control: the sections of the spec that are in its key."""
 
 
 @dataclass(frozen=True)
@@ -34,31 +38,51 @@ class Cell:
     @property
     def key(self) -> str:
         """sha256 in hex."""
-        plain = {key: value for key, value in self.spec.plain().items() if key != "description"}
-        return _key(
-            {
-                "role": "model",
-                "spec": plain,
-                "data_revision": self.data_revision,
-                "distributions": self.distributions,
-                "hardware": self.hardware,
-            }
-        )
+        return _model_key(self.spec.plain(), self.data_revision, self.distributions, self.hardware)
 
     def baseline_key(self, baseline: str) -> str:
         """The key of a control on this cell's task: the same for every model with this data, tokenizer and scoring.
 
         A control tells what a score is worth, so it is run once for a board and not once for a model.
         """
-        plain = self.spec.plain()
-        return _key(
-            {
-                "role": "baseline",
-                "baseline": baseline,
-                "spec": {section: plain[section] for section in ("task", "tokenizer", "decoding", "evaluation")},
-                "data_revision": self.data_revision,
-            }
-        )
+        return _baseline_key(baseline, self.spec.plain(), self.data_revision)
+
+
+def key_of_record(record: Record) -> str | None:
+    """The key that follows from what a record says of its cell; None where it does not say enough.
+
+    Records of the first schema do not name their hardware class, nor the spec of a baseline without a model.
+    """
+    if record.role == "baseline":
+        known = all(section in record.spec for section in BASELINE_SECTIONS)
+        return _baseline_key(record.name, record.spec, record.data_revision) if known else None
+    if record.hardware is None:
+        return None
+    distributions = {name: version for name, version in record.distributions.items() if name not in FRAMEWORKS}
+    return _model_key(record.spec, record.data_revision, distributions, record.hardware)
+
+
+def _model_key(spec: Mapping[str, Any], revision: str, distributions: Mapping[str, str], hardware: str) -> str:
+    return _key(
+        {
+            "role": "model",
+            "spec": {key: value for key, value in spec.items() if key != "description"},
+            "data_revision": revision,
+            "distributions": distributions,
+            "hardware": hardware,
+        }
+    )
+
+
+def _baseline_key(baseline: str, spec: Mapping[str, Any], revision: str) -> str:
+    return _key(
+        {
+            "role": "baseline",
+            "baseline": baseline,
+            "spec": {section: spec[section] for section in BASELINE_SECTIONS},
+            "data_revision": revision,
+        }
+    )
 
 
 def _key(content: Mapping[str, Any]) -> str:

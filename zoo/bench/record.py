@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,12 @@ SCHEMA: Literal["zoo.record/2"] = "zoo.record/2"
 Status = Literal["ok", "collapsed", "nan", "oom", "timeout", "invalid", "infra"]
 """ok; collapsed: one output whatever the input; nan: a loss that is not finite; oom; timeout; invalid: the cell
 cannot be built; infra: the machine failed, not the cell (the only status that is retried)."""
+
+
+LARGEST = 2**53 - 1
+"""Integers up to here are exact for every reader of JSON (RFC 7493, section 2.2), Parquet and SQL."""
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
 
 
 class _Part(BaseModel):
@@ -26,7 +32,7 @@ class Quality(_Part):
     unit: str = Field(description="Unit of the value, such as 'points' or 'fraction'")
     signature: str = Field(description="Version and settings of the metric")
     split: str
-    examples: int = Field(ge=0, description="Number of scored examples")
+    examples: Count = Field(description="Number of scored examples")
     interval: tuple[float, float] | None = Field(default=None, description="95% interval over examples")
 
 
@@ -34,7 +40,7 @@ class Distribution(_Part):
     """Repeated samples of one quantity."""
 
     unit: str
-    samples: int = Field(ge=1)
+    samples: Positive
     median: float = Field(description="Of the processes' medians where there are several, else of the samples")
     minimum: float
     maximum: float
@@ -49,7 +55,7 @@ class Distribution(_Part):
 class Throughput(_Part):
     """Many sentences at once. A batch that the memory does not hold is on record as that, never as a smaller one."""
 
-    batch: int = Field(ge=1, description="Sentences generated at once")
+    batch: Positive = Field(description="Sentences generated at once")
     status: Literal["ok", "oom"] = "ok"
     tokens_per_second: float | None = Field(default=None, description="Generated tokens a second")
     sentences_per_second: float | None = None
@@ -59,11 +65,11 @@ class Memory(_Part):
     """What a fresh process that loads the model and generates needs, in bytes."""
 
     kind: str = Field(description="What is counted: 'rss' or 'cuda-allocated'")
-    peak: int = Field(ge=0)
-    before_load: int | None = Field(default=None, ge=0)
-    after_load: int | None = Field(default=None, ge=0)
-    reserved: int | None = Field(default=None, ge=0, description="Peak that torch's allocator held on the GPU")
-    device: int | None = Field(
+    peak: Count
+    before_load: Count | None = None
+    after_load: Count | None = None
+    reserved: Count | None = Field(default=None, description="Peak that torch's allocator held on the GPU")
+    device: Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | None = Field(
         default=None, description="By how much the GPU's used memory grew: context, kernels and libraries included"
     )
 
@@ -73,7 +79,7 @@ class Energy(_Part):
 
     joules: float = Field(ge=0)
     seconds: float = Field(gt=0)
-    tokens: int = Field(ge=0, description="Tokens generated meanwhile")
+    tokens: Count = Field(description="Tokens generated meanwhile")
     source: str
 
 
@@ -90,7 +96,7 @@ class Performance(_Part):
 
     device: str = Field(description="'cpu' or the name of the GPU")
     device_kind: Literal["cpu", "cuda"]
-    threads: int = Field(ge=1)
+    threads: Positive
     dtype: str
     attention: str = Field(description="Attention backend that ran")
     latency: Distribution | None = Field(default=None, description="End-to-end, one sentence, seconds")
@@ -106,7 +112,7 @@ class Performance(_Part):
     energy: Energy | None = None
     calibration: Calibration | None = None
     training_tokens_per_second: float | None = None
-    optimizer_state_bytes: int | None = Field(default=None, ge=0, description="Tensors of the optimizer's state")
+    optimizer_state_bytes: Count | None = Field(default=None, description="Tensors of the optimizer's state")
 
 
 class OutputsFile(_Part):
@@ -114,7 +120,7 @@ class OutputsFile(_Part):
 
     file: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{7,150}$", description="Name in the record's folder")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    examples: int = Field(ge=0)
+    examples: Count
     text: bool = Field(description="Whether sources, references and outputs are in it, or scores alone")
 
 
@@ -130,7 +136,7 @@ class Sample(_Part):
 class CurvePoint(_Part):
     """One logged point of training."""
 
-    step: int
+    step: Count
     loss: float | None = None
     dev_loss: float | None = None
     learning_rate: float | None = None
@@ -154,13 +160,18 @@ class Record(_Part):
     task: str = Field(description="Board, such as office-zh-en")
     status: Status
     error: str | None = Field(default=None, description="One line for every status but ok")
-    seed: int
-    spec: dict[str, Any] = Field(description="Resolved spec; empty for a baseline that has none")
+    seed: Count
+    spec: dict[str, Any] = Field(
+        description="Resolved spec; of a baseline without a model the sections that decide its score"
+    )
     spec_hash: str
     data_revision: str
+    hardware: str | None = Field(
+        default=None, description="Hardware class in the cell's key, such as 'cuda: NVIDIA H100'; null for a baseline"
+    )
     distributions: dict[str, str] = Field(description="Distribution -> version")
-    parameters: int | None = Field(default=None, description="Trainable parameters, each tied matrix once")
-    steps: int | None = None
+    parameters: Count | None = Field(default=None, description="Trainable parameters, each tied matrix once")
+    steps: Count | None = None
     training_seconds: float | None = None
     quality: list[Quality] = Field(default_factory=list)
     performance: list[Performance] = Field(default_factory=list)
@@ -171,6 +182,6 @@ class Record(_Part):
     environment: dict[str, Any] = Field(
         default_factory=dict, description="Host, CPU, GPU, clocks, versions, git commit"
     )
-    attempt: int = Field(default=1, ge=1)
+    attempt: Positive = 1
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import secrets
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from zoo.atomic import TEMPORARY_PREFIX, write_atomic
-from zoo.bench.record import Record
+from zoo.bench.migration import migrated
+from zoo.bench.record import SCHEMA, Record
 from zoo.errors import InputError
 
 LARGEST_RECORD = 64 * 2**20
@@ -52,6 +56,8 @@ class Reading:
 
     records: tuple[Record, ...]
     problems: tuple[Problem, ...]
+    older: tuple[Path, ...] = ()
+    """Files of an older schema, which `zoo.bench.migration` has brought to today's; they are among the records."""
 
 
 class RecordStore:
@@ -76,14 +82,20 @@ class RecordStore:
         """
         records: list[Record] = []
         problems: list[Problem] = []
-        for path in self._files():
-            try:
-                records.append(_read(path))
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError, RecursionError) as error:
-                problems.append(Problem(path, _one_line(error)))
-        return Reading(tuple(records), tuple(problems))
+        older: list[Path] = []
+        with _uncollected():
+            for path in self._files():
+                try:
+                    record, is_older = _read(path)
+                except FileNotFoundError:
+                    continue
+                except (OSError, ValueError, RecursionError) as error:
+                    problems.append(Problem(path, _one_line(error)))
+                else:
+                    records.append(record)
+                    if is_older:
+                        older.append(path)
+        return Reading(tuple(records), tuple(problems), tuple(older))
 
     def of_cell(self, key: str) -> list[Record]:
         """Every attempt at a cell, oldest first. Unreadable files are passed over: `read` names them."""
@@ -92,7 +104,7 @@ class RecordStore:
         for path in self._files():
             try:
                 if key.encode() in _bytes(path):
-                    record = _read(path)
+                    record, _ = _read(path)
                     if record.cell == key:
                         found.append(record)
             except (OSError, ValueError, RecursionError):
@@ -118,6 +130,18 @@ class RecordStore:
             yield self.folder / name
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles meanwhile: records have none, and looking for some takes twice as long as the reading."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _bytes(path: Path) -> bytes:
     """The content of a regular file of bearable size. A pipe or device under a record's name must not hang a reader."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -130,11 +154,29 @@ def _bytes(path: Path) -> bytes:
         return stream.read()
 
 
-def _read(path: Path) -> Record:
-    record = Record.model_validate_json(_bytes(path), strict=True)
+def _read(path: Path) -> tuple[Record, bool]:
+    """The record, and whether its file is of an older schema."""
+    data = _bytes(path)
+    try:
+        record, older = Record.model_validate_json(data, strict=True), False
+    except ValidationError:
+        # Only what is no record of today's schema is parsed a second time.
+        document = _document(data)
+        if document is None or (isinstance(document, dict) and document.get("schema") == SCHEMA):
+            raise
+        plain = json.dumps(migrated(document), allow_nan=False)
+        record, older = Record.model_validate_json(plain, strict=True), True
     if record.id != path.name.removesuffix(".json"):
         raise ValueError(f"its id is '{record.id}', expected the file's name")
-    return record
+    return record, older
+
+
+def _document(data: bytes) -> Any:
+    """The JSON; None where it is none, or null."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _one_line(error: Exception) -> str:

@@ -22,7 +22,8 @@ from zoo.spec.sections import Spec
 
 LOCK_NAME = "zoo.lock.yaml"
 LOCK_VERSION = 1
-_FRAMEWORKS = ("torch", "transformers", "tokenizers")
+FRAMEWORKS = ("torch", "transformers", "tokenizers")
+"""Their versions are on record beside the plugins'."""
 
 
 class LockedContent(Options):
@@ -81,7 +82,7 @@ class DriftReport:
 def distributions_now(spec: Spec) -> dict[str, str]:
     """Versions of the core, the frameworks and the plugins that `spec` uses."""
     versions = {"zoo-registry": __version__, **distributions_of(spec)}
-    for name in _FRAMEWORKS:
+    for name in FRAMEWORKS:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -1,0 +1,72 @@
+"""Older schemas of records, read as today's. A file is never rewritten: its migration happens at every reading.
+
+A step turns the plain JSON of one schema into that of the next, without looking at anything else. Steps are chained,
+so that a new schema needs one new step. Whether the result is a record is for `zoo.bench.record` to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zoo.bench.record import SCHEMA
+
+Document = dict[str, Any]
+
+
+def from_1_to_2(document: Mapping[str, Any]) -> Document:
+    """Throughput is a list by batch size, and memory a part of its own that tells more than a peak."""
+    performance = document.get("performance")
+    if not isinstance(performance, list):
+        return {**document, "schema": "zoo.record/2"}
+    return {**document, "schema": "zoo.record/2", "performance": [_performance_2(part) for part in performance]}
+
+
+STEPS: Mapping[str, Callable[[Mapping[str, Any]], Document]] = {"zoo.record/1": from_1_to_2}
+"""Schema -> the step to the one after it."""
+
+
+def migrated(document: Any) -> Document:
+    """The plain JSON of a record of any known schema, as today's schema has it.
+
+    Raises ValueError, saying what was found and expected, for anything that is not of a schema this package reads.
+    """
+    if not isinstance(document, dict):
+        raise ValueError(f"no record: expected a JSON object with the key 'schema', found {type(document).__name__}")
+    while document.get("schema") != SCHEMA:
+        step = STEPS.get(_name(document))
+        if step is None:
+            raise ValueError(_unknown(document))
+        document = step(document)
+    return document
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    schema = document.get("schema")
+    return schema if isinstance(schema, str) else ""
+
+
+def _unknown(document: Mapping[str, Any]) -> str:
+    known = " or ".join([*STEPS, SCHEMA])
+    if "schema" not in document:
+        return f"no record: the key 'schema' is missing; expected {known}"
+    name = _name(document)[:60]
+    version = re.fullmatch(r"zoo\.record/([1-9][0-9]{0,8})", name)
+    if version and int(version[1]) > int(SCHEMA.rpartition("/")[2]):
+        return f"schema '{name}' is newer than this version of zoo, which reads up to {SCHEMA}: update zoo"
+    return f"schema {name or document['schema']!r:.60}: expected {known}"
+
+
+def _performance_2(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    moved = ("tokens_per_second", "throughput_batch", "peak_memory_bytes", "memory_kind")
+    rate, batch, peak, kind = (part.get(name) for name in moved)
+    kept = {name: value for name, value in part.items() if name not in moved}
+    # A rate whose batch nobody noted says nothing; every writer noted it.
+    if rate is not None and batch is not None:
+        kept["throughput"] = [{"batch": batch, "tokens_per_second": rate}]
+    if peak is not None:
+        kept["memory"] = {"kind": "unknown" if kind is None else kind, "peak": peak}
+    return kept
