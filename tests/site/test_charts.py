@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.bench.record import CurvePoint
-from zoo.site.charts import IntervalInput, curve_chart, interval_chart, nice_ticks
+from zoo.site.charts import IntervalInput, curve_chart, interval_chart
+from zoo.site.scales import LogScale, log_ticks, nice_ticks
 
 drawable = st.floats(-1e12, 1e12)
 
@@ -29,6 +30,26 @@ def test_ticks_cover_the_values_evenly_and_are_few(one, other):
 def test_ticks_are_round_numbers():
     assert nice_ticks(0, 26) == [0, 10, 20, 30]
     assert nice_ticks(2.2, 9.1) == [2, 4, 6, 8, 10]
+
+
+@given(st.floats(1e-9, 1e9), st.floats(1.0, 1e6))
+def test_logarithmic_ticks_cover_the_values_and_their_labels_tell_them_apart(low, ratio):
+    ticks = log_ticks(low, low * ratio)
+    assert ticks[0] <= low * (1 + 1e-6)
+    assert ticks[-1] >= low * ratio * (1 - 1e-6)
+    assert 2 <= len(ticks) <= 15
+    assert all(one < other for one, other in pairwise(ticks))
+    labels = [tick.label for tick in LogScale(ticks[0], ticks[-1], 0, 100).ticks(ticks)]
+    assert len(set(labels)) == len(labels)
+
+
+def test_logarithmic_ticks_are_one_two_five():
+    assert log_ticks(30, 400) == pytest.approx([20, 50, 100, 200, 500])
+
+
+def test_a_logarithmic_scale_gives_equal_room_to_equal_ratios():
+    scale = LogScale(1, 1000, 0, 300)
+    assert [scale.at(value) for value in (1, 10, 100, 1000)] == pytest.approx([0, 100, 200, 300])
 
 
 def bars(*values, **changes):
@@ -79,7 +100,7 @@ def test_a_curve_without_losses_has_no_chart(make_record):
 finite = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.lists(st.builds(CurvePoint, step=st.integers(-(10**20), 10**20), loss=finite, dev_loss=finite), max_size=8))
+@given(st.lists(st.builds(CurvePoint, step=st.integers(0, 2**53 - 1), loss=finite, dev_loss=finite), max_size=8))
 def test_no_curve_that_a_record_can_hold_breaks_its_chart(points):
     class Holder:
         seed = 1

@@ -18,12 +18,13 @@ from zoo.registry import Registry, current_registry
 from zoo.site.board import Board, board, model_slug
 from zoo.site.downloads import csv_text, json_text
 from zoo.site.model_page import ModelPage, model_page
+from zoo.site.pareto import pareto_plots
 from zoo.site.render import environment
 
 MARKER = "zoo-site.json"
 """Names every file of a built site: what makes it safe to replace the folder."""
 SITE_SCHEMA = "zoo.site/1"
-_ASSETS = ("icon.svg", "site.css", "site.js")
+_ASSETS = ("charts.css", "icon.svg", "site.css", "site.js")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def _pages(
         problems=problems,
     )
     for item in boards:
-        yield page(f"boards/{item.slug}.html", "board.html", board=item, model_slug=model_slug)
+        paretos = [pareto_plots(table) for table in item.tables]
+        yield page(f"boards/{item.slug}.html", "board.html", board=item, paretos=paretos, model_slug=model_slug)
         for table in item.tables:
             yield f"boards/{table.download}.csv", csv_text(table)
             yield f"boards/{table.download}.json", json_text(item.task, table)

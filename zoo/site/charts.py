@@ -2,56 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zoo.bench.record import Record
 from zoo.site import figures
 from zoo.site.naming import one_line
+from zoo.site.scales import Scale, Tick, nice_ticks
 
 _LABEL_WIDTH = 30
 _DRAWABLE = 1e12
 """Larger numbers come from broken or hostile records; charts leave them out, tables show them."""
-
-
-@dataclass(frozen=True)
-class Tick:
-    at: str
-    label: str
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """A linear map of [low, high] to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def at(self, value: float) -> float:
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
-
-    def pixel(self, value: float) -> str:
-        return f"{self.at(value):.1f}"
-
-    def ticks(self, values: Sequence[float]) -> tuple[Tick, ...]:
-        step = values[1] - values[0] if len(values) > 1 else 1.0
-        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-        return tuple(Tick(self.pixel(value), figures.fixed(value, decimals)) for value in values)
-
-
-def nice_ticks(low: float, high: float, wanted: int = 6) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten that cover [low, high]: at least two, about `wanted`."""
-    if high - low < 1e-9 * max(1.0, abs(low), abs(high)):
-        pad = max(abs(low) * 0.1, 0.1)
-        low, high = low - pad, high + pad
-    rough = (high - low) / max(1, wanted - 1)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [index * step for index in range(first, last + 1)]
 
 
 @dataclass(frozen=True)
@@ -111,7 +72,7 @@ def interval_chart(title: str, axis: str, unit: str, inputs: Sequence[IntervalIn
     longest = max(min(len(one_line(item.label)), _LABEL_WIDTH) for item in inputs)
     left, top, row_height = 30 + 7 * longest, 10, 28
     right = left + 440
-    scale = _Scale(values[0], values[-1], left, right)
+    scale = Scale(values[0], values[-1], left, right)
     rows = []
     for index, item in enumerate(inputs):
         label = one_line(item.label)
@@ -195,7 +156,7 @@ def curve_chart(title: str, records: Sequence[Record]) -> CurveChart | None:
     x_values = [value for value in nice_ticks(min(0, *steps), max(steps), 7) if value == int(value)]
     y_values = nice_ticks(0.0 if 0 <= min(losses) < 0.5 * max(losses) else min(losses), max(losses))
     width, height, left, right, top, bottom = 760, 340, 64, 744, 16, 284
-    x_scale, y_scale = _Scale(x_values[0], x_values[-1], left, right), _Scale(y_values[0], y_values[-1], bottom, top)
+    x_scale, y_scale = Scale(x_values[0], x_values[-1], left, right), Scale(y_values[0], y_values[-1], bottom, top)
     lines = []
     for kind, label, points in found:
         pixels = [(x_scale.pixel(step), y_scale.pixel(loss)) for step, loss in points]
