@@ -76,6 +76,12 @@ def evaluation_examples(task: PreparedTask, spec: Spec) -> Sequence[Example]:
     return examples if limit is None else examples[:limit]
 
 
+def prepare_metrics(spec: Spec) -> None:
+    """Have every metric find what it needs, before anything that takes long. Raises ZooError where it is missing."""
+    for metric in spec.evaluation.metrics:
+        metric.create().prepare()
+
+
 def evaluate(
     model: Any, tokenizer: Any, examples: Sequence[Example], spec: Spec, *, progress: Progress = silent
 ) -> Evaluation:
@@ -85,6 +91,7 @@ def evaluate(
     """
     if not examples:
         raise ValueError("evaluation needs at least one example")
+    prepare_metrics(spec)
     generated = generate_outputs(
         model,
         tokenizer,

@@ -179,6 +179,11 @@ class Metric(ABC):
     def signature(self) -> str:
         """Version and settings: scores of different signatures are not compared."""
 
+    def prepare(self) -> None:  # noqa: B027 - most metrics need nothing
+        """Find or fetch what scoring needs. Called before anything that takes long, so that a package or a checkpoint
+        that is missing is not found out after training. Raises ZooError saying what to do.
+        """
+
     @abstractmethod
     def items(self, outputs: Sequence[Any], references: Sequence[Any], sources: Sequence[Any]) -> Items:
         """What each of N examples contributes: N vectors, whose lengths may differ between examples.
@@ -197,12 +202,17 @@ class Metric(ABC):
 
         return percentile_interval(len(items), lambda weights: self.combined(items, weights))
 
+    def details(self, items: Items) -> Mapping[str, Any]:
+        """What else a reader of the corpus score may ask for, such as BLEU's precisions: JSON-ready."""
+        return {}
+
     def score_items(self, items: Items) -> Score:
-        """The corpus score of all items, with its interval."""
+        """The corpus score of all items, with its interval and details."""
         import numpy as np
 
         value = float(self.combined(items, np.ones((1, len(items))))[0])
-        return Score(self.name, value, self.direction, self.unit, self.signature, self.interval(items))
+        interval, details = self.interval(items), self.details(items)
+        return Score(self.name, value, self.direction, self.unit, self.signature, interval, details)
 
     def score(self, outputs: Sequence[Any], references: Sequence[Any], sources: Sequence[Any]) -> Score:
         """Score a corpus of outputs. Raises ValueError where the lengths differ or nothing is given."""

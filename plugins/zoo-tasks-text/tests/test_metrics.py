@@ -8,8 +8,13 @@ import random
 import numpy as np
 import pytest
 import sacrebleu
-from zoo_tasks_text.metrics import Bleu, Chrf, ExactMatch, bleu_scores, chrf_scores, segment_statistics, wilson_interval
-from zoo_tasks_text.options import BleuOptions, ChrfOptions, ExactMatchOptions
+from zoo_tasks_text.metrics.bleu import Bleu, bleu_scores
+from zoo_tasks_text.metrics.cer import Cer
+from zoo_tasks_text.metrics.chrf import Chrf, chrf_scores
+from zoo_tasks_text.metrics.corpus import segment_statistics
+from zoo_tasks_text.metrics.exact_match import ExactMatch, wilson_interval
+from zoo_tasks_text.metrics.options import BleuOptions, CerOptions, ChrfOptions, ExactMatchOptions, TerOptions
+from zoo_tasks_text.metrics.ter import Ter
 
 from zoo.errors import ZooError
 from zoo.statistics import percentile_interval
@@ -92,8 +97,55 @@ def test_the_interval_does_not_depend_on_the_size_of_blocks(monkeypatch):
         )
 
     whole = interval()
-    monkeypatch.setattr("zoo.statistics.bootstrap._BLOCK", 100)
+    monkeypatch.setattr("zoo.statistics.bootstrap.BLOCK", 100)
     assert interval() == whole
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"normalized": True, "asian": True}, {"punctuation": False}, {"case_sensitive": True}],
+    ids=["default", "asian", "without punctuation", "case"],
+)
+def test_ter_of_summed_edits_is_sacrebleus(seed, options):
+    metric = Ter(TerOptions(**options))
+    theirs = sacrebleu.TER(
+        normalized=options.get("normalized", False),
+        asian_support=options.get("asian", False),
+        no_punct=not options.get("punctuation", True),
+        case_sensitive=options.get("case_sensitive", False),
+    )
+    outputs = corrupted(seed)
+    score = metric.score(outputs, REFERENCES, REFERENCES)
+    assert score.value == pytest.approx(theirs.corpus_score(outputs, [REFERENCES]).score, abs=1e-9)
+    assert score.signature.startswith(str(theirs.get_signature()))
+    singles = [
+        theirs.sentence_score(output, [reference]).score for output, reference in zip(outputs, REFERENCES, strict=True)
+    ]
+    segments = metric.segments(metric.items(outputs, REFERENCES, REFERENCES))
+    assert segments.tolist() == pytest.approx(singles, abs=1e-9)
+    assert (score.direction, score.unit) == ("lower", "points")
+
+
+@pytest.mark.parametrize("outputs", [["", ""], ["a b", ""], ["", "a"]])
+def test_ter_against_empty_references_is_sacrebleus(outputs):
+    expected = sacrebleu.TER().corpus_score(outputs, [["", ""]]).score
+    assert Ter(TerOptions()).score(outputs, ["", ""], ["", ""]).value == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bleus_details_are_sacrebleus(seed):
+    outputs = corrupted(seed)
+    theirs = sacrebleu.BLEU(force=True).corpus_score(outputs, [REFERENCES])
+    details = Bleu(BleuOptions()).score(outputs, REFERENCES, REFERENCES).details
+    assert details["precisions"] == pytest.approx(theirs.precisions)
+    assert details["brevity_penalty"] == pytest.approx(theirs.bp)
+    assert (details["output_length"], details["reference_length"]) == (theirs.sys_len, theirs.ref_len)
+
+
+def test_bleus_details_of_nothing_are_numbers():
+    details = Bleu(BleuOptions()).score(["", ""], ["a b", "c"], ["", ""]).details
+    assert details == {"precisions": [0.0] * 4, "brevity_penalty": 0.0, "output_length": 0, "reference_length": 3}
 
 
 def test_scores_leave_global_random_state_alone():
@@ -145,7 +197,16 @@ def test_wilson_interval_is_newcombes(hits, trials, low, high):
     assert wilson_interval(hits, trials) == pytest.approx((low, high), abs=5e-5)
 
 
-@pytest.mark.parametrize("metric", [Bleu(BleuOptions()), Chrf(ChrfOptions()), ExactMatch(ExactMatchOptions())])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        Bleu(BleuOptions()),
+        Chrf(ChrfOptions()),
+        ExactMatch(ExactMatchOptions()),
+        Ter(TerOptions()),
+        Cer(CerOptions()),
+    ],
+)
 @pytest.mark.parametrize(("outputs", "references"), [(["a"], ["a", "b"]), ([], [])])
 def test_unequal_or_empty_lists_are_refused(metric, outputs, references):
     with pytest.raises(ValueError, match="expected equal numbers|nothing to score"):

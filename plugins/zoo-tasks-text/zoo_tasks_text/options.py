@@ -154,34 +154,3 @@ class TokenizerOptions(Options):
     byte_fallback: bool = Field(
         default=False, description="Spell characters without a token as UTF-8 bytes (256 tokens of the vocabulary)"
     )
-
-
-class Resampled(Options):
-    """Metrics with a bootstrap interval."""
-
-    resamples: int = Field(default=1000, ge=100, le=100_000, description="Bootstrap resamples of the 95% interval")
-    seed: int = Field(default=12345, ge=0, lt=2**32, description="Seed of the bootstrap")
-
-
-class BleuOptions(Resampled):
-    """BLEU by sacrebleu."""
-
-    tokenize: Literal["13a", "intl", "zh", "ja-mecab", "char", "none"] = Field(
-        default="13a", description="sacrebleu's tokenizer; zh for Chinese, ja-mecab for Japanese targets"
-    )
-    lowercase: bool = Field(default=False, description="Ignore case")
-
-
-class ChrfOptions(Resampled):
-    """chrF by sacrebleu."""
-
-    char_order: int = Field(default=6, ge=1, le=20, description="Longest character n-gram")
-    word_order: int = Field(default=0, ge=0, le=10, description="Longest word n-gram; 2 is chrF++")
-    beta: int = Field(default=2, ge=1, le=10, description="Weight of recall over precision")
-    lowercase: bool = Field(default=False, description="Ignore case")
-
-
-class ExactMatchOptions(Options):
-    """Share of outputs equal to their reference."""
-
-    lowercase: bool = Field(default=False, description="Ignore case")

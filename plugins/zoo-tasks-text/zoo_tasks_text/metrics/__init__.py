@@ -1,0 +1,1 @@
+"""Quality of outputs against references, one metric a file."""
