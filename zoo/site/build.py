@@ -16,7 +16,8 @@ from zoo.bench.store import Problem
 from zoo.errors import InputError
 from zoo.registry import Registry, current_registry
 from zoo.site.board import Board, board, model_slug
-from zoo.site.downloads import csv_text, json_text
+from zoo.site.compare_data import CompareData
+from zoo.site.downloads import csv_text, json_text, parquet_bytes
 from zoo.site.model_page import ModelPage, model_page
 from zoo.site.pareto import pareto_plots
 from zoo.site.render import environment
@@ -24,7 +25,7 @@ from zoo.site.render import environment
 MARKER = "zoo-site.json"
 """Names every file of a built site: what makes it safe to replace the folder."""
 SITE_SCHEMA = "zoo.site/1"
-_ASSETS = ("charts.css", "icon.svg", "site.css", "site.js")
+_ASSETS = ("board.js", "charts.css", "compare.css", "compare.js", "diff.js", "icon.svg", "site.css", "site.js")
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,17 @@ def build_site(
     out: Path,
     problems: Iterable[Problem] = (),
     *,
+    store: Path | None = None,
     registry: Registry | None = None,
 ) -> SiteReport:
     """Write the site of `records` to the folder `out`; the same records and plugins give the same bytes.
 
-    `registry` gives the summaries of components (default: the registry in force). A failed build leaves the old site.
+    `store` is the folder of the records, where their per-example outputs are. `registry` describes components (default:
+    the registry in force). A failed build leaves the old site.
     Raises InputError where `out` holds anything that a built site does not.
     """
     found = sorted(records, key=order)
-    unreadable = tuple(sorted(problems, key=lambda item: (item.path.name, item.message)))
+    unreadable = list(problems)
     target = out.resolve()
     refuse_foreign(target)
     placed = standings(found)
@@ -63,14 +66,14 @@ def build_site(
     models = _model_pages(placed, found, registry or current_registry())
     with atomic_directory(target) as folder:
         written = []
-        for name, text in _pages(boards, models, found, unreadable):
+        for name, content in _pages(boards, models, found, unreadable, store):
             file = folder / name
             file.parent.mkdir(exist_ok=True)
-            file.write_bytes(text.encode())
+            file.write_bytes(content if isinstance(content, bytes) else content.encode())
             written.append(name)
         marker = {"schema": SITE_SCHEMA, "files": sorted(written)}
         (folder / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
-    return SiteReport(out, tuple(item.task for item in boards), len(models), len(found), unreadable)
+    return SiteReport(out, tuple(item.task for item in boards), len(models), len(found), _sorted(unreadable))
 
 
 def is_site(folder: Path) -> bool:
@@ -116,16 +119,32 @@ def _model_pages(placed: list[Standing], records: list[Record], registry: Regist
     return [model_page(group, members[key], registry) for key, group in groups.items()]
 
 
+def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda item: (item.path.name, item.message)))
+
+
 def _pages(
-    boards: list[Board], models: list[ModelPage], records: list[Record], problems: tuple[Problem, ...]
-) -> Iterator[tuple[str, str]]:
-    """Every file of the site but its marker: relative name and text."""
+    boards: list[Board], models: list[ModelPage], records: list[Record], problems: list[Problem], store: Path | None
+) -> Iterator[tuple[str, str | bytes]]:
+    """Every file of the site but its marker: relative name and content. Outputs that cannot be read join `problems`."""
     templates = environment()
 
     def page(name: str, template: str, **values: object) -> tuple[str, str]:
         root = "../" * (len(PurePosixPath(name).parts) - 1)
         return name, templates.get_template(template).render(root=root, **values)
 
+    for item in boards:
+        paretos = [pareto_plots(table) for table in item.tables]
+        yield page(f"boards/{item.slug}.html", "board.html", board=item, paretos=paretos, model_slug=model_slug)
+        for table in item.tables:
+            yield f"boards/{table.download}.csv", csv_text(table)
+            yield f"boards/{table.download}.json", json_text(item.task, table)
+            yield f"boards/{table.download}.parquet", parquet_bytes(item.task, table)
+    board_slugs = {item.task: item.slug for item in boards}
+    for model in models:
+        yield page(f"models/{model.slug}.html", "model.html", model=model, board_slug=board_slugs[model.standing.task])
+    yield page("compare.html", "compare.html", boards=boards)
+    yield from CompareData(boards, models, store, problems).files()
     yield page(
         "index.html",
         "index.html",
@@ -136,16 +155,7 @@ def _pages(
         ),
         newest=max(records, key=order, default=None),
         failures=[(standing, model_slug(standing)) for item in boards for standing in item.failures],
-        problems=problems,
+        problems=_sorted(problems),
     )
-    for item in boards:
-        paretos = [pareto_plots(table) for table in item.tables]
-        yield page(f"boards/{item.slug}.html", "board.html", board=item, paretos=paretos, model_slug=model_slug)
-        for table in item.tables:
-            yield f"boards/{table.download}.csv", csv_text(table)
-            yield f"boards/{table.download}.json", json_text(item.task, table)
-    board_slugs = {item.task: item.slug for item in boards}
-    for model in models:
-        yield page(f"models/{model.slug}.html", "model.html", model=model, board_slug=board_slugs[model.standing.task])
     for name in _ASSETS:
         yield f"assets/{name}", files("zoo.site").joinpath("assets", name).read_text(encoding="utf-8")

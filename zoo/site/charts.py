@@ -153,7 +153,7 @@ def curve_chart(title: str, records: Sequence[Record]) -> CurveChart | None:
         return None
     steps = [step for _, _, points in found for step, _ in points]
     losses = [loss for _, _, points in found for _, loss in points]
-    x_values = [value for value in nice_ticks(min(0, *steps), max(steps), 7) if value == int(value)]
+    x_values = [value for value in nice_ticks(min(0, *steps), max(1, *steps), 7) if value == int(value)]
     y_values = nice_ticks(0.0 if 0 <= min(losses) < 0.5 * max(losses) else min(losses), max(losses))
     width, height, left, right, top, bottom = 760, 340, 64, 744, 16, 284
     x_scale, y_scale = Scale(x_values[0], x_values[-1], left, right), Scale(y_values[0], y_values[-1], bottom, top)

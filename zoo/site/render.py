@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from zoo.bench.standings import moment
 from zoo.site import figures
-from zoo.site.board import in_seconds, interval_text, memory_description
+from zoo.site.columns import in_seconds, interval_text, memory_description
 from zoo.site.naming import one_line, printable
 
 
