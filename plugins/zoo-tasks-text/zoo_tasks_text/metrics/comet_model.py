@@ -24,7 +24,8 @@ def segment_scores(
     on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     if on_gpu and not torch.cuda.is_available():
         raise ZooError("COMET: device is cuda, but there is no GPU; set device: cpu or auto")
-    with _quiet():
+    # Initial weights and a data loader's seed are drawn on the way.
+    with _quiet(), torch.random.fork_rng(devices=[]):
         model = load_model(folder, file)
         found = model.predict(list(samples), batch_size=batch_size, gpus=int(on_gpu), progress_bar=False, num_workers=0)
     return [float(score) for score in found["scores"]]
@@ -66,11 +67,10 @@ def load_model(folder: Path, file: Path) -> Any:
 
 def _built(model_class: Any, hparams: Mapping[str, Any], weights: Mapping[str, Any], file: Path) -> Any:
     known = inspect.signature(model_class.__init__).parameters
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn first
-        try:
-            model = model_class(**{name: value for name, value in hparams.items() if name in known})
-        except (OSError, TypeError, ValueError, KeyError) as error:
-            raise ZooError(f"COMET: the model of {file} cannot be built: {_one_line(error)}") from error
+    try:
+        model = model_class(**{name: value for name, value in hparams.items() if name in known})
+    except (OSError, TypeError, ValueError, KeyError) as error:
+        raise ZooError(f"COMET: the model of {file} cannot be built: {_one_line(error)}") from error
     try:
         # Not strict, as comet: older checkpoints hold buffers that newer encoders make themselves.
         missing = model.load_state_dict(weights, strict=False).missing_keys
