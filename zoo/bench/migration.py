@@ -34,12 +34,13 @@ def migrated(document: Any) -> Document:
     """
     if not isinstance(document, dict):
         raise ValueError(f"no record: expected a JSON object with the key 'schema', found {type(document).__name__}")
-    while document.get("schema") != SCHEMA:
-        step = STEPS.get(_name(document))
+    current: Document = document
+    while current.get("schema") != SCHEMA:
+        step = STEPS.get(_name(current))
         if step is None:
-            raise ValueError(_unknown(document))
-        document = step(document)
-    return document
+            raise ValueError(_unknown(current))
+        current = step(current)
+    return current
 
 
 def _name(document: Mapping[str, Any]) -> str:
@@ -55,7 +56,7 @@ def _unknown(document: Mapping[str, Any]) -> str:
     version = re.fullmatch(r"zoo\.record/([1-9][0-9]{0,8})", name)
     if version and int(version[1]) > int(SCHEMA.rpartition("/")[2]):
         return f"schema '{name}' is newer than this version of zoo, which reads up to {SCHEMA}: update zoo"
-    return f"schema {name or document['schema']!r:.60}: expected {known}"
+    return f"schema {document['schema']!r:.60}: expected {known}"
 
 
 def _performance_2(part: Any) -> Any:

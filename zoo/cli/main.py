@@ -28,7 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "leaderboard": ("zoo.cli.leaderboard:command", "Build or serve the leaderboard site."),
     "data": ("zoo.cli.data:command", "List or prepare corpora."),
     "plugins": ("zoo.cli.plugins:command", "List plugins, or find out what is wrong with them."),
-    "records": ("zoo.cli.records:command", "Check benchmark records; print their schema."),
+    "records": ("zoo.cli.records:command", "Check, query or publish benchmark records."),
 }
 
 

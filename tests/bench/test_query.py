@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("duckdb")
+
+from zoo.bench import Record, RecordStore
+from zoo.bench.outputs import read_outputs
+from zoo.bench.query import ask, views
+from zoo.errors import InputError
+
+Append = Callable[..., Record]
+
+
+@pytest.fixture
+def store(tmp_path: Path, append_sound_record: Append) -> Path:
+    folder = tmp_path / "it's a store"
+    append_sound_record(folder, seed=1)
+    append_sound_record(folder, seed=2, text=False)
+    append_sound_record(folder, seed=3, status="nan", error="step 3", quality=[], performance=[], outputs=None)
+    return folder
+
+
+def test_every_view_has_its_rows(store: Path) -> None:
+    counts = {
+        name: ask(store, f"SELECT count(*) FROM {name}").rows[0][0]
+        for name in ("records", "quality", "performance", "throughput", "curve", "probes", "examples")
+    }
+    assert counts == {
+        "records": 3,
+        "quality": 4,
+        "performance": 2,
+        "throughput": 4,
+        "curve": 6,
+        "probes": 3,
+        "examples": 10,
+    }
+
+
+def test_what_is_asked_is_what_the_records_say(store: Path) -> None:
+    records = RecordStore(store).read().records
+    answer = ask(
+        store,
+        "SELECT record, seed, metric, value, low, high, latency, memory_peak, json_extract_string(spec, '$.name') "
+        "FROM records JOIN quality USING (record) JOIN performance USING (record) ORDER BY record, number",
+    )
+    expected = [
+        (record.id, record.seed, score.metric, score.value, *(score.interval or ()), 0.3125, 10**9, "smoke")
+        for record in records
+        for score in record.quality
+    ]
+    assert list(answer.rows) == expected
+    assert answer.problems == ()
+
+
+def test_examples_are_those_of_the_outputs(store: Path) -> None:
+    records = RecordStore(store).read().records
+    rows = ask(store, 'SELECT record, id, output, "score.chrf" FROM examples ORDER BY record, id').rows
+    expected = []
+    for record in records[:2]:
+        outputs = read_outputs(store, record)
+        texts = outputs.outputs or (None,) * len(outputs.ids)
+        (chrf,) = [metric for metric in outputs.metrics if metric.metric == "chrf"]
+        expected += [(record.id, *row) for row in zip(outputs.ids, texts, chrf.scores.tolist(), strict=True)]
+    assert list(rows) == expected
+
+
+def test_values_arrive_as_json_can_hold_them(store: Path) -> None:
+    answer = ask(
+        store,
+        "SELECT created, spec, 1.5 AS tenths, sum(seed) OVER () AS total, 'nan'::DOUBLE AS nothing, "
+        "[DATE '2026-11-23'] AS days, seed, seed FROM records LIMIT 1",
+    )
+    assert answer.columns == ("created", "spec", "tenths", "total", "nothing", "days", "seed", "seed_2")
+    created, spec, *rest = answer.plain_rows()[0]
+    assert created == "2026-11-23T00:00:00"
+    assert spec["name"] == "smoke"
+    assert rest == [1.5, 6, None, ["2026-11-23"], 1, 1]
+
+
+def test_without_outputs_examples_are_an_empty_view(tmp_path: Path, make_record: Any) -> None:
+    RecordStore(tmp_path).append(make_record())
+    assert ask(tmp_path, "SELECT record, id, output FROM examples").rows == ()
+
+
+def test_files_that_cannot_be_read_are_named_and_the_rest_is_answered(store: Path) -> None:
+    (store / "half.json").write_text("{")
+    first, second, _ = RecordStore(store).read().records
+    (store / f"{first.id}.outputs.parquet").write_bytes(b"PAR1")
+    answer = ask(store, "SELECT DISTINCT record FROM examples")
+    assert answer.rows == ((second.id,),)
+    assert {problem.path.name for problem in answer.problems} == {"half.json", f"{first.id}.outputs.parquet"}
+
+
+def test_views_lists_every_column(store: Path) -> None:
+    answer = views(store)
+    assert {row[0] for row in answer.rows} == {
+        "records",
+        "quality",
+        "performance",
+        "throughput",
+        "curve",
+        "probes",
+        "examples",
+    }
+    for view, _, column, _ in answer.rows:
+        assert len(ask(store, f'SELECT "{column}" FROM {view}').columns) == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT * FROM recods", "SQL: no view 'recods': did you mean 'records'?"),
+        ("SELECT nme FROM records", 'Referenced column "nme" not found in FROM clause! Candidate bindings: "name"'),
+        ("SELEC 1", 'syntax error at or near "SELEC"'),
+        ("SELECT 'a'::INTEGER", "Could not convert string 'a' to INT32"),
+        ("", "expected one SELECT (or FROM, DESCRIBE, SUMMARIZE), found nothing"),
+        ("SELECT 1; SELECT 2", "found SELECT, SELECT"),
+    ],
+)
+def test_a_mistake_is_one_line(store: Path, sql: str, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        ask(store, sql)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY records TO '{folder}/out.csv'",
+        "EXPLAIN ANALYZE COPY records TO '{folder}/out.csv'",
+        "EXPORT DATABASE '{folder}/out'",
+        "ATTACH '{folder}/out.db'",
+        "CREATE TABLE mine AS SELECT 1",
+        "DELETE FROM records",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "PRAGMA enable_profiling = 'json'",
+        "CALL pragma_version()",
+    ],
+)
+def test_only_reading_is_possible(store: Path, tmp_path: Path, sql: str) -> None:
+    before = sorted(os.listdir(store))
+    with pytest.raises(InputError, match="expected one SELECT|Parser Error"):
+        ask(store, sql.format(folder=tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [store.name]
+    assert sorted(os.listdir(store)) == before
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('{secret}')",
+        "SELECT * FROM read_csv('{secret}')",
+        "SELECT * FROM '{secret}'",
+        "SELECT * FROM glob('{folder}/*'), examples",
+        "SELECT * FROM read_text('{secret}'), examples",
+        "SELECT * FROM read_parquet('https://example.org/x.parquet')",
+        "SELECT * FROM 'https://example.org/x.csv'",
+    ],
+)
+def test_nothing_outside_the_store_can_be_read(store: Path, tmp_path: Path, sql: str) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("secret")
+    with pytest.raises(InputError) as caught:
+        ask(store, sql.format(secret=secret, folder=tmp_path))
+    assert "disabled" in str(caught.value) or "no view" in str(caught.value)
+
+
+def test_no_python_variable_is_a_table(store: Path) -> None:
+    for name in ("connection", "reading", "problems", "rows", "incoming"):
+        with pytest.raises(InputError, match="no view"):
+            ask(store, f"SELECT * FROM {name}")
+
+
+def test_a_folder_that_is_none_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder of records"):
+        ask(tmp_path / "absent", "SELECT 1")
