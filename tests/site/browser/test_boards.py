@@ -2,78 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-CHROMIUM, CHROMEDRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
-MISSING = [path for path in (CHROMIUM, CHROMEDRIVER) if shutil.which(path) is None]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(bool(MISSING), reason=f"{' and '.join(MISSING)} missing: apt install chromium chromium-driver"),
-]
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1400,1000",
-]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    """One browser for the module: starting it is the slow part."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def site(build, realistic, driver):
-    """The realistic site; whatever a test did, its pages must have logged nothing and asked no host for anything."""
-    driver.get("about:blank")
-    drain(driver)
-    yield build(realistic)
-    quiet(driver)
-
-
-def quiet(driver):
-    """Assert that no page logged a message or asked for anything but files."""
-    console, requests = drain(driver)
-    assert console == []
-    assert any(url.startswith("file:") for url in requests)
-    assert [url for url in requests if not url.startswith(("file:", "about:"))] == []
-
-
-def drain(driver):
-    """Console messages and requested addresses since the last look."""
-    requests = []
-    for entry in driver.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] in {"Network.requestWillBeSent", "Network.webSocketCreated"}:
-            requests.append(message["params"].get("request", message["params"])["url"])
-    return [entry["message"] for entry in driver.get_log("browser")], requests
-
-
-def open_page(driver, file: Path, anchor: str = ""):
-    # A change of the hash alone would not load the page anew.
-    driver.get("about:blank")
-    driver.get(file.resolve().as_uri() + anchor)
+pytestmark = pytest.mark.browser
 
 
 def shown_models(driver):
@@ -97,14 +30,14 @@ BY_RANK = ["rotary", "alibi", "sinusoidal", "learned-lr-0.1", "copy", "untrained
 
 
 def test_the_board_opens_sorted_by_rank(driver, site):
-    open_page(driver, site.board_file())
+    driver.open_page(site.board_file())
     assert shown_models(driver) == BY_RANK
     assert sorted_by(driver) == [["rank", "ascending"]]
     assert driver.find_element("css selector", ".controls").is_displayed()
 
 
 def test_a_click_on_a_heading_sorts_and_a_second_turns_it_round(driver, site):
-    open_page(driver, site.board_file())
+    driver.open_page(site.board_file())
     header(driver, "bleu").click()
     by_bleu = ["rotary", "alibi", "sinusoidal", "copy", "learned-lr-0.1", "untrained"]
     assert shown_models(driver) == by_bleu
@@ -116,7 +49,7 @@ def test_a_click_on_a_heading_sorts_and_a_second_turns_it_round(driver, site):
 
 
 def test_missing_values_come_last_both_ways(driver, site):
-    open_page(driver, site.board_file())
+    driver.open_page(site.board_file())
     header(driver, "latency-device-1").click()
     assert shown_models(driver)[:3] == ["sinusoidal", "alibi", "rotary"]
     header(driver, "latency-device-1").click()
@@ -128,7 +61,7 @@ def test_missing_values_come_last_both_ways(driver, site):
 def test_headings_are_reached_and_worked_by_keyboard(driver, site, key):
     from selenium.webdriver import ActionChains, Keys
 
-    open_page(driver, site.board_file())
+    driver.open_page(site.board_file())
     driver.find_element("css selector", "[data-filter]").click()
     for _ in range(30):
         ActionChains(driver).send_keys(Keys.TAB).perform()
@@ -141,7 +74,7 @@ def test_headings_are_reached_and_worked_by_keyboard(driver, site, key):
 
 
 def test_the_filter_hides_rows_and_says_how_many_are_left(driver, site):
-    open_page(driver, site.board_file())
+    driver.open_page(site.board_file())
     box = driver.find_element("css selector", "[data-filter]")
     box.send_keys("Collapsed")
     assert shown_models(driver) == ["learned-lr-0.1"]
@@ -155,7 +88,7 @@ def test_the_filter_hides_rows_and_says_how_many_are_left(driver, site):
 
 
 def test_a_device_can_be_chosen_and_its_columns_stand_alone(driver, site):
-    open_page(driver, site.board_file())
+    driver.open_page(site.board_file())
     columns = (
         "return [...document.querySelectorAll('th[data-column]')]"
         ".filter(th => th.offsetParent).map(th => th.dataset.column)"
@@ -171,7 +104,7 @@ def test_a_device_can_be_chosen_and_its_columns_stand_alone(driver, site):
 
 
 def test_the_address_restores_the_view(driver, site):
-    open_page(driver, site.board_file())
+    driver.open_page(site.board_file())
     header(driver, "chrf").click()
     header(driver, "chrf").click()
     driver.find_element("css selector", "[data-filter]").send_keys("a")
@@ -188,7 +121,7 @@ def test_the_address_restores_the_view(driver, site):
 
 
 def test_a_view_can_be_entered_by_editing_the_address(driver, site):
-    open_page(driver, site.board_file())
+    driver.open_page(site.board_file())
     driver.execute_script("location.hash = 'sort=model&dir=descending'")
     driver.execute_async_script("setTimeout(arguments[0], 50)")
     assert shown_models(driver) == sorted(BY_RANK, reverse=True)
@@ -198,20 +131,20 @@ def test_a_view_can_be_entered_by_editing_the_address(driver, site):
     "anchor", ["#sort=nothing&dir=up&device=none", "#sort=__proto__", "#=", "#%E0%A4%A", "#content"]
 )
 def test_an_address_that_names_nothing_shows_the_plain_board(driver, site, anchor):
-    open_page(driver, site.board_file(), anchor)
+    driver.open_page(site.board_file(), anchor)
     assert shown_models(driver) == BY_RANK
     assert sorted_by(driver) == [["rank", "ascending"]]
 
 
 def test_a_link_to_a_record_opens_it(driver, site, realistic):
-    open_page(driver, site.model_file("rotary"), f"#record-{realistic[0].id}")
+    driver.open_page(site.model_file("rotary"), f"#record-{realistic[0].id}")
     opened = driver.execute_script("return [...document.querySelectorAll('details.record[open]')].map(item => item.id)")
     assert opened == [f"record-{realistic[0].id}"]
 
 
 def test_every_page_opens_without_a_message_or_a_request_elsewhere(driver, site):
     for file in site.pages():
-        open_page(driver, file)
+        driver.open_page(file)
         assert driver.execute_script("return getComputedStyle(document.querySelector('h1')).fontWeight") == "700"
         assert driver.execute_script("return document.querySelector('main').offsetHeight") > 200
 
@@ -230,50 +163,42 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_in_light_and_dark(driver, site, scheme):
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    try:
-        for file in (site.board_file(), site.model_file("learned-lr-0-1"), site.folder / "index.html"):
-            open_page(driver, file)
-            colours = driver.execute_script(
-                """
-                const behind = (element) => {
-                  for (let at = element; at; at = at.parentElement) {
-                    const colour = getComputedStyle(at).backgroundColor;
-                    if (colour !== "rgba(0, 0, 0, 0)") return colour;
-                  }
-                };
-                const words = (item) => [...item.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-                return [...document.querySelectorAll("body *")]
-                  .filter((item) => item.offsetParent && words(item))
-                  .map((item) => [item.tagName + "." + item.className, getComputedStyle(item).color, behind(item)]);
-                """
-            )
-            assert len(colours) > 20
-            paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
-            assert (luminance(paper) < 0.2) == (scheme == "dark")
-            # 4.5 to 1 is what WCAG 2.2 asks of text (1.4.3, level AA).
-            assert [item for item in colours if contrast(item[1], item[2]) < 4.5] == []
-    finally:
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    driver.media(prefers_color_scheme=scheme)
+    for file in (site.board_file(), site.model_file("learned-lr-0-1"), site.folder / "index.html"):
+        driver.open_page(file)
+        colours = driver.execute_script(
+            """
+            const behind = (element) => {
+              for (let at = element; at; at = at.parentElement) {
+                const colour = getComputedStyle(at).backgroundColor;
+                if (colour !== "rgba(0, 0, 0, 0)") return colour;
+              }
+            };
+            const words = (item) => [...item.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+            return [...document.querySelectorAll("body *")]
+              .filter((item) => item.offsetParent && words(item))
+              .map((item) => [item.tagName + "." + item.className, getComputedStyle(item).color, behind(item)]);
+            """
+        )
+        assert len(colours) > 20
+        paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (luminance(paper) < 0.2) == (scheme == "dark")
+        # 4.5 to 1 is what WCAG 2.2 asks of text (1.4.3, level AA).
+        assert [item for item in colours if contrast(item[1], item[2]) < 4.5] == []
 
 
 @pytest.mark.parametrize("width", [360, 768, 1400])
 def test_no_page_is_wider_than_its_window(driver, site, width):
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 1000}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        for file in site.pages():
-            open_page(driver, file)
-            assert driver.execute_script("return document.documentElement.scrollWidth") <= width, file.name
-    finally:
-        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    driver.window(width)
+    for file in site.pages():
+        driver.open_page(file)
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= width, file.name
 
 
 def test_without_javascript_the_page_is_complete_and_offers_nothing_dead(driver, site):
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        open_page(driver, site.board_file())
+        driver.open_page(site.board_file())
         # The page's own script did not run; the look at the page goes through the debugger.
         found = driver.execute_cdp_cmd(
             "Runtime.evaluate",
@@ -282,7 +207,8 @@ def test_without_javascript_the_page_is_complete_and_offers_nothing_dead(driver,
                 "expression": """({
                   models: [...document.querySelectorAll("table.sortable tbody th[scope=row] a")]
                     .filter((item) => item.offsetParent).map((item) => item.textContent),
-                  controls: [...document.querySelectorAll("button, input, select, .menu")].filter((item) => item.offsetParent).length,
+                  controls: [...document.querySelectorAll("button, input, select, .menu")]
+                    .filter((item) => item.offsetParent).length,
                   text: document.body.innerText,
                 })""",
             },
@@ -296,38 +222,8 @@ def test_without_javascript_the_page_is_complete_and_offers_nothing_dead(driver,
 
 
 def test_printing_hides_controls_and_clips_nothing(driver, site):
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    try:
-        open_page(driver, site.board_file())
-        hidden = driver.execute_script("return document.querySelector('.controls').offsetParent === null")
-        assert hidden
-        overflow = "return [...document.querySelectorAll('.scroll')].map(item => getComputedStyle(item).overflowX)"
-        assert set(driver.execute_script(overflow)) == {"visible"}
-    finally:
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-
-
-def test_a_strangers_markup_never_runs(driver, build, make_record, part):
-    attack = (
-        "\"'><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'><svg onload='window.hacked = 1'>"
-    )
-    driver.get("about:blank")
-    drain(driver)
-    record = make_record(
-        name=attack,
-        task=attack,
-        error=attack,
-        spec={"description": attack, attack: {"use": attack}},
-        quality=[part.quality(20.0, metric=attack, unit=attack)],
-        performance=[part.cpu(device=attack)],
-        environment={attack: attack},
-    )
-    site = build([record, make_record(name="other", task=attack)])
-    for file in site.pages():
-        open_page(driver, file)
-        for button in driver.find_elements("css selector", "thead th:not([hidden]) button"):
-            button.click()
-        assert driver.execute_script("return window.hacked") is None
-        assert driver.execute_script("return [...document.scripts].every(script => script.src && !script.text)")
-        assert driver.execute_script("return document.images.length") == 0
-    quiet(driver)
+    driver.media("print")
+    driver.open_page(site.board_file())
+    assert driver.execute_script("return document.querySelector('.controls').offsetParent === null")
+    overflow = "return [...document.querySelectorAll('.scroll')].map(item => getComputedStyle(item).overflowX)"
+    assert set(driver.execute_script(overflow)) == {"visible"}
