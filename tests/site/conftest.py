@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from zoo.bench.outputs import MetricOutputs, Outputs, publish_outputs, write_outputs
 from zoo.bench.record import (
     CurvePoint,
     Distribution,
@@ -266,6 +270,55 @@ def registry() -> Registry:
     return Registry(found)
 
 
+@pytest.fixture
+def publish(tmp_path: Path) -> Callable[..., Record]:
+    """``publish(record, ["output"], scores={"BLEU": [1.0]})``: the record, with its outputs in `publish.store`."""
+
+    def make(
+        record: Record,
+        outputs: Sequence[str] | None,
+        *,
+        scores: Mapping[str, Sequence[float]],
+        sources: Sequence[str] | None = None,
+        references: Sequence[str] | None = None,
+        ids: Sequence[str] | None = None,
+        **changes: Any,
+    ) -> Record:
+        count = len(next(iter(scores.values())))
+        texts = [
+            None if outputs is None else tuple(found or [f"{kind} {index}" for index in range(count)])
+            for kind, found in (("source", sources), ("reference", references))
+        ]
+        metrics = tuple(
+            MetricOutputs(
+                metric=name,
+                signature="v1",
+                direction="lower" if name == "TER" else "higher",
+                unit="points",
+                component={"use": f"zoo-tasks-text/{name.lower()}"},
+                items=tuple(np.zeros(1) for _ in values),
+                scores=np.asarray(values, dtype=np.float64),
+            )
+            for name, values in scores.items()
+        )
+        fields: dict[str, Any] = {
+            "split": "test",
+            "data_revision": record.data_revision,
+            "ids": tuple(ids or [f"test-{index}" for index in range(count)]),
+            "sources": texts[0],
+            "references": texts[1],
+            "outputs": None if outputs is None else tuple(outputs),
+            "metrics": metrics,
+        }
+        make.store.mkdir(exist_ok=True)
+        written = tmp_path / "written.parquet"
+        write_outputs(written, Outputs(**{**fields, **changes}))
+        return record.model_copy(update={"outputs": publish_outputs(written, make.store, record.id)})
+
+    make.store = tmp_path / "records"  # type: ignore[attr-defined]
+    return make
+
+
 VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
 
 
@@ -386,8 +439,10 @@ class Site:
 def build(tmp_path: Path, registry: Registry) -> Callable[..., Site]:
     """``build(records, problems=())`` -> the built site."""
 
-    def make(records: Sequence[Record], problems: Sequence[Problem] = (), name: str = "site") -> Site:
-        build_site(records, tmp_path / name, problems, registry=registry)
+    def make(
+        records: Sequence[Record], problems: Sequence[Problem] = (), name: str = "site", store: Path | None = None
+    ) -> Site:
+        build_site(records, tmp_path / name, problems, store=store, registry=registry)
         return Site(tmp_path / name)
 
     return make
@@ -397,3 +452,72 @@ def build(tmp_path: Path, registry: Registry) -> Callable[..., Site]:
 def site_parse() -> Callable[[Path], Node]:
     """`parse`, for tests that read any page."""
     return parse
+
+
+CHROMIUM, CHROMEDRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--force-prefers-reduced-motion",  # a page that scrolls smoothly moves what is about to be clicked
+    "--window-size=1400,1000",
+)
+
+
+class Browser:
+    """Chromium by its driver, and what its pages logged and asked for."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(self, file: Path, anchor: str = "") -> None:
+        # A change of the hash alone would not load the page anew.
+        self.driver.get("about:blank")
+        self.driver.get(file.resolve().as_uri() + anchor)
+
+    def run(self, script: str, *values: Any) -> Any:
+        return self.driver.execute_script(script, *values)
+
+    def wait(self, condition: str) -> None:
+        """Until the JavaScript expression is true; five seconds at most."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        WebDriverWait(self.driver, 5, poll_frequency=0.02).until(lambda _: self.run(f"return {condition}"), condition)
+
+    def drain(self) -> tuple[list[str], list[str]]:
+        """Console messages and requested addresses since the last look."""
+        requests = []
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] in {"Network.requestWillBeSent", "Network.webSocketCreated"}:
+                requests.append(message["params"].get("request", message["params"])["url"])
+        return [entry["message"] for entry in self.driver.get_log("browser")], requests
+
+    def assert_quiet(self) -> None:
+        """No page logged a message or asked for anything but files."""
+        console, requests = self.drain()
+        assert console == []
+        assert any(url.startswith("file:") for url in requests)
+        assert [url for url in requests if not url.startswith(("file:", "about:"))] == []
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for the module: starting it is the slow part."""
+    missing = [path for path in (CHROMIUM, CHROMEDRIVER) if shutil.which(path) is None]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)} missing: apt install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in [*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+    yield Browser(driver)
+    driver.quit()

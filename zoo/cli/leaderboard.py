@@ -30,7 +30,7 @@ def build(store: Path, out: Path, as_json: bool) -> None:
     if not store.is_dir():
         raise InputError("no record folder here; 'zoo bench SPEC --store DIR' makes one", where=f"--store {store}")
     reading = RecordStore(store).read()
-    report = build_site(reading.records, out, reading.problems)
+    report = build_site(reading.records, out, reading.problems, store=store)
     if as_json:
         print_json(
             {
