@@ -14,9 +14,9 @@ import psutil
 import pytest
 import torch
 
-from zoo.bench import RecordStore
+from zoo.bench import RecordStore, new_record_id
 from zoo.bench.outcome import Outcome
-from zoo.bench.run import Runner, with_seeds
+from zoo.bench.run import Runner, StoppedError, with_seeds
 from zoo.bench.work import WorkFolder
 from zoo.errors import ZooError
 from zoo.models import weights_hash
@@ -71,11 +71,80 @@ def test_an_outcome_that_a_killed_parent_did_not_record_is_recorded_without_a_ne
 def test_a_folder_whose_attempt_is_on_record_is_not_continued(runner: Runner, small_spec: Any) -> None:
     folder = folder_of(runner, small_spec())
     folder.run.mkdir(parents=True)
-    folder.clear_if_recorded()
+    folder.clear_if_recorded(lambda _: True)
     assert folder.run.exists(), "an attempt that was cut short is continued"
     folder.mark_recorded("some-record")
-    folder.clear_if_recorded()
+    folder.clear_if_recorded("some-record".__eq__)
     assert not folder.path.exists()
+
+
+@pytest.mark.parametrize("when", ["before the record", "after the record"])
+def test_a_kill_around_the_writing_of_a_record_leaves_one_record_of_the_attempt(
+    runner: Runner, small_spec: Any, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Also where finished cells are to be run again, which does not ask the store whether the cell has a result."""
+    spec = small_spec()
+    folder = folder_of(runner, spec)
+    folder.path.mkdir(parents=True)
+    folder.write_outcome(Outcome(status="nan", error="step 3", steps=2))
+    append = RecordStore.append
+
+    def killed(store: RecordStore, record: Any) -> Path:
+        if when == "after the record":
+            append(store, record)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordStore, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(spec)
+    runner.again_since = new_record_id()
+    fresh = Outcome(status="nan", error="step 4", steps=3)
+    monkeypatch.setattr(Runner, "_attempt", lambda *_: fresh)
+    errors = ["step 3", "step 4"] if when == "after the record" else ["step 3"]
+    assert runner.run(spec).record.error == errors[-1]
+    assert [record.error for record in runner.store.read().records] == errors
+
+
+def test_run_again_means_once_for_each_asking(runner: Runner, small_spec: Any, make_record: Any) -> None:
+    """A sweep whose worker died after it had recorded a cell does not run the cell a second time."""
+    key = runner._cell(small_spec()).key
+    runner.store.append(make_record(cell=key, status="nan", error="before"))
+    runner.again_since = new_record_id()
+    new = make_record(cell=key, status="nan", error="since")
+    runner.store.append(new)
+    result = runner.run(small_spec())
+    assert (result.record, result.cached) == (new, True)
+
+
+def test_a_runner_that_is_stopped_ends_its_cell_and_records_nothing(runner: Runner, small_spec: Any) -> None:
+    threading.Timer(0.3, runner.stop).start()
+    with pytest.raises(StoppedError):
+        runner.run(small_spec("training.steps=1000000"))
+    assert not psutil.Process().children()
+    assert runner.store.read().records == ()
+
+
+def test_a_cells_process_sees_the_gpus_that_its_runner_was_given(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runner._environ() is None
+    runner.gpus = (1, 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert runner._environ()["CUDA_VISIBLE_DEVICES"] == "1,2"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-6")
+    assert runner._environ()["CUDA_VISIBLE_DEVICES"] == "5,GPU-6"
+
+
+def test_threads_and_processes_of_a_cell_are_part_of_its_hardware(runner: Runner, small_spec: Any) -> None:
+    keys = {runner._cell(small_spec()).key}
+    runner.processes = 2
+    keys.add(runner._cell(small_spec()).key)
+    if not torch.cuda.is_available():
+        runner.threads = 7
+        keys.add(runner._cell(small_spec()).key)
+        assert "(7 threads), 2 processes" in runner._cell(small_spec()).hardware
+    assert len(keys) == 2 + (not torch.cuda.is_available())
 
 
 def test_two_runners_do_not_work_on_one_cell_at_once(tmp_path: Path) -> None:
@@ -123,7 +192,7 @@ def test_a_cell_leaves_a_whole_record_and_runs_again_only_when_asked(runner: Run
     assert runner.store.read().records == (record,)
     assert runner.run(spec).cached
 
-    runner.again = True
+    runner.again_since = new_record_id()
     second = runner.run(spec).record
     assert second.attempt == 2
     assert second.cell == record.cell

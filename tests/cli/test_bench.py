@@ -58,7 +58,12 @@ def test_cells_on_record_are_shown_and_not_run(store: RecordStore, capsys: pytes
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert [(item["id"], item["cached"]) for item in json.loads(out)] == [(record.id, True) for record in records]
-    assert err.splitlines() == ["[1/2] smoke (seed 1)", "[2/2] smoke (seed 2)"]
+    assert err.splitlines() == [
+        "[1/4] copy on generated-qaa-qab: ok (recorded before)",
+        "[2/4] untrained on generated-qaa-qab: ok (recorded before)",
+        "[3/4] smoke (seed 1): ok (recorded before)",
+        "[4/4] smoke (seed 2): ok (recorded before)",
+    ]
     assert len(store.read().records) == 4
 
 
@@ -94,5 +99,27 @@ def test_a_cell_that_cannot_be_run_does_not_keep_the_others_from_theirs(
     out, err = capsys.readouterr()
     assert status == 2
     assert [item["id"] for item in json.loads(out)] == [record.id]
-    assert "zoo: absent (seed 1): " in err
-    assert "no.aa" in err
+    told = [line for line in err.splitlines() if line.startswith("zoo: ")]
+    assert len(told) == 1, "what also keeps the controls from being run is said once"
+    assert told[0].startswith("zoo: absent (seed 1): ")
+    assert "no.aa" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--executor", "lokal"], "--executor lokal: executor: unknown executor 'lokal': did you mean 'local'?"),
+        (["--address", "a:1"], "--address a:1: executor: unknown key 'address'"),
+        (["--executor", "ray", "--set-executor", "gpu=1"], "unknown key 'gpu': did you mean 'gpus'?"),
+        (["--executor", "ray", "--set-executor", "gpus"], "expected OPTION=VALUE"),
+        (["--executor", "ray", "--set-executor", "gpus=many"], "'gpus': expected a number"),
+    ],
+)
+def test_a_wrong_executor_is_a_mistake_of_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["bench", str(SMOKE), "--store", str(tmp_path / "records"), *arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "records").exists()

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from zoo import __version__
 from zoo.bench.record import Record
@@ -14,6 +14,9 @@ from zoo.spec import Spec, distributions_of
 from zoo.spec.lock import FRAMEWORKS
 
 CORE = "zoo-registry"
+Job = Literal["model", "copy", "untrained"]
+"""Train and measure a model, or score one of the two controls."""
+BASELINES: tuple[Job, ...] = ("copy", "untrained")
 BASELINE_SECTIONS = ("task", "tokenizer", "decoding", "evaluation")
 """What decides the score of a control: the sections of the spec that are in its key."""
 

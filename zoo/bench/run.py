@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,18 +17,22 @@ from typing import Any, Literal
 
 import torch
 
-from zoo.bench.cell import BASELINE_SECTIONS, Cell
+from zoo.bench.cell import BASELINE_SECTIONS, BASELINES, Cell, Job
 from zoo.bench.outcome import Outcome
 from zoo.bench.outputs import publish_outputs
 from zoo.bench.progress import reported
 from zoo.bench.record import Record
 from zoo.bench.store import RecordStore, new_record_id
-from zoo.bench.work import BASELINES, Job, Request, WorkFolder
-from zoo.measure import environment, hardware_class
+from zoo.bench.work import Request, WorkFolder
+from zoo.errors import ZooError
+from zoo.measure import environment, hardware_class, kernel_oom_kills
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import distributions_now
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
+
+_BETWEEN_LOOKS = 0.5
+"""Seconds within which a runner notices that it is to stop."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,19 @@ class CellResult:
     cached: bool
 
 
+class StoppedError(ZooError):
+    """The runner was told to stop while it was at work. Nothing is recorded: the cell goes on when it is run again."""
+
+
 @dataclass
 class Runner:
-    """Runs cells into one store.
+    """Runs cells into one store. Any number of runners, in any number of processes, may share store and work folder.
 
     `work` holds a folder per cell, named by its key, with the run that a killed attempt leaves and the next continues.
     `timeout` is in seconds for one attempt. An attempt that the machine failed ('infra') is retried `retries` times, at
-    once; every other status is a result and ends the cell. With `again`, finished cells are run anew.
+    once; every other status is a result and ends the cell. With `again_since`, finished cells are run anew unless their
+    record's id is later. `processes` train a cell together. `threads` (default: those of this process) and `gpus`
+    (numbers among those that this process sees; none: all) are what a cell's process gets of the machine.
     What a cell's process writes goes to ``cell.log`` in its folder; its progress is passed on to `progress`, from a
     thread of its own.
     """
@@ -52,47 +65,75 @@ class Runner:
     work: Path | None = None
     timeout: float | None = None
     retries: int = 1
-    again: bool = False
+    again_since: str | None = None
+    processes: int = 1
+    threads: int | None = None
+    gpus: tuple[int, ...] = ()
     progress: Progress = silent
     _revisions: dict[str, str] = field(default_factory=dict, repr=False)
+    _stopped: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def run(self, spec: Spec) -> CellResult:
         """Train, evaluate and measure one spec. Raises ZooError where its data cannot be prepared."""
-        cell = self._cell(spec)
-        return self._run(cell, cell.key, "model", self.again)
+        return self.run_job(spec, "model")
 
     def run_baselines(self, spec: Spec) -> list[CellResult]:
         """The controls on the spec's task, each once for a store however many models it holds."""
+        return [self.run_job(spec, job) for job in BASELINES]
+
+    def run_job(self, spec: Spec, job: Job) -> CellResult:
+        """Run the cell of a spec, or one of its controls, or find its result in the store."""
         cell = self._cell(spec)
-        return [self._run(cell, cell.baseline_key(job), job, again=False) for job in BASELINES]
+        return self._run(cell, cell.key if job == "model" else cell.baseline_key(job), job)
+
+    def stop(self) -> None:
+        """End what is running, from any thread: the call at work ends its cell's process and raises StoppedError."""
+        self._stopped.set()
 
     def _cell(self, spec: Spec) -> Cell:
         task = spec.task.plain()
         name = repr(task)
         if name not in self._revisions:
             self._revisions[name] = spec.task.create().prepare(self.home, self.progress).revision
-        return Cell(spec, self._revisions[name], hardware_class())
+        hardware = hardware_class(self._threads, self.gpus[0] if self.gpus else 0)
+        if self.processes > 1:
+            hardware += f", {self.processes} processes"
+        return Cell(spec, self._revisions[name], hardware)
 
-    def _run(self, cell: Cell, key: str, job: Job, again: bool) -> CellResult:
-        done = None if again else self.store.finished(key)
-        if done is not None:
-            return CellResult(done, cached=True)
+    @property
+    def _threads(self) -> int:
+        return self.threads or torch.get_num_threads()
+
+    def _finished(self, key: str, job: Job) -> CellResult | None:
+        done = self.store.finished(key)
+        if done is None or (job == "model" and self.again_since is not None and done.id <= self.again_since):
+            return None
+        return CellResult(done, cached=True)
+
+    def _run(self, cell: Cell, key: str, job: Job) -> CellResult:
+        found = self._finished(key, job)
+        if found is not None:
+            return found
         folder = WorkFolder((self.work or self.home.root / "cells").resolve() / key[:24])
         with folder.held() as lock:
             # Whoever held the lock may have finished the cell meanwhile.
-            done = None if again else self.store.finished(key)
-            if done is not None:
-                return CellResult(done, cached=True)
-            folder.clear_if_recorded()
+            found = self._finished(key, job)
+            if found is not None:
+                return found
+            folder.clear_if_recorded(self.store.holds)
             # An outcome that a killed parent did not live to record is recorded now.
             outcome = folder.read_outcome()
             for attempt in range(self.retries + 1):
                 if outcome is None or outcome.status == "infra":
                     outcome = self._attempt(folder, cell.spec, job, lock)
                 record = self._record(cell, key, job, outcome, folder)
-                self.store.append(record)
-                if outcome.status != "infra":
+                if outcome.status == "infra":
+                    self.store.append(record)
+                else:
+                    # In this order, so that a kill at any moment leaves one record of the outcome, now or later.
                     folder.mark_recorded(record.id)
+                    self.store.append(record)
+                    folder.drop_outcome()
                 if outcome.status != "infra" or attempt == self.retries:
                     return CellResult(record, cached=False)
         raise AssertionError("unreachable: the last attempt returns")
@@ -106,10 +147,11 @@ class Runner:
                 spec=spec.plain(),
                 home=str(self.home.root.resolve()),
                 store=str(self.store.folder.resolve()),
-                threads=torch.get_num_threads(),
+                threads=self._threads,
+                processes=self.processes,
             )
         )
-        kills_before = _kernel_oom_kills()
+        kills_before = kernel_oom_kills()
         try:
             status = self._run_process(folder, lock)
         except subprocess.TimeoutExpired:
@@ -117,7 +159,7 @@ class Runner:
         outcome = folder.read_outcome()
         if outcome is not None:
             return outcome
-        if status == -signal.SIGKILL and _kernel_oom_kills() > kills_before:
+        if status == -signal.SIGKILL and kernel_oom_kills() > kills_before:
             return self._failed("oom", "killed by the kernel: out of memory")
         cause = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
         return self._failed("infra", f"the cell's process {cause}: {folder.last_log_line()}")
@@ -132,11 +174,32 @@ class Runner:
                 stderr=log,
                 pass_fds=(descriptor, lock),
                 start_new_session=True,
+                env=self._environ(),
             )
             try:
-                return process.wait(self.timeout)
+                return self._waited(process)
             finally:
                 _end(process)
+
+    def _waited(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit status. Raises TimeoutExpired, and StoppedError soon after `stop`."""
+        deadline = math.inf if self.timeout is None else time.monotonic() + self.timeout
+        while not self._stopped.is_set():
+            try:
+                return process.wait(min(_BETWEEN_LOOKS, max(0.0, deadline - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= deadline:
+                    raise
+        raise StoppedError("stopped")
+
+    def _environ(self) -> dict[str, str] | None:
+        """The environment of a cell's process, which shows it only its own GPUs; None for this process's."""
+        if not self.gpus:
+            return None
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = visible.split(",") if visible else None
+        chosen = [names[index] if names else str(index) for index in self.gpus]
+        return {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(chosen)}
 
     def _failed(self, status: Literal["timeout", "oom", "infra"], error: str) -> Outcome:
         surroundings = environment(self.store.folder, ignoring=(self.store.folder,))
@@ -187,12 +250,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _kernel_oom_kills() -> int:
-    """How often the kernel has killed in this container for memory; 0 where it does not say."""
-    try:
-        lines = Path("/sys/fs/cgroup/memory.events").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))

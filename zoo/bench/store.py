@@ -75,6 +75,10 @@ class RecordStore:
         write_atomic(path, record_text(record), exclusive=True)
         return path
 
+    def holds(self, record: str) -> bool:
+        """Whether the record of that id is here."""
+        return (self.folder / f"{record}.json").is_file()
+
     def read(self) -> Reading:
         """Every record, sorted by id. A file that is not a whole record is a Problem and stops no other.
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.atomic import locked, write_atomic
+from zoo.bench.cell import Job
 from zoo.bench.outcome import Outcome
 from zoo.bench.outputs import is_whole
 from zoo.errors import ZooError
-
-Job = Literal["model", "copy", "untrained"]
-"""Train and measure a model, or score one of the two controls."""
-BASELINES: tuple[Job, ...] = ("copy", "untrained")
 
 PATIENCE = 20.0
 """Seconds that the process of a killed parent is given to notice and let go of the folder."""
@@ -34,6 +31,7 @@ class Request(BaseModel):
     home: str = Field(description="Root of the data home")
     store: str = Field(description="Folder of the records, whose repository the environment names")
     threads: int = Field(ge=1)
+    processes: int = Field(default=1, ge=1, description="Processes that train together")
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,20 @@ class WorkFolder:
                 raise ZooError(f"another process is at work on this cell ({self.path})") from None
             yield descriptor
 
-    def clear_if_recorded(self) -> None:
-        """Remove what an attempt left that is on record: only one that was cut short is continued."""
-        if self._recorded.exists():
+    def clear_if_recorded(self, holds: Callable[[str], bool]) -> None:
+        """Remove what an attempt left that is on record: only one that was cut short is continued.
+
+        `holds` says whether the store has the record of an id: a process killed between `mark_recorded` and the record
+        itself leaves its outcome to be recorded.
+        """
+        if not self._recorded.exists():
+            return
+        if self.read_outcome() is None or holds(self._recorded.read_text()):
             shutil.rmtree(self.path)
 
     def mark_recorded(self, record: str) -> None:
-        """Note that the folder's attempt is on record under that id."""
+        """Note, just before the record is written, under which id the folder's attempt will be on record."""
         write_atomic(self._recorded, record)
-        self.drop_outcome()
 
     def write_request(self, request: Request) -> None:
         write_atomic(self.path / "request.json", request.model_dump_json(indent=1))

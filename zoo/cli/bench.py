@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.bench.store import RecordStore
+from zoo.bench.store import new_record_id
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError, InputErrorGroup, ZooError
-from zoo.spec import load_cells
+from zoo.spec import Chosen, load_cells
+from zoo.tasks import DataHome
 
 if TYPE_CHECKING:
+    from zoo.bench.executor import Done
     from zoo.bench.record import Record
     from zoo.bench.run import CellResult
-    from zoo.spec import Spec
 
 
 class SpecsOrComparison(click.Command):
@@ -50,6 +53,22 @@ class SpecsOrComparison(click.Command):
 @click.option("--work", type=click.Path(path_type=Path), help="Folder of the runs. Default: cells/ in ZOO_HOME.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit of a cell.")
 @click.option("--again", is_flag=True, help="Run cells that have a result already.")
+@click.option(
+    "--executor", metavar="NAME", help="What runs the cells: local (default), ray, ... ('zoo list executor')."
+)
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Run this many cells at once.")
+@click.option("--address", metavar="HOST:PORT", help="The running cluster of executor ray; none: one of its own.")
+@click.option(
+    "--set-executor", "settings", multiple=True, metavar="OPTION=VALUE", help="Set another option of the executor."
+)
+@click.option(
+    "--processes-per-cell",
+    "processes",
+    type=click.IntRange(1, 1024),
+    default=1,
+    metavar="N",
+    help="Train each cell with N processes together, one a GPU where there are any.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     specs: tuple[Path, ...],
@@ -59,6 +78,11 @@ def command(
     work: Path | None,
     timeout: float | None,
     again: bool,
+    executor: str | None,
+    workers: int | None,
+    address: str | None,
+    settings: tuple[str, ...],
+    processes: int,
     as_json: bool,
 ) -> None:
     """Train, score and measure every cell of specs, each in a fresh process, and append records.
@@ -66,32 +90,75 @@ def command(
     A cell with a result in the store is not run again; a killed run is continued. Exit status 1 where a cell of these
     specs has no result 'ok'.
     """
+    chosen = _executor(executor, {"--workers": workers, "--address": address}, settings)
     cells = [cell.spec for path in specs for cell in load_cells(path, sets)]
-    from zoo.bench.run import Runner, with_seeds
+    from zoo.bench.executor import Settings, cell_jobs
+    from zoo.bench.run import with_seeds
 
-    chosen = [seeded for spec in cells for seeded in with_seeds(spec, seeds)]
-    results: list[CellResult] = []
-    unrun: list[tuple[Spec, ZooError]] = []
+    jobs = cell_jobs(seeded for spec in cells for seeded in with_seeds(spec, seeds))
+    told = Settings(
+        store=store.resolve(),
+        home=DataHome.default().root.resolve(),
+        work=work.resolve() if work else None,
+        timeout=timeout,
+        again_since=new_record_id() if again else None,
+        processes=processes,
+    )
     with TerminalProgress() as progress:
-        runner = Runner(RecordStore(store), work=work, timeout=timeout, again=again, progress=progress)
-        for number, spec in enumerate(chosen, start=1):
-            click.echo(f"[{number}/{len(chosen)}] {spec.name} (seed {spec.seed})", err=True)
-            try:
-                results += [result for result in runner.run_baselines(spec) if not result.cached]
-                results.append(runner.run(spec))
-            except ZooError as error:  # one cell that cannot be run costs its row, not the others'
-                unrun.append((spec, error))
+        ended = _ended(chosen.create().run(jobs, told, progress), len(jobs), progress)
+    ended.sort(key=lambda done: jobs.index(done.job))
+    results = [done.result for done in ended if done.result and not (done.job.job != "model" and done.result.cached)]
     if as_json:
         print_json([{"cached": item.cached, **_summary(item.record)} for item in results])
     else:
         rows = [_row(item) for item in results]
         print_table(rows, ("MODEL", "SEED", "STATUS", "QUALITY", "LATENCY", "RECORD"))
-    _raise_for(unrun, [item.record for item in results if item.record.status != "ok"])
+    _raise_for(ended)
 
 
-def _raise_for(unrun: list[tuple[Spec, ZooError]], failed: list[Record]) -> None:
+def _executor(name: str | None, flags: Mapping[str, object], settings: Sequence[str]) -> Chosen:
+    """The executor with its options. Raises InputError for an unknown name, option or value, with the nearest."""
+    from zoo.bench.executor import Setting, choose_executor
+
+    given = [
+        Setting(flag.removeprefix("--"), json.dumps(value), f"{flag} {value}")
+        for flag, value in flags.items()
+        if value is not None
+    ]
+    for text in settings:
+        option, equals, value = text.partition("=")
+        if not equals:
+            raise InputError("expected OPTION=VALUE, such as gpus=1", where=f"--set-executor {text}")
+        given.append(Setting(option, value, f"--set-executor {text}"))
+    return choose_executor(name, given)
+
+
+def _ended(running: Iterator[Done], total: int, progress: TerminalProgress) -> list[Done]:
+    """Every job as it ends, told on standard error."""
+    ended = []
+    for done in running:
+        ended.append(done)
+        progress.end_line()
+        click.echo(f"[{len(ended)}/{total}] {done.job.name}: {_verdict(done)}", err=True)
+    return ended
+
+
+def _verdict(done: Done) -> str:
+    if done.result is None:
+        return "not run"
+    record = done.result.record
+    status = _status(done.result)
+    return f"{status}, {record.quality[0].metric} {record.quality[0].value:.2f}" if record.quality else status
+
+
+def _raise_for(ended: list[Done]) -> None:
     """One line for each cell that could not be run and each that was recorded as a failure."""
-    lines = [f"{spec.name} (seed {spec.seed}): {error}" for spec, error in unrun]
+    unrun = [(done.job, done.error) for done in ended if done.error is not None]
+    of_cells = {str(error) for job, error in unrun if job.job == "model"}
+    # What keeps a cell from being run keeps its controls from it too: that is said once.
+    unrun = [(job, error) for job, error in unrun if job.job == "model" or str(error) not in of_cells]
+    failed = [done.result.record for done in ended if done.result is not None and done.result.record.status != "ok"]
+    lines = [f"{job.name}: {error}" for job, error in unrun]
     lines += [f"{record.name} (seed {record.seed}): {record.status}: {record.error}" for record in failed]
     if unrun and not failed and all(isinstance(error, InputError) for _, error in unrun):
         raise InputErrorGroup([InputError(line) for line in lines])
@@ -107,5 +174,8 @@ def _row(result: CellResult) -> tuple[str, ...]:
     record = result.record
     quality = " ".join(f"{score.metric} {score.value:.2f}" for score in record.quality)
     latency = [f"{part.latency.median * 1000:.0f} ms ({part.device})" for part in record.performance if part.latency]
-    status = f"{record.status} (recorded before)" if result.cached else record.status
-    return (record.name, str(record.seed), status, quality or "-", latency[0] if latency else "-", record.id)
+    return (record.name, str(record.seed), _status(result), quality or "-", latency[0] if latency else "-", record.id)
+
+
+def _status(result: CellResult) -> str:
+    return f"{result.record.status} (recorded before)" if result.cached else result.record.status

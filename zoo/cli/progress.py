@@ -25,7 +25,7 @@ class TerminalProgress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._end_line()
+        self.end_line()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that `done` of `total` (0: unknown) of `stage` are through. What follows a comma is detail."""
@@ -34,7 +34,7 @@ class TerminalProgress:
         now = time.monotonic()
         name = stage.partition(",")[0]
         if name != self._stage:
-            self._end_line()
+            self.end_line()
             self._stage, self._begun, self._first, self._drawn = name, now, done, 0.0
         if now - self._drawn < _BETWEEN and done != total:
             return
@@ -51,7 +51,8 @@ class TerminalProgress:
         filled = width * done // total
         return f"[{'#' * filled}{'.' * (width - filled)}]{text}"
 
-    def _end_line(self) -> None:
+    def end_line(self) -> None:
+        """Leave what stands there, so that other output begins on a line of its own."""
         if self._open:
             sys.stderr.write("\n")
             self._open = False

@@ -49,12 +49,12 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def hardware_class() -> str:
-    """What two machines must share for their timings to be compared: device, cores and threads.
+def hardware_class(threads: int | None = None, gpu: int = 0) -> str:
+    """What two machines must share for their timings to be compared: the GPU of that number, or CPU and threads.
 
-    Such as ``cpu: AMD EPYC 7763 (2 threads)`` or ``cuda: NVIDIA H100 80GB HBM3``.
+    Such as ``cpu: AMD EPYC 7763 (2 threads)`` or ``cuda: NVIDIA H100 80GB HBM3``. `threads` are this process's unless
+    given.
     """
-    device = default_device()
-    if device_kind(device) == "cuda":
-        return f"cuda: {device_name(device)}"
-    return f"cpu: {cpu_model()} ({torch.get_num_threads()} threads)"
+    if torch.cuda.is_available():
+        return f"cuda: {device_name(torch.device('cuda', gpu))}"
+    return f"cpu: {cpu_model()} ({threads or torch.get_num_threads()} threads)"

@@ -10,6 +10,7 @@ from zoo.registry.kind import Kind
 _MODELS = "zoo.models.contracts"
 _TRAINING = "zoo.training.contracts"
 _TASKS = "zoo.tasks.contracts"
+_BENCH = "zoo.bench.executor"
 
 
 @hookimpl
@@ -92,4 +93,10 @@ def zoo_kinds() -> Iterator[Kind]:
         "Quality of outputs against references: value, direction, unit, signature, interval",
         f"{_TASKS}:Metric",
         suite="zoo.testing.tasks:MetricSuite",
+    )
+    yield Kind(
+        "executor",
+        "What runs the cells of a sweep, and where",
+        f"{_BENCH}:Executor",
+        suite="zoo.testing.executors:ExecutorSuite",
     )

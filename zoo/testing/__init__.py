@@ -31,9 +31,11 @@ pytest.register_assert_rewrite(
     "zoo.testing.layers",
     "zoo.testing.training",
     "zoo.testing.tasks",
+    "zoo.testing.executors",
 )
 
 from zoo.testing.conformance import conformance_suites  # noqa: E402
+from zoo.testing.executors import ExecutorSuite  # noqa: E402
 from zoo.testing.layers import (  # noqa: E402
     ActivationSuite,
     BlockSuite,
@@ -53,6 +55,7 @@ __all__ = [
     "ClippingSuite",
     "ComponentSuite",
     "CorpusSuite",
+    "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",
     "MetricSuite",

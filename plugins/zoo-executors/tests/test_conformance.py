@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zoo.testing import ExecutorSuite
+
+SMOKE = Path(__file__).parents[3] / "benchmarks" / "specs" / "smoke.yaml"
+
+
+class TestLocal(ExecutorSuite):
+    component = "zoo-executors/local"
+    options = ({}, {"workers": 2})
+    spec = SMOKE
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestRay(ExecutorSuite):
+    component = "zoo-executors/ray"
+    options = ({"workers": 2},)
+    spec = SMOKE
