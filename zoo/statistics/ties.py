@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Interval = tuple[float, float]
+from zoo.statistics.bootstrap import Interval
 
 
 def ranks(intervals: Sequence[Interval], direction: str) -> list[int]:
