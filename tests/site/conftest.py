@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -452,72 +450,3 @@ def build(tmp_path: Path, registry: Registry) -> Callable[..., Site]:
 def site_parse() -> Callable[[Path], Node]:
     """`parse`, for tests that read any page."""
     return parse
-
-
-CHROMIUM, CHROMEDRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
-_FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--force-prefers-reduced-motion",  # a page that scrolls smoothly moves what is about to be clicked
-    "--window-size=1400,1000",
-)
-
-
-class Browser:
-    """Chromium by its driver, and what its pages logged and asked for."""
-
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
-
-    def open(self, file: Path, anchor: str = "") -> None:
-        # A change of the hash alone would not load the page anew.
-        self.driver.get("about:blank")
-        self.driver.get(file.resolve().as_uri() + anchor)
-
-    def run(self, script: str, *values: Any) -> Any:
-        return self.driver.execute_script(script, *values)
-
-    def wait(self, condition: str) -> None:
-        """Until the JavaScript expression is true; five seconds at most."""
-        from selenium.webdriver.support.wait import WebDriverWait
-
-        WebDriverWait(self.driver, 5, poll_frequency=0.02).until(lambda _: self.run(f"return {condition}"), condition)
-
-    def drain(self) -> tuple[list[str], list[str]]:
-        """Console messages and requested addresses since the last look."""
-        requests = []
-        for entry in self.driver.get_log("performance"):
-            message = json.loads(entry["message"])["message"]
-            if message["method"] in {"Network.requestWillBeSent", "Network.webSocketCreated"}:
-                requests.append(message["params"].get("request", message["params"])["url"])
-        return [entry["message"] for entry in self.driver.get_log("browser")], requests
-
-    def assert_quiet(self) -> None:
-        """No page logged a message or asked for anything but files."""
-        console, requests = self.drain()
-        assert console == []
-        assert any(url.startswith("file:") for url in requests)
-        assert [url for url in requests if not url.startswith(("file:", "about:"))] == []
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for the module: starting it is the slow part."""
-    missing = [path for path in (CHROMIUM, CHROMEDRIVER) if shutil.which(path) is None]
-    if missing:
-        pytest.skip(f"{' and '.join(missing)} missing: apt install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    yield Browser(driver)
-    driver.quit()

@@ -41,35 +41,40 @@ def pair(make_record, part, publish, build):
 
 
 @pytest.fixture
-def page(pair, chromium):
-    """The page of the pair; it must have logged nothing and asked nobody for anything."""
-    chromium.run("return 0")
-    chromium.drain()
-    view(chromium, pair, f"#a={pair.first}&b={pair.second}")
-    yield chromium
-    chromium.assert_quiet()
+def page(pair, listening):
+    """The page of the pair."""
+    view(listening, pair, f"#a={pair.first}&b={pair.second}")
+    return listening
 
 
-def view(chromium, site, anchor=""):
-    chromium.open(site.folder / "compare.html", anchor)
-    chromium.wait("!document.querySelector('[data-result]').hidden")
-    chromium.wait("!document.querySelector('[data-examples-note]').textContent.startsWith('Loading')")
+def wait(driver, condition):
+    """Until the JavaScript expression is true; five seconds at most."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    script = f"return {condition}"
+    WebDriverWait(driver, 5, poll_frequency=0.02).until(lambda _: driver.execute_script(script), condition)
 
 
-def ids(chromium):
-    return chromium.run("return [...document.querySelectorAll('.example h3')].map(item => item.textContent)")
+def view(driver, site, anchor=""):
+    driver.open_page(site.folder / "compare.html", anchor)
+    wait(driver, "!document.querySelector('[data-result]').hidden")
+    wait(driver, "!document.querySelector('[data-examples-note]').textContent.startsWith('Loading')")
 
 
-def text(chromium, selector):
-    return chromium.run("return document.querySelector(arguments[0]).innerText", selector)
+def ids(driver):
+    return driver.execute_script("return [...document.querySelectorAll('.example h3')].map(item => item.textContent)")
 
 
-def choose(chromium, control, value):
-    chromium.driver.find_element("css selector", f"{control} option[value='{value}']").click()
+def text(driver, selector):
+    return driver.execute_script("return document.querySelector(arguments[0]).innerText", selector)
 
 
-def marks(chromium, example, which):
-    return chromium.run(
+def choose(driver, control, value):
+    driver.find_element("css selector", f"{control} option[value='{value}']").click()
+
+
+def marks(driver, example, which):
+    return driver.execute_script(
         "return [...document.querySelectorAll('.example')[arguments[0]].querySelectorAll(arguments[1])]"
         ".map(item => item.textContent)",
         example,
@@ -77,8 +82,8 @@ def marks(chromium, example, which):
     )
 
 
-def table(chromium, name):
-    return chromium.run(
+def table(driver, name):
+    return driver.execute_script(
         "return [...document.querySelectorAll(`[data-table=${arguments[0]}] tbody tr`)]"
         ".map(row => [...row.cells].map(cell => cell.innerText.replace(/\\s+/g, ' ').trim()))",
         name,
@@ -86,11 +91,11 @@ def table(chromium, name):
 
 
 def test_the_address_chooses_the_pair_and_the_tables_set_them_side_by_side(page):
-    assert page.run("return document.querySelector('[data-pick=a]').selectedOptions[0].text") == "first"
+    assert page.execute_script("return document.querySelector('[data-pick=a]').selectedOptions[0].text") == "first"
     assert table(page, "scores") == [["BLEU (points)", "30.0 [29.0, 31.0]", "28.0 [27.0, 29.0]", "−2", "A"]]
     assert table(page, "spec") == [["model.position.use", "zoo-positional/rotary", "zoo-positional/alibi"]]
     assert "13 settings are the same" in text(page, "[data-settings-note]")
-    measures = page.run(
+    measures = page.execute_script(
         "return [...document.querySelectorAll('[data-devices] tbody tr')]"
         ".map(row => [...row.cells].map(cell => cell.innerText.replace(/\\s+/g, ' ').trim()))"
     )
@@ -141,7 +146,7 @@ def test_where_lower_is_better_a_smaller_score_is_the_win(page):
 
 
 def test_search_finds_sources_references_and_outputs(page):
-    box = page.driver.find_element("css selector", "[data-view=find]")
+    box = page.find_element("css selector", "[data-view=find]")
     for wanted, found in (("UMBRELLA", ["test-0"]), ("源三", ["test-2"]), ("狗", ["test-3"]), ("zebra", [])):
         box.clear()
         box.send_keys(wanted)
@@ -153,45 +158,45 @@ def test_the_pair_and_the_view_are_chosen_by_keyboard_alone(page, pair):
     from selenium.webdriver import ActionChains, Keys
 
     def press(*keys):
-        ActionChains(page.driver).send_keys(*keys).perform()
+        ActionChains(page).send_keys(*keys).perform()
 
     def reach(expression):
         for _ in range(80):
             press(Keys.TAB)
-            if page.run(f"return document.activeElement.matches('{expression}')"):
+            if page.execute_script(f"return document.activeElement.matches('{expression}')"):
                 return
         raise AssertionError(f"{expression} is not reached by Tab")
 
-    page.run("document.querySelector('main').focus()")
+    page.execute_script("document.querySelector('main').focus()")
     reach("[data-swap]")
     press(Keys.ENTER)
-    page.wait("document.querySelector('[data-command]').textContent === 'zoo bench compare second first'")
+    wait(page, "document.querySelector('[data-command]').textContent === 'zoo bench compare second first'")
     reach("[data-pick=b]")
     press(Keys.ARROW_DOWN)
-    page.wait("document.querySelector('[data-status]').textContent === 'The same model twice.'")
+    wait(page, "document.querySelector('[data-status]').textContent === 'The same model twice.'")
     press(Keys.ARROW_UP)
-    page.wait("document.querySelector('[data-command]').textContent === 'zoo bench compare second first'")
-    page.wait("document.querySelectorAll('.example').length === 4")
+    wait(page, "document.querySelector('[data-command]').textContent === 'zoo bench compare second first'")
+    wait(page, "document.querySelectorAll('.example').length === 4")
     reach("[data-view=order]")
     press(Keys.ARROW_DOWN)
-    page.wait("location.hash.includes('order=gains')")
+    wait(page, "location.hash.includes('order=gains')")
     assert ids(page) == ["test-0", "test-2", "test-1", "test-3"]
-    assert f"a={pair.second}&b={pair.first}" in page.driver.current_url
+    assert f"a={pair.second}&b={pair.first}" in page.current_url
 
 
 def test_the_address_restores_the_view(page, pair):
     choose(page, "[data-view=metric]", "1")
     choose(page, "[data-view=order]", "losses")
     choose(page, "[data-view=mark]", "none")
-    page.driver.find_element("css selector", "[data-view=find]").send_keys("the")
-    shown, address = ids(page), page.driver.current_url
-    page.driver.get("about:blank")
-    page.driver.get(address)
-    page.wait("document.querySelectorAll('.example').length > 0")
-    page.wait("document.querySelector('[data-view=find]').value === 'the'")
+    page.find_element("css selector", "[data-view=find]").send_keys("the")
+    shown, address = ids(page), page.current_url
+    page.get("about:blank")
+    page.get(address)
+    wait(page, "document.querySelectorAll('.example').length > 0")
+    wait(page, "document.querySelector('[data-view=find]').value === 'the'")
     assert ids(page) == shown == ["test-0", "test-1"]
-    assert page.run("return document.querySelector('[data-view=metric]').selectedIndex") == 1
-    assert not page.run("return document.querySelector('.example mark')")
+    assert page.execute_script("return document.querySelector('[data-view=metric]').selectedIndex") == 1
+    assert not page.execute_script("return document.querySelector('.example mark')")
 
 
 @pytest.mark.parametrize(
@@ -199,13 +204,13 @@ def test_the_address_restores_the_view(page, pair):
 )
 def test_an_address_that_names_no_model_loads_nothing(page, pair, anchor):
     page.drain()
-    page.open(pair.folder / "compare.html", anchor)
-    page.wait("document.querySelector('[data-status]').textContent !== ''")
+    page.open_page(pair.folder / "compare.html", anchor)
+    wait(page, "document.querySelector('[data-status]').textContent !== ''")
     assert "names a model that is not on this board" in text(page, "[data-status]")
-    _, requests = page.drain()
+    _, requests, _ = page.drain()
     assert [url for url in requests if "/data/" in url and not url.endswith("/data/index.js")] == []
-    assert page.run("return document.querySelector('[data-result]').hidden")
-    page.open(pair.folder / "compare.html")
+    assert page.execute_script("return document.querySelector('[data-result]').hidden")
+    page.open_page(pair.folder / "compare.html")
 
 
 def test_without_an_address_the_leaders_of_the_first_board_are_compared(page, pair):
@@ -213,34 +218,34 @@ def test_without_an_address_the_leaders_of_the_first_board_are_compared(page, pa
     assert text(page, "[data-status]") == "first and second, side by side."
 
 
-def test_a_model_without_outputs_is_compared_by_its_scores(chromium, build, make_record):
+def test_a_model_without_outputs_is_compared_by_its_scores(listening, build, make_record):
     site = build([make_record(name="a"), make_record(name="b")])
-    view(chromium, site)
-    assert "Its records have no per-example outputs." in text(chromium, "[data-examples-note]")
-    assert not chromium.driver.find_element("css selector", "[data-examples]").is_displayed()
-    assert len(table(chromium, "scores")) == 1
+    view(listening, site)
+    assert "Its records have no per-example outputs." in text(listening, "[data-examples-note]")
+    assert not listening.find_element("css selector", "[data-examples]").is_displayed()
+    assert len(table(listening, "scores")) == 1
 
 
-def test_scores_on_different_data_are_never_set_against_each_other(chromium, build, make_record, publish):
+def test_scores_on_different_data_are_never_set_against_each_other(listening, build, make_record, publish):
     records = [
         publish(make_record(name=name, data_revision=f"sha256:{name}"), ["x"], scores={"BLEU": [1.0]}) for name in "ab"
     ]
     site = build(records, store=publish.store)
-    view(chromium, site)
-    assert chromium.driver.find_element("css selector", "[data-other-data]").is_displayed()
-    assert [row[3] for row in table(chromium, "scores")] == ["–", "–"]
-    assert "different data" in text(chromium, "[data-examples-note]")
+    view(listening, site)
+    assert listening.find_element("css selector", "[data-other-data]").is_displayed()
+    assert [row[3] for row in table(listening, "scores")] == ["–", "–"]
+    assert "different data" in text(listening, "[data-examples-note]")
 
 
-def test_scores_without_text_are_compared_as_scores(chromium, build, make_record, publish):
+def test_scores_without_text_are_compared_as_scores(listening, build, make_record, publish):
     records = [publish(make_record(name=name), None, scores={"BLEU": [1.0, 2.0]}) for name in "ab"]
     site = build(records, store=publish.store)
-    view(chromium, site)
-    assert ids(chromium) == ["test-0", "test-1"]
-    assert "not published" in text(chromium, ".example")
+    view(listening, site)
+    assert ids(listening) == ["test-0", "test-1"]
+    assert "not published" in text(listening, ".example")
 
 
-def test_ten_thousand_examples_stay_quick_and_are_paged(chromium, build, make_record, publish):
+def test_ten_thousand_examples_stay_quick_and_are_paged(listening, build, make_record, publish):
     number = 10_000
     records = [
         publish(
@@ -251,21 +256,23 @@ def test_ten_thousand_examples_stay_quick_and_are_paged(chromium, build, make_re
         for name, step in (("a", 7), ("b", 11))
     ]
     site = build(records, store=publish.store)
-    view(chromium, site)
-    assert len(ids(chromium)) == 20
-    assert text(chromium, "[data-page]") == "Page 1 of 500"
-    chromium.driver.find_element("css selector", "[data-turn='1']").click()
-    assert ids(chromium)[0] == "test-20"
-    assert "page=2" in chromium.driver.current_url
+    # A page that scrolls smoothly moves what is about to be clicked.
+    listening.media(prefers_reduced_motion="reduce")
+    view(listening, site)
+    assert len(ids(listening)) == 20
+    assert text(listening, "[data-page]") == "Page 1 of 500"
+    listening.find_element("css selector", "[data-turn='1']").click()
+    assert ids(listening)[0] == "test-20"
+    assert "page=2" in listening.current_url
     start = time.perf_counter()
-    choose(chromium, "[data-view=order]", "gains")
-    chromium.driver.find_element("css selector", "[data-view=find]").send_keys("number 77")
+    choose(listening, "[data-view=order]", "gains")
+    listening.find_element("css selector", "[data-view=find]").send_keys("number 77")
     elapsed = time.perf_counter() - start
-    assert text(chromium, "[data-count]") == "Examples 1 to 20 of 111; 10000 in all"
+    assert text(listening, "[data-count]") == "Examples 1 to 20 of 111; 10000 in all"
     # Ten redraws by key; slow machines included, none may take a second.
     assert elapsed < 10
-    chromium.driver.find_element("css selector", "[data-turn='-1']").click()
-    assert text(chromium, "[data-page]") == "Page 1 of 6"
+    listening.find_element("css selector", "[data-turn='-1']").click()
+    assert text(listening, "[data-page]") == "Page 1 of 6"
 
 
 HOSTILE = (
@@ -274,9 +281,7 @@ HOSTILE = (
 )
 
 
-def test_a_strangers_text_is_shown_and_never_runs(chromium, build, make_record, part, publish):
-    chromium.driver.get("about:blank")
-    chromium.drain()
+def test_a_strangers_text_is_shown_and_never_runs(listening, build, make_record, part, publish):
     records = []
     for name in (f"a {HOSTILE}", f"b {HOSTILE}"):
         record = make_record(
@@ -291,25 +296,26 @@ def test_a_strangers_text_is_shown_and_never_runs(chromium, build, make_record, 
             publish(record, texts, sources=texts, references=texts, ids=[HOSTILE, "x"], scores={HOSTILE: [1.0, 2.0]})
         )
     site = build(records, store=publish.store)
-    view(chromium, site)
-    assert len(chromium.run("return document.querySelectorAll('.example')")) == 2
+    view(listening, site)
+    assert len(listening.execute_script("return document.querySelectorAll('.example')")) == 2
     for control, values in (("mark", ["characters", "reference", "none"]), ("order", ["gains", "losses"])):
         for value in values:
-            choose(chromium, f"[data-view={control}]", value)
-    assert chromium.run("return window.hacked") is None
-    assert chromium.run("return document.images.length + document.querySelectorAll('svg').length") == 0
-    assert chromium.run("return [...document.scripts].every(item => item.src.startsWith('file:') && !item.text)")
-    assert "<script>window.hacked = 1</script>" in text(chromium, ".output-a dd")
-    assert "characters in all" in text(chromium, ".example:last-child .output-a dd")
-    assert chromium.run("return document.documentElement.scrollWidth <= innerWidth")
-    chromium.assert_quiet()
+            choose(listening, f"[data-view={control}]", value)
+    assert listening.execute_script("return window.hacked") is None
+    assert listening.execute_script("return document.images.length + document.querySelectorAll('svg').length") == 0
+    assert listening.execute_script(
+        "return [...document.scripts].every(item => item.src.startsWith('file:') && !item.text)"
+    )
+    assert "<script>window.hacked = 1</script>" in text(listening, ".output-a dd")
+    assert "characters in all" in text(listening, ".example:last-child .output-a dd")
+    assert listening.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_without_javascript_the_page_leads_to_the_models(chromium, pair):
-    chromium.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+def test_without_javascript_the_page_leads_to_the_models(listening, pair):
+    listening.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        chromium.open(pair.folder / "compare.html")
-        found = chromium.driver.execute_cdp_cmd(
+        listening.open_page(pair.folder / "compare.html")
+        found = listening.execute_cdp_cmd(
             "Runtime.evaluate",
             {
                 "returnByValue": True,
@@ -322,5 +328,5 @@ def test_without_javascript_the_page_leads_to_the_models(chromium, pair):
             },
         )["result"]["value"]
     finally:
-        chromium.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+        listening.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert found == {"links": ["office-zh-en", "first", "second", "other-board", "elsewhere"], "controls": 0}
