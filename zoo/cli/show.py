@@ -9,6 +9,7 @@ import click
 from zoo.cli.output import print_json, print_table
 from zoo.errors import InputError
 from zoo.registry import RegisteredComponent, current_registry
+from zoo.spec.describe import option_rows
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -21,18 +22,15 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _options(item: RegisteredComponent) -> list[dict[str, Any]]:
-    schema = item.load_options().model_json_schema()
-    required = schema.get("required", [])
-    rows = []
-    for name, field in schema.get("properties", {}).items():
-        kind = field.get("x-zoo-slot")
-        types = [part.get("type", "?") for part in field.get("anyOf", [])]
-        shown = f"a {kind}" if kind else field.get("type") or " or ".join(types)
-        if "enum" in field:
-            shown = " | ".join(str(value) for value in field["enum"])
-        default = "required" if name in required else field.get("default")
-        rows.append({"name": name, "type": shown, "default": default, "description": field.get("description", "")})
-    return rows
+    return [
+        {
+            "name": row.name,
+            "type": row.type,
+            "default": "required" if row.required else row.default,
+            "description": row.description,
+        }
+        for row in option_rows(item.load_options())
+    ]
 
 
 @click.command("show")
