@@ -25,7 +25,10 @@ def fsync_directory(path: Path) -> None:
 
 
 def write_atomic(path: Path, data: bytes | str, *, exclusive: bool = False) -> None:
-    """Write to a temporary name, fsync, rename. With `exclusive`, an existing `path` is left alone: FileExistsError."""
+    """Write to a temporary name, fsync, rename. With `exclusive`, an existing `path` is left alone: FileExistsError.
+
+    An OSError names `path`, which the system's own does not where a disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
     try:
@@ -39,8 +42,10 @@ def write_atomic(path: Path, data: bytes | str, *, exclusive: bool = False) -> N
             os.unlink(name)
         else:
             os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     fsync_directory(path.parent)
 

@@ -39,6 +39,13 @@ class InputErrorGroup(InputError):  # noqa: N818 - as ExceptionGroup
         self.where = self.errors[0].where
 
 
+def visible(text: str) -> str:
+    """A stranger's text as one line that a terminal shows and does not obey: what is not printable is spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def nearest(name: object, valid: Iterable[str]) -> str | None:
     """The valid name closest to `name`, or None where none is close."""
     matches = get_close_matches(str(name)[:200], list(valid), n=1, cutoff=0.6)

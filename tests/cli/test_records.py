@@ -86,7 +86,7 @@ class TestQuery:
         assert main(arguments) == 0
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].split() == ["record", "seed", "error", "steps"]
-        assert lines[1].split() == [record.id, "1", "a,\\u001b[31m\\u202e\\n", "-"]
+        assert lines[1].split() == [record.id, "1", "a,\\x1b[31m\\u202e\\n", "-"]
         assert main([*arguments, "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == [
             {"record": record.id, "seed": 1, "error": "a,\x1b[31m\u202e\n", "steps": None}

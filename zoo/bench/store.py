@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from zoo.atomic import TEMPORARY_PREFIX, write_atomic
 from zoo.bench.migration import migrated
 from zoo.bench.record import SCHEMA, Record
-from zoo.errors import InputError
+from zoo.errors import InputError, visible
 
 LARGEST_RECORD = 64 * 2**20
 """Bytes. A record is some tens of kilobytes; a larger file is not one of ours."""
@@ -46,8 +46,13 @@ class Problem:
     path: Path
     message: str
 
+    @property
+    def place(self) -> str:
+        """The path as text that can be shown and encoded, whatever bytes a stranger's file is called by."""
+        return visible(str(self.path))
+
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
+        return f"{self.place}: {visible(self.message)}"
 
 
 @dataclass(frozen=True)
@@ -149,13 +154,16 @@ def _uncollected() -> Iterator[None]:
 def _bytes(path: Path) -> bytes:
     """The content of a regular file of bearable size. A pipe or device under a record's name must not hang a reader."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise ValueError("not a regular file")
         if facts.st_size > LARGEST_RECORD:
             raise ValueError(f"{facts.st_size} bytes: a record has at most {LARGEST_RECORD}")
-        return stream.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read()
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> tuple[Record, bool]:

@@ -38,7 +38,7 @@ def build(store: Path, out: Path, as_json: bool) -> None:
                 "records": report.records,
                 "models": report.models,
                 "boards": list(report.boards),
-                "problems": [{"file": str(item.path), "message": item.message} for item in report.problems],
+                "problems": [{"file": item.place, "message": item.message} for item in report.problems],
             }
         )
         return

@@ -21,14 +21,3 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
     for row in table:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
         click.echo("  ".join(cells).rstrip())
-
-
-def visible(text: str) -> str:
-    """A stranger's text as one line that a terminal shows and does not obey: control characters are spelled out."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _spelled(char) for char in text)
-
-
-def _spelled(char: str) -> str:
-    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char, f"\\u{ord(char):04x}")

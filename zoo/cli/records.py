@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.output import print_json, print_table, visible
-from zoo.errors import InputError, InputErrorGroup
+from zoo.cli.output import print_json, print_table
+from zoo.errors import InputError, InputErrorGroup, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def check(folder: Path, as_json: bool) -> None:
             f"{report.records} records{older}, {report.outputs} with outputs, {report.recomputed} scores computed again"
         )
         for warning in report.warnings:
-            click.echo(f"zoo: warning: {visible(str(warning))}", err=True)
+            click.echo(f"zoo: warning: {warning}", err=True)
     _fail(report.problems)
 
 
@@ -90,7 +90,7 @@ def query(sql: str | None, store: Path, as_json: bool, as_csv: bool) -> None:
         header = [visible(name) for name in answer.columns]
         print_table([[_cell(value) for value in row] for row in answer.rows], header)
     for problem in answer.problems:
-        click.echo(f"zoo: left out {visible(str(problem))}", err=True)
+        click.echo(f"zoo: left out {problem}", err=True)
 
 
 @command.command("publish")
@@ -124,7 +124,7 @@ def publish(source: Path, target: Path, with_text: bool, as_json: bool) -> None:
         failed = f", {len(done.unfinished)} unfinished left out" if done.unfinished else ""
         click.echo(f"{len(done.published)} records published in {target} {text}{there}{failed}")
         for warning in done.warnings:
-            click.echo(f"zoo: warning: {visible(str(warning))}", err=True)
+            click.echo(f"zoo: warning: {warning}", err=True)
     _fail(done.problems)
 
 
@@ -137,12 +137,12 @@ def schema() -> None:
 
 
 def _plain(problems: Sequence[Problem]) -> list[dict[str, str]]:
-    return [{"file": str(item.path), "message": item.message} for item in problems]
+    return [{"file": item.place, "message": item.message} for item in problems]
 
 
 def _fail(problems: Sequence[Problem]) -> None:
     if problems:
-        raise InputErrorGroup(InputError(visible(item.message), where=visible(str(item.path))) for item in problems)
+        raise InputErrorGroup(InputError(visible(item.message), where=item.place) for item in problems)
 
 
 def _print_csv(answer: Answer) -> None:
