@@ -340,6 +340,98 @@ def test_a_broken_metric_is_caught(installed: Installed) -> None:
         suite.test_lists_that_do_not_fit_are_refused(_chosen(suite), "too few outputs")  # type: ignore[attr-defined]
 
 
+class Hits(SummedMetric):
+    """The number of outputs that are right: nothing wrong with it."""
+
+    name = "hits"
+    direction = "higher"
+    unit = "hits"
+    signature = "v1"
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        if not len(outputs) == len(references) == len(sources) > 0:
+            raise ValueError("expected equal numbers")
+        pairs = zip(outputs, references, strict=True)
+        return [np.array([output == reference, 1.0], dtype=np.float64) for output, reference in pairs]
+
+    def of_sums(self, sums: np.ndarray) -> np.ndarray:
+        return sums[:, 0] / sums[:, 1]
+
+
+class CountsOnce(Hits):
+    """Takes any weight for one."""
+
+    def combined(self, items: Items, weights: np.ndarray) -> np.ndarray:
+        return super().combined(items, (weights > 0).astype(float))
+
+
+class Remembers(Hits):
+    """Scores the outputs it has seen, whatever items it is given."""
+
+    seen: Items = ()
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        self.seen = super().items(outputs, references, sources)
+        return [np.zeros(2) for _ in self.seen]
+
+    def combined(self, items: Items, weights: np.ndarray) -> np.ndarray:
+        return super().combined(self.seen or [np.ones(2) for _ in items], weights)
+
+
+class FirstIsWorthMore(Hits):
+    """Lets the first example count double."""
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        first, *others = super().items(outputs, references, sources)
+        return [2 * first, *others]
+
+
+class OneForAll(Hits):
+    """Mixes the rows of weights."""
+
+    def combined(self, items: Items, weights: np.ndarray) -> np.ndarray:
+        return super().combined(items, weights.mean(axis=0, keepdims=True).repeat(len(weights), axis=0))
+
+
+class SameForEach(Hits):
+    """Gives every segment the score of the corpus."""
+
+    def segments(self, items: Items) -> np.ndarray:
+        return self.combined(items, np.ones((1, len(items)))).repeat(len(items))
+
+
+class SinglePrecision(Hits):
+    """Items that a record would change."""
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        return [item.astype(np.float32) for item in super().items(outputs, references, sources)]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("broken", "test"),
+    [
+        (CountsOnce, "test_a_weight_says_how_often_an_example_counts"),
+        (Remembers, "test_items_alone_make_the_score"),
+        (FirstIsWorthMore, "test_the_order_of_examples_does_not_matter"),
+        (OneForAll, "test_each_row_of_weights_is_scored_by_itself"),
+        (SameForEach, "test_segments_are_the_scores_of_single_examples"),
+        (SinglePrecision, "test_items_are_vectors_of_finite_numbers"),
+    ],
+)
+def test_a_metric_that_breaks_its_two_steps_is_caught(
+    installed: Installed, broken: type[SummedMetric], test: str
+) -> None:
+    _run(installed(MetricSuite, Hits), test)
+    with pytest.raises(AssertionError):
+        _run(installed(MetricSuite, broken), test)
+
+
+def test_a_metric_of_other_outputs_is_tried_on_data_of_its_own(installed: Installed) -> None:
+    suite = installed(MetricSuite, Hits, traits={"outputs": "sounds"})
+    with pytest.raises(pytest.skip.Exception, match="no examples of outputs 'sounds': override MetricSuite.data"):
+        _run(suite, "test_items_alone_make_the_score")
+
+
 class Undescribed(Options):
     """Options that say nothing."""
 

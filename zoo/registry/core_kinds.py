@@ -92,7 +92,7 @@ def zoo_kinds() -> Iterator[Kind]:
         "metric",
         "Quality of outputs against references: value, direction, unit, signature, interval",
         f"{_TASKS}:Metric",
-        suite="zoo.testing.tasks:MetricSuite",
+        suite="zoo.testing.metrics:MetricSuite",
     )
     yield Kind(
         "executor",

@@ -14,12 +14,16 @@ from zoo.tasks.contracts import (
     Task,
     TokenizerTrainer,
 )
+from zoo.tasks.detection import Box, Detection, GroundTruth
 from zoo.tasks.home import DataHome
 
 __all__ = [
+    "Box",
     "Corpus",
     "DataHome",
+    "Detection",
     "Example",
+    "GroundTruth",
     "Items",
     "Metric",
     "Pair",

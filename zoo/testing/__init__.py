@@ -31,6 +31,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.layers",
     "zoo.testing.training",
     "zoo.testing.tasks",
+    "zoo.testing.metrics",
     "zoo.testing.executors",
 )
 
@@ -43,10 +44,11 @@ from zoo.testing.layers import (  # noqa: E402
     FusionSuite,
     NormalizationSuite,
 )
+from zoo.testing.metrics import MetricData, MetricSuite  # noqa: E402
 from zoo.testing.module import ModuleSuite  # noqa: E402
 from zoo.testing.position import PositionSuite  # noqa: E402
 from zoo.testing.suite import ComponentSuite  # noqa: E402
-from zoo.testing.tasks import CorpusSuite, MetricSuite, TaskSuite, TokenizerSuite  # noqa: E402
+from zoo.testing.tasks import CorpusSuite, TaskSuite, TokenizerSuite  # noqa: E402
 from zoo.testing.training import ClippingSuite, OptimizerSuite, ScheduleSuite, TokenLossSuite  # noqa: E402
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",
+    "MetricData",
     "MetricSuite",
     "ModuleSuite",
     "NormalizationSuite",

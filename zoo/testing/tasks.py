@@ -1,18 +1,18 @@
-"""What is asked of corpora, tasks, tokenizers and metrics."""
+"""What is asked of corpora, tasks and tokenizers."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from zoo.spec.options import Chosen
-from zoo.tasks import Corpus, DataHome, Metric, PreparedCorpus, PreparedTask, Score, Split, Task, TokenizerTrainer
+from zoo.tasks import Corpus, DataHome, PreparedCorpus, PreparedTask, Split, Task, TokenizerTrainer
 from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
 
@@ -176,67 +176,3 @@ class TokenizerSuite(ComponentSuite):
         loaded = AutoTokenizer.from_pretrained(tmp_path)
         for text in sample_texts(20):
             assert loaded(text)["input_ids"] == tokenizer(text)["input_ids"]
-
-
-class MetricSuite(ComponentSuite):
-    """Metrics: see `zoo.tasks.contracts.Metric`. `sources`, `references` and `wrong` may be replaced."""
-
-    kind: ClassVar[str] = "metric"
-    sources: ClassVar[Sequence[str]] = [f"quelle nummer {index} ist kurz" for index in range(12)]
-    references: ClassVar[Sequence[str]] = [f"source number {index} is a short one" for index in range(12)]
-    wrong: ClassVar[Sequence[str]] = ["zzz qqq"] * 12
-
-    def score(self, chosen: Chosen, outputs: Sequence[str]) -> Score:
-        """The score of `outputs` against the references."""
-        metric: Metric = chosen.create()
-        assert isinstance(metric, Metric)
-        score = metric.score(outputs, self.references, self.sources)
-        assert isinstance(score, Score)
-        return score
-
-    def test_a_score_says_what_it_is(self, chosen: Chosen) -> None:
-        score = self.score(chosen, self.references)
-        assert score.metric.strip()
-        assert score.signature.strip(), "version and settings"
-        assert score.direction in {"higher", "lower"}
-        assert isinstance(score.value, float)
-        assert isinstance(score.unit, str)
-        _json_ready(score.details)
-
-    def test_the_references_beat_nonsense(self, chosen: Chosen) -> None:
-        best, worst = self.score(chosen, self.references), self.score(chosen, self.wrong)
-        sign = 1 if best.direction == "higher" else -1
-        assert sign * best.value > sign * worst.value
-
-    def test_the_interval_holds_the_value(self, chosen: Chosen) -> None:
-        mixed = [*self.references[:6], *self.wrong[6:]]
-        for outputs in (self.references, self.wrong, mixed):
-            score = self.score(chosen, outputs)
-            if score.interval is not None:
-                low, high = score.interval
-                assert low - 1e-9 <= score.value <= high + 1e-9
-
-    def test_scoring_again_gives_the_same(self, chosen: Chosen) -> None:
-        mixed = [*self.references[:6], *self.wrong[6:]]
-        with untouched_surroundings():
-            first = self.score(chosen, mixed)
-        assert self.score(chosen, mixed) == first
-
-    def test_an_empty_output_is_an_output(self, chosen: Chosen) -> None:
-        outputs = ["", *self.references[1:]]
-        score, best = self.score(chosen, outputs), self.score(chosen, self.references)
-        assert score.value == score.value
-        assert score.value != best.value
-
-    @pytest.mark.parametrize("case", ["nothing", "too few outputs", "too few sources"])
-    def test_lists_that_do_not_fit_are_refused(self, chosen: Chosen, case: str) -> None:
-        metric: Metric = chosen.create()
-        outputs, references, sources = list(self.references), list(self.references), list(self.sources)
-        if case == "nothing":
-            outputs, references, sources = [], [], []
-        elif case == "too few outputs":
-            outputs = outputs[:-1]
-        else:
-            sources = sources[:-1]
-        with pytest.raises(ValueError, match=r"."):
-            metric.score(outputs, references, sources)

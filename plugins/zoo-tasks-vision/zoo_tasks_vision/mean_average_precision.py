@@ -1,0 +1,193 @@
+"""Mean average precision of object detection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.statistics import percentile_interval
+from zoo.tasks import Detection, GroundTruth, Items, Metric
+from zoo_tasks_vision.matching import Rules, matched_items
+from zoo_tasks_vision.options import MeanAveragePrecisionOptions
+
+RECALLS = np.linspace(0.0, 1.0, 101)
+"""Where precision is read off, as COCO does."""
+
+
+class MeanAveragePrecision(Metric):
+    """Average precision, its mean over categories and overlaps (Lin et al. 2014, with 101 recalls).
+
+    An image is an example: its output a list of `zoo.tasks.Detection`, its reference a list of `zoo.tasks.GroundTruth`.
+    pycocotools decides what matches what; a test holds the corpus value to its own. Detections of equal score rank in
+    the order of the images, as there: a set with such ties has a slightly different value in another order.
+    """
+
+    options: MeanAveragePrecisionOptions
+    name = "map"
+    direction = "higher"
+    unit = "fraction"
+
+    @property
+    def signature(self) -> str:
+        options = self.options
+        thresholds = ",".join(f"{threshold:g}" for threshold in options.iou_thresholds)
+        area = f"{options.min_area:g}-{'inf' if options.max_area is None else format(options.max_area, 'g')}"
+        classes = "one" if options.class_agnostic else "each"
+        versions = f"pycocotools:{metadata.version('pycocotools')}|version:{metadata.version('zoo-tasks-vision')}"
+        return (
+            f"map|iou:{thresholds}|dets:{options.max_dets}|area:{area}|classes:{classes}|recalls:{len(RECALLS)}|"
+            f"{versions}|bs:{options.resamples}|bias:shifted|seed:{options.seed}"
+        )
+
+    def items(
+        self,
+        outputs: Sequence[Sequence[Detection]],
+        references: Sequence[Sequence[GroundTruth]],
+        sources: Sequence[Any],
+    ) -> Items:
+        """What there was to find and what each detection was worth: see `matched_items`."""
+        if not len(outputs) == len(references) == len(sources):
+            raise ValueError(
+                f"{len(outputs)} outputs, {len(references)} references, {len(sources)} sources: expected equal numbers"
+            )
+        if not outputs:
+            raise ValueError("nothing to score: no images")
+        options = self.options
+        rules = Rules(
+            tuple(options.iou_thresholds),
+            options.max_dets,
+            options.min_area,
+            options.max_area,
+            options.class_agnostic,
+        )
+        return matched_items(outputs, references, rules)
+
+    def combined(self, items: Items, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """mAP ``[B]``; 0 where no chosen image has anything to find."""
+        means = _mean_where_defined(self._by_category(items, weights).mean(axis=1))  # [B]
+        return np.nan_to_num(means)
+
+    def segments(self, items: Items) -> NDArray[np.float64]:
+        """The mAP of each image by itself; NaN where there is nothing to find in it."""
+        one = np.ones((1, 1))
+        return np.array([_mean_where_defined(self._by_category([item], one).mean(axis=1))[0] for item in items])
+
+    def interval(self, items: Items) -> tuple[float, float]:
+        """Percentiles over resampled images, shifted by the bootstrap's own estimate of its bias.
+
+        A resample repeats images, which makes its curve rougher, and the best precision at each recall is taken: the
+        resampled values lie above the value itself, far enough to leave it outside (Efron and Tibshirani 1993, ch. 10).
+        """
+        resampled: list[NDArray[np.float64]] = []
+
+        def scored(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+            resampled.append(self.combined(items, weights))
+            return resampled[-1]
+
+        options = self.options
+        low, high = percentile_interval(len(items), scored, resamples=options.resamples, seed=options.seed)
+        bias = np.concatenate(resampled).mean() - self.combined(items, np.ones((1, len(items))))[0]
+        return max(0.0, float(low - bias)), min(1.0, float(high - bias))
+
+    def details(self, items: Items) -> Mapping[str, Any]:
+        """Average precision at each overlap, and of each category."""
+        matches = _Matches.of(items)
+        found = self._by_category(items, np.ones((1, len(items))))[0]  # [T, K]
+        overlaps = np.nan_to_num(_mean_where_defined(found))  # [T]
+        named = zip(self.options.iou_thresholds, overlaps, strict=True)
+        categories = zip(matches.categories, found.mean(axis=0), strict=True)
+        return {
+            "by_iou": {f"{threshold:g}": float(value) for threshold, value in named},
+            "by_category": {str(int(category)): float(value) for category, value in categories},
+        }
+
+    def _by_category(self, items: Items, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Average precision ``[B, T, K]``; NaN where a category has nothing to find."""
+        matches = _Matches.of(items)
+        number = len(self.options.iou_thresholds)
+        found = np.full((len(weights), number, len(matches.categories)), np.nan)
+        for column, category in enumerate(matches.categories):
+            ranking = matches.ranking(category, number)
+            there = weights @ matches.to_find(category, len(items))  # [B]
+            for row in np.flatnonzero(there > 0):
+                found[row, :, column] = ranking.average_precision(weights[row], there[row])
+        return found
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """The detections of one category, surest first."""
+
+    image: NDArray[np.int64]
+    """``[M]``: whose detection it is."""
+    right: NDArray[np.float64]
+    """``[T, M]``: one where it found something."""
+    wrong: NDArray[np.float64]
+    """``[T, M]``: one where it did not; a detection that is left out is neither."""
+
+    def average_precision(self, weights: NDArray[np.float64], there: float) -> NDArray[np.float64]:
+        """``[T]`` where image i counts ``weights[i]`` times and `there` boxes are to be found."""
+        times = weights[self.image]  # [M]
+        chosen = times > 0
+        right = np.cumsum(self.right[:, chosen] * times[chosen], axis=1)  # [T, M']
+        wrong = np.cumsum(self.wrong[:, chosen] * times[chosen], axis=1)  # [T, M']
+        recall = right / there  # [T, M']
+        precision = right / (right + wrong + np.spacing(1))  # [T, M']
+        # The best precision at this recall or a higher one.
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]  # [T, M']
+        sums = np.zeros(len(recall))
+        for threshold, line in enumerate(recall):
+            reached = np.searchsorted(line, RECALLS, side="left")  # [101]
+            sums[threshold] = best[threshold, reached[reached < len(line)]].sum()
+        return sums / len(RECALLS)
+
+
+@dataclass(frozen=True)
+class _Matches:
+    """The items of many images as arrays."""
+
+    truths: NDArray[np.float64]
+    """``[R, 3]``: image, category, boxes to be found."""
+    detections: NDArray[np.float64]
+    """``[M, 5]``: image, category, score, bits of matched, bits of left out; in the order of the images."""
+
+    @classmethod
+    def of(cls, items: Items) -> _Matches:
+        truths, detections = [np.zeros((0, 3))], [np.zeros((0, 5))]
+        for image, item in enumerate(items):
+            end = 1 + 2 * int(item[0])
+            for parts, rows in ((truths, item[1:end].reshape(-1, 2)), (detections, item[end:].reshape(-1, 4))):
+                parts.append(np.column_stack([np.full(len(rows), float(image)), rows]))
+        return cls(np.concatenate(truths), np.concatenate(detections))
+
+    @property
+    def categories(self) -> NDArray[np.float64]:
+        """Those of which something is to be found: the others have no average precision."""
+        return np.unique(self.truths[:, 1])
+
+    def to_find(self, category: float, images: int) -> NDArray[np.float64]:
+        """How many boxes of the category each image has, ``[N]``."""
+        rows = self.truths[self.truths[:, 1] == category]
+        return np.bincount(rows[:, 0].astype(np.int64), weights=rows[:, 2], minlength=images)
+
+    def ranking(self, category: float, thresholds: int) -> _Ranking:
+        """The detections of a category."""
+        rows = self.detections[self.detections[:, 1] == category]
+        rows = rows[np.argsort(-rows[:, 2], kind="stable")]
+        shifts = np.arange(thresholds)[:, None]  # [T, 1]
+        matched, left_out = (rows[:, column].astype(np.int64)[None] >> shifts & 1 for column in (3, 4))  # [T, M]
+        right, wrong = matched & ~left_out & 1, ~matched & ~left_out & 1
+        return _Ranking(rows[:, 0].astype(np.int64), right.astype(np.float64), wrong.astype(np.float64))
+
+
+def _mean_where_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over the last axis without its NaNs; NaN where there is nothing else."""
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=-1)
+    sums = np.where(defined, values, 0.0).sum(axis=-1)
+    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)

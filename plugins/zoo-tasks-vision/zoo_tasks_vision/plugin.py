@@ -1,0 +1,18 @@
+"""What this distribution brings. Light: nothing here imports torch."""
+
+from collections.abc import Iterator
+
+from zoo.registry import Component, hookimpl
+
+
+@hookimpl
+def zoo_components() -> Iterator[Component]:
+    yield Component(
+        kind="metric",
+        name="map",
+        target="zoo_tasks_vision.mean_average_precision:MeanAveragePrecision",
+        options="zoo_tasks_vision.options:MeanAveragePrecisionOptions",
+        summary="Mean average precision of detected boxes, as COCO has it, for any number of detections an image",
+        references=("arXiv:1405.0312",),
+        traits={"outputs": "detections"},
+    )
