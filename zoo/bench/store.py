@@ -84,6 +84,14 @@ class RecordStore:
         """Whether the record of that id is here."""
         return (self.folder / f"{record}.json").is_file()
 
+    def one(self, record: str) -> Record:
+        """The record of that id. Raises InputError, naming its file, where that is no whole record."""
+        path = self.folder / f"{record}.json"
+        try:
+            return _read(path)[0]
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(_one_line(error), where=visible(str(path))) from error
+
     def read(self) -> Reading:
         """Every record, sorted by id. A file that is not a whole record is a Problem and stops no other.
 
@@ -171,6 +179,8 @@ def _read(path: Path) -> tuple[Record, bool]:
     data = _bytes(path)
     try:
         record, older = Record.model_validate_json(data, strict=True), False
+        if "schema_" not in record.model_fields_set:
+            raise ValueError(f"no record: the key 'schema' is missing; expected {SCHEMA}")
     except ValidationError:
         # Only what is no record of today's schema is parsed a second time.
         document = _document(data)
