@@ -12,6 +12,7 @@ from zoo.bench.record import CurvePoint, Performance, Quality, Record, Sample
 from zoo.bench.standings import DeviceKey, Standing, Summary, device_key, metric_order, order
 from zoo.registry import Registry
 from zoo.site.board import model_slug
+from zoo.site.bounds import bounded
 from zoo.site.charts import CurveChart, curve_chart
 from zoo.site.languages import languages
 from zoo.site.naming import one_line
@@ -99,7 +100,15 @@ def model_page(found: Sequence[Standing], records: Sequence[Record], registry: R
 
 def as_yaml(value: Mapping[str, Any]) -> str:
     """A mapping as readers of specs know it."""
-    text: str = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=96)
+    plain = bounded(dict(value))
+    try:
+        return _yaml(plain, getattr(yaml, "CSafeDumper", yaml.SafeDumper))
+    except UnicodeEncodeError:  # libyaml, five times as fast, takes no lone surrogates
+        return _yaml(plain, yaml.SafeDumper)
+
+
+def _yaml(value: Any, dumper: Any) -> str:
+    text: str = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=96)
     return text
 
 

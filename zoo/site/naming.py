@@ -7,8 +7,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+LONGEST_LINE = 160
+"""Characters of a heading, label or name."""
+LONGEST_TEXT = 20_000
+"""Characters of a text that a page shows, such as an output or a spec; a record holds the whole."""
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -21,8 +26,29 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(REPLACEMENT, text.replace("\r\n", "\n"))
 
 
+def shortened(text: str, longest: int) -> str:
+    """`text`, or its beginning and how much was cut: a page says what it leaves out."""
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}{_cut(text)}"
+
+
+def _cut(text: str) -> str:
+    return f"\N{HORIZONTAL ELLIPSIS} (cut: {len(text):,} characters)"
+
+
 def one_line(text: str) -> str:
-    """`text` for headings, titles and labels: one line, nothing invisible that could reorder what stands beside it."""
+    """`text` for headings, titles and labels: one line, nothing invisible that could reorder what stands beside it.
+
+    What no heading can hold is cut, and the cut is said.
+    """
+    if len(text) <= LONGEST_LINE:
+        return _one_line(text)
+    return f"{_one_line(text[:LONGEST_LINE])}{_cut(text)}"
+
+
+@lru_cache(maxsize=16384)
+def _one_line(text: str) -> str:
     joined = " ".join(printable(text).split())
     return "".join(REPLACEMENT if unicodedata.category(char) in _INVISIBLE else char for char in joined) or "(no name)"
 

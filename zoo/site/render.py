@@ -1,17 +1,19 @@
-"""The Jinja environment of the site. Every value passes `printable` and HTML escaping; no template opts out."""
+"""The Jinja environment of the site. Every text passes `printable` and HTML escaping; no template opts out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from zoo.bench.record import CurvePoint, Record
 from zoo.bench.standings import moment
 from zoo.site import figures
 from zoo.site.columns import in_seconds, interval_text, memory_description
-from zoo.site.naming import one_line, printable
+from zoo.site.naming import LONGEST_TEXT, one_line, printable, shortened
 
 
 def _finalize(value: Any) -> Any:
@@ -19,7 +21,7 @@ def _finalize(value: Any) -> Any:
         # A page that says "None" is a mistake of the template, never of a record.
         raise TypeError("a template tried to print a missing value")
     if isinstance(value, str) and not isinstance(value, Markup):
-        return printable(value)
+        return printable(shortened(value, LONGEST_TEXT))
     return value
 
 
@@ -48,9 +50,29 @@ def environment() -> Environment:
         interval_text=interval_text,
         memory_description=memory_description,
         latency_time=latency_time,
+        curve_rows=curve_rows,
     )
     made.globals["none_mark"] = figures.NONE
     return made
+
+
+def curve_rows(points: Iterable[tuple[Record, CurvePoint]]) -> Markup:
+    """The table rows of a learning curve.
+
+    Half of a site's cells are these. They hold numbers alone, so they are not cleaned and escaped one by one.
+    """
+
+    def cell(value: float | None) -> str:
+        return f"<td>{figures.NONE if value is None else figures.significant(value, 4)}</td>"
+
+    return Markup(
+        "\n".join(
+            f"<tr><td>{record.seed:d}</td><td>{figures.fixed(point.step, 0)}</td>{cell(point.loss)}"
+            f"{cell(point.dev_loss)}{cell(point.learning_rate)}{cell(point.gradient_norm)}"
+            f"{cell(point.clipped_fraction)}</tr>"
+            for record, point in points
+        )
+    )
 
 
 def latency_time(value: float, unit: str) -> str:

@@ -8,8 +8,8 @@ pytestmark = pytest.mark.browser
 LOOKS = {"light": ("light", 1400), "dark": ("dark", 1400), "phone": ("light", 390), "dark-phone": ("dark", 390)}
 RUN = """
 const done = arguments[arguments.length - 1];
-axe.run(document, { resultTypes: ["violations"], preload: false }).then((found) => done(found.violations), (error) => done([{
-  id: String(error), impact: "critical", nodes: [] }]));
+const failed = (error) => done([{ id: String(error), impact: "critical", nodes: [] }]);
+axe.run(document, { resultTypes: ["violations"], preload: false }).then((found) => done(found.violations), failed);
 """
 
 

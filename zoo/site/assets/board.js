@@ -63,8 +63,8 @@
       const row = view.rows.find((item) => item.box === event.target);
       if (row === undefined) return;
       const others = view.state.picked.filter((page) => page !== row.page);
-      change(view, { ...view.state, picked: row.box.checked ? [...others, row.page] : others });
-      announce(view, view.compare.textContent);
+      show(view, { ...view.state, picked: row.box.checked ? [...others, row.page] : others });
+      remember();
     });
     board.querySelector(".controls").hidden = false;
     return view;
@@ -276,7 +276,6 @@
     }
     const names = state.picked.map((page) => known.get(page).element.querySelector("th a").textContent);
     view.compare.replaceChildren();
-    view.compare.hidden = names.length === 0;
     if (names.length === 2) {
       const link = document.createElement("a");
       const [a, b] = state.picked;
