@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, get_args
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from zoo.bench import Record, Status, record_schema, record_text
+from zoo.bench import Record, RecordStore, Status, record_schema, record_text
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -106,6 +107,78 @@ def test_an_unknown_key_is_refused_at_every_level_by_model_and_schema_alike(
     with pytest.raises(ValidationError):
         Record.model_validate_json(json.dumps(document), strict=True)
     assert not jsonschema.Draft202012Validator(record_schema()).is_valid(document)
+
+
+# What the schema cannot say: 1.0 is an integer to JSON Schema.
+fractions = finite.filter(lambda value: not value.is_integer())
+leaves = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | fractions | texts
+values = leaves | st.lists(leaves, max_size=3) | st.dictionaries(texts, leaves, max_size=2)
+SCHEMA_OF_RECORDS = jsonschema.Draft202012Validator(record_schema())
+
+
+def places(part: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a document, free-form facts aside."""
+    children = list(part.items()) if isinstance(part, dict) else list(enumerate(part)) if isinstance(part, list) else []
+    return [place] * bool(place) + [
+        found for key, child in children for found in ([*places(child, (*place, key))] if key not in FREE else [])
+    ]
+
+
+FREE = {"spec", "environment"}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records, st.data())
+def test_a_document_with_one_wrong_value_is_judged_alike_by_schema_and_reader(
+    tmp_path: Path, facts: dict[str, Any], data: st.DataObject
+) -> None:
+    document = json.loads(record_text(Record(**facts)))
+    name = document["id"]
+    *parents, last = data.draw(st.sampled_from(places(document)))
+    part = document
+    for step in parents:
+        part = part[step]
+    if isinstance(part, dict) and data.draw(st.booleans(), label="left out"):
+        del part[last]
+    else:
+        part[last] = data.draw(values)
+    (tmp_path / f"{name}.json").write_text(json.dumps(document))
+    reading = RecordStore(tmp_path).read()
+    # That its name is the file's own is the store's to say, not the schema's.
+    is_record = bool(reading.records) or "expected the file's name" in reading.problems[0].message
+    assert SCHEMA_OF_RECORDS.is_valid(document) == is_record, (parents, last, reading.problems)
+    (tmp_path / f"{name}.json").unlink()
+
+
+@pytest.mark.parametrize("count", ["parameters", "steps", "seed", "attempt"])
+@pytest.mark.parametrize(("value", "fits"), [(2**53 - 1, True), (2**53, False), (-1, False)])
+def test_integers_stay_where_every_reader_has_them_exactly(
+    make_record: Any, count: str, value: int, fits: bool
+) -> None:
+    document = json.loads(record_text(make_record()))
+    document[count] = value
+    assert SCHEMA_OF_RECORDS.is_valid(document) == fits
+    if fits:
+        assert getattr(Record.model_validate_json(json.dumps(document), strict=True), count) == value
+    else:
+        with pytest.raises(ValidationError, match=count):
+            Record.model_validate_json(json.dumps(document), strict=True)
+
+
+def test_a_file_that_does_not_name_its_schema_is_no_record(tmp_path: Path, make_record: Any) -> None:
+    record = make_record()
+    document = json.loads(record_text(record))
+    del document["schema"]
+    (tmp_path / f"{record.id}.json").write_text(json.dumps(document))
+    (problem,) = RecordStore(tmp_path).read().problems
+    assert "the key 'schema' is missing" in problem.message
+    assert not SCHEMA_OF_RECORDS.is_valid(document)
+
+
+def test_every_record_that_a_bench_writes_follows_the_schema(tmp_path: Path, append_sound_record: Any) -> None:
+    for options in ({}, {"text": False}, {"job": "copy"}, {"status": "nan", "error": "step 3", "quality": []}):
+        record = append_sound_record(tmp_path, **options)
+        SCHEMA_OF_RECORDS.validate(json.loads((tmp_path / f"{record.id}.json").read_text()))
 
 
 def test_the_schema_is_itself_a_valid_json_schema() -> None:
