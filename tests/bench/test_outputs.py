@@ -319,7 +319,9 @@ def test_an_outcome_whose_outputs_are_damaged_is_none(tmp_path: Path, small_spec
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("keep", ["text", "scores"])
 def test_a_real_cell_keeps_what_its_spec_says(tmp_path: Path, small_spec: Any, keep: str) -> None:
-    spec: Spec = small_spec(f"evaluation.keep={keep}")
+    spec: Spec = small_spec(
+        f"evaluation.keep={keep}", "evaluation.metrics=[bleu, chrf, ter, cer, {use: chrf, word_order: 2}, exact-match]"
+    )
     runner = Runner(RecordStore(tmp_path / "records"), home=DataHome(tmp_path / "home"), work=tmp_path / "work")
     copied, untrained = (result.record for result in runner.run_baselines(spec))
     examples = spec.task.create().prepare(runner.home).examples("test")[:12]
@@ -328,6 +330,8 @@ def test_a_real_cell_keeps_what_its_spec_says(tmp_path: Path, small_spec: Any, k
         assert found.ids == tuple(example.id for example in examples)
         assert (found.split, found.data_revision) == ("test", record.data_revision)
         assert (record.samples != []) == (keep == "text")
+        assert [quality.metric for quality in record.quality] == ["bleu", "chrf", "ter", "cer", "chrf", "exact-match"]
+        assert [quality.direction for quality in record.quality][2:4] == ["lower", "lower"]
         for chosen, metric, quality in zip(spec.evaluation.metrics, found.metrics, record.quality, strict=True):
             again = chosen.create().score_items(metric.items)
             assert (again.value, again.interval, again.signature) == (
@@ -343,3 +347,17 @@ def test_a_real_cell_keeps_what_its_spec_says(tmp_path: Path, small_spec: Any, k
         assert (found.sources, found.references, found.outputs) == (None, None, None)
         for path in runner.store.folder.iterdir():
             assert not any(text.encode() in path.read_bytes() for text in texts)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_metric_that_lacks_what_it_needs_is_found_out_before_training(tmp_path: Path, small_spec: Any) -> None:
+    spec: Spec = small_spec(
+        f"evaluation.metrics=[{{use: comet, model: {tmp_path / 'absent'}}}]", "training.steps=1000000"
+    )
+    runner = Runner(
+        RecordStore(tmp_path / "records"), home=DataHome(tmp_path / "home"), work=tmp_path / "work", retries=0
+    )
+    record = runner.run(spec).record
+    assert (record.status, record.steps) == ("infra", None)
+    assert "COMET" in str(record.error)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo.bench.outputs import read_outputs_file
 from zoo.cli.main import main
 from zoo.spec import load_spec
 from zoo.tasks import DataHome
@@ -25,8 +26,17 @@ def test_a_built_model_is_scored_as_its_spec_and_the_options_say(
     assert [score["metric"] for score in found["quality"]] == ["bleu", "chrf"]
     references = spec.task.create().prepare(DataHome(tmp_path / "home")).examples("dev")[:5]
     assert [sample["reference"] for sample in found["samples"]] == [example.target for example in references]
-    assert main(["evaluate", str(tmp_path / "model"), "--max-examples", "3"]) == 0
+    assert len(found["quality"][0]["details"]["precisions"]) == 4
+
+    kept = tmp_path / "my outputs.parquet"
+    assert main(["evaluate", str(tmp_path / "model"), "--max-examples", "3", "--outputs", str(kept)]) == 0
     shown = capsys.readouterr()
+    outputs = read_outputs_file(kept)
+    tests = spec.task.create().prepare(DataHome(tmp_path / "home")).examples("test")[:3]
+    assert outputs.ids == tuple(example.id for example in tests)
+    assert outputs.references == tuple(example.target for example in tests)
+    assert [metric.metric for metric in outputs.metrics] == ["bleu", "chrf"]
+    assert (outputs.record, outputs.split) == (None, "test")
     assert "3 examples of test" in shown.out
     assert "holds initial weights" in shown.err
 
@@ -34,6 +44,8 @@ def test_a_built_model_is_scored_as_its_spec_and_the_options_say(
 def test_a_folder_that_is_no_model_is_the_users_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(tmp_path / "absent")]) == 2
     assert main(["evaluate", str(tmp_path)]) == 2
+    assert main(["evaluate", str(tmp_path), "--outputs", str(tmp_path / "absent" / "x.parquet")]) == 2
     err = capsys.readouterr().err
-    assert "no such folder" in err
+    assert "no such folder to write in" in err
+    assert "no such folder; expected" in err
     assert "not a folder of 'zoo build' or 'zoo train'" in err

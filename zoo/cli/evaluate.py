@@ -15,11 +15,23 @@ from zoo.errors import InputError
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--split", type=click.Choice(["dev", "test"]), help="Split to score. Default: the spec's.")
 @click.option("--max-examples", type=click.IntRange(min=1), help="Score the first N examples. Default: the spec's.")
+@click.option(
+    "--outputs",
+    "outputs_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write what each example gave to FILE, as Parquet: ids, texts (unless the spec keeps scores alone), scores.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, samples included.")
-def command(directory: Path, split: str | None, max_examples: int | None, as_json: bool) -> None:
+def command(
+    directory: Path, split: str | None, max_examples: int | None, outputs_file: Path | None, as_json: bool
+) -> None:
     """Score the model in DIR, a folder of 'zoo build' or 'zoo train', as its spec says."""
     if not directory.is_dir():
         raise InputError("no such folder; expected one that 'zoo build' or 'zoo train' made", where=str(directory))
+    if outputs_file is not None and not outputs_file.absolute().parent.is_dir():
+        raise InputError("no such folder to write in", where=str(outputs_file.parent))
+    from zoo.bench.outputs import outputs_of, write_outputs
     from zoo.measure import default_device, evaluate, evaluation_examples
     from zoo.tasks import DataHome
     from zoo.training import load_run, prepare
@@ -37,18 +49,18 @@ def command(directory: Path, split: str | None, max_examples: int | None, as_jso
     chosen = {name: value for name, value in changes.items() if value is not None}
     spec = run.spec.model_copy(update={"evaluation": run.spec.evaluation.model_copy(update=chosen)})
     with TerminalProgress() as progress:
-        examples = evaluation_examples(prepare(spec, DataHome.default(), progress).task, spec)
+        task = prepare(spec, DataHome.default(), progress).task
+        examples = evaluation_examples(task, spec)
         found = evaluate(run.model.to(default_device()), run.tokenizer, examples, spec, progress=progress)
-    scores = [
-        {"metric": s.metric, "value": s.value, "unit": s.unit, "interval": s.interval, "signature": s.signature}
-        for s in found.quality
-    ]
+    if outputs_file is not None:
+        text = spec.evaluation.keep == "text"
+        write_outputs(outputs_file, outputs_of(found, data_revision=task.revision, text=text))
     if as_json:
         print_json(
             {
                 "split": found.split,
                 "examples": found.examples,
-                "quality": scores,
+                "quality": [vars(score) for score in found.quality],
                 "probes": found.probes,
                 "collapsed": found.collapsed,
                 "samples": [vars(sample) for sample in found.samples],

@@ -272,3 +272,26 @@ def test_what_a_record_keeps_is_combined_without_package_or_checkpoint():
     items = [np.array([0.5, 1.0]), np.array([-1.0, 1.0])]
     assert metric.combined(items, np.array([[1.0, 1.0], [3.0, 1.0]])).tolist() == [-0.25, 0.125]
     assert metric.segments(items).tolist() == [0.5, -1.0]
+
+
+@needs_comet
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_cell_scores_with_the_checkpoint_that_its_spec_names(regression, tmp_path):
+    import zoo.tasks
+    from zoo.bench import RecordStore
+    from zoo.bench.outputs import read_outputs
+    from zoo.bench.run import Runner
+    from zoo.spec import load_spec
+
+    smoke = Path(__file__).parents[3] / "benchmarks" / "specs" / "smoke.yaml"
+    metrics = f"evaluation.metrics=[bleu, {{use: comet, model: {regression}, device: cpu}}]"
+    spec = load_spec(smoke, ["task.corpus.pairs=300", "evaluation.max_examples=6", "model.d_model=16", metrics])
+    store = RecordStore(tmp_path / "records")
+    runner = Runner(store, home=zoo.tasks.DataHome(tmp_path / "home"), work=tmp_path / "work")
+    record = runner.run_baselines(spec)[0].record
+    quality = record.quality[1]
+    kept = read_outputs(store.folder, record).metrics[1]
+    assert (quality.metric, kept.component["use"]) == ("comet", "zoo-tasks-text/comet")
+    assert quality.value == pytest.approx(kept.scores.mean())
+    assert quality.interval[0] <= quality.value <= quality.interval[1]
