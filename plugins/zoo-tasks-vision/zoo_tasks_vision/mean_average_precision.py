@@ -17,6 +17,8 @@ from zoo_tasks_vision.options import MeanAveragePrecisionOptions
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Where precision is read off, as COCO does."""
+_BLOCK = 4_000_000
+"""Weights of detections held at once: 32 MB."""
 
 
 class MeanAveragePrecision(Metric):
@@ -114,8 +116,7 @@ class MeanAveragePrecision(Metric):
         for column, category in enumerate(matches.categories):
             ranking = matches.ranking(category, number)
             there = weights @ matches.to_find(category, len(items))  # [B]
-            for row in np.flatnonzero(there > 0):
-                found[row, :, column] = ranking.average_precision(weights[row], there[row])
+            found[there > 0, :, column] = ranking.average_precision(weights[there > 0], there[there > 0])
         return found
 
 
@@ -125,26 +126,38 @@ class _Ranking:
 
     image: NDArray[np.int64]
     """``[M]``: whose detection it is."""
-    right: NDArray[np.float64]
-    """``[T, M]``: one where it found something."""
-    wrong: NDArray[np.float64]
-    """``[T, M]``: one where it did not; a detection that is left out is neither."""
+    right: NDArray[np.bool_]
+    """``[T, M]``: whether it found something."""
+    wrong: NDArray[np.bool_]
+    """``[T, M]``: whether it found nothing; a detection that is left out is neither."""
 
-    def average_precision(self, weights: NDArray[np.float64], there: float) -> NDArray[np.float64]:
-        """``[T]`` where image i counts ``weights[i]`` times and `there` boxes are to be found."""
-        times = weights[self.image]  # [M]
-        chosen = times > 0
-        right = np.cumsum(self.right[:, chosen] * times[chosen], axis=1)  # [T, M']
-        wrong = np.cumsum(self.wrong[:, chosen] * times[chosen], axis=1)  # [T, M']
-        recall = right / there  # [T, M']
-        precision = right / (right + wrong + np.spacing(1))  # [T, M']
-        # The best precision at this recall or a higher one.
-        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]  # [T, M']
-        sums = np.zeros(len(recall))
-        for threshold, line in enumerate(recall):
-            reached = np.searchsorted(line, RECALLS, side="left")  # [101]
-            sums[threshold] = best[threshold, reached[reached < len(line)]].sum()
-        return sums / len(RECALLS)
+    def average_precision(self, weights: NDArray[np.float64], there: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``[B, T]`` where image i counts ``weights[b, i]`` times and ``there[b] > 0`` boxes are to be found."""
+        found = np.zeros((len(weights), len(self.right)))
+        rows = max(1, _BLOCK // max(1, len(self.image)))
+        for start in range(0, len(weights), rows):
+            block = slice(start, start + rows)
+            times = weights[block][:, self.image]  # [B', M]
+            for threshold, (right, wrong) in enumerate(zip(self.right, self.wrong, strict=True)):
+                found[block, threshold] = _average_precision(times, right, wrong, there[block])
+        return found
+
+
+def _average_precision(
+    times: NDArray[np.float64], right: NDArray[np.bool_], wrong: NDArray[np.bool_], there: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """``[B]`` of how often each of M detections counts ``[B, M]``, where they are right and wrong ``[M]``."""
+    # Recall rises, and precision is at its best, only where a detection is right: P of the M places.
+    hits = np.cumsum(times[:, right], axis=1)  # [B, P]
+    misses = np.cumsum(times * wrong, axis=1)[:, right]  # [B, P]
+    precision = hits / (hits + misses + np.spacing(1))
+    # The best precision at this recall or a higher one.
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    # Each recall is read off at the first place that reaches it.
+    reached = np.searchsorted(RECALLS, hits / there[:, None], side="right")  # [B, P]
+    read = np.diff(reached, axis=1, prepend=0)
+    averages: NDArray[np.float64] = (best * read).sum(axis=1) / len(RECALLS)
+    return averages
 
 
 @dataclass(frozen=True)
@@ -180,9 +193,9 @@ class _Matches:
         rows = self.detections[self.detections[:, 1] == category]
         rows = rows[np.argsort(-rows[:, 2], kind="stable")]
         shifts = np.arange(thresholds)[:, None]  # [T, 1]
-        matched, left_out = (rows[:, column].astype(np.int64)[None] >> shifts & 1 for column in (3, 4))  # [T, M]
-        right, wrong = matched & ~left_out & 1, ~matched & ~left_out & 1
-        return _Ranking(rows[:, 0].astype(np.int64), right.astype(np.float64), wrong.astype(np.float64))
+        bits = rows[:, 3:].astype(np.int64).T[:, None]  # [2, 1, M]
+        matched, left_out = (bits >> shifts & 1).astype(bool)  # [T, M] each
+        return _Ranking(rows[:, 0].astype(np.int64), matched & ~left_out, ~matched & ~left_out)
 
 
 def _mean_where_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
