@@ -8,22 +8,20 @@ then). Progress is reported on the file descriptor FD.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-import threading
 import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from zoo.bench.outcome import Outcome, one_line, performance_of, quality_of, samples_of, status_of
+from zoo.bench.outcome import Outcome, machine_facts, one_line, performance_of, quality_of, samples_of, status_of
 from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
-from zoo.bench.progress import PipeProgress
 from zoo.bench.record import CurvePoint
 from zoo.bench.work import WorkFolder
 from zoo.errors import ZooError
+from zoo.lifeline import end_with_parent
 from zoo.measure import (
     Evaluation,
     copy_baseline,
@@ -31,31 +29,35 @@ from zoo.measure import (
     environment,
     evaluate,
     evaluation_examples,
+    free_memory,
     load_average,
     measure_performance,
+    prepare_metrics,
 )
 from zoo.models import count_parameters
 from zoo.spec import Spec, resolve
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import PreparedTask, Progress
+from zoo.tasks.progress_pipe import PipeProgress
 from zoo.training import build, load_run, prepare, train
 
 
 def main(work: WorkFolder, progress: Progress) -> None:
     """Run the request in `work`. A failed cell is an outcome, no failure of this process."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
     request = work.read_request()
     torch.set_num_threads(request.threads)
     store = Path(request.store)
     surroundings = environment(store, ignoring=(store,))
     try:
         spec, home = resolve(request.spec), DataHome(Path(request.home))
+        prepare_metrics(spec)
         outcome = _JOBS[request.job](spec, work, home, progress)
     except Exception as error:
         traceback.print_exc()
         outcome = Outcome(status=status_of(error), error=one_line(error))
     surroundings["load_after"] = load_average()
-    work.write_outcome(outcome.model_copy(update={"environment": surroundings}))
+    work.write_outcome(outcome.model_copy(update={"environment": {**surroundings, **outcome.environment}}))
 
 
 def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
@@ -77,13 +79,19 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     evaluation = evaluate(model, run.tokenizer, evaluation_examples(task, spec), spec, progress=progress)
     # The sentences that are timed are the ones that are shown: spread evenly over the test set.
     sentences = [sample.source for sample in evaluation.samples]
-    progress("measuring", 0, 0)
-    measured = measure_performance(model, run.tokenizer, sentences, spec, directory=directory)
+    parameters = count_parameters(model)
+    del model, run
+    free_memory()  # what is measured below is measured by other processes
+    measured = measure_performance(directory, sentences, spec, progress=progress)
+    state = training.facts.get("optimizer_state_bytes")
     return Outcome(
         status="collapsed" if evaluation.collapsed else "ok",
         error=evaluation.collapsed,
-        parameters=count_parameters(model),
-        performance=[performance_of(measured, training.tokens_per_second)],
+        parameters=parameters,
+        performance=[
+            performance_of(measured, training_tokens_per_second=training.tokens_per_second, optimizer_state_bytes=state)
+        ],
+        environment=machine_facts(measured),
         **_scored(evaluation, spec, task, work),
         **trained,
     )
@@ -122,13 +130,6 @@ def _scored(evaluation: Evaluation, spec: Spec, task: PreparedTask, work: WorkFo
 
 def _curve_point(point: Any) -> CurvePoint:
     return CurvePoint(**{name: getattr(point, name, None) for name in CurvePoint.model_fields})
-
-
-def _die_with_parent() -> None:
-    # Not sys.stdin: its lock, held here, would stop the interpreter's own shutdown.
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import torch
 from pydantic import Field
 
 from zoo.bench.record import (
+    Calibration,
     CurvePoint,
     Distribution,
+    Energy,
     Memory,
     OutputsFile,
     Performance,
@@ -21,7 +22,7 @@ from zoo.bench.record import (
     _Part,
 )
 from zoo.errors import InputError, ZooError
-from zoo.measure import Evaluation, Measured
+from zoo.measure import Evaluation, Measured, is_out_of_memory
 from zoo.measure import Performance as Measurements
 
 
@@ -42,7 +43,6 @@ class Outcome(_Part):
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
-_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.IGNORECASE)
 _DEVICE_FAULT = re.compile(r"CUDA error|cuDNN error|NCCL error|ECC error", re.IGNORECASE)
 
 
@@ -53,7 +53,7 @@ def status_of(error: BaseException) -> Status:
     often the cell is run. Failures of files, network and devices are 'infra'.
     """
     text = str(error)
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or _OUT_OF_MEMORY.search(text):
+    if is_out_of_memory(error):
         return "oom"
     if isinstance(error, InputError):
         return "invalid"
@@ -102,20 +102,36 @@ def distribution_of(measured: Measured) -> Distribution:
         maximum=measured.maximum,
         p90=measured.p90,
         p99=measured.p99,
+        processes=list(measured.processes),
+        warmup=list(measured.warmup),
         values=list(measured.values),
     )
 
 
-def performance_of(measured: Measurements, training_tokens_per_second: float | None) -> Performance:
-    """Measurements of one device as a record holds them."""
+def performance_of(
+    measured: Measurements, *, training_tokens_per_second: float | None = None, optimizer_state_bytes: int | None = None
+) -> Performance:
+    """Measurements of one device as a record holds them, with what training found out on it."""
+    clocks = measured.clocks
     return Performance(
         device=measured.device,
         device_kind=measured.device_kind,
         threads=measured.threads,
-        dtype=measured.dtype,
-        attention=measured.attention,
-        latency=distribution_of(measured.latency),
-        throughput=[Throughput(batch=measured.throughput_batch, tokens_per_second=measured.tokens_per_second)],
+        dtype=clocks.dtype,
+        attention=clocks.attention,
+        latency=distribution_of(clocks.latency),
+        device_time=distribution_of(clocks.device_time) if clocks.device_time else None,
+        encode=distribution_of(clocks.encode),
+        decode_per_token=distribution_of(clocks.decode_per_token),
+        throughput=[Throughput(**vars(rate)) for rate in measured.throughput],
         memory=Memory(**vars(measured.memory)) if measured.memory else None,
+        energy=Energy(**vars(measured.energy)) if measured.energy else None,
+        calibration=Calibration(**vars(measured.calibration)),
         training_tokens_per_second=training_tokens_per_second,
+        optimizer_state_bytes=optimizer_state_bytes,
     )
+
+
+def machine_facts(measured: Measurements) -> dict[str, Any]:
+    """The machine's state around the measurements as a record's environment holds it: `cpu_state`, `gpu_state`."""
+    return {f"{name}_state": states for name, states in measured.machine.items()}

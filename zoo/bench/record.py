@@ -49,6 +49,9 @@ class Distribution(_Part):
     processes: list[float] = Field(
         default_factory=list, description="The median of each fresh process, in the order they ran"
     )
+    warmup: list[Count] = Field(
+        default_factory=list, description="Calls that each process made before its first sample"
+    )
     values: list[float] = Field(default_factory=list, description="The samples themselves, in order")
 
 
@@ -56,7 +59,9 @@ class Throughput(_Part):
     """Many sentences at once. A batch that the memory does not hold is on record as that, never as a smaller one."""
 
     batch: Positive = Field(description="Sentences generated at once")
-    status: Literal["ok", "oom"] = "ok"
+    status: Literal["ok", "oom", "untried"] = Field(
+        default="ok", description="untried: a smaller batch was too large for the memory already"
+    )
     tokens_per_second: float | None = Field(default=None, description="Generated tokens a second")
     sentences_per_second: float | None = None
 
@@ -65,6 +70,7 @@ class Memory(_Part):
     """What a fresh process that loads the model and generates needs, in bytes."""
 
     kind: str = Field(description="What is counted: 'rss' or 'cuda-allocated'")
+    batch: Positive | None = Field(default=None, description="Sentences generated at once")
     peak: Count
     before_load: Count | None = None
     after_load: Count | None = None
@@ -101,7 +107,8 @@ class Performance(_Part):
     attention: str = Field(description="Attention backend that ran")
     latency: Distribution | None = Field(default=None, description="End-to-end, one sentence, seconds")
     device_time: Distribution | None = Field(
-        default=None, description="The same call by CUDA events: seconds from its first kernel to its last"
+        default=None,
+        description="Generation alone by CUDA events, one sentence that is on the device, seconds between the events",
     )
     encode: Distribution | None = Field(default=None, description="Encoder alone, one sentence, seconds")
     decode_per_token: Distribution | None = Field(

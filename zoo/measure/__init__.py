@@ -8,15 +8,25 @@ from zoo.measure.collapse import (
     top_four_gram_share,
     top_output_share,
 )
+from zoo.measure.cpu import load_average
 from zoo.measure.device import default_device, hardware_class
 from zoo.measure.distribution import Measured
-from zoo.measure.environment import environment, load_average
-from zoo.measure.evaluate import EvaluatedSample, Evaluation, ScoredMetric, evaluate, evaluation_examples, score_outputs
+from zoo.measure.environment import environment
+from zoo.measure.evaluate import (
+    EvaluatedSample,
+    Evaluation,
+    ScoredMetric,
+    evaluate,
+    evaluation_examples,
+    prepare_metrics,
+    score_outputs,
+)
 from zoo.measure.generation import Generated, generate_outputs
 from zoo.measure.latency import timed_calls
-from zoo.measure.memory import MemoryReading, probe_memory
+from zoo.measure.memory import MemoryReading
+from zoo.measure.oom import free_memory, is_out_of_memory, kernel_oom_kills
 from zoo.measure.performance import Performance, measure_performance
-from zoo.measure.throughput import tokens_per_second
+from zoo.measure.throughput import Rate
 
 __all__ = [
     "EvaluatedSample",
@@ -25,6 +35,7 @@ __all__ = [
     "Measured",
     "MemoryReading",
     "Performance",
+    "Rate",
     "ScoredMetric",
     "collapse_probes",
     "collapsed",
@@ -34,14 +45,16 @@ __all__ = [
     "environment",
     "evaluate",
     "evaluation_examples",
+    "free_memory",
     "generate_outputs",
     "hardware_class",
+    "is_out_of_memory",
+    "kernel_oom_kills",
     "load_average",
     "measure_performance",
-    "probe_memory",
+    "prepare_metrics",
     "score_outputs",
     "timed_calls",
-    "tokens_per_second",
     "top_four_gram_share",
     "top_output_share",
 ]

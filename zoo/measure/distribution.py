@@ -30,10 +30,14 @@ def percentile(values: Sequence[float], q: float) -> float:
 
 @dataclass(frozen=True)
 class Measured:
-    """Samples of one quantity in the order they were taken."""
+    """Samples of one quantity in the order they were taken, by one process or by several."""
 
     values: tuple[float, ...]
     unit: str
+    processes: tuple[float, ...] = ()
+    """The median of each fresh process, where several took the samples (`pooled`)."""
+    warmup: tuple[int, ...] = ()
+    """Calls before the first sample, in each process."""
 
     def __post_init__(self) -> None:
         if not self.values:
@@ -43,7 +47,8 @@ class Measured:
 
     @property
     def median(self) -> float:
-        return statistics.median(self.values)
+        """Of the processes' medians where there are several processes, else of the samples."""
+        return statistics.median(self.processes or self.values)
 
     @property
     def minimum(self) -> float:
@@ -62,3 +67,20 @@ class Measured:
     def p99(self) -> float | None:
         """None below 1000 samples."""
         return percentile(self.values, 99) if len(self.values) >= P99_SAMPLES else None
+
+
+def pooled(parts: Sequence[Measured]) -> Measured:
+    """One quantity as several fresh processes measured it, in the order they ran.
+
+    What differs between processes (layout of memory, clocks, neighbours) does not average out inside one: the median
+    is taken over the processes' medians, percentiles over all samples. Raises ValueError for parts of several units.
+    """
+    units = {part.unit for part in parts}
+    if len(units) != 1:
+        raise ValueError(f"a quantity has one unit, not {sorted(units)}")
+    return Measured(
+        tuple(value for part in parts for value in part.values),
+        units.pop(),
+        processes=tuple(part.median for part in parts),
+        warmup=tuple(calls for part in parts for calls in part.warmup),
+    )

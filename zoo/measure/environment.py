@@ -14,7 +14,9 @@ from typing import Any
 import psutil
 import torch
 
+from zoo.measure.cpu import container_limits, cpu_state, load_average
 from zoo.measure.device import cpu_model
+from zoo.measure.gpu import gpu_state
 
 _GPU_FIELDS = (
     "name",
@@ -45,6 +47,7 @@ def environment(repository: Path | None = None, *, ignoring: Sequence[Path] = ()
         "cores_logical": psutil.cpu_count(logical=True),
         "cores_usable": _usable_cores(),
         "ram_bytes": psutil.virtual_memory().total,
+        "container_limits": container_limits(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "packages": _versions(PACKAGES),
@@ -55,12 +58,10 @@ def environment(repository: Path | None = None, *, ignoring: Sequence[Path] = ()
     }
 
 
-def load_average() -> list[float] | None:
-    """Runnable processes over the last 1, 5 and 15 minutes, where the system counts them."""
-    try:
-        return [round(value, 2) for value in os.getloadavg()]
-    except OSError:
-        return None
+def machine_state(gpu: str | None) -> dict[str, dict[str, Any]]:
+    """What the machine is about at this moment: 'cpu', and 'gpu' where that UUID is given and answers; JSON-ready."""
+    states = {"cpu": cpu_state(), "gpu": gpu_state(gpu)}
+    return {name: state for name, state in states.items() if state is not None}
 
 
 def git_state(folder: Path, *, ignoring: Sequence[Path] = ()) -> dict[str, Any] | None:

@@ -53,24 +53,32 @@ def generated_lengths(sequences: Tensor, eos: int) -> tuple[list[int], int]:
     return [int(length) for length in lengths], int((~finished).sum())
 
 
+def encoded_sources(tokenizer: Any, sources: Sequence[str], device: torch.device, *, limit: int) -> dict[str, Tensor]:
+    """``input_ids`` and ``attention_mask`` ``[B, S]`` on the device, padded to the longest source, cut at `limit`."""
+    encoded = tokenizer(list(sources), padding=True, truncation=True, max_length=limit, return_tensors="pt")
+    return {name: encoded[name].to(device) for name in ("input_ids", "attention_mask")}
+
+
+def generation_options(decoding: DecodingSection, *, max_source_tokens: int) -> dict[str, Any]:
+    """What `generate` is told beside its inputs."""
+    options: dict[str, Any] = {
+        "num_beams": decoding.beams,
+        "do_sample": False,
+        # A table of positions has max_positions rows, and the decoder reads one position a new token.
+        "max_new_tokens": min(decoding.max_new_tokens, max_source_tokens),
+    }
+    if decoding.beams > 1:
+        options["length_penalty"] = decoding.length_penalty
+    return options
+
+
 def generate_batch(
     model: Any, tokenizer: Any, sources: Sequence[str], decoding: DecodingSection, *, max_source_tokens: int
 ) -> Generated:
     """Outputs of one batch, padded to its longest source. The model's mode is the caller's."""
-    device = model.device
-    encoded = tokenizer(list(sources), padding=True, truncation=True, max_length=max_source_tokens, return_tensors="pt")
+    encoded = encoded_sources(tokenizer, sources, model.device, limit=max_source_tokens)
     mask = encoded["attention_mask"]  # [B, S]
-    options: dict[str, Any] = {"num_beams": decoding.beams}
-    if decoding.beams > 1:
-        options["length_penalty"] = decoding.length_penalty
-    sequences = model.generate(
-        input_ids=encoded["input_ids"].to(device),
-        attention_mask=mask.to(device),
-        do_sample=False,
-        # A table of positions has max_positions rows, and the decoder reads one position a new token.
-        max_new_tokens=min(decoding.max_new_tokens, max_source_tokens),
-        **options,
-    )  # [B, T]
+    sequences = model.generate(**encoded, **generation_options(decoding, max_source_tokens=max_source_tokens))  # [B, T]
     lengths, unfinished = generated_lengths(sequences, tokenizer.eos_token_id)
     return Generated(
         outputs=tuple(tokenizer.batch_decode(sequences, skip_special_tokens=True)),

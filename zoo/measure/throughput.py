@@ -1,20 +1,73 @@
-"""Throughput: generated tokens a second, many sentences at once."""
+"""Throughput: generated tokens and sentences a second, many sentences at once, batch size by batch size."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from zoo.measure.device import synchronize
 from zoo.measure.generation import evaluating, generate_batch
+from zoo.measure.oom import free_memory, is_out_of_memory
 from zoo.spec.sections import DecodingSection
 
 REPEATS = 3
 
 
-def tokens_per_second(
+@dataclass(frozen=True)
+class Rate:
+    """What one batch size gave."""
+
+    batch: int
+    status: Literal["ok", "oom", "untried"]
+    """oom: the memory does not hold it. untried: a smaller batch was too large already."""
+    tokens_per_second: float | None = None
+    sentences_per_second: float | None = None
+
+
+def rates(
+    model: Any,
+    tokenizer: Any,
+    sentences: Sequence[str],
+    decoding: DecodingSection,
+    *,
+    batches: Sequence[int],
+    max_source_tokens: int,
+    repeats: int = REPEATS,
+) -> Iterator[Rate]:
+    """The rate of each batch size, the smallest first.
+
+    A size that the memory does not hold is yielded as that ('oom'), never tried again as a smaller one; larger ones are
+    'untried'. Raises ValueError without sentences.
+    """
+    full = False
+    for batch in sorted(set(batches)):
+        if full:
+            yield Rate(batch, "untried")
+            continue
+        try:
+            rate = rate_of(
+                model,
+                tokenizer,
+                sentences,
+                decoding,
+                batch=batch,
+                max_source_tokens=max_source_tokens,
+                repeats=repeats,
+            )
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            full = True
+            rate = Rate(batch, "oom")
+        if full:
+            free_memory()
+        yield rate
+
+
+def rate_of(
     model: Any,
     tokenizer: Any,
     sentences: Sequence[str],
@@ -23,24 +76,29 @@ def tokens_per_second(
     batch: int,
     max_source_tokens: int,
     repeats: int = REPEATS,
-) -> float:
-    """Generated tokens a second over `repeats` batches of `batch` sentences, after one batch that is not counted.
+) -> Rate:
+    """Generated tokens and sentences a second over `repeats` batches of `batch` sentences, after one not counted.
 
     From texts to texts; the sentences are repeated until a batch is full. The end token of each sentence counts,
     padding and beams that lost do not. Raises ValueError without sentences.
     """
     if not sentences:
         raise ValueError("throughput needs at least one sentence")
-    stream = itertools.cycle(sentences)
-    batches = [list(itertools.islice(stream, batch)) for _ in range(repeats)]
+    stream = batch_of(sentences, batch * repeats)
+    texts = [stream[start : start + batch] for start in range(0, batch * repeats, batch)]
     device = model.device
     tokens = 0
     with evaluating(model):
-        generate_batch(model, tokenizer, batches[0], decoding, max_source_tokens=max_source_tokens)
+        generate_batch(model, tokenizer, texts[0], decoding, max_source_tokens=max_source_tokens)
         synchronize(device)
         start = time.perf_counter()
-        for texts in batches:
-            tokens += generate_batch(model, tokenizer, texts, decoding, max_source_tokens=max_source_tokens).tokens
+        for some in texts:
+            tokens += generate_batch(model, tokenizer, some, decoding, max_source_tokens=max_source_tokens).tokens
         synchronize(device)
         seconds = time.perf_counter() - start
-    return tokens / seconds
+    return Rate(batch, "ok", tokens / seconds, batch * repeats / seconds)
+
+
+def batch_of(sentences: Sequence[str], batch: int) -> list[str]:
+    """The first `batch` sentences, repeated in their order until there are as many."""
+    return list(itertools.islice(itertools.cycle(sentences), batch))

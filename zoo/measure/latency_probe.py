@@ -1,0 +1,53 @@
+"""``python -m zoo.measure.latency_probe``: every clock on one model, in a fresh process (`zoo.measure.probe`)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from zoo.measure.device_time import device_times
+from zoo.measure.generation import encoded_sources, evaluating, generate_batch, generation_options
+from zoo.measure.latency import timed_calls
+from zoo.measure.loading import load
+from zoo.measure.probe import ProbeRequest, serve
+from zoo.measure.split import split_times
+from zoo.measure.warmup import warm_up
+
+
+def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
+    """One answer: samples in seconds of end-to-end latency, of device time (null on a CPU) and of the two parts."""
+    loaded = load(request)
+    model, tokenizer, device = loaded.model, loaded.tokenizer, loaded.device
+    limit, decoding = loaded.max_source_tokens, request.decoding
+    sentences, samples = request.sentences, request.measurement.latency_samples
+    options = generation_options(decoding, max_source_tokens=limit)
+
+    def translate(sentence: str) -> object:
+        return generate_batch(model, tokenizer, [sentence], decoding, max_source_tokens=limit)
+
+    def generate(encoded: dict[str, Any]) -> object:
+        return model.generate(**encoded, **options)
+
+    with evaluating(model):
+        warmup = warm_up(translate, sentences, at_least=request.measurement.warmup, device=device)
+        latency = timed_calls(translate, sentences, samples=samples, device=device)
+        encoded = [
+            encoded_sources(tokenizer, [sentence], device, limit=limit)
+            for sentence in itertools.islice(sentences, samples)
+        ]
+        flush = request.measurement.flush_cache
+        on_device = device_times(generate, encoded, samples=samples, device=device, flush_cache=flush)
+        split = split_times(model, tokenizer, sentences, decoding, samples=samples, max_source_tokens=limit)
+    yield {
+        **loaded.facts(),
+        "warmup": warmup,
+        "latency": latency.values,
+        "device_time": on_device and on_device.values,
+        "encode": split.encode.values,
+        "decode_per_token": split.decode_per_token.values,
+    }
+
+
+if __name__ == "__main__":
+    serve(probe)

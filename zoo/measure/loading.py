@@ -1,0 +1,37 @@
+"""The model of a request, in the probe's process. Imports all that a model needs, so that loading is loading alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from zoo.measure.probe import ProbeRequest
+from zoo.models import ZooForConditionalGeneration
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The model of a request, ready to generate on its device."""
+
+    model: Any
+    tokenizer: Any
+    device: torch.device
+
+    @property
+    def max_source_tokens(self) -> int:
+        return int(self.model.config.max_position_embeddings)
+
+    def facts(self) -> dict[str, Any]:
+        """What every answer says of the model that was measured; complete once it has generated."""
+        return {"dtype": str(self.model.dtype).removeprefix("torch."), "attention": str(self.model.attention_backend)}
+
+
+def load(request: ProbeRequest) -> Loaded:
+    """Tokenizer and model of the request, the model on its device."""
+    device = torch.device(request.device)
+    tokenizer = AutoTokenizer.from_pretrained(request.directory)
+    model = ZooForConditionalGeneration.from_pretrained(request.directory).to(device).eval()
+    return Loaded(model, tokenizer, device)

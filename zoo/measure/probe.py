@@ -1,0 +1,104 @@
+"""Measuring in fresh processes: the request, the process, its answers.
+
+A process of its own, because what a process did before changes what is measured: a peak of memory never falls,
+allocators stay fragmented, code stays compiled. Each probe is a module that is run (``python -m zoo.measure.NAME``),
+reads one JSON request on standard input and answers in lines of JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zoo.errors import ZooError
+from zoo.measure.oom import kernel_oom_kills
+from zoo.spec.sections import DecodingSection, MeasurementSection
+
+Probe = Literal["latency_probe", "batch_probe"]
+
+
+class ProbeRequest(BaseModel):
+    """What a probe is to do, and with which model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    directory: Path = Field(description="Folder of 'zoo build' or 'zoo train'")
+    sentences: list[str] = Field(min_length=1)
+    decoding: DecodingSection
+    measurement: MeasurementSection
+    device: str
+    threads: int = Field(ge=1)
+    gpu: str | None = Field(default=None, description="UUID of the GPU, for instruments beside torch")
+
+
+class ProbeKilledError(ZooError):
+    """A probe ended by a signal; `answers` are those it gave before."""
+
+    def __init__(self, message: str, answers: list[dict[str, Any]], *, out_of_memory: bool) -> None:
+        super().__init__(message)
+        self.answers = answers
+        self.out_of_memory = out_of_memory
+
+
+def run_probe(name: Probe, request: ProbeRequest, *, timeout: float | None = None) -> list[dict[str, Any]]:
+    """Run a probe in a new process and return its answers.
+
+    Raises ProbeKilledError where a signal ended it, ZooError where it failed or took longer than `timeout` seconds.
+    """
+    what = f"the {name.replace('_', ' ')} of {request.directory}"
+    kills_before = kernel_oom_kills()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", f"zoo.measure.{name}"],
+            input=request.model_dump_json(),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ZooError(f"{what} took longer than {timeout:g} s") from None
+    answers = [json.loads(line) for line in done.stdout.splitlines()] if done.returncode <= 0 else []
+    if done.returncode < 0:
+        killed_for_memory = done.returncode == -signal.SIGKILL and kernel_oom_kills() > kills_before
+        cause = "the kernel: out of memory" if killed_for_memory else signal.Signals(-done.returncode).name
+        raise ProbeKilledError(f"{what} was killed by {cause}", answers, out_of_memory=killed_for_memory)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ZooError(f"{what} failed with status {done.returncode}: {last}")
+    return answers
+
+
+def serve(probe: Callable[[ProbeRequest], Iterator[dict[str, Any]]]) -> None:
+    """Be the process of a probe: read the request, write each answer as a line as soon as it is there.
+
+    What libraries print to standard output goes to standard error. Exits with status 2 where there is no request.
+    """
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        try:
+            request = ProbeRequest.model_validate_json(sys.stdin.buffer.read())
+        except ValidationError as error:
+            sys.exit(_refusal(error))
+        torch.set_num_threads(request.threads)
+        for answer in probe(request):
+            answers.write(json.dumps(answer, allow_nan=False) + "\n")
+            answers.flush()
+
+
+def _refusal(error: ValidationError) -> int:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "request"
+    sys.stderr.write(f"expected one JSON request on standard input: {where}: {first['msg']}\n")
+    return 2

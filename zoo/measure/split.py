@@ -1,0 +1,65 @@
+"""Generation in its two parts: the encoder, once a sentence, and the decoder, once a token."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.measure.device import synchronize
+from zoo.measure.distribution import Measured
+from zoo.measure.generation import encoded_sources, evaluating, generated_lengths, generation_options
+from zoo.measure.latency import no_collector
+from zoo.spec.sections import DecodingSection
+
+
+@dataclass(frozen=True)
+class Split:
+    """Seconds of the two parts, sentence by sentence. ``encode + tokens * decode_per_token`` is a sentence's time in
+    the model (text to tokens and back not included)."""
+
+    encode: Measured
+    decode_per_token: Measured
+    tokens: tuple[int, ...]
+    """Generated tokens of each sample: the end token counts."""
+
+
+def split_times(
+    model: Any,
+    tokenizer: Any,
+    sentences: Sequence[str],
+    decoding: DecodingSection,
+    *,
+    samples: int,
+    max_source_tokens: int,
+) -> Split:
+    """Encoder alone, then `generate` from what it gave, over the tokens generated; one sentence at a time.
+
+    What `generate` itself costs a call is in the decoder's part. Warm up first. Raises ValueError without sentences.
+    """
+    if not sentences:
+        raise ValueError("a split needs at least one sentence")
+    device = model.device
+    options = generation_options(decoding, max_source_tokens=max_source_tokens)
+    encode: list[float] = []
+    decode: list[float] = []
+    tokens: list[int] = []
+    with evaluating(model), no_collector():
+        encoder = model.get_encoder()
+        for sentence in itertools.islice(itertools.cycle(sentences), samples):
+            encoded = encoded_sources(tokenizer, [sentence], device, limit=max_source_tokens)
+            synchronize(device)
+            start = time.perf_counter()
+            states = encoder(**encoded)
+            synchronize(device)
+            between = time.perf_counter()
+            sequences = model.generate(encoder_outputs=states, attention_mask=encoded["attention_mask"], **options)
+            synchronize(device)
+            end = time.perf_counter()
+            lengths, _ = generated_lengths(sequences, tokenizer.eos_token_id)
+            encode.append(between - start)
+            tokens.append(lengths[0])
+            decode.append((end - between) / lengths[0])
+    return Split(Measured(tuple(encode), "s"), Measured(tuple(decode), "s"), tuple(tokens))
