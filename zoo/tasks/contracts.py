@@ -186,7 +186,7 @@ class Metric(ABC):
 
     @abstractmethod
     def items(self, outputs: Sequence[Any], references: Sequence[Any], sources: Sequence[Any]) -> Items:
-        """What each of N examples contributes: N vectors, whose lengths may differ between examples.
+        """What each of N examples contributes: N vectors of finite float64, whose lengths may differ.
 
         Outputs, references and sources are what the task's examples hold: texts in text tasks. Raises ValueError where
         the numbers differ or nothing is given.
@@ -219,7 +219,7 @@ class Metric(ABC):
         return self.score_items(self.items(outputs, references, sources))
 
     def segments(self, items: Items) -> NDArray[np.float64]:
-        """The score of each example by itself, ``[N]``."""
+        """The score of each example by itself, ``[N]``; NaN where an example has none."""
         import numpy as np
 
         one = np.ones((1, 1))

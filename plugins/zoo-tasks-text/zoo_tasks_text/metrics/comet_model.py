@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import pickle
+import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,9 +88,14 @@ def _tensors(file: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not zipfile.is_zipfile(file):
+            raise ZooError(f"COMET: {file} is no checkpoint of torch") from error
+        # torch names it, and advises beside that to load the file all the same.
+        what = re.search(r"GLOBAL \S+", str(error))
+        named = f" ({what[0]})" if what else ""
         raise ZooError(
-            f"COMET: {file} was refused: it holds Python objects beside weights, and to load those could run code; "
-            f"save its state_dict and hyper_parameters again with torch.save ({_one_line(error)})"
+            f"COMET: {file} was refused: it holds Python objects beside weights{named}, and to load those could run "
+            "code; save its state_dict and hyper_parameters anew with torch.save"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise ZooError(f"COMET: {file} is no checkpoint of torch: {_one_line(error)}") from error
