@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 SMOKE = Path(__file__).parents[1] / "benchmarks" / "specs" / "smoke.yaml"
 SENTENCES = ("open the file", "close the window now", "a cell has a value", "print this page", "save it as a copy")
+WORDS = ("open", "close", "save", "print", "file", "page", "table", "cell", "text", "image", "link", "style", "menu")
+LATENCIES = (0.100, 0.101, 0.099, 0.102, 0.1005)
+"""Medians of five fresh processes, in seconds."""
 
 
 @pytest.fixture
@@ -112,3 +116,125 @@ def _append(folder: Path, seed: int = 1, job: str = "model", text: bool = True, 
     record = Record(**{**facts, **changes})
     RecordStore(folder).append(record)
     return record
+
+
+@pytest.fixture
+def add_model(tmp_path: Path) -> Callable[..., Any]:
+    """``add_model(store, "rotary", seed=1, errors=0.2)``: a good record with outputs, scored by real metrics.
+
+    `errors` is the share of words that the outputs get wrong, by the draw of `seed` and `name`; every other field of a
+    record can be given. With ``outputs=False`` there are only scores.
+    """
+    from pydantic import TypeAdapter
+
+    from zoo.bench import Record, RecordStore, new_record_id
+    from zoo.bench.outputs import MetricOutputs, Outputs, publish_outputs, write_outputs
+    from zoo.bench.record import Quality
+    from zoo.spec import Chosen, Slot
+
+    slot: TypeAdapter[Chosen] = TypeAdapter(Annotated[Chosen, Slot("metric")])
+
+    def add(
+        store: Path,
+        name: str = "rotary",
+        *,
+        seed: int = 1,
+        errors: float = 0.3,
+        examples: int = 80,
+        metrics: Sequence[Any] = ("bleu", "exact-match"),
+        outputs: bool = True,
+        **changes: Any,
+    ) -> Record:
+        # The references are the test set: one for all. What goes wrong is each model's own.
+        test_set, luck = random.Random(0), random.Random(f"{name} {seed} {errors}")
+        references = [" ".join(test_set.choices(WORDS, k=test_set.randint(5, 15))) for _ in range(examples)]
+        written = [
+            " ".join(luck.choice(WORDS) if luck.random() < errors else word for word in text.split())
+            for text in references
+        ]
+        kept, quality = [], []
+        for choice in metrics:
+            chosen = slot.validate_python(choice)
+            metric = chosen.create()
+            items = metric.items(written, references, references)
+            score = metric.score_items(items)
+            kept.append(
+                MetricOutputs(
+                    metric=score.metric,
+                    signature=score.signature,
+                    direction=score.direction,
+                    unit=score.unit,
+                    component=chosen.plain(),
+                    items=tuple(items),
+                    scores=metric.segments(items),
+                )
+            )
+            quality.append(
+                Quality(
+                    metric=score.metric,
+                    value=score.value,
+                    direction=score.direction,
+                    unit=score.unit,
+                    signature=score.signature,
+                    split="test",
+                    examples=examples,
+                    interval=score.interval,
+                )
+            )
+        facts: dict[str, Any] = {
+            "id": new_record_id(),
+            "created": "2026-11-23T00:00:00.000+00:00",
+            "cell": f"{name} {seed}".encode().hex().ljust(64, "0")[:64],
+            "name": name,
+            "task": "office-zh-en",
+            "status": "ok",
+            "seed": seed,
+            "spec": {"name": name, "seed": seed},
+            "spec_hash": "sha256:0",
+            "data_revision": "sha256:1",
+            "distributions": {"zoo-registry": "0.1.0"},
+            "quality": quality,
+            "environment": {"cpu": "Processor A"},
+        }
+        record = Record(**{**facts, **changes})
+        if outputs and record.status == "ok":
+            part = tmp_path / "written.parquet"
+            ids = tuple(f"test-{number}" for number in range(examples))
+            texts = tuple(references)
+            found = Outputs("test", record.data_revision, ids, texts, texts, tuple(written), tuple(kept))
+            write_outputs(part, found)
+            record = record.model_copy(update={"outputs": publish_outputs(part, store, record.id)})
+        RecordStore(store).append(record)
+        return record
+
+    return add
+
+
+@pytest.fixture
+def measured() -> Callable[..., dict[str, Any]]:
+    """``measured(latency=1.2, rate=0.9)``: the performance of a model so many times as slow and as fast as another."""
+
+    def make(latency: float = 1.0, rate: float = 1.0, peak: float = 1.0, **changes: Any) -> dict[str, Any]:
+        processes = [time * latency for time in changes.pop("processes", LATENCIES)]
+        middle = sorted(processes)[len(processes) // 2]
+        facts: dict[str, Any] = {
+            "device": "cpu",
+            "device_kind": "cpu",
+            "threads": 2,
+            "dtype": "float32",
+            "attention": "sdpa",
+            "latency": {
+                "unit": "s",
+                "samples": 20 * len(processes),
+                "median": middle,
+                "minimum": min(processes),
+                "maximum": max(processes),
+                "processes": processes,
+            },
+            "throughput": [{"batch": 16, "tokens_per_second": 800.0 * rate}],
+            "memory": {"kind": "rss", "peak": int(400 * 2**20 * peak)},
+            "calibration": {"kernel": "matmul-512", "before": 0.0100, "after": 0.0101},
+        }
+        return {**facts, **changes}
+
+    return make
