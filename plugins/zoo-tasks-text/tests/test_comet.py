@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
+import os
 import pickle
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -296,3 +300,39 @@ def test_a_cell_scores_with_the_checkpoint_that_its_spec_names(regression, tmp_p
     assert (quality.metric, kept.component["use"]) == ("comet", "zoo-tasks-text/comet")
     assert quality.value == pytest.approx(kept.scores.mean())
     assert quality.interval[0] <= quality.value <= quality.interval[1]
+
+
+SCORE_FROM_THE_HUB = """
+import json, sys
+from zoo.errors import ZooError
+from zoo_tasks_text.metrics.comet import Comet
+from zoo_tasks_text.metrics.options import CometOptions
+
+metric = Comet(CometOptions(model="somebody/tiny-comet", device="cpu"))
+items = metric.items(*json.loads(sys.argv[1]))
+print(json.dumps([metric.signature, [item.tolist() for item in items]]))
+try:
+    Comet(CometOptions(model="somebody/unknown")).prepare()
+except ZooError as error:
+    print(error)
+"""
+
+
+@needs_comet
+@pytest.mark.slow
+def test_a_hub_id_is_found_in_the_hubs_cache_without_network(regression, tmp_path):
+    repository = tmp_path / "models--somebody--tiny-comet"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    rewritten(regression, snapshot, lambda content: None)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    texts = json.dumps([OUTPUTS, REFERENCES, SOURCES])
+    done = subprocess.run(
+        [sys.executable, "-c", SCORE_FROM_THE_HUB, texts], env=environment, capture_output=True, text=True, check=True
+    )
+    found, refusal = done.stdout.splitlines()
+    signature, items = json.loads(found)
+    assert "|model:somebody/tiny-comet|" in signature
+    assert np.array(items) == pytest.approx(np.stack(comet(regression).items(OUTPUTS, REFERENCES, SOURCES)), abs=1e-6)
+    assert "'somebody/unknown' is no folder here and could not be had as a hub id" in refusal
