@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from zoo.bench import RecordStore
+from zoo.bench.pytest_plugin import Benchmarks
 from zoo.bench.run import Runner
 from zoo.spec import load_cells
 from zoo.tasks import DataHome
@@ -62,10 +65,33 @@ def test_without_the_flag_cells_are_smoke_tests_named_after_them(suite: pytest.P
     assert not (suite.path / "leaderboard").exists()
 
 
-def test_cells_that_differ_in_their_seed_alone_have_it_in_their_ids(suite: pytest.Pytester) -> None:
-    (suite.path / "specs" / "tiny.yaml").write_text(SPEC.split("grid:")[0] + "grid: {seed: [3, 7]}\n")
+def ids(suite: pytest.Pytester) -> list[str]:
     result = suite.runpytest_subprocess("--collect-only", "-q")
-    result.stdout.fnmatch_lines(["*test_cell[[]tiny+seed=3]", "*test_cell[[]tiny+seed=7]"])
+    return [line.partition("[")[2].rstrip("]") for line in result.outlines if "test_cell[" in line]
+
+
+def test_a_cell_has_the_same_id_however_many_seeds_there_are(suite: pytest.Pytester) -> None:
+    spec = suite.path / "specs" / "tiny.yaml"
+    plain = SPEC.split("grid:")[0]
+    spec.write_text(plain + "grid: {seed: [3]}\n")
+    assert ids(suite) == ["tiny+seed=3"]
+    spec.write_text(plain + "grid: {seed: [3, 7], model.heads: [2, 4]}\n")
+    assert ids(suite) == [f"tiny+heads={heads}+seed={seed}" for seed in (3, 7) for heads in (2, 4)]
+    spec.write_text(plain)
+    assert ids(suite) == ["tiny"]
+
+
+def test_one_name_in_two_files_makes_two_ids(suite: pytest.Pytester) -> None:
+    (suite.path / "specs" / "other.yaml").write_text(SPEC + "  training.steps: [5]\n")
+    (suite.path / "specs" / "same.yaml").write_text(SPEC)
+    assert ids(suite) == [
+        "tiny+position=none+steps=5",
+        "tiny+position=rotary+steps=5",
+        "tiny+position=none@specs/same",
+        "tiny+position=rotary@specs/same",
+        "tiny+position=none@specs/tiny",
+        "tiny+position=rotary@specs/tiny",
+    ]
 
 
 @pytest.mark.slow
@@ -126,6 +152,7 @@ class TestWithTheFlag:
             "median": 0.1875,
             "minimum": 0.1,
             "maximum": 1 / 3,
+            "processes": [0.1875, 0.21],
             "values": list(self.SAMPLES),
         }
         performance = {
@@ -163,6 +190,8 @@ class TestWithTheFlag:
         result.assert_outcomes(passed=2, xfailed=1)
         result.stdout.fnmatch_lines([f"*recorded as nan: step 3: not finite ({recorded['bad'].id})*"])
         result.stdout.no_fnmatch_line("*fixture was not used*")
+        store = suite.path / "leaderboard" / "records"
+        result.stdout.fnmatch_lines([f"zoo: 0 cells run, 2 found on record in {store}"])
         report = json.loads((suite.path / "out.json").read_text())
         (entry,) = report["benchmarks"]
         assert entry["stats"]["data"] == list(self.SAMPLES)
@@ -170,8 +199,11 @@ class TestWithTheFlag:
         assert entry["stats"]["median"] == pytest.approx(0.1875)
         assert entry["options"]["timer"] == "zoo-record"
         assert entry["param"] == "tiny+position=none"
+        assert entry["params"] == {"zoo_cell": "tiny+position=none"}
+        assert entry["group"] == recorded["good"].task
         assert entry["extra_info"]["record"] == recorded["good"].id
         assert entry["extra_info"]["status"] == "ok"
+        assert entry["extra_info"]["cached"] is True
         assert entry["extra_info"]["quality.bleu"] == 31.5
         assert entry["extra_info"]["cpu.tokens_per_second.batch_2"] == 12.5
         assert set(report["machine_info"]["zoo"]) == {"hardware_class", "gpus"}
@@ -183,6 +215,68 @@ class TestWithTheFlag:
         result = suite.runpytest_subprocess("--benchmark", "--benchmark-strict", "--benchmark-only")
         result.assert_outcomes(passed=1, failed=1, skipped=1)
         result.stdout.fnmatch_lines(["*recorded as nan*"])
+
+    def test_what_is_saved_is_compared_by_pytest_benchmark_itself(
+        self, suite: pytest.Pytester, recorded: dict[str, Any]
+    ) -> None:
+        # Once by name and once by date; its own verdict on the same samples is that nothing is slower.
+        assert suite.runpytest_subprocess("--benchmark", "--benchmark-save", "first").ret == 0
+        again = ("--benchmark-compare", "--benchmark-compare-fail", "median:1%", "--benchmark-autosave")
+        result = suite.runpytest_subprocess("--benchmark", *again)
+        assert result.ret == 0
+        result.stdout.fnmatch_lines_random(["*test_cell?tiny+position=none? (0001_first)*", "*position=none? (NOW)*"])
+        saved = sorted((suite.path / ".benchmarks").rglob("*.json"))
+        assert len(saved) == 2
+        done = suite.run(sys.executable, "-m", "pytest_benchmark", "compare", "--csv", "out.csv", "--columns", "median")
+        assert done.ret == 0
+        done.stdout.fnmatch_lines_random(["*tiny+position=none? (0001_first)*", "*tiny+position=none? (0002_*"])
+        with (suite.path / "out.csv").open() as table:
+            rows = list(csv.DictReader(table))
+        assert [float(row["median"]) for row in rows] == [pytest.approx(0.1875)] * 2
+        assert {row["param:zoo_cell"] for row in rows} == {"tiny+position=none"}
+
+    @pytest.mark.slow
+    def test_profiling_and_disabling_leave_the_records_alone(
+        self, suite: pytest.Pytester, recorded: dict[str, Any]
+    ) -> None:
+        for option in ("--benchmark-cprofile=tottime", "--benchmark-disable"):
+            suite.runpytest_subprocess("--benchmark", option).assert_outcomes(passed=2, xfailed=1)
+        assert len(list((suite.path / "leaderboard" / "records").iterdir())) == 4
+
+
+def test_timings_of_another_machine_are_refused_before_anything_runs(suite: pytest.Pytester) -> None:
+    gpu = {"name": "NVIDIA H100"}
+    machine = {"zoo": {"hardware_class": "cuda: NVIDIA H100", "gpus": [gpu, gpu]}}
+    saved = suite.mkdir(".benchmarks") / "Linux-CPython-3.11-64bit" / "0001_first.json"
+    saved.parent.mkdir()
+    saved.write_text(json.dumps({"machine_info": machine, "commit_info": {}, "benchmarks": [], "version": "5.3.1"}))
+    result = suite.runpytest_subprocess("--benchmark", "--benchmark-compare", "0001")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    message = result.stderr.str()
+    assert "--benchmark-compare: this is '" in message
+    assert "the saved run is of 'cuda: NVIDIA H100, 2 GPUs: NVIDIA H100, NVIDIA H100'" in message
+    assert "Traceback" not in message
+    assert not (suite.path / "leaderboard").exists()
+
+
+@pytest.mark.parametrize("saved", [{}, {"machine_info": None}, {"machine_info": {"node": "x"}}, {"machine_info": []}])
+def test_timings_of_a_machine_whose_gpu_nobody_noted_are_refused(pytestconfig: Any, saved: dict[str, Any]) -> None:
+    here = {"zoo": {"hardware_class": "cpu: Some CPU (2 threads)", "gpus": []}}
+    plugin = Benchmarks(pytestconfig)
+    plugin.pytest_benchmark_compare_machine_info(here, {"machine_info": here})
+    with pytest.raises(pytest.UsageError, match="this is 'cpu: Some CPU .2 threads.'.*whose GPU nobody noted"):
+        plugin.pytest_benchmark_compare_machine_info(here, saved)
+
+
+@pytest.mark.slow
+def test_a_cell_that_cannot_be_run_fails_in_one_line(suite: pytest.Pytester) -> None:
+    corpus = "{use: parallel-files, name: mine, languages: [qaa, qab], train: a.tsv}"
+    plain = SPEC.split("grid:")[0].replace("{use: generated, pairs: 300}", corpus)
+    (suite.path / "specs" / "tiny.yaml").write_text(plain)
+    result = suite.runpytest_subprocess("--benchmark")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["the cell cannot be run: *a.tsv*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
 
 
 @pytest.mark.slow

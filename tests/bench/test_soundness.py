@@ -154,3 +154,8 @@ def test_what_an_older_record_does_not_tell_is_not_held_against_it(append_sound_
     copy = append_sound_record(tmp_path, job="copy")
     assert list(contradictions(copy.model_copy(update={"spec": {}}))) == []
     assert list(contradictions(copy.model_copy(update={"data_revision": "sha256:8"})))
+
+
+def test_the_records_that_are_committed_hold() -> None:
+    report = check_store(Path(__file__).parents[2] / "leaderboard" / "records")
+    assert report.problems == ()
