@@ -23,7 +23,7 @@ from zoo.site.facets import Facet, facets
 from zoo.site.naming import one_line, slug, unique_keys
 from zoo.statistics import interval_tie_groups, letters, ranks
 
-FIRST_ROWS = 200
+FIRST_ROWS = 100
 """Rows that a browser lays out at once; the rest waits until a reader asks for it."""
 _CHARTED = 15
 """Models in a board's chart: more would push what follows out of sight."""

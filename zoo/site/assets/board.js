@@ -5,6 +5,8 @@
 (() => {
   // Before the page is laid out: rows beyond the first ones are left to this script.
   document.documentElement.classList.add("script");
+  // Laying out a row of twenty cells costs a browser about a millisecond: no click may cost a second.
+  const MORE = 400;
   let boards = [];
 
   addEventListener("DOMContentLoaded", () => {
@@ -56,7 +58,7 @@
     for (const control of [view.search, ...view.least, ...view.most]) control.addEventListener("input", read);
     for (const control of [...view.facets, ...view.choices]) control.addEventListener("change", read);
     view.device?.addEventListener("change", read);
-    view.more.addEventListener("click", () => change(view, { ...view.state, everything: true }));
+    view.more.addEventListener("click", () => change(view, { ...view.state, rows: view.body.rows.length + MORE }));
     view.reset.addEventListener("click", () => { change(view, plain(view)); view.search.focus(); });
     find("copy").addEventListener("click", () => copyLink(view));
     body.addEventListener("change", (event) => {
@@ -88,7 +90,7 @@
   function plain(view) {
     return {
       sort: null, descending: false, search: "", device: "", facets: new Map(), least: new Map(), most: new Map(),
-      hidden: new Set(view.columns.filter((column) => column.optional).map((column) => column.key)), picked: [], everything: false,
+      hidden: new Set(view.columns.filter((column) => column.optional).map((column) => column.key)), picked: [], rows: view.first,
     };
   }
 
@@ -120,7 +122,7 @@
     if (sorted !== undefined) kept.sort(comparison(view, sorted, state.descending));
     const byGroup = sorted === undefined || sorted.kind === "group";
     view.found = kept.length;
-    layOut(view, state.everything ? kept : kept.slice(0, view.first), byGroup);
+    layOut(view, kept.slice(0, state.rows), byGroup);
     for (const column of view.columns) {
       const own = sorted === undefined ? column.kind === "group" : column === sorted;
       if (own) column.header.setAttribute("aria-sort", state.descending ? "descending" : "ascending");
@@ -128,8 +130,9 @@
     }
     showColumns(view, state);
     showPicked(view, state);
-    view.more.hidden = view.body.rows.length >= kept.length;
-    view.more.textContent = `Show all ${kept.length.toLocaleString("en")} rows`;
+    const left = kept.length - view.body.rows.length;
+    view.more.hidden = left === 0;
+    view.more.textContent = left > MORE ? `Show ${MORE} more rows` : `Show the last ${left} rows`;
     const filters = state.facets.size + new Set([...state.least.keys(), ...state.most.keys()]).size;
     view.active.textContent = filters === 0 ? "" : ` (${filters})`;
     view.reset.hidden = described(view).length === 0;
@@ -300,7 +303,7 @@
   function announce(view, text) { view.announce.textContent = text; }
 
   // What sets a view apart from the plain one, as pairs for the address:
-  // sort=bleu dir=descending filter=rotary device=device-1 f.position=alibi min.bleu=20 hide=steps show=... pick=a.b rows=all
+  // sort=bleu dir=descending filter=rotary device=device-1 f.position=alibi min.bleu=20 hide=steps show=... pick=a.b rows=500
   function described(view) {
     const { state } = view, pairs = [];
     if (state.sort !== null) pairs.push(["sort", state.sort], ["dir", state.descending ? "descending" : "ascending"]);
@@ -315,7 +318,7 @@
     if (hide !== "") pairs.push(["hide", hide]);
     if (extra !== "") pairs.push(["show", extra]);
     if (state.picked.length > 0) pairs.push(["pick", state.picked.join(".")]);
-    if (state.everything) pairs.push(["rows", "all"]);
+    if (state.rows > view.first) pairs.push(["rows", String(state.rows)]);
     return pairs;
   }
 
@@ -341,7 +344,7 @@
       Object.assign(state, {
         sort: get("sort"), descending: get("dir") === "descending", search: get("filter"), device: get("device"),
         facets: new Map([...under("f.")].filter(([key]) => offered.has(key))), least: known(under("min.")), most: known(under("max.")),
-        picked: [...new Set(get("pick").split(".").filter(Boolean))], everything: get("rows") === "all",
+        picked: [...new Set(get("pick").split(".").filter(Boolean))], rows: Math.max(view.first, Number.parseInt(get("rows"), 10) || 0),
       });
       for (const key of get("hide").split(".")) if (keys.has(key)) state.hidden.add(key);
       for (const key of get("show").split(".")) state.hidden.delete(key);
