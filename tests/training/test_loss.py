@@ -18,7 +18,7 @@ from zoo.training.building import assemble_for
 from zoo.training.collate import IGNORED, Collator
 from zoo.training.encoding import EncodedPairs, encode_pairs
 from zoo.training.loss import dev_loss, real_logits
-from zoo.training.trainer import ZooTrainer
+from zoo.training.trainer import Share, ZooTrainer
 
 CPU = torch.device("cpu")
 
@@ -60,7 +60,8 @@ def test_a_steps_loss_and_gradients_are_torchs_over_all_its_real_tokens(
     trainer = trainer_for(spec, prepared, pairs, tmp_path)
     sizes = (np.arange(0, 2), np.arange(2, 9), np.arange(9, 13))
     collate = Collator(pairs, pad_id=0, start_id=0)
-    batches, tokens = trainer.get_batch_samples(iter([collate(indices) for indices in sizes]), 3, CPU)
+    alone = [Share(batch, batch.target_tokens, batch.source_tokens) for batch in map(collate, sizes)]
+    batches, tokens = trainer.get_batch_samples(iter(alone), 3, CPU)
     loss = sum(trainer.training_step(trainer.model, batch, tokens) for batch in batches)
     accumulated = gradients(trainer.model)
     trainer.model.zero_grad()

@@ -9,6 +9,7 @@ then). Progress is reported on the file descriptor FD.
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -30,6 +31,7 @@ from zoo.measure import (
     evaluate,
     evaluation_examples,
     free_memory,
+    kernel_oom_kills,
     load_average,
     measure_performance,
     prepare_metrics,
@@ -39,7 +41,8 @@ from zoo.spec import Spec, resolve
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import PreparedTask, Progress
 from zoo.tasks.progress_pipe import PipeProgress
-from zoo.training import build, load_run, prepare, train
+from zoo.training import TrainingOutcome, build, load_run, prepare
+from zoo.training.launch import ProcessDiedError, train_together
 
 
 def main(work: WorkFolder, progress: Progress) -> None:
@@ -57,13 +60,15 @@ def main(work: WorkFolder, progress: Progress) -> None:
         traceback.print_exc()
         outcome = Outcome(status=status_of(error), error=one_line(error))
     surroundings["load_after"] = load_average()
+    if request.processes > 1:
+        surroundings["training_processes"] = request.processes
     work.write_outcome(outcome.model_copy(update={"environment": {**surroundings, **outcome.environment}}))
 
 
 def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
     """Train (or continue), evaluate, measure."""
     directory = work.run
-    training = train(spec, directory, resume=True, home=home, progress=progress)
+    training = _train(spec, work, home, progress)
     trained: dict[str, Any] = {
         "steps": training.steps,
         "training_seconds": training.seconds,
@@ -95,6 +100,16 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
         **_scored(evaluation, spec, task, work),
         **trained,
     )
+
+
+def _train(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> TrainingOutcome:
+    processes, kills = work.read_request().processes, kernel_oom_kills()
+    try:
+        return train_together(spec, work.run, processes, resume=True, home=home, progress=progress)
+    except ProcessDiedError as error:
+        if error.signal == signal.SIGKILL and kernel_oom_kills() > kills:
+            raise MemoryError(f"{error}: out of memory") from None
+        raise
 
 
 def run_untrained(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:

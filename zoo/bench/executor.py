@@ -140,9 +140,19 @@ def run_job(job: CellJob, runner: Runner) -> Done:
         return Done(job, result=runner.run_job(job.spec, job.job))
     except ZooError as error:
         return Done(job, error=error)
-    except OSError as error:
+    except Exception as error:
+        # A plugin prepares the data here: its mistake, too, costs this row and no other.
+        return Done(job, error=_wrapped(error))
+
+
+def _wrapped(error: Exception) -> ZooError:
+    if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return Done(job, error=ZooError(f"{place}{error.strerror or error}"))
+        wrapped = ZooError(f"{place}{error.strerror or error}")
+    else:
+        wrapped = ZooError(" ".join(f"unexpected {type(error).__name__}: {error}".split()))
+    wrapped.__cause__ = error
+    return wrapped
 
 
 @dataclass(frozen=True)

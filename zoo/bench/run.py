@@ -20,7 +20,6 @@ import torch
 from zoo.bench.cell import BASELINE_SECTIONS, BASELINES, Cell, Job
 from zoo.bench.outcome import Outcome
 from zoo.bench.outputs import publish_outputs
-from zoo.bench.progress import reported
 from zoo.bench.record import Record
 from zoo.bench.store import RecordStore, new_record_id
 from zoo.bench.work import Request, WorkFolder
@@ -30,6 +29,8 @@ from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import distributions_now
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.progress_pipe import reported
+from zoo.training.world import refuse_uneven
 
 _BETWEEN_LOOKS = 0.5
 """Seconds within which a runner notices that it is to stop."""
@@ -83,6 +84,8 @@ class Runner:
 
     def run_job(self, spec: Spec, job: Job) -> CellResult:
         """Run the cell of a spec, or one of its controls, or find its result in the store."""
+        if job == "model":
+            refuse_uneven(spec, self.processes)
         cell = self._cell(spec)
         return self._run(cell, cell.key if job == "model" else cell.baseline_key(job), job)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,14 +27,16 @@ class Monitor:
     """Collects one loss, gradient norm and clipping per optimizer step, and averages them into curve points.
 
     On a GPU the numbers stay on the device until `flush`, so that steps do not wait for it; on a CPU each step is
-    checked before the optimizer uses its gradients.
+    checked before the optimizer uses its gradients. Where several processes train together, `summed` adds up a tensor
+    over them: each has a share of the loss, and all come to the same numbers, and to the same end.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, summed: Callable[[Tensor], Tensor] = lambda numbers: numbers) -> None:
         self.curve: list[CurvePoint] = []
         self.tokens = 0
         """Real source and target tokens seen."""
         self._device = device
+        self._summed = summed
         self._loss = torch.zeros((), device=device)
         self._waiting: list[Tensor] = []  # per step, [loss, norm, clipped]
         self._window: list[tuple[float, float, float]] = []
@@ -62,7 +65,7 @@ class Monitor:
         self._paused += seconds
 
     def micro_batch(self, loss: Tensor, tokens: int) -> None:
-        """Add a micro-batch's share of its step's loss (a detached scalar)."""
+        """Add a micro-batch's share of its step's loss (a detached scalar), and the tokens that all processes saw."""
         self._loss = self._loss + loss
         self.tokens += tokens
 
@@ -78,7 +81,9 @@ class Monitor:
         """Wait for the device; check every step since the last flush. Raises NotFiniteError for the first bad one."""
         if not self._waiting:
             return
-        rows = torch.stack(self._waiting).tolist()  # [steps, 3]
+        numbers = torch.stack(self._waiting)  # [steps, 3]
+        numbers[:, 0] = self._summed(numbers[:, 0])  # the gradients, and so their norm, are everyone's already
+        rows = numbers.tolist()
         self._waiting.clear()
         for loss, norm, clipped in rows:
             self._done += 1

@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,13 @@ from zoo.training.collate import Batch, Collator
 from zoo.training.encoding import EncodedPairs, encode_pairs
 from zoo.training.logs import ProgressReport, TensorBoardLogs
 from zoo.training.monitor import NotFiniteError
+from zoo.training.optimizer_state import optimizer_state_bytes
 from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare
 from zoo.training.quiet import errors_only, quiet
 from zoo.training.seeds import preserved_randomness
 from zoo.training.trainer import ZooTrainer
+from zoo.training.world import World, joined, refuse_uneven
 
 _DEV_EXAMPLES = 1000
 """The development loss is taken over at most this many examples: it is a signal, not a score."""
@@ -80,25 +82,42 @@ def train(
     and ends with the weights that it would have had; a finished one is returned as it is; nothing there is a new run.
     Without it, anything at `out` is refused. A loss that is not finite and lack of memory are outcomes, not exceptions.
 
+    Started by torchrun or accelerate, the processes share the micro-batches of each step: `gradient_accumulation` must
+    be a multiple of their number, and the model is the one that a single process would have trained, up to rounding.
+    The first process writes; all must see the same folders.
+
     Raises InputError where `out` is occupied or holds another spec's run, ZooError where another process trains there.
     """
-    occupied = out.is_dir() and any(out.iterdir())
-    if resume and occupied:
-        finished = _resumable(spec, out)
+    home = home or DataHome.default()
+    with joined() as world, preserved_randomness():
+        occupied, finished = world.agreed(lambda: _entered(spec, out, resume, world))
         if finished is not None:
             return finished
-    else:
-        refuse_occupied(out)
-    with preserved_randomness():
-        prepared = prepare(spec, home or DataHome.default(), progress)
+        prepared = world.in_turn(lambda: prepare(spec, home, progress if world.first else silent))
         model = assemble_for(spec, prepared)
-        attempt = _Attempt(spec, out, model, prepared, progress)
-        if resume and occupied:
-            _refuse_other_content(out, content_hashes(model, prepared))
-        else:
-            write_folder(spec, out, model, prepared, _begun(spec, out))
-        with _only_process(out):
+        attempt = world.together(lambda: _Attempt(spec, out, model, prepared, progress, world))
+        with ExitStack() as stack:
+            world.agreed(lambda: _begin(attempt, occupied, stack))
             return attempt.run()
+
+
+def _entered(spec: Spec, out: Path, resume: bool, world: World) -> tuple[bool, TrainingOutcome | None]:
+    """Whether there is a run in `out` to go on with, and its outcome where that is finished."""
+    refuse_uneven(spec, world.size)
+    if resume and out.is_dir() and any(out.iterdir()):
+        return True, _resumable(spec, out)
+    refuse_occupied(out)
+    return False, None
+
+
+def _begin(attempt: _Attempt, occupied: bool, stack: ExitStack) -> None:
+    """Check or write the run's folder, and take hold of it."""
+    out, model, prepared = attempt.out, attempt.model, attempt.prepared
+    if occupied:
+        _refuse_other_content(out, content_hashes(model, prepared))
+    else:
+        write_folder(attempt.spec, out, model, prepared, _begun(attempt.spec, out))
+    stack.enter_context(_only_process(out))
 
 
 def _resumable(spec: Spec, out: Path) -> TrainingOutcome | None:
@@ -143,7 +162,9 @@ def _begun(spec: Spec, out: Path) -> TrainingOutcome:
 class _Attempt:
     """One process's part of a run."""
 
-    def __init__(self, spec: Spec, out: Path, model: Any, prepared: Prepared, progress: Progress) -> None:
+    def __init__(self, spec: Spec, out: Path, model: Any, prepared: Prepared, progress: Progress, world: World) -> None:
+        progress = progress if world.first else silent
+        self.world = world
         self.spec = spec
         self.out = out
         self.model = model
@@ -156,15 +177,14 @@ class _Attempt:
         _refuse_past_the_table(model, self.train)
 
     def run(self) -> TrainingOutcome:
-        sweep(self.out)
-        checkpoints.clean(self.out)
+        self.world.agreed(self._clean)
         saved = checkpoints.complete(self.out)
         newest = saved[-1] if saved else None
         if newest is not None:
             newest.load_weights(self.model)
         start = newest.step if newest else 0
         logs = TensorBoardLogs(self.out, start)
-        reports = ProgressReport(self.progress, self.spec.training.steps)
+        told = [logs, ProgressReport(self.progress, self.spec.training.steps)] if self.world.first else []
         trainer = ZooTrainer(
             self.model,
             self.spec,
@@ -172,12 +192,29 @@ class _Attempt:
             train=self.train,
             dev=self._dev_batches(),
             resume=newest,
-            callbacks=[logs, reports, *self._plugin_callbacks()],
+            callbacks=[*told, *self._plugin_callbacks()],
+            world=self.world,
         )
         try:
             outcome = self._trained(trainer, start)
+        except RuntimeError:
+            # Nothing but the end of another process breaks the connection to it; it may have said why.
+            found = read_outcome(self.out) if self.world.size > 1 else None
+            if found is None or found.status == "running":
+                raise
+            return found
         finally:
             logs.close()
+        if outcome.status == "oom":
+            # It need not have met the others, which wait for this process: it says so, whoever it is, and leaves.
+            return self._written(outcome)
+        return self.world.agreed(lambda: self._written(outcome))
+
+    def _clean(self) -> None:
+        sweep(self.out)
+        checkpoints.clean(self.out)
+
+    def _written(self, outcome: TrainingOutcome) -> TrainingOutcome:
         outcome = replace(outcome, model_step=self._write_model(outcome.status, outcome.steps))
         write_outcome(outcome, self.out)
         return outcome
@@ -216,6 +253,8 @@ class _Attempt:
                 "examples_left_out": self.train.dropped,
                 "device": str(trainer.device),
                 "precision": str(trainer.precision).removeprefix("torch."),
+                "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),
+                "processes": self.world.size,
             },
             directory=self.out,
         )

@@ -14,9 +14,13 @@ import torch
 Stream = Literal["initialisation", "order", "dropout"]
 
 
-def stream_seed(seed: int, stream: Stream) -> int:
-    """A 63-bit seed of one stream. Streams of one seed, and one stream of neighbouring seeds, are unrelated."""
-    digest = hashlib.sha256(f"zoo:{stream}:{seed}".encode()).digest()
+def stream_seed(seed: int, stream: Stream, rank: int = 0) -> int:
+    """A 63-bit seed of one stream. Streams of one seed, and one stream of neighbouring seeds, are unrelated.
+
+    `rank` tells apart the processes that train together, where each is to draw numbers of its own.
+    """
+    name = f"zoo:{stream}:{seed}" + (f":{rank}" if rank else "")
+    digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 

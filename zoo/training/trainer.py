@@ -8,11 +8,14 @@ operations and its gradient norms (each costs a walk over all parameters in ever
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
@@ -28,28 +31,52 @@ from zoo.training.encoding import EncodedPairs
 from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, stream_seed
+from zoo.training.world import World
 
 _LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_fraction")
 
 
-class Loader:
-    """Every micro-batch of a run as one long epoch, so that accumulation never meets the end of the data."""
+@dataclass(frozen=True)
+class Share:
+    """One process's micro-batch, and what it and those that the others take at the same time hold together."""
 
-    def __init__(self, pairs: EncodedPairs, batches: TokenBatches, collate: Collator, count: int) -> None:
+    batch: Batch
+    target_tokens: int
+    tokens: int
+    """Source and target."""
+
+
+class Loader:
+    """Every micro-batch of a run as one long epoch, so that accumulation never meets the end of the data.
+
+    Where W processes train together, process r takes the micro-batches r, r + W, ... of the very stream that one
+    process alone would take all of.
+    """
+
+    def __init__(
+        self, pairs: EncodedPairs, batches: TokenBatches, collate: Collator, count: int, world: World | None = None
+    ) -> None:
         self.dataset = pairs
         self.start = 0
-        """The micro-batch to begin with: where a resumed run goes on."""
+        """The micro-batch to begin with, all processes counted: where a resumed run goes on."""
         self._batches = batches
         self._collate = collate
         self._count = count
+        self._world = world or World()
+        self._targets = pairs.targets.lengths
+        self._both = pairs.sources.lengths + self._targets
 
     def __len__(self) -> int:
-        return self._count
+        return self._count // self._world.size
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Share]:
         stream = self._batches.stream(self.start)
-        for _, indices in zip(range(self._count - self.start), stream, strict=False):
-            yield self._collate(indices)
+        size = self._world.size
+        for _ in range((self._count - self.start) // size):
+            group = list(itertools.islice(stream, size))
+            together = np.concatenate(group)
+            targets, tokens = int(self._targets[together].sum()), int(self._both[together].sum())
+            yield Share(self._collate(group[self._world.rank]), targets, tokens)
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]
@@ -70,7 +97,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
     """Trains one model as its spec says.
 
     `resume` is a complete checkpoint to go on from; the run then ends with the same weights, bit for bit on a CPU, as
-    one that was never interrupted.
+    one that was never interrupted. The processes of a `world` share the micro-batches of each step among them, and come
+    to the weights of one process alone up to rounding (with dropout each draws masks of its own).
     """
 
     def __init__(
@@ -83,14 +111,16 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         dev: Callable[[], Iterable[Batch]] | None,
         resume: checkpoints.Checkpoint | None = None,
         callbacks: Iterable[TrainerCallback] = (),
+        world: World | None = None,
     ) -> None:
         section = spec.training
-        arguments = training_arguments(spec, directory)
+        self.world = world or World()
+        arguments = training_arguments(spec, directory, self.world)
         self.device = arguments.device
         self.spec = spec
         self.directory = directory
         self.parts = Components.build(section, model.to(self.device))
-        self.monitor = Monitor(self.device)
+        self.monitor = Monitor(self.device, self.world.summed)
         self.rate = 0.0
         self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
@@ -100,7 +130,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         )
         config = model.config
         collate = Collator(train, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)
-        self._loader = Loader(train, batches, collate, section.steps * section.gradient_accumulation)
+        self._loader = Loader(train, batches, collate, section.steps * section.gradient_accumulation, self.world)
         super().__init__(
             model=model,
             args=arguments,
@@ -116,12 +146,16 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         """Just before the first step: randomness from the seed, or everything from the checkpoint."""
         self.monitor.start()
         if self._resume is None:
-            seed_everything(stream_seed(self.spec.seed, "dropout"))
+            seed_everything(stream_seed(self.spec.seed, "dropout", self.world.rank))
             return
         saved = self._resume.load_state()
         self.parts.load_state(saved["parts"])
         self.monitor.load_state(saved["monitor"])
-        restore_randomness(saved["randomness"])
+        randomness = [saved["randomness"], *saved.get("randomness_of_others", ())]
+        if self.world.rank < len(randomness):
+            restore_randomness(randomness[self.world.rank])
+        else:  # fewer processes trained before
+            seed_everything(stream_seed(self.spec.seed + self._resume.step, "dropout", self.world.rank))
         state.global_step = self._resume.step
 
     def get_train_dataloader(self) -> Any:
@@ -129,24 +163,25 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             self._loader.start = self._resume.step * self.spec.training.gradient_accumulation
         return self._loader
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Batch], num_batches: int, device: Any) -> tuple[Any, int]:
-        """The micro-batches of one step, and how many target tokens they hold together."""
-        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
-        return batches, sum(batch.target_tokens for batch in batches)
+    def get_batch_samples(self, epoch_iterator: Iterator[Share], num_batches: int, device: Any) -> tuple[Any, int]:
+        """This process's micro-batches of one step, and how many target tokens the step's hold in all processes."""
+        shares = [share for _, share in zip(range(num_batches), epoch_iterator, strict=False)]
+        return shares, sum(share.target_tokens for share in shares)
 
-    def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
+    def training_step(self, model: Any, inputs: Share, num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward of one micro-batch; returns its share of the step's loss, on the device."""
         if not model.training:
             model.train()
-        batch = inputs.to(self.device)
+        batch = inputs.batch.to(self.device)
         with autocast(self.device, self.precision):
             logits = real_logits(model, batch, head_owner=self.model, use_cache=False)  # [M, V]
         context = LossContext(step=self.state.global_step, total_steps=self.spec.training.steps)
         loss = objective_sum(self.parts.objective, logits, batch.targets(), context) / num_items_in_batch
         del logits
-        self.accelerator.backward(loss)
+        # The gradients of several processes are averaged; what is wanted is the sum, as of micro-batches in one.
+        self.accelerator.backward(loss * self.world.size if self.world.size > 1 else loss)
         share: Tensor = loss.detach()
-        self.monitor.micro_batch(share, batch.source_tokens + batch.target_tokens)
+        self.monitor.micro_batch(share, inputs.tokens)
         return share
 
     def floating_point_ops(self, inputs: Any) -> int:
@@ -168,11 +203,12 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.control: Any = self.callback_handler.on_log(self.args, self.state, self.control, logs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Loss on the development split."""
-        assert self._dev is not None
+        """Loss on the development split, by the first process; the others wait."""
+        batches = self._dev
+        assert batches is not None
         self.monitor.flush()
         begun = time.perf_counter()
-        value = dev_loss(self.model, iter(self._dev()), self.device, self.precision)
+        value = self.world.agreed(lambda: dev_loss(self.model, iter(batches()), self.device, self.precision))
         if not torch.isfinite(torch.tensor(value)):
             raise NotFiniteError(self.state.global_step, "development loss", value)
         self.monitor.evaluated(value)
@@ -185,24 +221,31 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.monitor.flush()
         begun = time.perf_counter()
+        randomness = self.world.gathered(capture_randomness())
+        self.world.agreed(lambda: self._write_checkpoint(randomness))
+        self.monitor.paused(time.perf_counter() - begun)
+
+    def _write_checkpoint(self, randomness: list[dict[str, Any]]) -> None:
         state = {
             "parts": self.parts.state(),
             "monitor": self.monitor.state(),
-            "randomness": capture_randomness(),
+            "randomness": randomness[0],
+            "randomness_of_others": randomness[1:],
         }
         checkpoints.save(
             self.directory, self.state.global_step, self.model, state, keep=self.spec.training.keep_checkpoints
         )
-        self.monitor.paused(time.perf_counter() - begun)
 
 
-def training_arguments(spec: Spec, directory: Path) -> Seq2SeqTrainingArguments:
+def training_arguments(spec: Spec, directory: Path, world: World) -> Seq2SeqTrainingArguments:
     """transformers' arguments: everything that a spec decides comes from it, the rest is off."""
     section = spec.training
+    # Without it transformers takes processes that train together on CPUs for processes that train alone.
+    on_cpus = {"use_cpu": True} if world.size > 1 and not torch.cuda.is_available() else {}
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(directory),
         max_steps=section.steps,
-        gradient_accumulation_steps=section.gradient_accumulation,
+        gradient_accumulation_steps=section.gradient_accumulation // world.size,
         max_grad_norm=0.0,
         logging_strategy="steps",
         logging_steps=section.log_every,
@@ -215,6 +258,7 @@ def training_arguments(spec: Spec, directory: Path) -> Seq2SeqTrainingArguments:
         disable_tqdm=True,
         remove_unused_columns=False,
         seed=spec.seed,
+        **on_cpus,
     )
     # Several GPUs in one process would mean DataParallel, which cuts our batches in pieces.
     arguments._n_gpu = min(1, arguments.n_gpu)
