@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from zoo.bench import RecordStore
+from zoo.bench.publish import publish
 from zoo.bench.pytest_plugin import Benchmarks
 from zoo.bench.run import Runner
+from zoo.bench.soundness import check_store, contradictions
 from zoo.spec import load_cells
 from zoo.tasks import DataHome
 
@@ -285,7 +287,7 @@ def test_with_the_flag_a_cell_is_run_and_recorded(suite: pytest.Pytester, tmp_pa
         SPEC.split("grid:")[0]
         + "tokenizer: {use: unigram, vocab_size: 200}\n"
         + "training: {steps: 20}\ndecoding: {max_new_tokens: 6}\n"
-        + "evaluation: {max_examples: 12}\nmeasurement: {latency_samples: 4}\n"
+        + "evaluation: {max_examples: 12}\nmeasurement: {latency_samples: 4, processes: 2, throughput_batches: [2]}\n"
     )
     arguments = ["--benchmark", "--zoo-store", str(tmp_path / "store"), "--benchmark-json", "out.json"]
     suite.runpytest_subprocess(*arguments)
@@ -296,3 +298,11 @@ def test_with_the_flag_a_cell_is_run_and_recorded(suite: pytest.Pytester, tmp_pa
     (entry,) = json.loads((suite.path / "out.json").read_text())["benchmarks"]
     assert entry["stats"]["data"] == record.performance[0].latency.values
     assert entry["extra_info"]["record"] == record.id
+    assert entry["extra_info"]["cached"] is False
+    assert len(record.performance[0].latency.processes) == 2
+    # What a cell writes is what the check of a submission expects, published or not.
+    for folder in ("store", "published"):
+        report = check_store(tmp_path / folder)
+        assert report.problems == ()
+        assert (report.records, report.outputs, report.recomputed) == (3, 3, 6)
+        publish(tmp_path / "store", tmp_path / "published", check=contradictions)
