@@ -12,14 +12,16 @@ from pathlib import Path, PurePosixPath
 from zoo.atomic import atomic_directory
 from zoo.bench.record import Record
 from zoo.bench.standings import Standing, order, standings
-from zoo.bench.store import Problem
+from zoo.bench.store import Problem, record_text
 from zoo.errors import InputError
 from zoo.registry import Registry, current_registry
 from zoo.site.board import Board, board, model_slug
 from zoo.site.compare_data import CompareData
+from zoo.site.components import ComponentBook, component_pages, kind_sections
 from zoo.site.downloads import csv_text, json_text, parquet_bytes
 from zoo.site.model_page import ModelPage, model_page
 from zoo.site.pareto import pareto_plots
+from zoo.site.probes import probe_ranges
 from zoo.site.render import environment
 
 MARKER = "zoo-site.json"
@@ -63,10 +65,11 @@ def build_site(
     refuse_foreign(target)
     placed = standings(found)
     boards = [board(task, [one for one in placed if one.task == task]) for task in sorted({one.task for one in placed})]
-    models = _model_pages(placed, found, registry or current_registry())
+    book = ComponentBook(registry or current_registry())
+    models = _model_pages(placed, found, book)
     with atomic_directory(target) as folder:
         written = []
-        for name, content in _pages(boards, models, found, unreadable, store):
+        for name, content in _pages(boards, models, book, found, unreadable, store):
             file = folder / name
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -109,22 +112,36 @@ def _listed(folder: Path) -> frozenset[str] | None:
         return None
 
 
-def _model_pages(placed: list[Standing], records: list[Record], registry: Registry) -> list[ModelPage]:
+def _model_pages(placed: list[Standing], records: list[Record], book: ComponentBook) -> list[ModelPage]:
     groups: dict[tuple[str, str, str], list[Standing]] = {}
     for standing in placed:
         groups.setdefault((standing.task, standing.role, standing.name), []).append(standing)
     members: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         members.setdefault((record.task, record.role, record.name), []).append(record)
-    return [model_page(group, members[key], registry) for key, group in groups.items()]
+    ranges = probe_ranges(placed)
+    return [model_page(group, members[key], book, ranges) for key, group in groups.items()]
 
 
 def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda item: (item.path.name, item.message)))
 
 
+def _published(record: Record, store: Path | None) -> str | bytes:
+    """The record as its file has it; as we would write it where there is no such file."""
+    try:
+        return record_text(record) if store is None else (store / f"{record.id}.json").read_bytes()
+    except FileNotFoundError:
+        return record_text(record)
+
+
 def _pages(
-    boards: list[Board], models: list[ModelPage], records: list[Record], problems: list[Problem], store: Path | None
+    boards: list[Board],
+    models: list[ModelPage],
+    book: ComponentBook,
+    records: list[Record],
+    problems: list[Problem],
+    store: Path | None,
 ) -> Iterator[tuple[str, str | bytes]]:
     """Every file of the site but its marker: relative name and content. Outputs that cannot be read join `problems`."""
     templates = environment()
@@ -143,6 +160,12 @@ def _pages(
     board_slugs = {item.task: item.slug for item in boards}
     for model in models:
         yield page(f"models/{model.slug}.html", "model.html", model=model, board_slug=board_slugs[model.standing.task])
+        for view in model.records:
+            yield f"records/{view.record.id}.json", _published(view.record, store)
+    strangers = [entry for entry in book.entries if entry.installed is None]
+    yield page("components.html", "components.html", sections=kind_sections(book), strangers=strangers)
+    for part in component_pages(book, boards):
+        yield page(f"components/{part.entry.page}.html", "component.html", page=part)
     yield page("compare.html", "compare.html", boards=boards)
     yield from CompareData(boards, models, store, problems).files()
     yield page(

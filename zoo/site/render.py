@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -12,7 +13,7 @@ from markupsafe import Markup
 from zoo.bench.record import CurvePoint, Record
 from zoo.bench.standings import moment
 from zoo.site import figures
-from zoo.site.columns import in_seconds, interval_text, memory_description
+from zoo.site.columns import interval_text, memory_description
 from zoo.site.naming import LONGEST_TEXT, one_line, printable, shortened
 
 
@@ -49,8 +50,8 @@ def environment() -> Environment:
         timestamp=timestamp,
         interval_text=interval_text,
         memory_description=memory_description,
-        latency_time=latency_time,
         curve_rows=curve_rows,
+        literal=literal,
     )
     made.globals["none_mark"] = figures.NONE
     return made
@@ -75,10 +76,9 @@ def curve_rows(points: Iterable[tuple[Record, CurvePoint]]) -> Markup:
     )
 
 
-def latency_time(value: float, unit: str) -> str:
-    """A latency in milliseconds, or as it is recorded where its unit is none of time."""
-    time = in_seconds(value, unit)
-    return f"{figures.significant(value)} {one_line(unit)}" if time is None else f"{figures.milliseconds(time)} ms"
+def literal(value: Any) -> str:
+    """A value as a spec would write it, in one line."""
+    return one_line(value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False, default=str))
 
 
 def date(record: Any) -> str:
