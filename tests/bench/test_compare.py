@@ -377,6 +377,24 @@ def test_the_comparison_is_plain_json(add_model, store, compared, measured):
     assert model["a"]["seeds"] == [1]
 
 
+def test_measurements_on_other_data_are_not_compared(add_model, store, compared, measured):
+    add_model(store, "a", performance=[measured()])
+    add_model(store, "b", data_revision="sha256:2", performance=[measured(3.0)])
+    found = compared()
+    assert found.models[0].performance == ()
+    assert found.conclusion == "Nothing to compare: other data: revisions sha256:1 and sha256:2."
+
+
+def test_absurd_numbers_of_a_strangers_record_are_no_verdict_and_no_crash(add_model, store, compared, measured):
+    wild = (1e-300, 1e300, 1.0, 1e-300, 1e300)
+    add_model(store, "a", performance=[measured(processes=wild, rate=1e-300)])
+    add_model(store, "b", performance=[measured(processes=wild, rate=1e300)])
+    found = compared()
+    assert performance(found, "latency").verdict == "cannot tell"
+    assert performance(found, "throughput, batch 16").verdict == "cannot tell"
+    json.dumps(found.plain(), allow_nan=False)
+
+
 def test_an_unknown_metric_is_told_with_the_nearest(add_model, store, compared):
     add_model(store, "a")
     add_model(store, "b")

@@ -78,6 +78,14 @@ def test_swapping_the_systems_turns_the_difference_and_keeps_p(pairs):
     assert 1 / 201 <= one.p_value <= 1
 
 
+def test_swaps_without_a_score_speak_for_no_difference():
+    def score(weights: np.ndarray) -> np.ndarray:
+        values = mean_of(np.zeros(6), np.ones(6))(weights)
+        return np.where((values > 0) & (values < 1), np.nan, values)
+
+    assert paired_randomization(6, score, trials=99).p_value == 1
+
+
 def test_memory_is_bounded_however_many_trials_are_asked_for():
     widest = 0
 

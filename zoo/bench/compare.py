@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -80,12 +81,23 @@ class ModelComparison:
                 listed = ", ".join(map(str, seeds))
                 found.append(f"{letter} failed with seed {listed}: the mean is over those that finished.")
         found += [_sentence(note) for finding in findings for note in finding.notes]
+        found += self._of_seeds_alone()
         if self.before.records and self.after.records:
             found += [
                 f"{key.label}: only one of the two was measured there."
                 for key in other_devices(self.before, self.after)
             ]
         return list(dict.fromkeys(found))
+
+    def _of_seeds_alone(self) -> list[str]:
+        """What tests on the seeds' scores say, beside the verdicts."""
+        said = []
+        for item in self.quality:
+            if item.finding and item.finding.welch_p_value is not None:
+                flips = item.finding.sign_flip_p_value
+                also = "" if flips is None else f", sign flips p = {flips:.3f}"
+                said.append(f"{item.key.metric} Welch p = {item.finding.welch_p_value:.3f}{also}")
+        return [f"On the seeds alone, unadjusted: {'; '.join(said)}."] if said else []
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,11 @@ class Comparison:
         return f"No regression: {_gains(self.models)}."
 
     def plain(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """JSON-ready; what is no finite number is None."""
+        plain: dict[str, Any] = _finite(self._facts())
+        return plain
+
+    def _facts(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
             "a": self.before.text,
@@ -186,6 +202,14 @@ def _gains(models: Sequence[ModelComparison]) -> str:
         shown = ", ".join(open_[:3]) + (", ..." if len(open_) > 3 else "")
         said += f"; cannot tell of {shown}"
     return said
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _sentence(note: str) -> str:

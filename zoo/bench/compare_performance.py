@@ -19,6 +19,8 @@ from zoo.statistics import Interval, ratio_interval, welch_test
 
 PerformanceVerdict = Literal["slower", "faster", "larger", "smaller", "within noise", "cannot tell"]
 REGRESSIONS: tuple[PerformanceVerdict, ...] = ("slower", "larger")
+_ABSURD = 100.0
+"""Logarithm of a ratio that no two measurements have."""
 PROCESSES = 5
 """Fresh processes a side that an interval needs."""
 
@@ -70,15 +72,21 @@ def compare_performance(before: Model, after: Model, margin: float) -> list[Perf
 
     `margin` is the share by which B may be slower or larger than A, such as 0.05.
     """
-    ours, theirs = before.standing.performance(), after.standing.performance()
-    if not before.records or not after.records:
+    if not before.records or not after.records or not same_sentences(before, after):
         return []
+    ours, theirs = before.standing.performance(), after.standing.performance()
     found: list[PerformanceComparison] = []
     for key in ours:
         if key in theirs:
             device = _Device(key, ours[key], theirs[key], margin, _drift([*ours[key], *theirs[key]]))
             found += [*_times(device), *_throughputs(device), *_memory(device)]
     return found
+
+
+def same_sentences(before: Model, after: Model) -> bool:
+    """Whether both were measured on sentences of the same task and data: longer ones take longer."""
+    ours, theirs = before.standing, after.standing
+    return (ours.task, ours.data_revision) == (theirs.task, theirs.data_revision)
 
 
 def other_devices(before: Model, after: Model) -> list[DeviceKey]:
@@ -183,8 +191,10 @@ def _noise_of_latency(device: _Device, rates: Sequence[Sequence[float]]) -> Inte
         logs.append([(math.log(value) - middle) * scale for value in processes])
     if not all(rates):
         return None
-    ratio = math.log(median(rates[1]) / median(rates[0]))
+    ratio = math.log(median(rates[1])) - math.log(median(rates[0]))
     low, high = welch_test(*logs).interval
+    if max(abs(ratio + low), abs(ratio + high)) > _ABSURD:
+        return None
     return _widened((math.exp(ratio + low), math.exp(ratio + high)), device.drift)
 
 

@@ -52,7 +52,8 @@ def paired_randomization(examples: int, score: Weighted, *, trials: int = TRIALS
         size = min(block, trials - start)
         swapped = generator.integers(0, 2, size=(size, examples), dtype=np.int8).astype(np.float64)  # [B, N]
         ours, theirs = _both(swapped, score)
-        extreme += int((np.abs(theirs - ours) >= observed).sum())
+        # Where a metric has no score for a swap (NaN), the swap speaks for no difference.
+        extreme += int((~(np.abs(theirs - ours) < observed)).sum())
     return Randomization(first, second, (1 + extreme) / (1 + trials), trials)
 
 

@@ -35,7 +35,8 @@ def ratio_interval(first: Sequence[float], second: Sequence[float], *, level: fl
     left_out = _left_out(ours.size, theirs.size, (1 - level) / 2)
     if not left_out:
         return None
-    ratios = np.sort((theirs[:, None] / ours[None, :]).ravel())
+    with np.errstate(over="ignore", under="ignore"):
+        ratios = np.sort((theirs[:, None] / ours[None, :]).ravel())
     return float(ratios[left_out - 1]), float(ratios[-left_out])
 
 
