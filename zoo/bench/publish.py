@@ -19,7 +19,7 @@ from zoo.bench.record import Record
 from zoo.bench.store import Problem, RecordStore
 from zoo.errors import InputError, ZooError
 
-_MACHINE_KEYS = frozenset({"host", "hostname", "node", "address", "user", "cwd", "home"})
+_MACHINE_KEYS = frozenset({"host", "hostname", "node", "address", "user", "cwd", "home", "uuid"})
 """Facts of an environment that tell where the machine is and whose it is, not what it can do."""
 _FOLDER = re.compile(
     r"(?:(?<![\w./])|(?<=file://))(?:/[^\s/'\"`,;:()\[\]{}<>]+){2,}/?|\b[A-Za-z]:\\[^\s'\"`,;()\[\]{}<>]+"
