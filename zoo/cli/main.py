@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "build": ("zoo.cli.build:command", "Assemble the model of a spec."),
     "train": ("zoo.cli.train:command", "Train the model of a spec."),
     "evaluate": ("zoo.cli.evaluate:command", "Score a trained model."),
+    "measure": ("zoo.cli.measure:command", "Latency, throughput and memory of models; compare them in turn."),
     "bench": ("zoo.cli.bench:command", "Train, score and measure every cell of specs; append records."),
     "leaderboard": ("zoo.cli.leaderboard:command", "Build or serve the leaderboard site."),
     "data": ("zoo.cli.data:command", "List or prepare corpora."),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -16,11 +17,14 @@ from zoo.measure.distribution import Measured, pooled
 from zoo.measure.energy import EnergyReading
 from zoo.measure.environment import machine_state
 from zoo.measure.gpu import gpu_uuid
+from zoo.measure.interleaved import interleaved
 from zoo.measure.memory import MemoryReading
 from zoo.measure.probe import ProbeKilledError, ProbeRequest, run_probe
 from zoo.measure.throughput import Rate
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Progress, silent
+
+T = TypeVar("T")
 
 CLOCKS = ("latency", "device_time", "encode", "decode_per_token")
 """What every latency process measures, in seconds."""
@@ -37,6 +41,11 @@ class Clocks:
     device_time: Measured | None
     encode: Measured
     decode_per_token: Measured
+
+    def quantities(self) -> dict[str, Measured]:
+        """By their names in CLOCKS, those that were measured."""
+        found = {name: getattr(self, name) for name in CLOCKS}
+        return {name: measured for name, measured in found.items() if measured is not None}
 
 
 @dataclass(frozen=True)
@@ -143,31 +152,48 @@ def measure_performance(
 ) -> Performance:
     """Everything that `spec.measurement` asks for of the model in `directory`, decoding as `spec.decoding` says.
 
-    `spec.measurement.processes` fresh processes take the clocks, one more memory and throughput; a kernel that never
-    changes is timed before and after. Raises InputError without sentences, ZooError where a process fails.
+    Raises InputError without sentences, ZooError where a process fails.
     """
-    device = device or default_device()
-    request = probe_request(directory, sentences, spec, device=device)
-    processes = spec.measurement.processes
-    kernel, before = CalibrationKernel(device), machine_state(request.gpu)
+    return measure_performances([probe_request(directory, sentences, spec, device=device)], progress=progress)[0]
+
+
+def measure_performances(requests: Sequence[ProbeRequest], *, progress: Progress = silent) -> list[Performance]:
+    """Everything that each request asks for, on the device and with the threads of the first.
+
+    `measurement.processes` fresh processes of each model take the clocks, interleaved (`zoo.measure.interleaved`); one
+    more of each takes memory and throughput. A kernel that never changes is timed before and after all of them. Raises
+    ZooError where a process fails.
+    """
+    first = requests[0]
+    device, rounds = torch.device(first.device), first.measurement.processes
+    total, done = (rounds + 1) * len(requests), 0
+
+    def counted(measure: Callable[[ProbeRequest], T], request: ProbeRequest) -> T:
+        nonlocal done
+        progress(STAGE, done, total)
+        found = measure(request)
+        done += 1
+        progress(STAGE, done, total)
+        return found
+
+    kernel, before = CalibrationKernel(device), machine_state(first.gpu)
     calibrated = kernel.seconds()
-    clocks = []
-    for number in range(processes):
-        progress(STAGE, number, processes + 1)
-        clocks.append(measure_clocks(request))
-    progress(STAGE, processes, processes + 1)
-    capacity = measure_capacity(request)
-    progress(STAGE, processes + 1, processes + 1)
+    clocks = interleaved([partial(counted, measure_clocks, request) for request in requests], rounds)
+    capacities = [counted(measure_capacity, request) for request in requests]
     calibration = CalibrationReading(kernel.name, calibrated, kernel.seconds())
-    after = machine_state(request.gpu)
-    return Performance(
-        device=device_name(device),
-        device_kind=device_kind(device),
-        threads=request.threads,
-        clocks=pooled_clocks(clocks),
-        throughput=capacity.rates,
-        memory=capacity.memory,
-        energy=capacity.energy,
-        calibration=calibration,
-        machine={name: {"before": state, "after": after[name]} for name, state in before.items() if name in after},
-    )
+    after = machine_state(first.gpu)
+    machine = {name: {"before": state, "after": after[name]} for name, state in before.items() if name in after}
+    return [
+        Performance(
+            device=device_name(device),
+            device_kind=device_kind(device),
+            threads=first.threads,
+            clocks=pooled_clocks(of_one),
+            throughput=capacity.rates,
+            memory=capacity.memory,
+            energy=capacity.energy,
+            calibration=calibration,
+            machine=machine,
+        )
+        for of_one, capacity in zip(clocks, capacities, strict=True)
+    ]
