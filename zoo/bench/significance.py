@@ -11,18 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from zoo.bench.outputs import MetricOutputs, Outputs, read_outputs
 from zoo.bench.record import Quality, Record
+from zoo.bench.rescoring import metric_of, rescored
 from zoo.bench.standings import MetricKey
 from zoo.errors import ZooError
-from zoo.registry import current_registry
-from zoo.spec import Chosen, Slot
 from zoo.statistics import (
     Interval,
     Weighted,
@@ -42,7 +40,6 @@ _SIGN_FLIPS_FROM = 6
 """Pairs of seeds below which no p-value can reach .05."""
 _SAME = 1e-6
 """Relative difference up to which a metric has given the recorded score again."""
-_METRIC: TypeAdapter[Chosen] = TypeAdapter(Annotated[Chosen, Slot("metric")])
 _Items = Sequence[NDArray[np.float64]]
 
 
@@ -194,7 +191,7 @@ def _aligned(
             outputs = reader.read(scored)
             ids = ids or outputs.ids
             kept = _of_metric(key, outputs, scored.record)
-            metric = metric or kept_metric(kept)
+            metric = metric or metric_of(kept)
             _check_reproduced(metric, kept, scored)
             sides[-1].append(_in_order(ids, outputs.ids, kept.items, scored.record))
     assert metric is not None
@@ -208,27 +205,13 @@ def _of_metric(key: MetricKey, outputs: Outputs, record: Record) -> MetricOutput
     raise ZooError(f"the outputs of record {record.id} do not hold {key.metric} with this signature")
 
 
-def kept_metric(kept: MetricOutputs) -> Metric:
-    """The metric that a file of outputs names. Raises ZooError where it cannot be loaded here."""
-    name = kept.component.get("use", kept.metric)
-    try:
-        chosen = _METRIC.validate_python(kept.component, context={"registry": current_registry()})
-        metric: Metric = chosen.create()
-    except ValidationError as error:
-        said = error.errors(include_url=False, include_input=False)[0]["msg"]
-        raise ZooError(f"the metric '{name}' cannot be loaded here: {' '.join(said.split())}") from None
-    except ImportError as error:
-        raise ZooError(f"the metric '{name}' cannot be loaded here: {error}") from None
-    return metric
-
-
 def _check_reproduced(metric: Metric, kept: MetricOutputs, scored: Scored) -> None:
     """Another version of a plugin may read the items another way: it must give the recorded score again."""
     recorded = scored.score.value
     try:
-        value = float(metric.combined(kept.items, np.ones((1, len(kept.items))))[0])
-    except Exception as error:  # whatever a plugin's code raises over a stranger's numbers is said of this file
-        raise ZooError(f"{kept.metric} cannot read the items of record {scored.record.id}: {error}") from None
+        value = rescored(metric, kept)
+    except ValueError as error:
+        raise ZooError(f"{kept.metric} of record {scored.record.id}: {error}") from None
     if not abs(value - recorded) <= _SAME * max(1.0, abs(recorded)):
         raise ZooError(
             f"{kept.metric} as installed makes {value:.6g} of the outputs of record {scored.record.id}, "

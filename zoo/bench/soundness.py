@@ -14,26 +14,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
-
-import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from zoo.atomic import TEMPORARY_PREFIX
 from zoo.bench.cell import key_of_record
-from zoo.bench.outputs import SUFFIX, MetricOutputs, Outputs, read_outputs
+from zoo.bench.outputs import SUFFIX, Outputs, read_outputs
 from zoo.bench.publish import names_the_machine
 from zoo.bench.record import Distribution, Performance, Quality, Record
+from zoo.bench.rescoring import metric_of, rescored
 from zoo.bench.store import Problem, RecordStore
 from zoo.errors import ZooError
-from zoo.registry import current_registry
-from zoo.spec import Chosen, Slot
 from zoo.spec.load import canonical
 
 TOLERANCE = 1e-6
 """By how much a recorded score may differ from the one computed anew, relative to it where it is above 1."""
 _EXPECTED_FILES = {"README.md"}
-_METRIC: TypeAdapter[Chosen] = TypeAdapter(Annotated[Chosen, Slot("metric")])
 
 
 @dataclass(frozen=True)
@@ -186,7 +180,7 @@ def _check_outputs(folder: Path, record: Record, found: Counter[str], missing: C
     texts = list(_wrong_outputs(record, outputs))
     for metric, score in zip(outputs.metrics, record.quality, strict=False):
         try:
-            value = _recomputed(metric)
+            value = rescored(metric_of(metric), metric)
         except ZooError as error:
             missing[str(error)] += 1
             continue
@@ -213,26 +207,6 @@ def _wrong_outputs(record: Record, outputs: Outputs) -> Iterator[str]:
         yield f"metric, signature, split and examples are {kept}, but the record has {scored}"
     if len(set(outputs.ids)) < len(outputs.ids):
         yield "an example stands in it twice"
-
-
-def _recomputed(kept: MetricOutputs) -> float:
-    """The corpus score of what the examples contributed.
-
-    Raises ZooError where the metric is not to be had here, ValueError where the numbers are none of its own.
-    """
-    name: Any = kept.component.get("use", kept.metric)
-    try:
-        metric = _METRIC.validate_python(kept.component, context={"registry": current_registry()}).create()
-    except (ValidationError, ZooError, ImportError):
-        raise ZooError(f"the metric '{name}' cannot be loaded here (see 'zoo plugins doctor')") from None
-    if not kept.items:
-        raise ValueError("no example is in it")
-    try:
-        return float(metric.combined(kept.items, np.ones((1, len(kept.items))))[0])
-    except Exception as error:  # whatever a plugin's code raises over a stranger's numbers is said of this file
-        raise ValueError(
-            f"its items are not the metric's: {type(error).__name__}: {error}".replace("\n", " ")
-        ) from None
 
 
 def _strange_files(folder: Path, records: tuple[Record, ...], named: set[str]) -> Iterator[tuple[Problem, bool]]:
