@@ -6,10 +6,12 @@ import csv
 import io
 import json
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo.bench.record import Distribution
 from zoo.site.downloads import guarded
 
 
@@ -42,6 +44,56 @@ def test_the_json_holds_the_same_values_and_what_the_columns_mean(build, realist
     for row, line in zip(content["rows"], table(site), strict=True):
         assert list(row) == list(line)
         assert {key: "" if value is None else str(value) for key, value in row.items()} == line
+
+
+def test_the_parquet_file_holds_the_same_values_in_typed_columns(build, realistic):
+    site = build(realistic)
+    file = pq.read_table(site.board_file(ending="parquet"))
+    content = json.loads(site.board_file(ending="json").read_text(encoding="utf-8"))
+    assert file.to_pylist() == content["rows"]
+    types = {field.name: str(field.type) for field in file.schema}
+    assert (types["model"], types["BLEU"], types["parameters"], types["rank"]) == ("string", "double", "int64", "int64")
+    about = json.loads(file.schema.metadata[b"zoo"])
+    assert about["schema"] == "zoo.board/1"
+    assert about["columns"] == content["columns"]
+
+
+def test_parquet_holds_what_json_allows_and_arrow_does_not(build, make_record, part):
+    quality = [part.quality(2.0**70, metric=metric, half_width=None) for metric in ("BLEU", "BLEU\u200b")]
+    site = build([make_record(name="ok"), make_record(name="nul\x00 byte", quality=quality)])
+    file = pq.read_table(site.board_file(ending="parquet"))
+    assert len(set(file.column_names)) == len(file.column_names)
+    assert "nul\N{REPLACEMENT CHARACTER} byte" in file["model"].to_pylist()
+    assert 2.0**70 in [value for column in file.columns for value in column.to_pylist()]
+
+
+def test_a_batch_that_did_not_fit_is_on_the_board_and_in_the_downloads(build, make_record, part):
+    throughput = [{"batch": 1, "tokens_per_second": 50.0}, {"batch": 64, "status": "oom"}]
+    fitting = [{"batch": 64, "tokens_per_second": 900.0}]
+    site = build(
+        [
+            make_record(name="large", performance=[part.cpu(throughput=throughput)]),
+            make_record(name="small", performance=[part.cpu(throughput=fitting)]),
+        ]
+    )
+    of = "on CPU AMD EPYC 7763 64-Core Processor, 2 threads, float32"
+    rows = {row["model"]: row for row in table(site)}
+    assert (rows["large"][f"tokens/s (batch 64) {of}"], rows["large"][f"status (batch 64) {of}"]) == ("", "oom")
+    assert (rows["small"][f"tokens/s (batch 64) {of}"], rows["small"][f"status (batch 64) {of}"]) == ("900", "ok")
+    assert rows["small"][f"status (batch 1) {of}"] == ""
+    assert "oom" in [cell.words for cell in site.board().all("td", class_="number")]
+
+
+def test_latency_is_the_median_of_processes_with_their_range(build, make_record, part):
+    latency = {"unit": "s", "samples": 100, "median": 0.104, "minimum": 0.09, "maximum": 0.3}
+    latency |= {"processes": [0.101, 0.108, 0.104, 0.103, 0.107]}
+    measured = part.cpu().model_copy(update={"latency": Distribution.model_validate(latency)})
+    site = build([make_record(performance=[measured])])
+    (row,) = table(site)
+    of = "on CPU AMD EPYC 7763 64-Core Processor, 2 threads, float32"
+    found = [row[f"latency {what} {of}"] for what in ("(s)", "low (s)", "high (s)", "processes")]
+    assert found == ["0.104", "0.101", "0.108", "5"]
+    assert "104101 to 108, 5 processes" in [cell.words for cell in site.board().all("td", class_="number")]
 
 
 def test_names_with_commas_quotes_and_line_breaks_stay_one_cell(build, make_record):
