@@ -2,9 +2,91 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
 import pytest
 
+from zoo.bench.record import Distribution, Performance, Quality, Record
 from zoo.bench.standings import Summary, metric_order, moment, standings, training_device
+
+
+def quality(value, *, metric="BLEU", half_width=1.0, signature="tok:13a", examples=1000):
+    return Quality(
+        metric=metric,
+        value=value,
+        direction="higher",
+        unit="points",
+        signature=signature,
+        split="test",
+        examples=examples,
+        interval=(value - half_width, value + half_width),
+    )
+
+
+def cpu(**changes):
+    fields = {
+        "device": "cpu",
+        "device_kind": "cpu",
+        "threads": 2,
+        "dtype": "float32",
+        "attention": "sdpa",
+        "latency": Distribution(unit="s", samples=20, median=0.1, minimum=0.09, maximum=0.14),
+        "training_tokens_per_second": 5200.0,
+    }
+    return Performance(**{**fields, **changes})
+
+
+def gpu(**changes):
+    fields = {"device": "NVIDIA H100 80GB HBM3", "device_kind": "cuda", "dtype": "bfloat16"}
+    return cpu(**{**fields, "training_tokens_per_second": None, **changes})
+
+
+def spec(name, position, seed):
+    return {
+        "name": name,
+        "description": f"A small model with {position} positions.",
+        "seed": seed,
+        "model": {"position": {"use": f"zoo-positional/{position}"}},
+        "training": {"steps": 1200},
+    }
+
+
+@pytest.fixture
+def part():
+    """Makers of the parts of a record."""
+    return SimpleNamespace(quality=quality, cpu=cpu, gpu=gpu, spec=spec)
+
+
+@pytest.fixture
+def make_record():
+    """``make_record(name="rotary", minute=3, ...)``: a good record on one CPU; every field can be given."""
+    made = 0
+
+    def make(**changes):
+        nonlocal made
+        made += 1
+        name, seed = changes.get("name", "rotary"), changes.get("seed", 1)
+        created = datetime(2026, 11, 20, 9, 0, tzinfo=UTC) + timedelta(minutes=changes.pop("minute", made))
+        fields = {
+            "id": f"{created:%Y%m%dT%H%M%S}.000000Z-{made:010x}",
+            "created": created.isoformat(),
+            "cell": f"cell-{name}-{seed}",
+            "name": name,
+            "task": "office-zh-en",
+            "status": "ok",
+            "seed": seed,
+            "spec": spec(name, "rotary", seed),
+            "spec_hash": f"sha256:{made:064x}",
+            "data_revision": "sha256:" + "ab" * 32,
+            "distributions": {"zoo-registry": "0.1.0"},
+            "quality": [quality(20.0)],
+            "performance": [cpu()],
+            "environment": {"cpu": "Processor A"},
+        }
+        return Record(**{**fields, **changes})
+
+    return make
 
 
 def only(records):
