@@ -26,12 +26,12 @@ def read(file):
     return value
 
 
-def data(site, ending="js"):
-    return {file.name.removesuffix(f".{ending}"): read(file) for file in (site.folder / "data").glob(f"*.{ending}")}
-
-
 def of_model(site, name):
-    return read(site.folder / "data" / f"{site.model_file(name).stem}.js")
+    slug = site.model_file(name).stem
+    (file,) = [
+        entry[4] for _, _, entries in read(site.folder / "data" / "index.js") for entry in entries if entry[0] == slug
+    ]
+    return dict(read(site.folder / "data" / f"{file}.js"))[slug]
 
 
 def outputs_of(site, name):
@@ -55,7 +55,7 @@ def test_the_index_names_every_model_of_a_board_in_its_order(build, realistic):
     site = build(realistic)
     ((task, slug, entries),) = read(site.folder / "data" / "index.js")
     assert (task, slug) == ("office-zh-en", site.board_file().stem)
-    assert [(name, state) for _, name, state, _ in entries] == [
+    assert [(name, state) for _, name, state, _, _ in entries] == [
         ("rotary", "ok"),
         ("alibi", "ok"),
         ("sinusoidal", "ok"),

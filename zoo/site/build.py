@@ -127,12 +127,18 @@ def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda item: (item.path.name, item.message)))
 
 
-def _published(record: Record, store: Path | None) -> str | bytes:
-    """The record as its file has it; as we would write it where there is no such file."""
+def _published(records: Iterable[Record], store: Path | None) -> bytes:
+    """A JSON array of the records as their files have them; as we would write them where there is no such file."""
+    return b"[\n" + b",\n".join(_file(record, store).rstrip() for record in records) + b"\n]\n"
+
+
+def _file(record: Record, store: Path | None) -> bytes:
     try:
-        return record_text(record) if store is None else (store / f"{record.id}.json").read_bytes()
+        if store is not None:
+            return (store / f"{record.id}.json").read_bytes()
     except FileNotFoundError:
-        return record_text(record)
+        pass
+    return record_text(record).encode()
 
 
 def _pages(
@@ -160,8 +166,7 @@ def _pages(
     board_slugs = {item.task: item.slug for item in boards}
     for model in models:
         yield page(f"models/{model.slug}.html", "model.html", model=model, board_slug=board_slugs[model.standing.task])
-        for view in model.records:
-            yield f"records/{view.record.id}.json", _published(view.record, store)
+        yield f"records/{model.slug}.json", _published([view.record for view in model.records], store)
     strangers = [entry for entry in book.entries if entry.installed is None]
     yield page("components.html", "components.html", sections=kind_sections(book), strangers=strangers)
     for part in component_pages(book, boards):

@@ -1,4 +1,4 @@
-"""What the compare page reads: an index of models, one script a model, and one with each model's outputs.
+"""What the compare page reads: an index of models, scripts with their facts, and one with each model's outputs.
 
 Texts of strangers are values, never keys, and pages insert them as text. Examples that several models share stand in
 one script; a site holds so many bytes of outputs and no more.
@@ -34,6 +34,9 @@ LONGEST_TEXT = 1000
 MOST_EXAMPLES = 20_000
 MOST_BYTES = 256 * 2**20
 """Of outputs in one site. The best models of each board come first."""
+_TOGETHER = 25
+"""Models in one script: thousands of small files would be slow to write and to copy."""
+_NO_ROOM = "Its outputs are left out of this site to keep it small; the record's Parquet file has them."
 _SPEC_LINES, _SPEC_TEXT, _SPEC_DEPTH = 2000, 300, 40
 _NOT_COMPARED = ("name", "description", "seed")
 
@@ -52,32 +55,37 @@ class CompareData:
     def files(self) -> Iterator[File]:
         """Relative name and text of every script, the index last."""
         by_slug = {model.slug: model for model in self.models}
-        entries: dict[str, list[object]] = {}
+        notes: dict[str, str] = {}
+        examples: dict[str, str] = {}
         room, written = MOST_BYTES, set[str]()
         for slug in self._best_first():
-            model = by_slug[slug]
-            note, examples = "", ""
-            found = self._outputs(model.standing)
+            found = self._outputs(by_slug[slug].standing)
             if isinstance(found, str):
-                note = found
-            else:
-                digest, shared, own = output_scripts(slug, *found)
-                size = len(own) + (0 if digest in written else len(shared))
-                if size > room:
-                    note = "Its outputs are left out of this site to keep it small; the record's Parquet file has them."
-                else:
-                    room, examples = room - size, digest
-                    yield f"data/{slug}.outputs.js", own
-                    if digest not in written:
-                        written.add(digest)
-                        yield f"data/{digest}.examples.js", shared
-            yield f"data/{slug}.js", script_call(FUNCTION, slug, model_facts(model, note))
-            state = "baseline" if model.standing.role == "baseline" else model.standing.status
-            entries[slug] = [slug, one_line(model.standing.name), state, examples]
-        index = [
-            [one_line(board.task), board.slug, [entries[slug] for slug in _slugs(board) if slug in entries]]
-            for board in self.boards
-        ]
+                notes[slug] = found
+                continue
+            digest, shared, own = output_scripts(slug, *found)
+            size = len(own) + (0 if digest in written else len(shared))
+            if size > room:
+                notes[slug] = _NO_ROOM
+                continue
+            room, examples[slug] = room - size, digest
+            yield f"data/{slug}.outputs.js", own
+            if digest not in written:
+                written.add(digest)
+                yield f"data/{digest}.examples.js", shared
+        index = []
+        for board in self.boards:
+            entries = []
+            slugs = _slugs(board)
+            for start in range(0, len(slugs), _TOGETHER):
+                name, together = f"{board.slug}.{start // _TOGETHER + 1}", slugs[start : start + _TOGETHER]
+                facts = [[slug, model_facts(by_slug[slug], notes.get(slug, ""))] for slug in together]
+                yield f"data/{name}.js", script_call(FUNCTION, name, facts)
+                for slug in together:
+                    standing = by_slug[slug].standing
+                    state = "baseline" if standing.role == "baseline" else standing.status
+                    entries.append([slug, one_line(standing.name), state, examples.get(slug, ""), name])
+            index.append([one_line(board.task), board.slug, entries])
         yield "data/index.js", script_call(FUNCTION, "index", index)
 
     def _best_first(self) -> list[str]:

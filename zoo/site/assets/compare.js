@@ -69,9 +69,9 @@ const zooData = (() => {
   function start(index) {
     boards = index.map(([task, slug, entries]) => ({ task, slug, entries }));
     for (const board of boards) {
-      for (const [slug, name, state, examples] of board.entries) {
-        models.set(slug, { slug, name, state, examples, board });
-        known.add(slug);
+      for (const [slug, name, state, examples, file] of board.entries) {
+        models.set(slug, { slug, name, state, examples, file, board });
+        known.add(file);
         if (examples !== "") { known.add(`${slug}.outputs`); known.add(`${examples}.examples`); }
       }
     }
@@ -167,7 +167,7 @@ const zooData = (() => {
     pair = mine;
     say("Loading");
     try {
-      const [left, right] = await Promise.all([load(a.slug), load(b.slug)]);
+      const [left, right] = await Promise.all([a, b].map(async (item) => new Map(await load(item.file)).get(item.slug)));
       if (pair !== mine) return;
       summary(mine, left, right);
       page("[data-result]").hidden = false;
