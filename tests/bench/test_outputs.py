@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.bench import RecordStore
@@ -123,6 +123,7 @@ def test_scores_alone_leave_no_text_in_the_file(tmp_path: Path) -> None:
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@settings(deadline=None, max_examples=50)
 @given(rows=st.lists(st.tuples(st.text(st.characters(codec="utf-8")), st.lists(numbers), st.none() | numbers)))
 def test_any_texts_and_numbers_survive_and_give_the_same_bytes_again(
     tmp_path_factory: pytest.TempPathFactory, rows: Any
@@ -161,6 +162,13 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, published: Any, damag
         elif damage == "a pipe":
             os.mkfifo(path)
     with pytest.raises(ZooError, match=published.outputs.file):
+        read_outputs(tmp_path, published)
+
+
+def test_other_scores_under_the_records_name_are_refused(tmp_path: Path, published: Any) -> None:
+    better = some_outputs(record=published.id, outputs=("one", "two", "three"))
+    write_outputs(tmp_path / published.outputs.file, better)
+    with pytest.raises(ZooError, match="not the file that record .* names"):
         read_outputs(tmp_path, published)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jiwer
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from zoo_tasks_text.metrics.cer import Cer
 from zoo_tasks_text.metrics.options import CerOptions
@@ -18,6 +18,7 @@ texts = st.text("ab c文é", min_size=0, max_size=30)
 kept = texts.map(str.strip).filter(bool)
 
 
+@settings(deadline=None)
 @given(pairs=st.lists(st.tuples(kept, texts.map(str.strip)), min_size=1, max_size=6))
 def test_the_corpus_value_is_jiwers(pairs):
     references, outputs = [list(side) for side in zip(*pairs, strict=True)]
@@ -25,6 +26,7 @@ def test_the_corpus_value_is_jiwers(pairs):
     assert cer(outputs, references, space="keep", normalization="none").value == pytest.approx(expected, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(pairs=st.lists(st.tuples(kept, texts.map(str.strip)), min_size=1, max_size=6))
 def test_segments_are_jiwers_one_by_one(pairs):
     metric = Cer(CerOptions(space="keep", normalization="none"))

@@ -203,20 +203,23 @@ def test_the_interval_holds_the_value_where_many_detections_are_noise():
         x, y = draw.uniform(0, 300), draw.uniform(0, 300)
         return (x, y, x + draw.uniform(5, 80), y + draw.uniform(5, 80))
 
-    references = [[GroundTruth(box(), 1) for _ in range(3)] for _ in range(40)]
+    references = [[GroundTruth(box(), draw.randrange(20)) for _ in range(8)] for _ in range(60)]
     outputs = [
-        [Detection(truth.box, draw.random(), 1) for truth in truths]
-        + [Detection(box(), draw.random(), 1) for _ in range(30)]
+        [Detection(truth.box, draw.random(), truth.category) for truth in truths]
+        + [Detection(box(), draw.random(), draw.randrange(20)) for _ in range(60)]
         for truths in references
     ]
     ours = metric(iou_thresholds=[0.5], resamples=400)
     items = ours.items(outputs, references, references)
     score = ours.score_items(items)
+    weights = np.random.default_rng(3).multinomial(60, np.full(60, 1 / 60), size=2000).astype(float)
+    resampled = ours.combined(items, weights)
+    assert np.quantile(resampled, 0.025) > score.value, "a case in which plain percentiles would miss it"
     low, high = score.interval
     assert low < score.value < high
-    # As wide as the spread of the value itself: about four standard deviations of the resampled values.
-    weights = np.random.default_rng(3).multinomial(40, np.full(40, 1 / 40), size=400).astype(float)
-    assert high - low == pytest.approx(3.92 * ours.combined(items, weights).std(), rel=0.2)
+    # Two sets of resamples, shifted to where their mean is the value: they differ by sampling noise only.
+    expected = np.quantile(resampled, [0.025, 0.975]) - resampled.mean() + score.value
+    assert (low, high) == pytest.approx(tuple(expected), abs=0.15 * (expected[1] - expected[0]))
 
 
 def test_details_hold_the_mean_by_overlap_and_by_category():
