@@ -32,9 +32,24 @@ def test_the_index_counts_records_and_leads_to_the_board(build, realistic):
 
 
 def test_the_index_lists_failures_with_their_reason(build, realistic):
-    table = build(realistic).index().one("table")
+    table = build(realistic).index().all("table")[-1]
     assert "learned-lr-0.1" in table.words
     assert "one output for 98.7% of the inputs" in table.words
+
+
+def test_the_index_lists_the_newest_records_with_their_score_and_commit(build, make_record, part):
+    records = [make_record(name=f"m{index}", quality=[part.quality(float(index))]) for index in range(12)]
+    section = build(records).index().one("div", aria_labelledby="latest")
+    rows = [[cell.words for cell in row.children_elements()] for row in section.one("tbody").all("tr")]
+    assert [row[1] for row in rows] == [f"m{index}" for index in range(11, 1, -1)]
+    assert rows[0] == ["2026-11-20 09:12 UTC", "m11", "office-zh-en", "1", "ok", "BLEU 11.0", "3223d7c5a1b2"]
+
+
+def test_the_index_leads_to_a_comparison_of_the_first_two(build, realistic):
+    site = build(realistic)
+    links = [link.attributes["href"] for link in site.index().one("li", class_="card").all("a")]
+    first, second = site.model_file("rotary").stem, site.model_file("alibi").stem
+    assert f"compare.html#a={first}&b={second}" in links
 
 
 def test_unreadable_records_are_named_and_the_rest_is_served(build, realistic):

@@ -19,6 +19,7 @@ from zoo.site.board import Board, board, model_slug
 from zoo.site.compare_data import CompareData
 from zoo.site.components import ComponentBook, component_pages, kind_sections
 from zoo.site.downloads import csv_text, json_text, parquet_bytes
+from zoo.site.latest import latest_records
 from zoo.site.model_page import ModelPage, model_page
 from zoo.site.pareto import pareto_plots
 from zoo.site.probes import probe_ranges
@@ -183,6 +184,8 @@ def _pages(
         ),
         newest=max(records, key=order, default=None),
         failures=[(standing, model_slug(standing)) for item in boards for standing in item.failures],
+        latest=latest_records(models, board_slugs),
+        components=len(book.entries),
         problems=_sorted(problems),
     )
     for name in _ASSETS:
