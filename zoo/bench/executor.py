@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from zoo.bench.cell import BASELINE_SECTIONS, BASELINES, Job
 from zoo.errors import InputError, ZooError
@@ -23,6 +23,7 @@ from zoo.tasks.contracts import Progress, silent
 if TYPE_CHECKING:
     from zoo.bench.run import CellResult, Runner
 
+T = TypeVar("T")
 KIND = "executor"
 DEFAULT = "default"
 """The trait of the executor that runs cells where the user names none."""
@@ -136,8 +137,22 @@ def cell_jobs(specs: Iterable[Spec]) -> list[CellJob]:
 
 def run_job(job: CellJob, runner: Runner) -> Done:
     """Run one job; what keeps it from being run is an answer, not an exception."""
+    return _answered(job, lambda: Done(job, result=runner.run_job(job.spec, job.job)))
+
+
+def find_job(job: CellJob, runner: Runner) -> Done | None:
+    """The job as `run_job` would end it without running anything; None where there is something to run."""
+
+    def found() -> Done | None:
+        result = runner.find_job(job.spec, job.job)
+        return None if result is None else Done(job, result=result)
+
+    return _answered(job, found)
+
+
+def _answered(job: CellJob, ask: Callable[[], T]) -> T | Done:
     try:
-        return Done(job, result=runner.run_job(job.spec, job.job))
+        return ask()
     except ZooError as error:
         return Done(job, error=error)
     except Exception as error:

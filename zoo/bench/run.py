@@ -84,14 +84,22 @@ class Runner:
 
     def run_job(self, spec: Spec, job: Job) -> CellResult:
         """Run the cell of a spec, or one of its controls, or find its result in the store."""
-        if job == "model":
-            refuse_uneven(spec, self.processes)
-        cell = self._cell(spec)
-        return self._run(cell, cell.key if job == "model" else cell.baseline_key(job), job)
+        cell, key = self._keyed(spec, job)
+        return self._run(cell, key, job)
+
+    def find_job(self, spec: Spec, job: Job) -> CellResult | None:
+        """The result that `run_job` would find in the store, or None where it would run something."""
+        return self._finished(self._keyed(spec, job)[1], job)
 
     def stop(self) -> None:
         """End what is running, from any thread: the call at work ends its cell's process and raises StoppedError."""
         self._stopped.set()
+
+    def _keyed(self, spec: Spec, job: Job) -> tuple[Cell, str]:
+        if job == "model":
+            refuse_uneven(spec, self.processes)
+        cell = self._cell(spec)
+        return cell, cell.key if job == "model" else cell.baseline_key(job)
 
     def _cell(self, spec: Spec) -> Cell:
         task = spec.task.plain()

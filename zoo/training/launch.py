@@ -108,6 +108,9 @@ def _run(folder: Path, processes: int, port: int, descriptor: int) -> ProcessDie
         if failed is None:
             return None
         _wait(lambda: all(process.poll() is not None for process in running), _GRACE)
+        # One that a signal ended is the cause of what befell the others.
+        signalled = [rank for rank, process in enumerate(running) if (process.poll() or 0) < 0]
+        failed = signalled[0] if signalled else failed
         return ProcessDiedError(failed, processes, running[failed].returncode)
     finally:
         os.close(writing)  # their lifeline

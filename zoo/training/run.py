@@ -35,7 +35,7 @@ from zoo.training.preparation import Prepared, prepare
 from zoo.training.quiet import errors_only, quiet
 from zoo.training.seeds import preserved_randomness
 from zoo.training.trainer import ZooTrainer
-from zoo.training.world import World, joined, refuse_uneven
+from zoo.training.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
 
 _DEV_EXAMPLES = 1000
 """The development loss is taken over at most this many examples: it is a signal, not a score."""
@@ -197,12 +197,13 @@ class _Attempt:
         )
         try:
             outcome = self._trained(trainer, start)
-        except RuntimeError:
-            # Nothing but the end of another process breaks the connection to it; it may have said why.
-            found = read_outcome(self.out) if self.world.size > 1 else None
-            if found is None or found.status == "running":
+        except RuntimeError as error:
+            if not is_lost_connection(error):
                 raise
-            return found
+            found = read_outcome(self.out)
+            if found is None or found.status == "running":
+                raise ToldElsewhereError from error
+            return found  # the other process has said how the run ended, and left
         finally:
             logs.close()
         if outcome.status == "oom":

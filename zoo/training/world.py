@@ -110,6 +110,12 @@ class World:
         return total
 
 
+def is_lost_connection(error: RuntimeError) -> bool:
+    """Whether the error only tells that another process is gone, or does not answer."""
+    # gloo raises plain RuntimeErrors: their text is all there is to know them by.
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
 def refuse_uneven(spec: Spec, processes: int) -> None:
     """Raise InputError where the processes would not all have equally many micro-batches of a step."""
     count = spec.training.gradient_accumulation

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from zoo.bench.executor import CellJob, Done, Executor, Settings, run_job
+from zoo.bench.executor import CellJob, Done, Executor, Settings, find_job, run_job
 from zoo.bench.record import Record
 from zoo.bench.run import CellResult
 from zoo.errors import InputError, ZooError
@@ -41,6 +41,20 @@ class OnRay(Executor):
 
     def run(self, jobs: Sequence[CellJob], settings: Settings, progress: Progress = silent) -> Iterator[Done]:
         ray = _ray()
+        if self.options.address is None:
+            # What is on record already needs no worker; in a cluster only a worker knows its machine, and so the key.
+            here = settings.runner(threads=self.options.cpus, progress=progress)
+            jobs, asked = [], jobs
+            for job in asked:
+                found = find_job(job, here)
+                if found is None:
+                    jobs.append(job)
+                else:
+                    yield found
+        if jobs:
+            yield from self._submitted(ray, jobs, settings)
+
+    def _submitted(self, ray: Any, jobs: Sequence[CellJob], settings: Settings) -> Iterator[Done]:
         with _cluster(ray, self.options):
             task = ray.remote(**self._resources(ray, settings))(_run)
             waiting = [(job, 0) for job in reversed(jobs)]
@@ -54,7 +68,7 @@ class OnRay(Executor):
                 try:
                     yield _heard(job, ray.get(ended))
                 except ray.exceptions.RayTaskError as error:
-                    raise error.as_instanceof_cause() from None
+                    yield Done(job, error=ZooError(f"its task failed: {_last_line(error)}"))
                 except ray.exceptions.RayError as error:
                     if deaths < self.options.resubmissions:
                         waiting.append((job, deaths + 1))
@@ -142,6 +156,11 @@ def _cluster(ray: Any, options: RayOptions) -> Iterator[None]:
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _last_line(error: BaseException) -> str:
+    """The line of a traceback that says what it is about."""
+    return str(error).strip().splitlines()[-1].strip()
 
 
 def _first_line(error: BaseException) -> str:
