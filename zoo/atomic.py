@@ -58,13 +58,6 @@ def _settle(file: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _publish(file: Path) -> None:
-    """Readable for all, since some writers make private files, and on the disk."""
-    os.chmod(file, 0o644)
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary folder that becomes `path` when the block ends well; a folder already at `path` is replaced."""
