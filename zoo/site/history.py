@@ -189,7 +189,7 @@ def _chart(series: Sequence[_Series], ordered: Sequence[Record], current: Mappin
     return HistoryChart(
         description=f"{len(drawn):,} records of {len(columns)} commits, oldest first. {said}.",
         width=_WIDTH,
-        height=_TOP + len(panels) * (_PANEL + _GAP) + 40,
+        height=_TOP + len(panels) * (_PANEL + _GAP) + 8,
         left=_LEFT,
         right=_RIGHT,
         panels=tuple(panels),

@@ -63,3 +63,22 @@ def test_motion_is_for_those_who_want_it(driver, site):
     assert driver.execute_script(scroll) == "smooth"
     driver.media(prefers_reduced_motion="reduce")
     assert driver.execute_script(scroll) == "auto"
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_two_models_compared_by_their_examples_have_none_either(
+    driver, listening, axe, build, make_record, publish, look
+):
+    scheme, width = LOOKS[look]
+    records = [
+        publish(make_record(name=name), [f"{name} one", "two", "三"], scores={"BLEU": scores})
+        for name, scores in (("a", [1.0, 2.0, float("nan")]), ("b", [2.0, 1.0, 3.0]))
+    ]
+    site = build(records, store=publish.store)
+    driver.media(prefers_color_scheme=scheme)
+    driver.window(width)
+    driver.open_page(site.folder / "compare.html")
+    ready = "const found = document.querySelectorAll('.example').length; if (found) done(found);"
+    script = f"const done = arguments[0]; const look = () => {{ {ready} else setTimeout(look, 20); }}; look();"
+    assert driver.execute_async_script(script) == 3
+    assert violations(driver, axe) == []
