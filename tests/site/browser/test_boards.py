@@ -452,3 +452,5 @@ def test_printing_hides_controls_and_clips_nothing(driver, site):
     assert driver.execute_script("return document.querySelector('.controls').offsetParent === null")
     overflow = "return [...document.querySelectorAll('.scroll')].map(item => getComputedStyle(item).overflowX)"
     assert set(driver.execute_script(overflow)) == {"visible"}
+    driver.window(1017)  # what A4 leaves between our margins, in CSS pixels
+    assert driver.execute_script("return document.querySelector('table.sortable').offsetWidth") <= 1017
