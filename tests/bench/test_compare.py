@@ -163,6 +163,9 @@ def test_holm_is_over_everything_that_a_run_compares(add_model, store, compared)
     assert sorted(item.adjusted_p_value for item in found) == pytest.approx(
         [min(1, 2 * low), min(1, max(2 * low, high))]
     )
+    # A level that the smaller p-value meets by itself, and twice it does not.
+    strict = compared(alpha=1.5 * low).models[0].quality
+    assert {item.verdict for item in strict} == {"no difference shown"}
     (alone,) = compared(metrics=["bleu"]).models[0].quality
     assert alone.adjusted_p_value == alone.finding.p_value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -29,11 +29,13 @@ def test_benjamini_and_hochbergs_own_example():
 
 
 @given(probabilities)
+@settings(deadline=None)
 def test_benjamini_hochberg_agrees_with_scipy(p):
     assert benjamini_hochberg(p) == pytest.approx(list(stats.false_discovery_control(p)))
 
 
 @given(probabilities, st.floats(0.001, 0.5))
+@settings(deadline=None)
 def test_holm_rejects_what_its_procedure_rejects(p, level):
     """Holm 1979: from the smallest on, reject while p(i) <= level / (m - i + 1), and stop for good at the first other.
 
@@ -48,6 +50,7 @@ def test_holm_rejects_what_its_procedure_rejects(p, level):
 
 
 @given(probabilities)
+@settings(deadline=None)
 def test_adjusting_never_helps_and_holm_is_the_stricter(p):
     for raw, lenient, strict in zip(p, benjamini_hochberg(p), holm(p), strict=True):
         assert raw - 1e-15 <= lenient <= strict + 1e-12
@@ -55,6 +58,7 @@ def test_adjusting_never_helps_and_holm_is_the_stricter(p):
 
 
 @given(probabilities, st.randoms())
+@settings(deadline=None)
 def test_the_order_of_the_tests_does_not_matter(p, random):
     order = list(range(len(p)))
     random.shuffle(order)

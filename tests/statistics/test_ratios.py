@@ -14,7 +14,7 @@ times = st.lists(st.integers(1, 10**6), min_size=4, max_size=9, unique=True)
 
 
 @given(times, times, st.floats(0.2, 5))
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 def test_a_factor_lies_outside_exactly_where_scipys_exact_test_rejects_it(first, second, factor):
     scaled = np.array(first) * factor
     if set(scaled) & set(second):  # scipy's exact method knows no ties
@@ -38,12 +38,14 @@ def test_three_processes_a_side_tell_nothing():
 
 
 @given(times, times)
+@settings(deadline=None)
 def test_the_ratio_the_other_way_round_is_the_inverse(first, second):
     low, high = ratio_interval(first, second)
     assert ratio_interval(second, first) == pytest.approx((1 / high, 1 / low))
 
 
 @given(times, times, st.floats(0.01, 100))
+@settings(deadline=None)
 def test_the_unit_does_not_matter(first, second, unit):
     assert ratio_interval([x * unit for x in first], [x * unit for x in second]) == pytest.approx(
         ratio_interval(first, second)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -21,6 +21,7 @@ def means(table: np.ndarray):
 
 
 @given(scores, scores)
+@settings(deadline=None)
 def test_welch_agrees_with_scipy(first, second):
     assume(len(set(first)) > 1 and len(set(second)) > 1)
     ours = welch_test(first, second)

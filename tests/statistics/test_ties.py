@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.statistics import interval_tie_groups, letters, ranks, tie_groups
@@ -25,12 +25,14 @@ intervals = st.lists(
 
 
 @given(intervals)
+@settings(deadline=None)
 def test_ranks_agree_with_their_definition(found):
     for own, rank in zip(found, ranks(found, "higher"), strict=True):
         assert rank == 1 + len([other for other in found if other[0] > own[1]])
 
 
 @given(intervals)
+@settings(deadline=None)
 def test_somebody_is_first_and_turning_the_scale_over_changes_nothing(found):
     higher = ranks(found, "higher")
     assert min(higher) == 1
@@ -81,6 +83,7 @@ def decisions(draw: st.DrawFn) -> np.ndarray:
 
 
 @given(decisions())
+@settings(deadline=None)
 def test_two_entries_share_a_group_exactly_where_no_difference_was_shown(different):
     groups = tie_groups(different)
     together = {pair for group in groups for pair in combinations(group, 2)}
@@ -90,12 +93,14 @@ def test_two_entries_share_a_group_exactly_where_no_difference_was_shown(differe
 
 
 @given(decisions())
+@settings(deadline=None)
 def test_no_group_lies_within_another(different):
     groups = [set(group) for group in tie_groups(different)]
     assert not any(one <= other for one in groups for other in groups if one is not other)
 
 
 @given(intervals)
+@settings(deadline=None)
 def test_groups_of_intervals_are_those_of_their_pairwise_decisions(found):
     found = found[:9]
     apart = np.array([[a[1] < b[0] or b[1] < a[0] for b in found] for a in found])
