@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from zoo.bench.outputs import Outputs, publish_outputs, write_outputs
 from zoo.bench.record import Record
 from zoo.bench.store import RecordStore
 from zoo.cli.main import main
@@ -51,6 +52,23 @@ def test_build_writes_a_site_and_says_where(store, tmp_path, capsys):
     assert "rotary" in (out / "index.html").read_text(encoding="utf-8") + "".join(
         path.read_text(encoding="utf-8") for path in (out / "boards").glob("*.html")
     )
+
+
+def test_build_takes_the_outputs_that_stand_beside_the_records(tmp_path, capsys):
+    store = RecordStore(tmp_path / "records")
+    store.folder.mkdir()
+    outputs = Outputs("test", RECORD["data_revision"], ("x",), ("source",), ("reference",), ("its output",), ())
+    write_outputs(tmp_path / "written.parquet", outputs)
+    published = publish_outputs(tmp_path / "written.parquet", store.folder, RECORD["id"])
+    store.append(Record.model_validate({**RECORD, "outputs": published.model_dump()}))
+    arguments = ["leaderboard", "build", "--store", str(store.folder), "--out", str(tmp_path / "site")]
+    assert main(arguments) == 0
+    (script,) = (tmp_path / "site" / "data").glob("*.outputs.js")
+    assert "its output" in script.read_text(encoding="utf-8")
+
+    (store.folder / published.file).unlink()
+    assert main(arguments) == 0
+    assert f"left out {store.folder / published.file}" in capsys.readouterr().err
 
 
 def test_build_reports_unreadable_records_as_json_and_builds_the_rest(store, tmp_path, capsys):

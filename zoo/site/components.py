@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -39,7 +40,7 @@ class Entry:
     users: dict[Standing, list[str]] = field(default_factory=dict)
     """Models with the places in their specs."""
 
-    @property
+    @cached_property
     def page(self) -> str:
         return slug("component", self.kind, self.id)
 

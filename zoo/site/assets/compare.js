@@ -250,7 +250,7 @@ const zooData = (() => {
       heading.append(isolated(label));
       frame.append(table);
       devices.append(heading, frame);
-      fill(table, "Measure", "B to A", ones, others);
+      fill(table, "Measure", "B against A", ones, others);
     };
     const lefts = new Map(left.devices), rights = new Map(right.devices);
     block("Size and training", left.facts, right.facts);
