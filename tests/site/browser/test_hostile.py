@@ -101,8 +101,11 @@ def test_a_spec_of_ten_thousand_keys_and_a_deep_one_are_cut_and_say_so(listening
         make_record(name="numbers", spec={"steps": 10**300, "lr": 1e308}, parameters=2**53 - 1, steps=2**53 - 1),
     ]
     site = build(records)
-    for file in site.pages():
-        assert file.stat().st_size < LARGEST_PAGE, file.name
+    assert all(file.stat().st_size < LARGEST_PAGE for file in site.pages())
+    # Of the pages of components, which are all alike, a few.
+    pages = [file for file in site.pages() if file.parent.name != "components" or file.stem.startswith("9")]
+    assert len(pages) < 100
+    for file in pages:
         listening.window(390)
         listening.open_page(file)
         use(listening)
