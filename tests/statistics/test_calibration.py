@@ -168,7 +168,7 @@ def test_over_three_seeds_and_items_the_level_holds_whatever_the_variance_comes_
     def trial(generator: np.random.Generator) -> bool:
         return by_seeds_and_items(architectures(generator, 3, **VARIANCES[cause]), seed_of(generator))
 
-    assert 0.03 <= says(request, share(trial, pairs=4000)) <= 0.07
+    assert 0.03 <= says(request, share(trial, pairs=3000)) <= 0.07
 
 
 def test_over_seeds_and_items_the_level_holds_for_bleu(request):
@@ -182,7 +182,7 @@ def test_over_seeds_and_items_the_level_holds_for_bleu(request):
         first, second = ([corpus_bleu(system) for system in group] for group in (systems[:3], systems[3:]))
         return seeds_by_items(first, second, 60, resamples=100, seed=seed_of(generator)).p_value <= LEVEL
 
-    assert 0.03 <= says(request, share(trial, pairs=4000)) <= 0.07
+    assert 0.03 <= says(request, share(trial, pairs=3000)) <= 0.07
 
 
 def test_over_seeds_and_items_a_real_difference_is_found(request):
