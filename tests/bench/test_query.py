@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,3 +185,23 @@ def test_no_python_variable_is_a_table(store: Path) -> None:
 def test_a_folder_that_is_none_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder of records"):
         ask(tmp_path / "absent", "SELECT 1")
+
+
+def test_a_long_question_ends_at_the_users_interrupt(store: Path) -> None:
+    code = (
+        "import os, signal, sys, threading\n"
+        "from zoo.cli.main import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import zoo.bench.query as query\n"
+        "answer = query._answer\n"
+        "def soon(*arguments):\n"
+        "    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "    return answer(*arguments)\n"
+        "query._answer = soon\n"
+        "sys.exit(main(['records', 'query', '--store', sys.argv[1],\n"
+        "               'SELECT count(*) FROM range(1000000000000) t(i) WHERE i % 7 = 3']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(store)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, "zoo: interrupted")

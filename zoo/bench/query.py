@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -71,9 +72,7 @@ def ask(folder: Path | str, sql: str) -> Answer:
         words = set(re.findall(r"\w+", sql.lower()))
         problems = _load(connection, folder, words)
         try:
-            connection.execute(sql)
-            described = connection.description or []
-            rows = tuple(connection.fetchall())
+            described, rows = _answer(connection, sql)
         except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException) as error:
             raise ZooError(f"DuckDB: {_first_line(error)}") from None
         except duckdb.Error as error:
@@ -183,6 +182,22 @@ def _load_examples(connection: DuckDBPyConnection, folder: Path, records: Sequen
 
 def _quoted(text: str, mark: str) -> str:
     return mark + text.replace(mark, mark * 2) + mark
+
+
+def _answer(connection: DuckDBPyConnection, sql: str) -> tuple[list[Any], tuple[Row, ...]]:
+    """Columns and rows, on another thread: DuckDB does not see the user's Ctrl-C, this one does and tells it."""
+
+    def run() -> tuple[list[Any], tuple[Row, ...]]:
+        connection.execute(sql)
+        return connection.description or [], tuple(connection.fetchall())
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def _explained(error: Exception) -> str:
