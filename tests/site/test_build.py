@@ -112,3 +112,15 @@ def test_records_read_back_from_a_store_give_the_same_site(build, realistic, tmp
     assert "20261121T000000.000000Z-broken.json" in site.index().words
     direct = build(realistic, reading.problems, name="direct")
     assert content(site.folder) == content(direct.folder)
+
+
+def test_a_file_with_half_a_character_is_named_and_the_rest_is_served(build, realistic, tmp_path):
+    store = RecordStore(tmp_path / "records")
+    for record in realistic:
+        store.append(record)
+    whole = (store.folder / f"{realistic[0].id}.json").read_text(encoding="utf-8")
+    (store.folder / "20261121T000000.000000Z-broken.json").write_text(whole.replace("rotary", "lone \\ud800"))
+    reading = store.read()
+    site = build(reading.records, reading.problems)
+    assert "20261121T000000.000000Z-broken.json" in site.index().words
+    assert site.model("rotary").one("h1").words == "rotary"
