@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo.site.compare_data
+from zoo.bench.selection import side
+from zoo.bench.store import RecordStore
 from zoo.site.build import build_site
 from zoo.site.compare_data import LONGEST_TEXT
 from zoo.site.script_data import script_call
@@ -153,3 +156,17 @@ def test_a_setting_of_a_stranger_is_a_value_and_never_a_key(build, make_record):
     record = make_record(spec={"__proto__": {"toString": "</script>"}, "constructor": 1})
     facts = of_model(build([record]), "rotary")
     assert facts["spec"] == [["__proto__.toString", "</script>"], ["constructor", "1"]]
+
+
+@pytest.mark.parametrize("name", ["rotary", "two words", "it's $HOME", "task:like"])
+def test_the_bench_takes_the_name_that_the_page_shows(build, make_record, tmp_path, name):
+    store = RecordStore(tmp_path / "records")
+    records = [make_record(name=name), make_record(name=name, task="other-board"), make_record(name="x")]
+    for record in records:
+        store.append(record)
+    (file,) = (build(records).folder / "data").glob("office-zh-en-*.js")
+    facts = dict(read(file))
+    (argument,) = [item["argument"] for item in facts.values() if item["name"] == name]
+    (word,) = shlex.split(argument)
+    (model,) = side(word, store.folder).models
+    assert (model.standing.task, model.standing.name) == ("office-zh-en", name)

@@ -125,7 +125,7 @@ def model_facts(model: ModelPage, note: str) -> dict[str, object]:
         "name": one_line(standing.name),
         "role": standing.role,
         "status": standing.status,
-        "argument": shlex.quote(one_line(standing.name)),
+        "argument": shlex.quote(f"{one_line(standing.task)}:{one_line(standing.name)}"),
         "records": [item.id for item in standing.shown],
         "data": one_line(standing.data_revision),
         "languages": languages(standing.task),

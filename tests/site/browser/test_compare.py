@@ -100,7 +100,7 @@ def test_the_address_chooses_the_pair_and_the_tables_set_them_side_by_side(page)
         ".map(row => [...row.cells].map(cell => cell.innerText.replace(/\\s+/g, ' ').trim()))"
     )
     assert ["Latency of one sentence (ms)", "100", "200", "+100%", "A"] in measures
-    assert text(page, "[data-command]") == "zoo bench compare first second"
+    assert text(page, "[data-command]") == "zoo bench compare office-zh-en:first office-zh-en:second"
 
 
 def test_wins_are_counted_and_examples_without_a_score_are_said(page):
@@ -170,12 +170,18 @@ def test_the_pair_and_the_view_are_chosen_by_keyboard_alone(page, pair):
     page.execute_script("document.querySelector('main').focus()")
     reach("[data-swap]")
     press(Keys.ENTER)
-    wait(page, "document.querySelector('[data-command]').textContent === 'zoo bench compare second first'")
+    wait(
+        page,
+        "document.querySelector('[data-command]').textContent.endsWith(' office-zh-en:second office-zh-en:first')",
+    )
     reach("[data-pick=b]")
     press(Keys.ARROW_DOWN)
     wait(page, "document.querySelector('[data-status]').textContent === 'The same model twice.'")
     press(Keys.ARROW_UP)
-    wait(page, "document.querySelector('[data-command]').textContent === 'zoo bench compare second first'")
+    wait(
+        page,
+        "document.querySelector('[data-command]').textContent.endsWith(' office-zh-en:second office-zh-en:first')",
+    )
     wait(page, "document.querySelectorAll('.example').length === 4")
     reach("[data-view=order]")
     press(Keys.ARROW_DOWN)
