@@ -5,6 +5,7 @@
 | end-to-end latency | torch.utils.benchmark, same module | 3% |
 | encoder + tokens x decoder | the same generation whole | 5% |
 | peak memory of a process | an allocation of known size | 1% |
+| fresh processes in turn | the same model | noise |
 | device time | triton.testing.do_bench, large matrix product | 3% |
 | device time | a kernel of k and of 2k cycles | 2% |
 """
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,12 +27,18 @@ import torch
 
 from zoo.measure.device_time import device_times
 from zoo.measure.generation import evaluating, generation_options
+from zoo.measure.interleaved import compared, interleaved
 from zoo.measure.latency import timed_calls
+from zoo.measure.performance import measure_clocks, pooled_clocks, probe_request
 from zoo.measure.split import split_times
 from zoo.measure.warmup import warm_up
 from zoo.models import assemble
+from zoo.spec import load_spec
 from zoo.spec.sections import DecodingSection, ModelSection
+from zoo.tasks import DataHome
+from zoo.training import build
 
+SMOKE = Path(__file__).parent / "specs" / "smoke.yaml"
 ROUNDS = 21
 LOW, HIGH = 5, 15
 """Ranks that enclose the median of 21 with 97.3 % confidence: binomial(21, 1/2) falls in 6..15."""
@@ -167,6 +175,18 @@ def test_a_known_allocation_is_measured(say: Callable[[str], None]) -> None:
     share = int(done.stdout) / (300 * 2**20)
     say(f"a known allocation of 300 MB is measured as {share:.4f} of it")
     assert share == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_model_against_itself_raises_no_alarm(tmp_path: Path, say: Callable[[str], None]) -> None:
+    """The real thing: fresh processes in turn. By the level chosen here, one run in a hundred is a false alarm."""
+    spec = load_spec(SMOKE, ["decoding.max_new_tokens=8"])
+    build(spec, tmp_path / "model", DataHome(tmp_path / "home"))
+    request = probe_request(tmp_path / "model", ["tep tukni pikufsa risiy"], spec)
+    sides = interleaved([lambda: measure_clocks(request)] * 2, 7)
+    first, second = (pooled_clocks(side).quantities() for side in sides)
+    found = compared(first, second, level=0.99)
+    say(", ".join(f"{item.quantity} {item.ratio:.3f} {item.interval}: {item.verdict}" for item in found))
+    assert {item.verdict for item in found} == {"within noise"}
 
 
 @pytest.mark.gpu
