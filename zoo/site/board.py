@@ -16,8 +16,9 @@ from zoo.site.columns import (
     count_columns,
     device_columns,
     group_column,
-    identity_columns,
     metric_column,
+    model_column,
+    status_column,
 )
 from zoo.site.facets import Facet, facets
 from zoo.site.naming import one_line, slug, unique_keys
@@ -119,8 +120,9 @@ def _table(revision: str, found: Sequence[Standing], download: str) -> BoardTabl
     ordered = sorted(found, key=lambda item: _row_order(item, rank, ranking))
     columns: list[Made] = [
         group_column(ordered, places, ranking),
-        *identity_columns(ordered),
+        model_column(ordered),
         *(metric_column(key, metrics, ordered) for key in metrics[:_MOST_METRICS]),
+        status_column(ordered),
         *count_columns(ordered),
     ]
     devices = sorted({key for item in ordered for key in (*item.performance(), *item.training_seconds())})

@@ -101,8 +101,13 @@ def _spaced(letters: str) -> str:
     return f"{letters[0]} to {letters[-1]}" if run and len(letters) > 4 else " ".join(letters)
 
 
-def identity_columns(found: Sequence[Standing]) -> list[Made]:
-    models = [Cell((item.name, item.role), one_line(item.name).casefold(), one_line(item.name)) for item in found]
+def model_column(found: Sequence[Standing]) -> Made:
+    names = [Cell((item.name, item.role), one_line(item.name).casefold(), one_line(item.name)) for item in found]
+    return Column("Model", ("model", "role"), kind="model"), names
+
+
+def status_column(found: Sequence[Standing]) -> Made:
+    """The status, and of failures the reason."""
     states = []
     for item in found:
         reason = "; ".join(one_line(record.error or record.status) for record in item.failed[:5])
@@ -110,10 +115,7 @@ def identity_columns(found: Sequence[Standing]) -> list[Made]:
         if item.counted and item.failed:
             text = f"ok, {len(item.failed)} failed"
         states.append(Cell((text, reason or None), text, text, reason))
-    return [
-        (Column("Model", ("model", "role"), kind="model"), models),
-        (Column("Status", ("status", "reason"), kind="status"), states),
-    ]
+    return Column("Status", ("status", "reason"), kind="status"), states
 
 
 def metric_column(key: MetricKey, metrics: Sequence[MetricKey], found: Sequence[Standing]) -> Made:

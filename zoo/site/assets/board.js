@@ -195,7 +195,8 @@
   function searched(view, row) {
     if (row.text === null) {
       const settings = view.facets.map((control, place) => (row.facets[place] >= 0 ? control.options[row.facets[place] + 1].value : ""));
-      const cells = Array.from(row.element.cells).slice(0, 3).map((cell) => cell.textContent);
+      const cells = view.columns.filter((column) => column.kind === "model" || column.kind === "status")
+        .map((column) => row.element.cells[column.index].textContent);
       row.text = [...cells, ...settings].join(" ").toLowerCase();
     }
     return row.text;
