@@ -178,3 +178,11 @@ def test_links_to_papers_are_plain_and_tell_nobody_where_they_were_clicked(pages
     (link,) = found["zoo-acme-ramp"].all("a", class_="paper")
     assert link.attributes["href"] == "https://arxiv.org/abs/2104.09864"
     assert "noreferrer" in link.attributes["rel"]
+
+
+def test_a_spec_full_of_components_costs_no_more_than_some_hundred_pages(pages, make_record):
+    spec = {"k" * 100_000: {f"slot{index}": {"use": f"zoo-gone/c{index}"} for index in range(5000)}}
+    found, index = pages([make_record(spec=spec)], ramp())
+    assert len(found) <= 501
+    listed = index.one("section", aria_labelledby="not-installed").one("tbody").all("tr")
+    assert max(len(row.text) for row in listed) < 1000

@@ -219,7 +219,7 @@ def _flat(spec: Mapping[str, Any]) -> Iterator[list[str]]:
             return
         if isinstance(value, Mapping) and value and len(path) < _SPEC_DEPTH:
             for name, item in value.items():
-                yield from walk(item, (*path, str(name)))
+                yield from walk(item, (*path, str(name)[:_SPEC_TEXT]))
         elif isinstance(value, (list, tuple)) and value and len(path) < _SPEC_DEPTH:
             for index, item in enumerate(value):
                 yield from walk(item, (*path, str(index)))
@@ -267,7 +267,7 @@ def shortened(text: str) -> str | list[object]:
 
 def _metric(metric: MetricOutputs, most: int) -> list[object]:
     scores: Iterable[float] = metric.scores[:most].tolist()
-    rounded = [float(f"{value:.5g}") if math.isfinite(value) else None for value in scores]
+    rounded = [float(f"{value:.7g}") if math.isfinite(value) else None for value in scores]
     signature = one_line(metric.signature)
     key = json.dumps([metric.metric, metric.signature, metric.unit, metric.direction, metric.component], default=str)
     return [key, one_line(metric.metric), one_line(metric.unit), metric.direction, signature, rounded]

@@ -13,7 +13,7 @@ from zoo.bench.standings import Standing
 from zoo.registry import RegisteredComponent, Registry
 from zoo.site import figures
 from zoo.site.board import Board, model_slug
-from zoo.site.naming import one_line, slug
+from zoo.site.naming import LONGEST_LINE, one_line, slug
 from zoo.site.references import Reference, reference
 from zoo.spec.describe import OptionRow, option_rows
 
@@ -123,7 +123,7 @@ def _named(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             if path and isinstance(value.get("use"), str):
                 yield ".".join(path), value["use"]
             for name, item in value.items():
-                yield from walk(item, (*path, str(name)))
+                yield from walk(item, (*path, str(name)[:LONGEST_LINE]))
         elif isinstance(value, (list, tuple)):
             for index, item in enumerate(value):
                 yield from walk(item, (*path, str(index)))
