@@ -333,6 +333,7 @@ def test_a_model_that_no_longer_trains_is_a_regression(add_model, store, compare
     found = compared()
     assert found.exit_status == 1
     assert found.conclusion == "Regression: B is without a result (nan)."
+    assert found.models[0].quality == ()
     assert found.models[0].notes()[0] == "B has no result: nan: the loss of step 3 is not finite."
     assert compared("b", "a").conclusion.startswith("Nothing to compare: A has no result: nan")
 

@@ -15,7 +15,7 @@ from zoo.errors import InputError, did_you_mean, visible
 
 SCHEMA: Literal["zoo.comparison/1"] = "zoo.comparison/1"
 ONE_EACH = (
-    "One trained model of each: this says which of these two models is better on such sentences, and nothing about the "
+    "One seed of each: this says which of these two trained models is better on such sentences, and nothing about the "
     "choice of architecture; for that, train several seeds of each."
 )
 

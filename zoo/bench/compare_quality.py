@@ -45,7 +45,12 @@ _Scores = dict[MetricKey, list[Scored]]
 def compare_quality(
     before: Model, after: Model, reader: OutputsReader, metrics: Sequence[str] = ()
 ) -> list[QualityComparison]:
-    """Every metric that either model was scored by, or only `metrics`; undecided until `decided`."""
+    """Every metric that either model was scored by, or only `metrics`; undecided until `decided`.
+
+    None where either has no result.
+    """
+    if not before.records or not after.records:
+        return []
     ours, theirs = _scores(before), _scores(after)
     found = []
     for key in [*ours, *(key for key in theirs if key not in ours)]:
