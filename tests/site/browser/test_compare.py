@@ -92,7 +92,7 @@ def table(driver, name):
 
 def test_the_address_chooses_the_pair_and_the_tables_set_them_side_by_side(page):
     assert page.execute_script("return document.querySelector('[data-pick=a]').selectedOptions[0].text") == "first"
-    assert table(page, "scores") == [["BLEU (points)", "30.0 [29.0, 31.0]", "28.0 [27.0, 29.0]", "−2", "A"]]
+    assert table(page, "scores") == [["BLEU (points)", "30.0 [29.0, 31.0]", "28.0 [27.0, 29.0]", "−2.0", "A"]]
     assert table(page, "spec") == [["model.position.use", "zoo-positional/rotary", "zoo-positional/alibi"]]
     assert "13 settings are the same" in text(page, "[data-settings-note]")
     measures = page.execute_script(

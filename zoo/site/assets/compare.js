@@ -64,6 +64,14 @@ const zooData = (() => {
     return value < 0 ? `\u2212${text}` : value > 0 ? `+${text}` : text;
   }
 
+  // A difference with as many decimals as the values that it is of.
+  function rounded(value, like) {
+    const decimals = /^[^a-z]*\.(\d+)$/.exec(like)?.[1].length ?? 0;
+    const text = Math.abs(value).toFixed(decimals);
+    if (Number(text) === 0 || text.includes("e")) return signed(value);
+    return `${value < 0 ? "\u2212" : "+"}${text}`;
+  }
+
   // ---- choosing ------------------------------------------------------------------------------------------------
 
   function start(index) {
@@ -223,7 +231,7 @@ const zooData = (() => {
       const row = make("tr");
       const heading = cell("th", "", isolated(label));
       heading.scope = "row";
-      let text = difference === null ? "\u2013" : signed(difference);
+      let text = difference === null ? "\u2013" : rounded(difference, one[4]);
       // Measures vary by factors, scores by points; milliseconds are kept as seconds.
       if (difference !== null && first !== "Metric") text = one[3] > 0 ? `${signed((difference / one[3]) * 100)}%` : "\u2013";
       row.append(heading, quantity(one), quantity(other), cell("td", "number", text), verdict(better, difference));
