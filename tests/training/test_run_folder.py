@@ -76,6 +76,9 @@ def test_a_trained_folder_holds_its_run_and_the_trained_weights(
     assert outcome.curve[-1].loss < outcome.curve[0].loss
     assert outcome.curve[-1].dev_loss < math.log(160)
     assert outcome.tokens_per_second > 0
+    parameters = list(run.model.parameters())
+    # AdamW: two moments of each parameter and one step counter for each matrix or vector, in single precision.
+    assert document["facts"]["optimizer_state_bytes"] == 8 * sum(p.numel() for p in parameters) + 4 * len(parameters)
     assert list((tmp_path / "out" / "logs").glob("events.out.tfevents.*"))
 
 
