@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,26 @@ def test_two_runners_do_not_work_on_one_cell_at_once(tmp_path: Path) -> None:
         holder.wait()
     with folder.held(patience=0.2):
         pass
+
+
+def test_a_cell_that_many_runners_are_asked_for_at_once_is_run_once(
+    runner: Runner, small_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[int] = []
+
+    def attempt(*_: Any) -> Outcome:
+        attempts.append(1)
+        time.sleep(0.2)  # meanwhile the others wait for the lock
+        return Outcome(status="nan", error="step 3", steps=2)
+
+    monkeypatch.setattr(Runner, "_attempt", attempt)
+    runner._cell(small_spec())  # the data, so that all come to the cell at the same time
+    runners = [replace(runner, progress=lambda *_: None) for _ in range(12)]
+    with ThreadPoolExecutor(len(runners)) as pool:
+        results = list(pool.map(lambda one: one.run(small_spec()), runners))
+    assert len(attempts) == 1
+    assert len({result.record.id for result in results}) == len(runner.store.read().records) == 1
+    assert sorted(result.cached for result in results) == [False] + [True] * 11
 
 
 def test_seeds_count_up_from_the_specs_own(small_spec: Any) -> None:

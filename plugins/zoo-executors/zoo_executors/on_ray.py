@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from zoo.bench.executor import CellJob, Done, Executor, Settings, find_job, run_job
@@ -40,7 +42,7 @@ class OnRay(Executor):
     options: RayOptions
 
     def run(self, jobs: Sequence[CellJob], settings: Settings, progress: Progress = silent) -> Iterator[Done]:
-        ray = _ray()
+        ray = _ray(self.options)
         if self.options.address is None:
             # What is on record already needs no worker; in a cluster only a worker knows its machine, and so the key.
             here = settings.runner(threads=self.options.cpus, progress=progress)
@@ -117,9 +119,13 @@ def _heard(job: CellJob, answer: Mapping[str, Any]) -> Done:
     return Done(job, error=kind(answer["error"]))
 
 
-def _ray() -> Any:
+def _ray(options: RayOptions) -> Any:
+    """The package, set up by what it reads when it is imported. Raises InputError where it is not installed."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    if options.address is not None and (Path.home() / ".ray" / "auth_token").is_file():
+        # Where `ray start` finds a token it asks for one, but `ray.init` shows it only if told to.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
         import ray.exceptions
@@ -143,6 +149,7 @@ def _cluster(ray: Any, options: RayOptions) -> Iterator[None]:
             "_temp_dir": folder,
         }
     else:
+        _refuse_unreachable(options.address)
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         place = {"address": options.address, "runtime_env": {"env_vars": passed_on} if passed_on else None}
     try:
@@ -156,6 +163,17 @@ def _cluster(ray: Any, options: RayOptions) -> Iterator[None]:
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Raise ZooError where nobody listens: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return  # 'auto' and the like: Ray knows where to look
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ZooError(f"executor ray: no cluster on {address}: {error}") from None
 
 
 def _last_line(error: BaseException) -> str:
