@@ -3,9 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from zoo.bench.outcome import distribution_of, one_line, status_of
+from zoo.bench.outcome import distribution_of, machine_facts, one_line, performance_of, status_of
 from zoo.errors import InputError, ZooError
-from zoo.measure import Measured
+from zoo.measure import Measured, MemoryReading, Rate
+from zoo.measure import Performance as Measurements
+from zoo.measure.calibration import CalibrationReading
+from zoo.measure.distribution import pooled
+from zoo.measure.energy import EnergyReading
+from zoo.measure.performance import Clocks
 
 
 @pytest.mark.parametrize(
@@ -42,3 +47,37 @@ def test_a_distribution_is_recorded_with_its_samples_and_without_percentiles_it_
     assert found.values == [3.0, 1.0, 2.0]
     assert found.p90 is None
     assert found.p99 is None
+
+
+def test_measurements_of_several_processes_are_recorded_whole() -> None:
+    parts = [Measured((3.0, 1.0, 2.0), "s", warmup=(8,)), Measured((5.0, 5.0, 9.0), "s", warmup=(13,))]
+    measured = Measurements(
+        device="NVIDIA H100",
+        device_kind="cuda",
+        threads=2,
+        clocks=Clocks("bfloat16", "flex", pooled(parts), pooled(parts[:1]), pooled(parts), pooled(parts)),
+        throughput=(Rate(1, "ok", 20.0, 2.0), Rate(8, "oom"), Rate(64, "untried")),
+        memory=MemoryReading("cuda-allocated", 300, 0, 100, reserved=400, device=900, batch=1),
+        energy=EnergyReading(600.0, 3.0, 1200, "NVML"),
+        calibration=CalibrationReading("matmul", 0.25, 0.5),
+        machine={"gpu": {"before": {"temperature_c": 40}, "after": {"temperature_c": 60}}},
+    )
+    found = performance_of(measured, training_tokens_per_second=7.0, optimizer_state_bytes=88)
+    assert found.latency is not None
+    assert (found.latency.median, found.latency.processes, found.latency.warmup) == (3.5, [2.0, 5.0], [8, 13])
+    assert found.latency.values == [3.0, 1.0, 2.0, 5.0, 5.0, 9.0]
+    assert found.device_time is not None
+    assert found.device_time.processes == [2.0]
+    assert [(rate.batch, rate.status, rate.tokens_per_second) for rate in found.throughput] == [
+        (1, "ok", 20.0),
+        (8, "oom", None),
+        (64, "untried", None),
+    ]
+    assert found.memory is not None
+    assert (found.memory.peak, found.memory.reserved, found.memory.device, found.memory.batch) == (300, 400, 900, 1)
+    assert found.energy is not None
+    assert (found.energy.joules, found.energy.tokens) == (600.0, 1200)
+    assert found.calibration is not None
+    assert (found.calibration.before, found.calibration.after) == (0.25, 0.5)
+    assert (found.training_tokens_per_second, found.optimizer_state_bytes) == (7.0, 88)
+    assert machine_facts(measured) == {"gpu_state": {"before": {"temperature_c": 40}, "after": {"temperature_c": 60}}}
