@@ -21,7 +21,7 @@ SECONDS, BYTES = 60.0, 2 * 2**30
 """For `RECORDS` records, the process with its imports and the reading of the store included."""
 SIZES = (1_000, 2_000, 5_000, RECORDS)
 STEEPEST = 1.1
-"""Exponent of the power law through the times less the start-up: 1 is linear."""
+"""Exponent of the power law through the processor times less the start-up: 1 is linear."""
 USABLE = 1.0
 """Seconds from opening the overview until it has answered the first keystroke of a search."""
 RESPONSIVE = 0.1
@@ -100,12 +100,12 @@ def test_ten_thousand_records_build_in_a_minute_and_the_overview_answers_in_a_se
         built = build(write_store(tmp_path / "records", 60, models=6), tmp_path / "site")
         assert (built.report["records"], len(built.report["boards"]), built.report["problems"]) == (60, 2, [])
         return
-    start = build(write_store(tmp_path / "few", 5), tmp_path / "small").seconds
+    start = build(write_store(tmp_path / "few", 5), tmp_path / "small").processor
     found = {}
     for size in SIZES:
         found[size] = build(write_store(tmp_path / f"records-{size}", size), tmp_path / f"site-{size}")
         assert found[size].report["records"] == size
-    logs = np.log([[size, built.seconds - start] for size, built in found.items()])
+    logs = np.log([[size, built.processor - start] for size, built in found.items()])
     exponent = float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
     overview = tmp_path / f"site-{RECORDS}" / "index.html"
     tries = [opened(browser, overview) + until_drawn(browser, "[data-narrow]", "office-3") for _ in range(5)]
@@ -117,7 +117,7 @@ def test_ten_thousand_records_build_in_a_minute_and_the_overview_answers_in_a_se
                 f"\n{size:>6,} records: {built.seconds:.1f} s, {built.processor:.1f} s CPU, peak {peak:,.0f} MiB",
                 end="",
             )
-        print(f"\nstart-up {start:.1f} s; exponent {exponent:.2f}; overview usable in {usable:.2f} s")
+        print(f"\nstart-up {start:.1f} s CPU; exponent {exponent:.2f}; overview usable in {usable:.2f} s")
     assert found[RECORDS].seconds < SECONDS
     assert found[RECORDS].peak < BYTES
     assert exponent < STEEPEST
@@ -134,15 +134,16 @@ def test_a_board_of_two_thousand_rows_answers_within_a_tenth_of_a_second(
     (board,) = (tmp_path / "site" / "boards").glob("*.html")
     opened(browser, board)
     assert "rows" in browser.find_element("css selector", "[data-announce]").text
-    actions = {
-        "search": ("[data-filter]", "lion"),
-        "clear": ("[data-filter]", ""),
-        "range": ("[data-min=bleu]", "12"),
-        "no range": ("[data-min=bleu]", ""),
-        "sort by score": ("th[data-column=bleu] button", None),
-        "sort by name": ("th[data-column=model] button", None),
+    actions: dict[str, tuple[str, tuple[str | None, ...]]] = {
+        "search": ("[data-filter]", ("lion", "muon", "adamw", "")),
+        "range": ("[data-min=bleu]", ("12", "8", "20", "")),
+        "sort by score": ("th[data-column=bleu] button", (None, None, None)),
+        "sort by name": ("th[data-column=model] button", (None, None, None)),
     }
-    taken = {name: sorted(until_drawn(browser, *action) for _ in range(3))[1] for name, action in actions.items()}
+    taken = {
+        name: sorted(until_drawn(browser, selector, text) for text in texts)[1]
+        for name, (selector, texts) in actions.items()
+    }
     if benchmark:
         with capsys.disabled():
             print("\n" + ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in taken.items()))

@@ -34,8 +34,8 @@
     const table = board.querySelector("table");
     const [body, ...rest] = table.tBodies;
     const first = body.rows.length;
-    const rows = Array.from(table.tBodies, (part) => Array.from(part.rows)).flat().map((element) => ({
-      element, page: element.dataset.page, text: null, box: null,
+    const rows = Array.from(table.tBodies, (part) => Array.from(part.rows)).flat().map((element, place) => ({
+      element, place, page: element.dataset.page, text: null, box: null,
       facets: element.dataset.facets === "" ? [] : element.dataset.facets.split(" ").map((place) => (place === "" ? -1 : Number(place))),
     }));
     for (const part of rest) part.remove();
@@ -181,11 +181,10 @@
       const high = Number.isNaN(most) ? Infinity : most * column.perUnit;
       ranges.push([values(view, column), low, high]);
     }
-    const order = new Map(view.rows.map((row, place) => [row, place]));
     return (row) =>
       facets.every(([place, wanted]) => row.facets[place] === wanted) &&
       ranges.every(([found, low, high]) => {
-        const value = found[order.get(row)];
+        const value = found[row.place];
         return value !== null && value >= low && value <= high;
       }) &&
       (words.length === 0 || words.every((word) => searched(view, row).includes(word)));
@@ -216,10 +215,9 @@
   // Values that are missing come last, whichever way the column is sorted; equal ones keep the page's order.
   function comparison(view, column, descending) {
     const found = values(view, column);
-    const value = new Map(view.rows.map((row, place) => [row, found[place]]));
     const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
     return (one, other) => {
-      const a = value.get(one), b = value.get(other);
+      const a = found[one.place], b = found[other.place];
       if (a === null || b === null) return (a === null) - (b === null);
       return descending ? compare(b, a) : compare(a, b);
     };
