@@ -28,7 +28,18 @@ from zoo.site.render import environment
 MARKER = "zoo-site.json"
 """Names every file of a built site: what makes it safe to replace the folder."""
 SITE_SCHEMA = "zoo.site/1"
-_ASSETS = ("board.js", "charts.css", "compare.css", "compare.js", "diff.js", "icon.svg", "site.css", "site.js")
+_ASSETS = (
+    "board.js",
+    "charts.css",
+    "compare-examples.js",
+    "compare-parts.js",
+    "compare.css",
+    "compare.js",
+    "diff.js",
+    "icon.svg",
+    "site.css",
+    "site.js",
+)
 
 
 @dataclass(frozen=True)

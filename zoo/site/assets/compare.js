@@ -3,10 +3,9 @@
 "use strict";
 
 const zooData = (() => {
-  const page = (selector) => document.querySelector(selector);
-  const perPage = 20;
+  const { page, make, cell, isolated, option, side, signed, rounded } = zooParts;
   const arrived = new Map(), waiting = new Map(), models = new Map();
-  let boards = [], known = new Set(), pair = null, turn = 0;
+  let boards = [], known = new Set(), pair = null;
 
   // ---- loading -------------------------------------------------------------------------------------------------
 
@@ -27,49 +26,6 @@ const zooData = (() => {
       }));
     }
     return waiting.get(name);
-  }
-
-  // ---- small helpers -------------------------------------------------------------------------------------------
-
-  function make(tag, text, className) {
-    const element = document.createElement(tag);
-    if (text !== undefined) element.textContent = text;
-    if (className) element.className = className;
-    return element;
-  }
-
-  function cell(tag, className, ...content) {
-    const element = make(tag, undefined, className);
-    element.append(...content.filter((item) => item !== null));
-    return element;
-  }
-
-  function isolated(text) { return make("bdi", text); }
-
-  function option(value, text) {
-    const element = document.createElement("option");
-    element.value = value;
-    element.textContent = text;
-    return element;
-  }
-
-  function side(letter) {
-    const element = make("span", letter, `side side-${letter.toLowerCase()}`);
-    return element;
-  }
-
-  function signed(value) {
-    const size = Math.abs(value);
-    const text = size === 0 ? "0" : size >= 1e6 || size < 1e-4 ? size.toExponential(2) : String(Number(size.toPrecision(3)));
-    return value < 0 ? `\u2212${text}` : value > 0 ? `+${text}` : text;
-  }
-
-  // A difference with as many decimals as the values that it is of.
-  function rounded(value, like) {
-    const decimals = /^[^a-z]*\.(\d+)$/.exec(like)?.[1].length ?? 0;
-    const text = Math.abs(value).toFixed(decimals);
-    if (Number(text) === 0 || text.includes("e")) return signed(value);
-    return `${value < 0 ? "\u2212" : "+"}${text}`;
   }
 
   // ---- choosing ------------------------------------------------------------------------------------------------
@@ -96,12 +52,12 @@ const zooData = (() => {
     });
     page("[data-compare]").addEventListener("submit", (event) => event.preventDefault());
     for (const control of document.querySelectorAll("[data-view]")) {
-      control.addEventListener(control.type === "search" ? "input" : "change", () => { turn = 0; list(); remember(); });
+      control.addEventListener(control.type === "search" ? "input" : "change", () => { zooExamples.turnTo(0); zooExamples.list(); remember(); });
     }
     for (const button of document.querySelectorAll("[data-turn]")) {
       button.addEventListener("click", () => {
-        turn += Number(button.dataset.turn);
-        list();
+        zooExamples.turnTo(zooExamples.turned() + Number(button.dataset.turn));
+        zooExamples.list();
         remember();
         page("[data-count]").scrollIntoView({ block: "nearest" });
       });
@@ -121,7 +77,7 @@ const zooData = (() => {
   }
 
   function choose() {
-    turn = 0;
+    zooExamples.turnTo(0);
     show().then(remember);
   }
 
@@ -135,7 +91,7 @@ const zooData = (() => {
       const plain = control.type === "search" ? "" : control.options[0]?.value ?? "";
       if (control.value !== plain) kept.set(control.dataset.view, control.value);
     }
-    if (turn > 0) kept.set("page", String(turn + 1));
+    if (zooExamples.turned() > 0) kept.set("page", String(zooExamples.turned() + 1));
     history.replaceState(null, "", `#${kept}`);
   }
 
@@ -163,8 +119,8 @@ const zooData = (() => {
         else control.value = wanted ?? (control.type === "search" ? "" : control.options[0].value);
         if (control.selectedIndex < 0 && control.options?.length > 0) control.selectedIndex = 0;
       }
-      turn = Math.max(0, (Number(kept.get("page")) || 1) - 1);
-      list();
+      zooExamples.turnTo(Math.max(0, (Number(kept.get("page")) || 1) - 1));
+      zooExamples.list();
     });
   }
 
@@ -298,6 +254,7 @@ const zooData = (() => {
   async function examples(mine, left, right) {
     const note = page("[data-examples-note]"), area = page("[data-examples]");
     area.hidden = true;
+    zooExamples.show(null);
     const why = [[mine.a, left], [mine.b, right]].filter(([item]) => item.examples === "").map(([item, facts]) => `${item.name}: ${facts.note}`);
     if (why.length > 0) { note.textContent = `No examples to compare. ${why.join(" ")}`; return; }
     note.textContent = "Loading the outputs";
@@ -334,143 +291,8 @@ const zooData = (() => {
     if (one.outputs === null || other.outputs === null) parts.push("Scores alone were published for at least one of them, without its text.");
     note.textContent = parts.join(" ");
     area.hidden = false;
-    list();
-  }
-
-  // [text, length in full] of one text, or null where it was not published.
-  function text(column, place) {
-    const value = column?.[place];
-    if (value === undefined || value === null) return null;
-    return typeof value === "string" ? [value, null] : value;
-  }
-
-  function judged() {
-    const metric = pair.metrics[page("[data-view=metric]").selectedIndex];
-    for (const row of pair.rows) {
-      const one = metric?.a[row.a] ?? null, other = metric?.b[row.b] ?? null;
-      row.scores = [one, other];
-      row.difference = one === null || other === null ? null : other - one;
-      row.gain = row.difference === null ? null : metric.direction === "higher" ? row.difference : -row.difference;
-    }
-    return metric;
-  }
-
-  function list() {
-    if (pair === null || page("[data-examples]").hidden) return;
-    const metric = judged();
-    const order = page("[data-view=order]").value, wanted = page("[data-view=show]").value;
-    const find = page("[data-view=find]").value.trim().toLowerCase();
-    tally(metric);
-    const rows = pair.rows.filter((row) => shown(row, wanted) && (find === "" || haystack(row).includes(find)));
-    const keys = { gains: (row) => -row.gain, losses: (row) => row.gain, differences: (row) => -Math.abs(row.gain) };
-    if (keys[order] !== undefined) {
-      const last = (row) => (row.gain === null ? 1 : 0);
-      rows.sort((one, other) => last(one) - last(other) || (last(one) === 0 ? keys[order](one) - keys[order](other) : 0) || one.place - other.place);
-    }
-    const pages = Math.max(1, Math.ceil(rows.length / perPage));
-    turn = Math.min(Math.max(0, turn), pages - 1);
-    const first = turn * perPage;
-    page("[data-list]").replaceChildren(...rows.slice(first, first + perPage).map((row) => article(row, metric)));
-    const range = rows.length === 0 ? "No example" : `Examples ${first + 1} to ${Math.min(first + perPage, rows.length)} of ${rows.length}`;
-    page("[data-count]").textContent = rows.length === pair.rows.length ? range : `${range}; ${pair.rows.length} in all`;
-    page("[data-page]").textContent = `Page ${turn + 1} of ${pages}`;
-    for (const button of document.querySelectorAll("[data-turn]")) {
-      button.setAttribute("aria-disabled", String(turn + Number(button.dataset.turn) < 0 || turn + Number(button.dataset.turn) >= pages));
-    }
-  }
-
-  function shown(row, wanted) {
-    if (wanted === "a") return row.gain < 0;
-    if (wanted === "b") return row.gain > 0;
-    if (wanted === "same") return row.gain === 0;
-    if (wanted === "changed") {
-      const one = text(pair.texts.a, row.a), other = text(pair.texts.b, row.b);
-      return one === null || other === null || one[0] !== other[0] || one[1] !== other[1];
-    }
-    return true;
-  }
-
-  function haystack(row) {
-    if (row.haystack === undefined) {
-      const parts = [
-        text(pair.texts.source, row[pair.texts.sourceAt]), text(pair.texts.reference, row[pair.texts.referenceAt]),
-        text(pair.texts.a, row.a), text(pair.texts.b, row.b),
-      ];
-      row.haystack = [row.id, ...parts.map((part) => part?.[0] ?? "")].join("\n").toLowerCase();
-    }
-    return row.haystack;
-  }
-
-  function tally(metric) {
-    const area = page("[data-tally]");
-    area.replaceChildren();
-    if (metric === undefined) return;
-    const count = (test) => pair.rows.filter((row) => row.gain !== null && test(row.gain)).length;
-    const [a, same, b] = [count((gain) => gain < 0), count((gain) => gain === 0), count((gain) => gain > 0)];
-    const all = a + same + b;
-    const bar = make("div", undefined, "outcome-bar");
-    bar.setAttribute("aria-hidden", "true");
-    for (const [kind, number] of [["a", a], ["same", same], ["b", b]]) {
-      const part = make("span", undefined, `outcome-${kind}`);
-      part.style.flexGrow = String(number);
-      part.hidden = number === 0;
-      bar.append(part);
-    }
-    const share = (number) => (all === 0 ? "" : ` (${Math.round((number / all) * 100)}%)`);
-    const words = make("p");
-    words.append(side("A"), ` better in ${a}${share(a)}, same score in ${same}${share(same)}, `, side("B"), ` better in ${b}${share(b)}`);
-    if (all < pair.rows.length) words.append(`; ${pair.rows.length - all} without a score of their own`);
-    words.append(" \u2013 by ", isolated(metric.name), ` of single examples, ${metric.direction} is better.`);
-    area.append(bar, words);
-  }
-
-  function article(row, metric) {
-    const element = make("article", undefined, "example"), heading = make("h3");
-    heading.append(isolated(row.id));
-    element.append(heading);
-    if (metric !== undefined) {
-      const [one, other] = row.scores;
-      const line = make("p", undefined, "example-scores");
-      const said = (value) => (value === null ? "no score" : String(Number(value.toPrecision(4))));
-      line.append(side("A"), ` ${said(one)} `, side("B"), ` ${said(other)} `);
-      if (row.gain !== null) {
-        const kind = row.gain === 0 ? "same" : row.gain > 0 ? "b" : "a";
-        line.append(make("span", row.gain === 0 ? "same" : `${signed(row.difference)}, ${row.gain > 0 ? "B" : "A"} better`, `gain gain-${kind}`));
-      }
-      element.append(line);
-    }
-    const facts = make("dl");
-    const reference = text(pair.texts.reference, row[pair.texts.referenceAt]);
-    const one = text(pair.texts.a, row.a), other = text(pair.texts.b, row.b);
-    const [ones, others] = marked(one, other, reference);
-    entry(facts, ["Source"], text(pair.texts.source, row[pair.texts.sourceAt]), undefined, "source");
-    entry(facts, ["Reference"], reference);
-    entry(facts, [side("A"), " output"], one, ones, "a");
-    entry(facts, [side("B"), " output"], other, others, "b");
-    element.append(facts);
-    return element;
-  }
-
-  function marked(one, other, reference) {
-    const how = page("[data-view=mark]").value;
-    const split = how === "characters" ? zooDiff.characters : zooDiff.words;
-    if (how === "none") return [];
-    if (how === "reference") return [one, other].map((item) => (item && reference ? zooDiff.runs(item[0], reference[0], split)[0] : undefined));
-    return one && other ? zooDiff.runs(one[0], other[0], split) : [];
-  }
-
-  function entry(facts, label, value, runs, which) {
-    const group = make("div", undefined, which === "a" || which === "b" ? `output output-${which}` : ""), content = make("dd");
-    content.dir = "auto";
-    const language = pair.languages[which === "source" ? 0 : 1];
-    if (language !== "") content.lang = language;
-    if (value === null) content.append(make("em", "not published"));
-    else if (value[0] === "") content.append(make("em", "(empty)"));
-    else if (runs === undefined) content.append(value[0]);
-    else for (const [part, differs] of runs) content.append(differs ? make("mark", part) : part);
-    if (value !== null && value[1] !== null) content.append(make("span", `… ${value[1]} characters in all`, "detail"));
-    group.append(cell("dt", "", ...label), content);
-    facts.append(group);
+    zooExamples.show(mine);
+    zooExamples.list();
   }
 
   return receive;
