@@ -85,7 +85,7 @@ def test_the_tables_of_nvidia_smi_are_read() -> None:
     head = [UUID, "NVIDIA H100", "550.54", "1024", "81559", "0x0000000000000004"]
     table = [["GPU-other", *head[1:]], [*head, "1980", "2619", "1980", "45", "349.82", "[N/A]", "97"]]
     mine = [UUID, str(os.getpid()), "python", "500"]
-    processes = [mine, [UUID, "77", "a, b", "[N/A]"], ["GPU-other", "78", "x", "5"]]
+    processes = [mine, [UUID, "77", "/home/somebody/a, b", "[N/A]"], ["GPU-other", "78", "x", "5"]]
     found = state_from_smi(UUID, table, processes)
     assert found == {
         "source": "nvidia-smi",

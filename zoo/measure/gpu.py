@@ -23,6 +23,8 @@ THROTTLE_REASONS = {
     0x40: "hardware thermal slowdown",
     0x80: "hardware power brake",
     0x100: "display clocks",
+    0x200: "board limit",
+    0x400: "reliability limit",
 }
 """Bits of NVML's clocksEventReasons (formerly clocksThrottleReasons)."""
 
@@ -161,7 +163,9 @@ def _is_other(row: list[str], uuid: str) -> bool:
 
 def _process(row: list[str]) -> dict[str, Any]:
     used = _number(row[3])
-    return {"pid": int(row[1]), "name": row[2], "memory_bytes": None if used is None else int(used) * _MEBIBYTE}
+    # A program's folder may name its owner.
+    name = os.path.basename(row[2])
+    return {"pid": int(row[1]), "name": name, "memory_bytes": None if used is None else int(used) * _MEBIBYTE}
 
 
 def _number(text: str) -> float | None:
