@@ -7,6 +7,10 @@ import socket
 import pytest
 
 from zoo.bench.record import Sample
+from zoo.registry import Component, RegisteredComponent, Registry
+from zoo.registry.core_kinds import zoo_kinds
+from zoo.registry.discovery import Discovery
+from zoo.site import build_site
 
 pytestmark = pytest.mark.browser
 RUNS = "window.hacked = 1; alert(1)"
@@ -33,7 +37,11 @@ def hostile(make_record, part, text, **changes):
         "task": text,
         "cell": text,
         "error": text,
-        "spec": {"description": text, short: {"use": text, short: [text]}, "model": {"position": {"use": text}}},
+        "spec": {
+            "description": text,
+            short: {"use": text, short: [text]},
+            "model": {"position": {"use": text}, "other": {"use": "zoo-hostile/hostile"}},
+        },
         "spec_hash": text,
         "data_revision": text,
         "distributions": {short: text},
@@ -44,6 +52,22 @@ def hostile(make_record, part, text, **changes):
         "environment": {short: text, "cpu": text, "git": {"commit": text, "dirty": True}},
     }
     return make_record(**{**fields, **changes})
+
+
+def hostile_plugin(text):
+    """A registry whose only plugin has `text` wherever a manifest lets it."""
+    found = Discovery(manager=None)
+    found.kinds.update({kind.name: kind for kind in zoo_kinds()})
+    said = Component(
+        kind="position",
+        name="hostile",
+        target="nowhere:Nothing",
+        summary=text,
+        references=(text, f"doi:{text[:200]}", f"arXiv:{text[:200]}"),
+        traits={"where": text},
+    )
+    found.components.append(RegisteredComponent(said, "zoo-hostile", text[:50]))
+    return Registry(found)
 
 
 def use(driver):
@@ -65,15 +89,19 @@ def use(driver):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_whatever_a_record_says_is_shown_as_text_and_nothing_happens(listening, build, make_record, part, attack):
+def test_whatever_a_record_or_plugin_says_is_shown_as_text_and_nothing_happens(
+    listening, make_record, part, tmp_path, attack
+):
     text = ATTACKS[attack]
     records = [
         hostile(make_record, part, text),
         hostile(make_record, part, text, name=text + "2", seed=2),
         hostile(make_record, part, text, name=text + "3", status="invalid", performance=[], quality=[]),
     ]
-    site = build(records)
-    for file in site.pages():
+    build_site(records, tmp_path / "site", registry=hostile_plugin(text))
+    pages = sorted((tmp_path / "site").rglob("*.html"))
+    assert {file.parent.name for file in pages} == {"site", "boards", "components", "models"}
+    for file in pages:
         assert file.stat().st_size < LARGEST_PAGE, file.name
         for width in (1400, 390):
             listening.window(width)
