@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -66,14 +67,17 @@ def test_more_than_this_machine_has_is_refused_rather_than_waited_for(settings: 
 @pytest.mark.timeout(300)
 def test_a_cell_whose_workers_die_too_often_costs_its_row(tmp_path: Path) -> None:
     settings = Settings(store=tmp_path / "records", home=tmp_path / "home", work=tmp_path / "work")
-    killed: list[int] = []
+    killed: set[int] = set()
 
     def kill_workers() -> None:
         while len(killed) < 2:
-            for process in psutil.process_iter(["cmdline", "ppid"]):
-                if str(settings.work) in " ".join(process.info["cmdline"] or ()) and process.info["ppid"] not in killed:
-                    killed.append(process.info["ppid"])
-                    psutil.Process(process.info["ppid"]).kill()
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    worker = process.parent() if "zoo.bench.cell_process" in process.cmdline() else None
+                    # A cell whose worker is dead already belongs to another process for a moment.
+                    if worker is not None and worker.cmdline()[0].startswith("ray::") and worker.pid not in killed:
+                        killed.add(worker.pid)
+                        worker.kill()
             time.sleep(0.05)
 
     killer = threading.Thread(target=kill_workers, daemon=True)
