@@ -60,6 +60,17 @@ def test_scores_are_published_and_texts_names_and_folders_are_not(source: Path, 
     assert pq.read_table(tmp_path / "shared" / good.outputs.file).column("output").null_count == len(full.ids)
 
 
+def test_programs_that_ran_beside_are_counted_but_not_named(tmp_path: Path, append_sound_record: Append) -> None:
+    beside = {"other_processes": [{"name": "secret-project", "pid": 4711, "cores": 0.5}]}
+    facts = {"cpu_state": {"before": beside}, "gpus": [{"name": "Some GPU"}]}
+    append_sound_record(tmp_path / "own", environment=facts)
+    published(tmp_path / "own", tmp_path / "shared")
+    (record,) = RecordStore(tmp_path / "shared").read().records
+    assert record.environment["cpu_state"] == {"before": {"other_processes": [{"cores": 0.5}]}}
+    assert record.environment["gpus"] == [{"name": "Some GPU"}]
+    assert check_store(tmp_path / "shared").warnings == ()
+
+
 def test_what_is_published_passes_the_check_without_a_warning(source: Path, tmp_path: Path) -> None:
     published(source, tmp_path / "shared")
     report = check_store(tmp_path / "shared")

@@ -21,6 +21,8 @@ from zoo.errors import InputError, ZooError
 
 _MACHINE_KEYS = frozenset({"host", "hostname", "node", "address", "user", "cwd", "home", "uuid"})
 """Facts of an environment that tell where the machine is and whose it is, not what it can do."""
+_PROCESS_KEYS = _MACHINE_KEYS | {"name", "pid"}
+"""Of processes that ran beside, their number and what they used matter, not what they were."""
 _FOLDER = re.compile(
     r"(?:(?<![\w./])|(?<=file://))(?:/[^\s/'\"`,;:()\[\]{}<>]+){2,}/?|\b[A-Za-z]:\\[^\s'\"`,;()\[\]{}<>]+"
 )
@@ -166,7 +168,8 @@ def _without_machine(record: Record) -> tuple[Record, list[str]]:
         if isinstance(value, list):
             return [cleaned(item, place) for item in value]
         if isinstance(value, dict):
-            gone = [key for key in value if key in _MACHINE_KEYS]
+            hidden = _PROCESS_KEYS if place.endswith(".other_processes") else _MACHINE_KEYS
+            gone = [key for key in value if key in hidden]
             left_out.extend(f"{place}.{key}" for key in gone)
             return {key: cleaned(item, f"{place}.{key}") for key, item in value.items() if key not in gone}
         return value
