@@ -60,7 +60,7 @@ def main(work: WorkFolder, progress: Progress) -> None:
         traceback.print_exc()
         outcome = Outcome(status=status_of(error), error=one_line(error))
     surroundings["load_after"] = load_average()
-    if request.processes > 1:
+    if request.job == "model" and request.processes > 1:
         surroundings["training_processes"] = request.processes
     work.write_outcome(outcome.model_copy(update={"environment": {**surroundings, **outcome.environment}}))
 
