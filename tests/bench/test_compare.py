@@ -170,6 +170,17 @@ def test_holm_is_over_everything_that_a_run_compares(add_model, store, compared)
     assert alone.adjusted_p_value == alone.finding.p_value
 
 
+def test_the_false_discovery_rate_is_bounded_where_that_is_asked_for(add_model, store, compared):
+    add_model(store, "a")
+    add_model(store, "b", errors=0.26)
+    asked = compared(correction="fdr")
+    found = asked.models[0].quality
+    low, high = sorted(item.finding.p_value for item in found)
+    # Benjamini and Hochberg's step-up rule of two: the larger as it is, the smaller doubled but no more than that.
+    assert sorted(item.adjusted_p_value for item in found) == pytest.approx([min(2 * low, high), high])
+    assert asked.plain()["correction"] == "fdr"
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from zoo.bench.compare_performance import REGRESSIONS, PerformanceComparison, compare_performance, other_devices
-from zoo.bench.compare_quality import QualityComparison, compare_quality, decided
+from zoo.bench.compare_quality import Correction, QualityComparison, compare_quality, decided
 from zoo.bench.selection import Model, Pairing, Side, pairing
 from zoo.bench.significance import OutputsReader
 from zoo.errors import InputError, did_you_mean, visible
@@ -110,6 +110,7 @@ class Comparison:
     models: tuple[ModelComparison, ...]
     alpha: float
     max_slowdown: float
+    correction: Correction
 
     @property
     def regressions(self) -> list[str]:
@@ -147,6 +148,7 @@ class Comparison:
             "a": self.before.text,
             "b": self.after.text,
             "alpha": self.alpha,
+            "correction": self.correction,
             "max_slowdown": self.max_slowdown,
             "regression": bool(self.regressions),
             "comparable": self.is_comparable,
@@ -161,7 +163,13 @@ class Comparison:
 
 
 def compare(
-    before: Side, after: Side, *, alpha: float = 0.05, max_slowdown: float = 0.05, metrics: Sequence[str] = ()
+    before: Side,
+    after: Side,
+    *,
+    alpha: float = 0.05,
+    max_slowdown: float = 0.05,
+    metrics: Sequence[str] = (),
+    correction: Correction = "holm",
 ) -> Comparison:
     """Compare what two sides name. Raises InputError where they have no model in common or a metric is unknown."""
     paired = pairing(before, after)
@@ -173,15 +181,15 @@ def compare(
             raise InputError(f"no metric '{name}' on record: {did_you_mean(name, [visible(one) for one in known])}")
     reader = OutputsReader()
     undecided = [compare_quality(one, other, reader, metrics) for one, other in paired.pairs]
-    # Holm's method over all models and metrics of the run: what is asked together is answered together.
-    verdicts = iter(decided([item for found in undecided for item in found], alpha))
+    # Over all models and metrics of the run: what is asked together is answered together.
+    verdicts = iter(decided([item for found in undecided for item in found], alpha, correction))
     models = tuple(
         ModelComparison(
             one, other, tuple(next(verdicts) for _ in found), tuple(compare_performance(one, other, max_slowdown))
         )
         for (one, other), found in zip(paired.pairs, undecided, strict=True)
     )
-    return Comparison(before, after, paired, models, alpha, max_slowdown)
+    return Comparison(before, after, paired, models, alpha, max_slowdown, correction)
 
 
 def _gains(models: Sequence[ModelComparison]) -> str:

@@ -9,9 +9,13 @@ from typing import Literal
 from zoo.bench.selection import Model
 from zoo.bench.significance import Finding, OutputsReader, Scored, examine
 from zoo.bench.standings import MetricKey
-from zoo.statistics import holm
+from zoo.statistics import benjamini_hochberg, holm
 
 QualityVerdict = Literal["better", "worse", "no difference shown", "not comparable"]
+Correction = Literal["holm", "fdr"]
+"""What alpha bounds over all that is compared in one run: the chance of any false alarm (Holm), or the expected share
+of false ones among the differences found (Benjamini and Hochberg), which finds more where very many are compared."""
+_ADJUST = {"holm": holm, "fdr": benjamini_hochberg}
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class QualityComparison:
     why: str | None = None
     """Why they are not comparable."""
     adjusted_p_value: float | None = None
-    """By Holm's method, over all that is compared in one run."""
+    """Over all that is compared in one run."""
     before: float | None = None
     """Mean over the seeds."""
     after: float | None = None
@@ -67,10 +71,12 @@ def compare_quality(
     return found
 
 
-def decided(comparisons: Sequence[QualityComparison], alpha: float) -> list[QualityComparison]:
-    """The verdicts on all that is compared in one run: Holm's method keeps any false alarm among them to `alpha`."""
+def decided(
+    comparisons: Sequence[QualityComparison], alpha: float, correction: Correction = "holm"
+) -> list[QualityComparison]:
+    """The verdicts on all that is compared in one run, their false alarms kept to `alpha` as `correction` says."""
     p_values = [item.finding.p_value if item.finding else None for item in comparisons]
-    adjusted = iter(holm([value for value in p_values if value is not None]))
+    adjusted = iter(_ADJUST[correction]([value for value in p_values if value is not None]))
     found = []
     for item, p_value in zip(comparisons, p_values, strict=True):
         if p_value is not None:

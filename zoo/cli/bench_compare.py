@@ -15,7 +15,7 @@ from zoo.errors import visible
 if TYPE_CHECKING:
     from zoo.bench.compare import Comparison, ModelComparison
     from zoo.bench.compare_performance import PerformanceComparison
-    from zoo.bench.compare_quality import QualityComparison
+    from zoo.bench.compare_quality import Correction, QualityComparison
     from zoo.bench.selection import Model
 
 
@@ -45,7 +45,15 @@ def _as_share(context: click.Context, parameter: click.Parameter, text: str) -> 
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.05,
     show_default=True,
-    help="Chance of any false alarm about quality in this run.",
+    help="False alarms about quality in this run that are put up with: see --correction.",
+)
+@click.option(
+    "--correction",
+    type=click.Choice(["holm", "fdr"]),
+    default="holm",
+    show_default=True,
+    help="What alpha bounds: the chance of any false alarm (holm), or the share of false ones among the differences "
+    "found (fdr, Benjamini and Hochberg), for stores of many models.",
 )
 @click.option(
     "--max-slowdown",
@@ -58,7 +66,14 @@ def _as_share(context: click.Context, parameter: click.Parameter, text: str) -> 
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Compare by this metric; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (zoo.comparison/1).")
 def command(
-    before: str, after: str, store: Path, alpha: float, max_slowdown: float, metrics: tuple[str, ...], as_json: bool
+    before: str,
+    after: str,
+    store: Path,
+    alpha: float,
+    correction: Correction,
+    max_slowdown: float,
+    metrics: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """Compare B with A: quality with significance, speed and memory beyond noise.
 
@@ -72,7 +87,12 @@ def command(
     from zoo.bench.selection import side
 
     comparison = compare(
-        side(before, store), side(after, store), alpha=alpha, max_slowdown=max_slowdown, metrics=metrics
+        side(before, store),
+        side(after, store),
+        alpha=alpha,
+        max_slowdown=max_slowdown,
+        metrics=metrics,
+        correction=correction,
     )
     for problem in dict.fromkeys([*comparison.before.problems, *comparison.after.problems]):
         click.echo(f"zoo: left out {problem}", err=True)
@@ -100,7 +120,9 @@ def _print_model(model: ModelComparison, comparison: Comparison) -> None:
     if model.quality:
         counts = Counter(item.key.metric for item in model.quality)
         rows = [_quality_row(item, counts[item.key.metric] > 1) for item in model.quality]
-        print_table(rows, ("QUALITY", "A", "B", "B - A", "95% INTERVAL", "P (HOLM)", "VERDICT"))
+        print_table(
+            rows, ("QUALITY", "A", "B", "B - A", "95% INTERVAL", f"P ({comparison.correction.upper()})", "VERDICT")
+        )
         click.echo()
     for device in dict.fromkeys(item.device for item in model.performance):
         measured = [item for item in model.performance if item.device == device]
