@@ -6,7 +6,7 @@ COMET_VENV := .venv-comet
 BIN := $(VENV)/bin
 DEMO := runs/demo
 SPEC ?= benchmarks/specs/office-zh-en.yaml
-PYTEST_OPTIONS ?= -q -n 2 --timeout 600
+PYTEST_OPTIONS ?= -q -n 2 --dist worksteal --timeout 600
 # Two test processes with two threads each would fight over two cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
@@ -53,7 +53,7 @@ slow: env
 	$(PYTEST) -m "slow or network or browser"
 
 comet: $(COMET_VENV)/.installed
-	OMP_NUM_THREADS=1 $(COMET_VENV)/bin/python -m pytest $(PYTEST_OPTIONS) -m "not network and not browser"
+	OMP_NUM_THREADS=1 $(COMET_VENV)/bin/python -m pytest $(PYTEST_OPTIONS) -m "not network and not browser and not once"
 
 check: env
 	$(BIN)/ruff format --check .

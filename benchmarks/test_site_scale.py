@@ -36,19 +36,31 @@ class Built:
     report: dict[str, Any]
 
 
+_BUILD = """
+import pathlib, re, sys
+from zoo.cli.main import main
+status = main(sys.argv[1:])
+print(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1], file=sys.stderr)
+sys.exit(status)
+"""
+"""A process's resource usage would count the peak of the process that it was forked from."""
+
+
 def build(store: Path, out: Path) -> Built:
     """`zoo leaderboard build` in a process of its own."""
-    command = [sys.executable, "-c", "from zoo.cli.main import run; run()"]
+    command = [sys.executable, "-c", _BUILD]
     command += ["leaderboard", "build", "--store", str(store), "--out", str(out), "--json"]
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
-    text = process.stdout.read()
+    assert process.stderr is not None
+    text, said = process.stdout.read(), process.stderr.read().decode()
     _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return Built(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, json.loads(text))
+    assert process.returncode == 0, said
+    peak = int(said.split()[-1]) * 1024
+    return Built(seconds, used.ru_utime + used.ru_stime, peak, json.loads(text))
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +163,7 @@ def test_a_board_of_two_thousand_rows_answers_within_a_tenth_of_a_second(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_two_thousand_records_build_in_a_fifth_of_what_ten_thousand_may_take(
     write_store: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_two_models_are_measured_whole_and_compared(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--processes", "2", "--samples", "3", "--batch", "2", "--json"]
     assert main(["measure", str(model), str(model), *options]) == 0
@@ -45,6 +46,7 @@ def test_two_models_are_measured_whole_and_compared(model: Path, capsys: pytest.
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_the_report_names_device_and_quantities(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +91,7 @@ def test_wrong_input_is_one_line_and_status_2(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_models_of_several_tasks_need_sentences(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,6 +103,7 @@ def test_equal_models_are_told_apart_in_at_most_five_of_a_hundred_comparisons(ro
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_function_against_itself_on_this_machines_own_noise() -> None:
     """Noise recorded here and now, in blocks as processes would see it, dealt to A and B in turn from random places."""
     matrix = np.random.default_rng(0).standard_normal((60, 60))

@@ -266,6 +266,7 @@ def test_holm_keeps_the_chance_of_any_false_alarm_and_benjamini_hochberg_the_sha
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("examples", [40, 300])
 def test_randomization_of_bleu_keeps_its_level_on_small_and_large_test_sets(examples, request):
     def trial(generator: np.random.Generator) -> bool:
@@ -275,6 +276,7 @@ def test_randomization_of_bleu_keeps_its_level_on_small_and_large_test_sets(exam
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("cause", VARIANCES)
 @pytest.mark.parametrize("seeds", [2, 3, 4, 8])
 def test_seeds_and_items_keep_the_level_over_many_pairs(seeds, cause, request):

@@ -73,8 +73,10 @@ def sabotage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_running() -> Iterator[None]:
+    others = {process.pid for process in psutil.Process().children(recursive=True)}  # such as another test's browser
     yield
-    _, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
+    mine = [process for process in psutil.Process().children(recursive=True) if process.pid not in others]
+    _, alive = psutil.wait_procs(mine, timeout=10)
     assert not alive
 
 

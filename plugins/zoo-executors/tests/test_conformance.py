@@ -16,6 +16,7 @@ class TestLocal(ExecutorSuite):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.timeout(300)
 class TestRay(ExecutorSuite):
     component = "zoo-executors/ray"

@@ -57,6 +57,7 @@ def test_an_address_where_nobody_listens_is_told_at_once(settings: Settings) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.timeout(300)
 def test_more_than_this_machine_has_is_refused_rather_than_waited_for(settings: Settings) -> None:
     with pytest.raises(InputError, match="a cell takes 100000 CPUs, this machine has"):
@@ -64,6 +65,7 @@ def test_more_than_this_machine_has_is_refused_rather_than_waited_for(settings: 
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.timeout(300)
 def test_a_cell_whose_workers_die_too_often_costs_its_row(tmp_path: Path) -> None:
     settings = Settings(store=tmp_path / "records", home=tmp_path / "home", work=tmp_path / "work")
@@ -111,6 +113,7 @@ def _of_cluster(folder: str) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.timeout(400)
 def test_a_cluster_that_runs_is_joined_and_left_running(cluster: str, settings: Settings) -> None:
     arguments = ["bench", str(SMOKE), "--store", str(settings.store), "--work", str(settings.work), "--timeout", "0.5"]

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.timeout(900)]
 
 OVERFLOWS = 1e30
 """A learning rate at which the second step's loss is not finite: a cell that ends early, with a result."""
