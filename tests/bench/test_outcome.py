@@ -19,6 +19,8 @@ from zoo.measure.performance import Clocks
         (MemoryError(), "oom"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "oom"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"), "oom"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "oom"),
+        (RuntimeError("CUDA error: out of memory"), "oom"),
         (InputError("vocab_size 9 is too small"), "invalid"),
         (IndexError("index out of range in self"), "invalid"),
         (ZooError("no network"), "infra"),

@@ -20,7 +20,7 @@ from zoo.bench import RecordStore, new_record_id
 from zoo.bench.outcome import Outcome
 from zoo.bench.run import Runner, StoppedError, with_seeds
 from zoo.bench.work import WorkFolder
-from zoo.errors import ZooError
+from zoo.errors import InputError, ZooError
 from zoo.models import weights_hash
 from zoo.tasks import DataHome
 from zoo.training import load_run
@@ -136,6 +136,18 @@ def test_a_cells_process_sees_the_gpus_that_its_runner_was_given(
     assert runner._environ()["CUDA_VISIBLE_DEVICES"] == "1,2"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-6")
     assert runner._environ()["CUDA_VISIBLE_DEVICES"] == "5,GPU-6"
+
+
+def test_more_processes_than_gpus_are_a_mistake_and_no_result(
+    runner: Runner, small_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    runner.processes, runner.gpus = 2, (3,)
+    with pytest.raises(InputError, match="2 processes need 2 GPUs, this machine shows 1"):
+        runner.run(small_spec("training.gradient_accumulation=2"))
+    assert runner.store.read().records == ()
 
 
 def test_threads_and_processes_of_a_cell_are_part_of_its_hardware(runner: Runner, small_spec: Any) -> None:

@@ -97,6 +97,9 @@ def test_a_file_that_is_no_record_and_a_folder_without_any_are_named(tmp_path, s
         side(str(tmp_path / "empty"), store)
     with pytest.raises(InputError, match="no such folder of records"):
         side("rotary", store)
+    store.mkdir()
+    with pytest.raises(InputError, match="no file or folder 'rotary', and no records in the store"):
+        side("rotary", store)
 
 
 def test_unreadable_files_stop_nobody_and_are_told(add_model, store):

@@ -112,7 +112,10 @@ def test_a_cell_that_cannot_be_run_does_not_keep_the_others_from_theirs(
         (["--address", "a:1"], "--address a:1: executor: unknown key 'address'"),
         (["--executor", "ray", "--set-executor", "gpu=1"], "unknown key 'gpu': did you mean 'gpus'?"),
         (["--executor", "ray", "--set-executor", "gpus"], "expected OPTION=VALUE"),
+        (["--set-executor", "=1"], "expected OPTION=VALUE"),
         (["--executor", "ray", "--set-executor", "gpus=many"], "'gpus': expected a number"),
+        (["--executor", "ray", "--set-executor", "gpus=1.5"], "'gpus': expected a share of one GPU, or a whole number"),
+        (["--work", str(SMOKE)], f"--work {SMOKE}: expected a folder, found a file"),
     ],
 )
 def test_a_wrong_executor_is_a_mistake_of_one_line(

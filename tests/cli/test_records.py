@@ -105,6 +105,16 @@ class TestQuery:
         assert heads == ["records", "quality", "performance", "throughput", "curve", "probes", "examples"]
         assert "score.bleu DOUBLE" in out
 
+    def test_the_question_that_the_help_shows_can_be_asked(
+        self, tmp_path: Path, append_sound_record: Append, capsys: Capture
+    ) -> None:
+        record = append_sound_record(tmp_path)
+        assert main(["records", "query", "--help"]) == 0
+        shown = " ".join(capsys.readouterr().out.split()).partition('zoo records query "')[2].partition('"')[0]
+        assert shown.startswith("SELECT")
+        assert main(["records", "query", "--store", str(tmp_path), "--json", shown]) == 0
+        assert [row["name"] for row in json.loads(capsys.readouterr().out)] == [record.name]
+
     def test_a_mistake_in_sql_is_one_line_with_status_2(
         self, tmp_path: Path, append_sound_record: Append, capsys: Capture
     ) -> None:

@@ -230,8 +230,10 @@ def test_a_number_that_is_not_finite_ends_the_run_with_its_step_and_the_last_goo
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
         MemoryError(),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
-    ids=["gpu", "cpu", "python"],
+    ids=["gpu", "cpu", "python", "driver", "cublas"],
 )
 def test_lack_of_memory_is_an_outcome(
     make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

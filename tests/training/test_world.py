@@ -20,7 +20,7 @@ from zoo.training.launch import train_together
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.seeds import stream_seed
 from zoo.training.trainer import Loader, Share
-from zoo.training.world import World, joined, launched
+from zoo.training.world import World, joined, launched, refuse_too_few_gpus
 
 CPU = torch.device("cpu")
 
@@ -83,6 +83,24 @@ def test_steps_that_cannot_be_shared_evenly_are_refused_before_anything_is_start
     with pytest.raises(InputError, match="gradient_accumulation is 3, set it to a multiple of 2"):
         train_together(spec, tmp_path / "out", 2, home=home)
     assert not (tmp_path / "out").exists()
+
+
+def test_more_processes_than_gpus_are_refused_unless_the_user_wants_the_cpu(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_too_few_gpus(1)
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refuse_too_few_gpus(2)  # all on the CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    spec = make_spec(**{"training.gradient_accumulation": 2})
+    with pytest.raises(InputError, match="2 processes need 2 GPUs, this machine shows 1"):
+        train_together(spec, tmp_path / "out", 2, home=home)
+    assert not (tmp_path / "out").exists()
+    refuse_too_few_gpus(2, present=2)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    refuse_too_few_gpus(2)
 
 
 def test_a_process_that_no_launcher_started_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:

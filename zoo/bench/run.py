@@ -30,7 +30,7 @@ from zoo.spec.lock import distributions_now
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.progress_pipe import reported
-from zoo.training.world import refuse_uneven
+from zoo.training.world import refuse_too_few_gpus, refuse_uneven
 
 _BETWEEN_LOOKS = 0.5
 """Seconds within which a runner notices that it is to stop."""
@@ -97,7 +97,9 @@ class Runner:
 
     def _keyed(self, spec: Spec, job: Job) -> tuple[Cell, str]:
         if job == "model":
+            # Refused here, as in the cell's process they would be results on record.
             refuse_uneven(spec, self.processes)
+            refuse_too_few_gpus(self.processes, len(self.gpus) or None)
         cell = self._cell(spec)
         return cell, cell.key if job == "model" else cell.baseline_key(job)
 

@@ -73,6 +73,8 @@ def side(text: str, store: Path) -> Side:
         return _of_path(text, path)
     if not store.exists():
         raise InputError("no such folder of records", where=visible(str(store)))
+    if not models:
+        raise InputError(f"no file or folder '{text}', and no records in the store", where=visible(str(store)))
     names = {model.standing.name for model in models} | {_task_and_name(model) for model in models}
     # A name with its task is the nearest only to one that has a task too.
     valid = [visible(name) for name in names if (":" in name) == (":" in text) or name == text]

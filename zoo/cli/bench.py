@@ -95,6 +95,9 @@ def command(
     from zoo.bench.executor import Settings, cell_jobs
     from zoo.bench.run import with_seeds
 
+    for option, folder in (("--store", store), ("--work", work)):
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise InputError("expected a folder, found a file", where=f"{option} {folder}")
     jobs = cell_jobs(seeded for spec in cells for seeded in with_seeds(spec, seeds))
     told = Settings(
         store=store.resolve(),
@@ -127,7 +130,7 @@ def _executor(name: str | None, flags: Mapping[str, object], settings: Sequence[
     ]
     for text in settings:
         option, equals, value = text.partition("=")
-        if not equals:
+        if not equals or not option.strip():
             raise InputError("expected OPTION=VALUE, such as gpus=1", where=f"--set-executor {text}")
         given.append(Setting(option, value, f"--set-executor {text}"))
     return choose_executor(name, given)

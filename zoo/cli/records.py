@@ -73,7 +73,7 @@ def query(sql: str | None, store: Path, as_json: bool, as_csv: bool) -> None:
 
     Reads only. For example:
 
-    zoo records query "SELECT name, avg(value) FROM quality JOIN records USING (id) GROUP BY name"
+    zoo records query "SELECT name, avg(value) FROM quality JOIN records USING (record) GROUP BY name"
     """
     from zoo.bench.query import ask, views
 

@@ -9,15 +9,17 @@ from pathlib import Path
 import torch
 
 _TEXT = re.compile(
-    r"out of memory|can't allocate memory|cannot allocate memory|DefaultCPUAllocator|not enough memory", re.IGNORECASE
+    r"out of memory|can't allocate memory|cannot allocate memory|DefaultCPUAllocator|not enough memory|"
+    r"CUBLAS_STATUS_ALLOC_FAILED",
+    re.IGNORECASE,
 )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that memory did not suffice.
 
-    The text decides too: torch's CPU allocator raises a plain RuntimeError, and what a fresh process failed of comes as
-    the last line that it wrote.
+    The text decides too: torch's CPU allocator and CUDA's libraries raise plain RuntimeErrors, and what a fresh process
+    failed of comes as the last line that it wrote.
     """
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or bool(_TEXT.search(str(error)))
 

@@ -27,7 +27,7 @@ from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.progress_pipe import reported
 from zoo.training.outcome import TrainingOutcome, read_outcome
 from zoo.training.run import train
-from zoo.training.world import refuse_uneven
+from zoo.training.world import refuse_too_few_gpus, refuse_uneven
 
 REQUEST = "request.json"
 ERROR = "error.json"
@@ -62,9 +62,7 @@ def train_together(
     if processes == 1:
         return train(spec, out, resume=resume, home=home, progress=progress)
     refuse_uneven(spec, processes)
-    present = torch.cuda.device_count()
-    if 0 < present < processes:
-        raise InputError(f"{processes} processes need {processes} GPUs, this machine shows {present}")
+    refuse_too_few_gpus(processes)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zoo-train-")))
         request = {

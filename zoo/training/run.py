@@ -313,8 +313,9 @@ def _refuse_past_the_table(model: Any, pairs: EncodedPairs) -> None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    # torch's CPU allocator raises a plain RuntimeError: its text is all there is to know it by.
-    known = ("DefaultCPUAllocator", "not enough memory")
+    # torch's CPU allocator raises a plain RuntimeError, and so do CUDA and its libraries where they allocate past
+    # torch's own allocator: their text is all there is to know them by.
+    known = ("DefaultCPUAllocator", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in known)
 
 

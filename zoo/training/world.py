@@ -126,6 +126,27 @@ def refuse_uneven(spec: Spec, processes: int) -> None:
         )
 
 
+def trains_on_gpus() -> bool:
+    """Whether processes that train together take a GPU each: where there are any, and the user wants them."""
+    on_cpus = os.environ.get("ACCELERATE_USE_CPU", "").lower() in {"1", "true", "yes"}
+    return torch.cuda.is_available() and not on_cpus
+
+
+def refuse_too_few_gpus(processes: int, present: int | None = None) -> None:
+    """Raise InputError where this machine has GPUs, but not one for each process.
+
+    `present` are those that the processes will see (default: all that this one sees).
+    """
+    if processes == 1 or not trains_on_gpus():
+        return
+    present = torch.cuda.device_count() if present is None else present
+    if present < processes:
+        raise InputError(
+            f"{processes} processes need {processes} GPUs, this machine shows {present} "
+            "(ACCELERATE_USE_CPU=true trains on the CPU)"
+        )
+
+
 def launched() -> bool:
     """Whether a launcher such as torchrun has started this process as one of several."""
     return all(name in os.environ for name in _NAMES) and int(os.environ["WORLD_SIZE"]) > 1
@@ -142,7 +163,7 @@ def joined() -> Iterator[World]:
         yield World()
         return
     local = int(os.environ["LOCAL_RANK"])
-    on_gpus = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() not in {"1", "true", "yes"}
+    on_gpus = trains_on_gpus()
     if on_gpus and local >= torch.cuda.device_count():
         raise InputError(
             f"process {local + 1} on this machine finds {torch.cuda.device_count()} GPUs: each process needs its own "

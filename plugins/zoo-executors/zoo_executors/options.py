@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from zoo.spec.options import Options
 
@@ -33,8 +33,16 @@ class RayOptions(Options):
     gpus: float | None = Field(
         default=None,
         ge=0,
-        description="GPUs that a cell takes; without it, one for each of its processes where the cluster has any",
+        description="GPUs that a cell takes, a share of one or whole ones; without it, one for each of its processes "
+        "where the cluster has any",
     )
     resubmissions: int = Field(
         default=3, ge=0, le=100, description="How often a cell whose worker died is handed out again"
     )
+
+    @field_validator("gpus")
+    @classmethod
+    def _a_share_or_whole(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise ValueError("expected a share of one GPU, or a whole number")  # Ray hands out no others
+        return gpus
