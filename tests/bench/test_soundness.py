@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,19 @@ def test_a_store_as_the_bench_writes_it_holds(tmp_path: Path, append_sound_recor
     assert (report.records, report.outputs, report.recomputed) == (3, 3, 6)
 
 
+def times(values: Iterable[int], **facts: float) -> dict[str, Any]:
+    taken = [float(value) for value in values]
+    ends = {"minimum": min(taken), "maximum": max(taken)}
+    return {"unit": "s", "samples": len(taken), "values": taken, **ends, **facts}
+
+
+def test_percentiles_that_the_values_give_are_no_problem(tmp_path: Path, append_sound_record: Append) -> None:
+    record = append_sound_record(tmp_path)
+    honest = times(range(1, 1002), median=501.0, p90=901.0, p99=991.0)
+    rewrite(tmp_path, record, lambda document: document["performance"][0].update(latency=honest))
+    assert found(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -62,6 +75,18 @@ def test_a_store_as_the_bench_writes_it_holds(tmp_path: Path, append_sound_recor
         (lambda r: r["performance"][0]["latency"].update(median=0.6), "the median 0.6 lies outside [0.125, 0.5]"),
         (lambda r: r["performance"][0]["latency"].update(p90=0.4), "a 90th percentile of 4 samples"),
         (lambda r: r["performance"][0]["latency"].update(samples=5), "4 values, but 5 samples"),
+        (
+            lambda r: r["performance"][0]["latency"].update(processes=[0.1, 0.525]),
+            "median of process 1 0.1, but the values give 0.1875",
+        ),
+        (
+            lambda r: r["performance"][0]["latency"].update(processes=[0.3125] * 3),
+            "4 values of 3 processes, which take equally many each",
+        ),
+        (
+            lambda r: r["performance"][0].update(latency=times(range(1, 102), median=51.0, p90=90.0)),
+            "p90 90.0, but the values give 91.0",  # of 1 to 101, by the definition
+        ),
         (lambda r: r["performance"][0]["throughput"][1].update(status="ok"), "batch 64 has status ok and None tokens"),
         (lambda r: r["outputs"].update(sha256="0" * 64), "its sha256 is another"),
         (lambda r: r["outputs"].update(examples=6), "5 examples, where the record has 6"),

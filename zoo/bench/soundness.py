@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from zoo.atomic import TEMPORARY_PREFIX
 from zoo.bench.cell import key_of_record
 from zoo.bench.outputs import SUFFIX, Outputs, read_outputs
@@ -159,11 +161,29 @@ def _wrong_distribution(measured: Distribution) -> Iterator[str]:
         return
     if len(values) != measured.samples:
         yield f"{len(values)} values, but {measured.samples} samples"
-    said = {"minimum": measured.minimum, "maximum": measured.maximum, "median": median}
-    middle = statistics.median(measured.processes or values)
-    for name, expected in (("minimum", min(values)), ("maximum", max(values)), ("median", middle)):
-        if not math.isclose(said[name], expected, rel_tol=1e-9, abs_tol=1e-15):
-            yield f"{name} {said[name]}, but the values give {expected}"
+    claims: list[tuple[str, float, float]] = [
+        ("minimum", measured.minimum, min(values)),
+        ("maximum", measured.maximum, max(values)),
+        ("median", median, statistics.median(measured.processes or values)),
+    ]
+    claims += [
+        (f"p{q}", said, float(np.percentile(values, q)))
+        for q, said in ((90, measured.p90), (99, measured.p99))
+        if said is not None
+    ]
+    if measured.processes:
+        # The values stand process by process, and each process takes as many.
+        samples, left_over = divmod(len(values), len(measured.processes))
+        if left_over or not samples:
+            yield f"{len(values)} values of {len(measured.processes)} processes, which take equally many each"
+        else:
+            claims += [
+                (f"median of process {index + 1}", said, statistics.median(values[index * samples :][:samples]))
+                for index, said in enumerate(measured.processes)
+            ]
+    for name, said, expected in claims:
+        if not math.isclose(said, expected, rel_tol=1e-9, abs_tol=1e-15):
+            yield f"{name} {said}, but the values give {expected}"
 
 
 def _check_outputs(folder: Path, record: Record, found: Counter[str], missing: Counter[str]) -> list[Problem]:
