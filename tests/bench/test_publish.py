@@ -179,10 +179,13 @@ def test_folders_are_cut_to_their_last_step(make_record: Any, text: str, expecte
     assert record.error == expected
 
 
-def test_a_store_is_not_published_into_itself(source: Path, tmp_path: Path) -> None:
+def test_a_store_is_not_published_into_itself_or_a_file(source: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(source)
     with pytest.raises(InputError, match="into itself"):
         published(source, tmp_path / "link")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file: expected a folder, found a file"):
+        published(source, tmp_path / "file")
     with pytest.raises(InputError, match="no such folder"):
         published(tmp_path / "absent", tmp_path / "link")
 

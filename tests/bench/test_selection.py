@@ -92,6 +92,9 @@ def test_a_file_that_is_no_record_and_a_folder_without_any_are_named(tmp_path, s
     (tmp_path / "broken.json").write_text("{}")
     with pytest.raises(InputError, match="broken.json: "):
         side(str(tmp_path / "broken.json"), store)
+    (tmp_path / "notes.md").write_text("no record")
+    with pytest.raises(InputError, match=r"notes.md: expected a record \(ID.json\) or a folder"):
+        side(str(tmp_path / "notes.md"), store)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no records in this folder"):
         side(str(tmp_path / "empty"), store)

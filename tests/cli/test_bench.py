@@ -115,10 +115,11 @@ def test_a_cell_that_cannot_be_run_does_not_keep_the_others_from_theirs(
         (["--set-executor", "=1"], "expected OPTION=VALUE"),
         (["--executor", "ray", "--set-executor", "gpus=many"], "'gpus': expected a number"),
         (["--executor", "ray", "--set-executor", "gpus=1.5"], "'gpus': expected a share of one GPU, or a whole number"),
+        (["--timeout", "nan"], "'--timeout': nan is not a finite number"),
         (["--work", str(SMOKE)], f"--work {SMOKE}: expected a folder, found a file"),
     ],
 )
-def test_a_wrong_executor_is_a_mistake_of_one_line(
+def test_a_wrong_option_is_a_mistake_of_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(["bench", str(SMOKE), "--store", str(tmp_path / "records"), *arguments]) == 2

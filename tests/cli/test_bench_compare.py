@@ -95,6 +95,7 @@ def test_json_says_the_same_as_the_exit_status(store: Path) -> None:
         (["base", "./nowhere.json"], "./nowhere.json: there is no such file or folder"),
         (["base", "better", "--max-slowdown", "-5%"], "expected a share such as 5% or 0.05, found '-5%'"),
         (["base", "better", "--alpha", "1"], "'--alpha'"),
+        (["base", "better", "--alpha", "nan"], "'--alpha': nan is not a finite number"),
         (["base"], "Missing argument 'B'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

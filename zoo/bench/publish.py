@@ -50,11 +50,13 @@ def publish(
 
     What is there is never written over: a record whose id is taken by other content is a problem, as is one of which
     `check` finds something wrong. Killed at any moment, the next call finishes. Raises InputError where `source` is no
-    store, or is `target`.
+    store or is `target`, or where `target` is a file.
     """
     source, target = Path(source), Path(target)
     if not source.is_dir():
         raise InputError("no such folder of records", where=str(source))
+    if target.exists() and not target.is_dir():
+        raise InputError("expected a folder, found a file", where=str(target))
     if target.exists() and source.samefile(target):
         raise InputError("a store cannot be published into itself", where=str(target))
     reading = RecordStore(source).read()

@@ -111,6 +111,8 @@ def _of_path(text: str, path: Path) -> Side:
         return Side(text, _models(reading.records, path), is_folder=True, problems=reading.problems)
     if not path.exists():
         raise InputError("there is no such file or folder", where=visible(text))
+    if path.suffix != ".json":
+        raise InputError("expected a record (ID.json) or a folder of records", where=visible(text))
     record = RecordStore(path.parent).one(path.name.removesuffix(".json"))
     return Side(text, _models([record], path.parent), is_folder=False)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.bench.store import new_record_id
+from zoo.cli.numbers import FiniteRange
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError, InputErrorGroup, ZooError
@@ -51,7 +52,7 @@ class SpecsOrComparison(click.Command):
 @click.option("--seeds", type=click.IntRange(1, 1000), default=1, help="Run each cell with this many seeds.")
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Set one value, such as model.heads=8.")
 @click.option("--work", type=click.Path(path_type=Path), help="Folder of the runs. Default: cells/ in ZOO_HOME.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit of a cell.")
+@click.option("--timeout", type=FiniteRange(min=0, min_open=True), metavar="SECONDS", help="Limit of a cell.")
 @click.option("--again", is_flag=True, help="Run cells that have a result already.")
 @click.option(
     "--executor", metavar="NAME", help="What runs the cells: local (default), ray, ... ('zoo list executor')."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.cli.numbers import FiniteRange
 from zoo.cli.output import print_json, print_table
 from zoo.errors import visible
 
@@ -42,7 +43,7 @@ def _as_share(context: click.Context, parameter: click.Parameter, text: str) -> 
 )
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.05,
     show_default=True,
     help="False alarms about quality in this run that are put up with: see --correction.",
