@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from zoo.errors import ZooError
@@ -85,6 +87,27 @@ def test_a_probe_that_the_kernel_killed_for_memory_is_told_by_its_count(
     with pytest.raises(ProbeKilledError, match="out of memory") as caught:
         run_probe("batch_probe", request_for(tmp_path))
     assert caught.value.out_of_memory
+
+
+def test_a_probe_ends_when_whoever_asked_for_it_is_killed(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    waits = f"lambda request: [open({str(begun)!r}, 'w').write(str(os.getpid())), time.sleep(600)]"
+    probe = f"import os, time; from zoo.measure.probe import serve; serve({waits})"
+    asking = (
+        "import os, subprocess, sys\n"
+        "reading, writing = os.pipe()\n"
+        "command = [sys.executable, '-c', sys.argv[1], str(reading)]\n"
+        "subprocess.run(command, input=sys.argv[2], text=True, pass_fds=(reading,))\n"
+    )
+    request = request_for(tmp_path).model_dump_json()
+    parent = subprocess.Popen([sys.executable, "-c", asking, probe, request])
+    deadline = time.monotonic() + 120
+    while not (begun.exists() and begun.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process = psutil.Process(int(begun.read_text()))
+    parent.kill()
+    parent.wait()
+    assert psutil.wait_procs([process], timeout=20)[1] == []
 
 
 def test_a_probe_that_takes_too_long_is_ended(stub: Any, tmp_path: Path) -> None:

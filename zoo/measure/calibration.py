@@ -13,6 +13,8 @@ from zoo.measure.warmup import warm_up
 _SIZES = {"cpu": 512, "cuda": 4096}
 """A few milliseconds each: long against a clock's reading, short against a measurement."""
 _SAMPLES = 15
+_WARM = {"cpu": 2, "cuda": 100}
+"""Products at the least before it counts: a GPU's clocks take some tenths of a second to rise from idling."""
 
 
 @dataclass(frozen=True)
@@ -47,5 +49,6 @@ class CalibrationKernel:
         def multiply(_: None) -> None:
             torch.mm(a, b, out=out)
 
-        warm_up(multiply, [None], at_least=2, at_most=30, device=self.device)
+        least = _WARM[device_kind(self.device)]
+        warm_up(multiply, [None], at_least=least, at_most=least + 30, device=self.device)
         return timed_calls(multiply, [None], samples=_SAMPLES, device=self.device).median

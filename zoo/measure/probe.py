@@ -2,7 +2,8 @@
 
 A process of its own, because what a process did before changes what is measured: a peak of memory never falls,
 allocators stay fragmented, code stays compiled. Each probe is a module that is run (``python -m zoo.measure.NAME``),
-reads one JSON request on standard input and answers in lines of JSON on standard output.
+reads one JSON request on standard input and answers in lines of JSON on standard output. Its one argument is a
+descriptor that its parent holds open: when that closes, the parent is gone, and the probe ends too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.errors import ZooError
+from zoo.lifeline import end_with_parent
 from zoo.measure.oom import kernel_oom_kills
 from zoo.spec.sections import DecodingSection, MeasurementSection
 
@@ -56,9 +58,11 @@ def run_probe(name: Probe, request: ProbeRequest, *, timeout: float | None = Non
     """
     what = f"the {name.replace('_', ' ')} of {request.directory}"
     kills_before = kernel_oom_kills()
+    reading, writing = os.pipe()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", f"zoo.measure.{name}"],
+            [sys.executable, "-m", f"zoo.measure.{name}", str(reading)],
+            pass_fds=(reading,),
             input=request.model_dump_json(),
             capture_output=True,
             text=True,
@@ -69,6 +73,9 @@ def run_probe(name: Probe, request: ProbeRequest, *, timeout: float | None = Non
         )
     except subprocess.TimeoutExpired:
         raise ZooError(f"{what} took longer than {timeout:g} s") from None
+    finally:
+        os.close(reading)
+        os.close(writing)
     answers = [json.loads(line) for line in done.stdout.splitlines()] if done.returncode <= 0 else []
     if done.returncode < 0:
         killed_for_memory = done.returncode == -signal.SIGKILL and kernel_oom_kills() > kills_before
@@ -87,6 +94,8 @@ def serve(probe: Callable[[ProbeRequest], Iterator[dict[str, Any]]]) -> None:
     """
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
+        if len(sys.argv) > 1:
+            end_with_parent(int(sys.argv[1]))
         try:
             request = ProbeRequest.model_validate_json(sys.stdin.buffer.read())
         except ValidationError as error:

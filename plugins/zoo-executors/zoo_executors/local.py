@@ -18,8 +18,8 @@ class Local(Executor):
     """A few threads that each hand one job after another to a runner, which starts a process for it.
 
     Several cells at once disturb each other's timings: take `workers` for sweeps whose point is quality, and leave it
-    at 1 where latency counts. The threads of the machine are divided among them, so that their hardware class, and
-    with it their key, differs from that of a cell that has the machine to itself.
+    at 1 where latency counts. The threads of the machine are divided among them, so that on a CPU their hardware
+    class, and with it their key, differs from that of a cell that has the machine to itself.
     """
 
     options: LocalOptions
