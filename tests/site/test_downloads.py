@@ -84,6 +84,14 @@ def test_a_batch_that_did_not_fit_is_on_the_board_and_in_the_downloads(build, ma
     assert "oom" in [cell.words for cell in site.board().all("td", class_="number")]
 
 
+def test_processes_that_differ_much_are_called_unsteady(build, make_record, part):
+    latency = {"unit": "s", "samples": 100, "median": 0.104, "minimum": 0.09, "maximum": 0.3}
+    latency |= {"processes": [0.101, 0.104, 0.163]}
+    measured = part.cpu().model_copy(update={"latency": Distribution.model_validate(latency)})
+    site = build([make_record(performance=[measured])])
+    assert "104101 to 163, 3 processes, unsteady" in [cell.words for cell in site.board().all("td", class_="number")]
+
+
 def test_latency_is_the_median_of_processes_with_their_range(build, make_record, part):
     latency = {"unit": "s", "samples": 100, "median": 0.104, "minimum": 0.09, "maximum": 0.3}
     latency |= {"processes": [0.101, 0.108, 0.104, 0.103, 0.107]}

@@ -13,6 +13,8 @@ from zoo.site.naming import one_line
 Value = str | int | float | None
 _SECONDS = {"s": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "microseconds": 1e-6}
 _MOST_BATCHES = 8
+_STEADY = 1.5
+"""Processes whose medians differ by more than this factor did not have the machine to themselves."""
 """Batch sizes, and kinds of memory, that get columns of their own on one device."""
 _DRAWABLE = 1e12
 
@@ -214,7 +216,13 @@ def device_columns(key: DeviceKey, label: str, group: str, found: Sequence[Stand
     """What was measured on one device; columns that no model fills are left out."""
     measured = [item.performance().get(key, []) for item in found]
     device = _Device(label, group, measured, [])
-    device.time("Latency", "latency", "latency", "Median end-to-end time of one sentence, of the medians of processes")
+    device.time(
+        "Latency",
+        "latency",
+        "latency",
+        "Median end-to-end time of one sentence, of the medians of processes; unsteady: these differ by more than "
+        f"{_STEADY:g} times, as when something else is at work",
+    )
     device.scalar(
         "Latency p90",
         "ms",
@@ -304,6 +312,8 @@ class _Device:
             cell = _median_cell(medians, figures.milliseconds, processes or medians)
             count = len(processes)
             detail = f"{cell.detail or 'no spread'}, {count} processes" if count > 1 else cell.detail
+            if count > 1 and max(processes) > _STEADY * min(processes):
+                detail += ", unsteady"
             ends = (min(processes), max(processes), count) if processes else (None, None, None)
             cells.append(Cell((*cell.data, *ends), cell.value, cell.text, detail))
         fields = (f"{field} (s)", f"{field} low (s)", f"{field} high (s)", f"{field} processes")
