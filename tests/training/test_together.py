@@ -73,9 +73,10 @@ def sabotage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_running() -> Iterator[None]:
-    others = {process.pid for process in psutil.Process().children(recursive=True)}  # such as another test's browser
+    others = {process.pid for process in psutil.Process().children()}  # such as another test's browser, which may fork
     yield
-    mine = [process for process in psutil.Process().children(recursive=True) if process.pid not in others]
+    begun = [process for process in psutil.Process().children() if process.pid not in others]
+    mine = [*begun, *(descendant for process in begun for descendant in process.children(recursive=True))]
     _, alive = psutil.wait_procs(mine, timeout=10)
     assert not alive
 
