@@ -299,6 +299,19 @@ def test_four_processes_are_too_few_to_tell(add_model, store, compared, measured
     assert found.why == "5 fresh processes a side are needed, found 5 and 4"
 
 
+@pytest.mark.parametrize(("before", "after", "letter"), [("a", "b", "B"), ("b", "a", "A")])
+def test_a_disturbed_measurement_is_no_regression_and_no_gain(
+    add_model, store, compared, measured, before, after, letter
+):
+    """Four processes of five had a rival: every interval of independent processes lies beyond the margin."""
+    add_model(store, "a", performance=[measured(processes=(0.100, 0.101, 0.102, 0.103, 0.104))])
+    add_model(store, "b", performance=[measured(processes=(0.120, 0.9, 1.1, 1.0, 1.2))])
+    found = performance(compared(before, after), "latency")
+    assert not found.interval[0] <= 1 <= found.interval[1]
+    assert found.verdict == "cannot tell"
+    assert found.why == f"unsteady: {letter}'s processes differ 10 times, something else was at work"
+
+
 def test_the_processes_of_several_seeds_count_together(add_model, store, compared, measured):
     for name, latency in (("a", 1.0), ("b", 1.25)):
         for seed in (1, 2):

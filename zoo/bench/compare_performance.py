@@ -119,7 +119,8 @@ def _times(device: _Device) -> Iterator[PerformanceComparison]:
             why = "a time on record is not positive"
         else:
             interval = _widened(ratio_interval(*processes), device.drift)
-        verdict: PerformanceVerdict = "cannot tell" if interval is None else _of_cost(interval, device.margin)
+            why = _disturbed(ours, theirs)
+        verdict: PerformanceVerdict = "cannot tell" if interval is None or why else _of_cost(interval, device.margin)
         yield PerformanceComparison(
             device=device.key,
             quantity=quantity,
@@ -131,6 +132,18 @@ def _times(device: _Device) -> Iterator[PerformanceComparison]:
             drift=device.drift,
             why=why or _too_wide(verdict),
         )
+
+
+def _disturbed(ours: Sequence[Distribution], theirs: Sequence[Distribution]) -> str | None:
+    """Why timings that something else on the machine got in the way of are no verdict on the model.
+
+    The interval takes processes for independent, but a disturbance outlasts several of one record.
+    """
+    for letter, side in (("A", ours), ("B", theirs)):
+        spread = max((part.spread or 1.0 for part in side if part.is_unsteady), default=None)
+        if spread is not None:
+            return f"unsteady: {letter}'s processes differ {spread:.3g} times, something else was at work"
+    return None
 
 
 def _throughputs(device: _Device) -> Iterator[PerformanceComparison]:

@@ -36,6 +36,10 @@ class Quality(_Part):
     interval: tuple[float, float] | None = Field(default=None, description="95% interval over examples")
 
 
+STEADY = 1.5
+"""Fresh processes that do the same, undisturbed, differ by less than this factor."""
+
+
 class Distribution(_Part):
     """Repeated samples of one quantity."""
 
@@ -53,6 +57,18 @@ class Distribution(_Part):
         default_factory=list, description="Calls that each process made before its first sample"
     )
     values: list[float] = Field(default_factory=list, description="The samples themselves, in order")
+
+    @property
+    def spread(self) -> float | None:
+        """How many times as long the slowest process took as the fastest; None where there are not two to compare."""
+        if len(self.processes) < 2 or min(self.processes) <= 0:
+            return None
+        return max(self.processes) / min(self.processes)
+
+    @property
+    def is_unsteady(self) -> bool:
+        """Whether the processes differ so much that they cannot have had the machine to themselves."""
+        return self.spread is not None and self.spread > STEADY
 
 
 class Throughput(_Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.bench.record import Performance
+from zoo.bench.record import STEADY, Performance
 from zoo.bench.standings import DeviceKey, MetricKey, Standing, Summary
 from zoo.site import figures
 from zoo.site.naming import one_line
@@ -13,8 +13,6 @@ from zoo.site.naming import one_line
 Value = str | int | float | None
 _SECONDS = {"s": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "microseconds": 1e-6}
 _MOST_BATCHES = 8
-_STEADY = 1.5
-"""Processes whose medians differ by more than this factor did not have the machine to themselves."""
 """Batch sizes, and kinds of memory, that get columns of their own on one device."""
 _DRAWABLE = 1e12
 
@@ -221,7 +219,7 @@ def device_columns(key: DeviceKey, label: str, group: str, found: Sequence[Stand
         "latency",
         "latency",
         "Median end-to-end time of one sentence, of the medians of processes; unsteady: these differ by more than "
-        f"{_STEADY:g} times, as when something else is at work",
+        f"{STEADY:g} times, as when something else is at work",
     )
     device.scalar(
         "Latency p90",
@@ -303,16 +301,18 @@ class _Device:
         for each in self.measured:
             medians: list[float] = []
             processes: list[float] = []
+            unsteady = False
             for one in each:
                 found = getattr(one, attribute)
                 median = None if found is None else in_seconds(found.median, found.unit)
                 if median is not None:
                     medians.append(median)
+                    unsteady |= found.is_unsteady
                     processes.extend(in_seconds(value, found.unit) or 0.0 for value in found.processes)
             cell = _median_cell(medians, figures.milliseconds, processes or medians)
             count = len(processes)
             detail = f"{cell.detail or 'no spread'}, {count} processes" if count > 1 else cell.detail
-            if count > 1 and max(processes) > _STEADY * min(processes):
+            if unsteady:
                 detail += ", unsteady"
             ends = (min(processes), max(processes), count) if processes else (None, None, None)
             cells.append(Cell((*cell.data, *ends), cell.value, cell.text, detail))
