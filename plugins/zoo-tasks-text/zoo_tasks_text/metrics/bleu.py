@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,36 +11,24 @@ import sacrebleu
 
 from zoo.errors import ZooError
 from zoo.tasks import Items
-from zoo_tasks_text.metrics.corpus import (
-    Resampling,
-    Statistics,
-    check_lengths,
-    sacrebleu_signature,
-    segment_statistics,
-)
+from zoo_tasks_text.metrics.corpus import SacrebleuMetric, Statistics
 from zoo_tasks_text.metrics.options import BleuOptions
 
 
-class Bleu(Resampling):
-    """Corpus BLEU (Papineni et al. 2002) with sacrebleu's exponential smoothing of zero counts (Post 2018)."""
+class Bleu(SacrebleuMetric):
+    """Corpus BLEU (Papineni et al. 2002) with sacrebleu's exponential smoothing of zero counts (Post 2018).
+
+    An item holds output length, reference length, matches and totals of each order.
+    """
 
     options: BleuOptions
     name = "bleu"
     direction = "higher"
     unit = "points"
 
-    @property
-    def signature(self) -> str:
-        return self._signed(sacrebleu_signature(self._metric()))
-
     def prepare(self) -> None:
         """Raise ZooError where the tokenizer needs a package that is not installed."""
         self._metric()
-
-    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
-        """Output length, reference length, matches and totals of each order. Raises ZooError as `prepare` does."""
-        check_lengths(outputs, references, sources)
-        return list(segment_statistics(self._metric(), outputs, references))
 
     def of_sums(self, sums: Statistics) -> Statistics:
         return bleu_scores(sums)

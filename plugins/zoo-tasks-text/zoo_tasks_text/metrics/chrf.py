@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import sacrebleu
 
-from zoo.tasks import Items
-from zoo_tasks_text.metrics.corpus import (
-    Resampling,
-    Statistics,
-    check_lengths,
-    sacrebleu_signature,
-    segment_statistics,
-)
+from zoo_tasks_text.metrics.corpus import SacrebleuMetric, Statistics
 from zoo_tasks_text.metrics.options import ChrfOptions
 
 
-class Chrf(Resampling):
-    """Character n-gram F-score (Popovic 2015); with word_order 2, chrF++ (Popovic 2017)."""
+class Chrf(SacrebleuMetric):
+    """Character n-gram F-score (Popovic 2015); with word_order 2, chrF++ (Popovic 2017).
+
+    An item holds, for each order, output n-grams, reference n-grams and matches.
+    """
 
     options: ChrfOptions
     name = "chrf"
     direction = "higher"
     unit = "points"
-
-    @property
-    def signature(self) -> str:
-        return self._signed(sacrebleu_signature(self._metric()))
-
-    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
-        """For each order: output n-grams, reference n-grams, matches."""
-        check_lengths(outputs, references, sources)
-        return list(segment_statistics(self._metric(), outputs, references))
 
     def of_sums(self, sums: Statistics) -> Statistics:
         return chrf_scores(sums, beta=self.options.beta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,23 @@ class Resampling(SummedMetric):
 
     def _signed(self, signature: object) -> str:
         return f"{signature}|bs:{self.options.resamples}|seed:{self.options.seed}"
+
+
+class SacrebleuMetric(Resampling):
+    """One of sacrebleu's metrics with one reference: its statistics are the items, its signature the signature."""
+
+    @property
+    def signature(self) -> str:
+        return self._signed(sacrebleu_signature(self._metric()))
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        """What sacrebleu sums over segments. Raises ZooError where `prepare` does."""
+        check_lengths(outputs, references, sources)
+        return list(segment_statistics(self._metric(), outputs, references))
+
+    @abstractmethod
+    def _metric(self) -> Any:
+        """sacrebleu's metric with these options."""
 
 
 def check_lengths(outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> None:

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import sacrebleu
 
-from zoo.tasks import Items
-from zoo_tasks_text.metrics.corpus import (
-    Resampling,
-    Statistics,
-    check_lengths,
-    sacrebleu_signature,
-    segment_statistics,
-)
+from zoo_tasks_text.metrics.corpus import SacrebleuMetric, Statistics
 from zoo_tasks_text.metrics.error_rate import error_rates
 from zoo_tasks_text.metrics.options import TerOptions
 
 
-class Ter(Resampling):
-    """Edits, block shifts among them, for 100 words of the reference (Snover et al. 2006)."""
+class Ter(SacrebleuMetric):
+    """Edits, block shifts among them, for 100 words of the reference (Snover et al. 2006).
+
+    An item holds edits and reference words.
+    """
 
     options: TerOptions
     name = "ter"
     direction = "lower"
     unit = "points"
-
-    @property
-    def signature(self) -> str:
-        return self._signed(sacrebleu_signature(self._metric()))
-
-    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
-        """Edits and reference words."""
-        check_lengths(outputs, references, sources)
-        return list(segment_statistics(self._metric(), outputs, references))
 
     def of_sums(self, sums: Statistics) -> Statistics:
         return 100 * error_rates(sums)
