@@ -10,9 +10,7 @@ the trace of a killed writer, and nobody reads it. Neither reading nor writing i
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.atomic import write_atomic
 from zoo.bench.record import OutputsFile, Record
+from zoo.bench.store import regular_bytes
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -238,15 +237,9 @@ def _write(path: Path, table: pa.Table, *, exclusive: bool) -> None:
 
 def _bytes(path: Path) -> bytes:
     try:
-        # A pipe or a device under the file's name must not hang a reader.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as stream:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise ZooError(f"{path}: not a regular file")
-            if found.st_size > LARGEST_OUTPUTS:
-                raise ZooError(f"{path}: {found.st_size} bytes, where outputs have at most {LARGEST_OUTPUTS}")
-            return stream.read()
+        return regular_bytes(path, LARGEST_OUTPUTS, ", where outputs have at most")
+    except ValueError as error:
+        raise ZooError(f"{path}: {error}") from None
     except OSError as error:
         raise ZooError(f"{path}: {error.strerror or type(error).__name__}") from error
 

@@ -159,19 +159,26 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _bytes(path: Path) -> bytes:
-    """The content of a regular file of bearable size. A pipe or device under a record's name must not hang a reader."""
+def regular_bytes(path: Path, largest: int, told: str) -> bytes:
+    """The content of a regular file of at most `largest` bytes: a pipe or device under its name must not hang a reader.
+
+    Raises OSError, or ValueError for another kind of file or a larger one, with `told` between the two numbers.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise ValueError("not a regular file")
-        if facts.st_size > LARGEST_RECORD:
-            raise ValueError(f"{facts.st_size} bytes: a record has at most {LARGEST_RECORD}")
+        if facts.st_size > largest:
+            raise ValueError(f"{facts.st_size} bytes{told} {largest}")
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             return stream.read()
     finally:
         os.close(descriptor)
+
+
+def _bytes(path: Path) -> bytes:
+    return regular_bytes(path, LARGEST_RECORD, ": a record has at most")
 
 
 def _read(path: Path) -> tuple[Record, bool]:
