@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import InputError, ZooError
+from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import Example
 from zoo.training.collate import IGNORED, Collator
 from zoo.training.encoding import EncodedPairs, Ragged, encode_pairs, encode_texts
@@ -28,6 +29,9 @@ class Letters:
 
     def __call__(self, texts: list[str], **kwargs: Any) -> dict[str, list[list[int]]]:
         return {"input_ids": [[ord(letter) for letter in text] + self._end for text in texts]}
+
+
+LETTERS = Letters()
 
 
 def examples(*pairs: tuple[str, str]) -> list[Example]:
@@ -49,7 +53,9 @@ def test_texts_are_kept_in_order_across_chunks() -> None:
 
 
 def test_examples_too_long_on_either_side_are_left_out_and_counted() -> None:
-    pairs = encode_pairs(Letters(), examples(("aaa", "b"), ("a", "bbb"), ("aa", "bb"), ("", "b")), max_tokens=3)
+    pairs = encode_pairs(
+        Tokenizers(LETTERS, LETTERS), examples(("aaa", "b"), ("a", "bbb"), ("aa", "bb"), ("", "b")), max_tokens=3
+    )
     assert pairs.dropped == 2
     assert [pairs.sources[index].tolist() for index in range(2)] == [[97, 97, EOS], [EOS]]
     assert [pairs.targets[index].tolist() for index in range(2)] == [[98, 98, EOS], [98, EOS]]
@@ -57,7 +63,7 @@ def test_examples_too_long_on_either_side_are_left_out_and_counted() -> None:
 
 def test_a_bound_that_leaves_nothing_is_the_users_mistake() -> None:
     with pytest.raises(InputError, match=r"max_tokens 3 leaves no example \(the shortest of 1 has 5\)"):
-        encode_pairs(Letters(), examples(("aaaa", "b")), max_tokens=3)
+        encode_pairs(Tokenizers(LETTERS, LETTERS), examples(("aaaa", "b")), max_tokens=3)
 
 
 def test_a_tokenizer_that_does_not_end_in_eos_is_refused() -> None:

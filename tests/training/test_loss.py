@@ -30,7 +30,7 @@ def prepared(make_spec: Callable[..., Spec], home: DataHome) -> Prepared:
 
 @pytest.fixture(scope="module")
 def pairs(prepared: Prepared) -> EncodedPairs:
-    return encode_pairs(prepared.tokenizer, prepared.task.examples("train"), 256)
+    return encode_pairs(prepared.tokenizers, prepared.task.examples("train"), 256)
 
 
 def trainer_for(spec: Spec, prepared: Prepared, pairs: EncodedPairs, folder: Path) -> ZooTrainer:

@@ -32,7 +32,7 @@ def test_a_tokenizer_is_trained_once(
 
     monkeypatch.setattr(trainer, "train", never)
     second = prepare(make_spec(seed=99), home)
-    assert tokenizer_hash(first.tokenizer) == tokenizer_hash(second.tokenizer)
+    assert tokenizer_hash(first.tokenizers.target) == tokenizer_hash(second.tokenizers.target)
     assert len(folders(home)) == 1
 
 
@@ -62,10 +62,10 @@ def test_one_killed_while_it_was_written_is_trained_again(
         raise Died
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(whole.tokenizer), "save_pretrained", dies)
+        patch.setattr(type(whole.tokenizers.target), "save_pretrained", dies)
         with pytest.raises(Died):
             prepare(spec, home)
-    assert tokenizer_hash(prepare(spec, home).tokenizer) == tokenizer_hash(whole.tokenizer)
+    assert tokenizer_hash(prepare(spec, home).tokenizers.target) == tokenizer_hash(whole.tokenizers.target)
 
 
 def test_a_tokenizer_with_other_special_ids_is_refused(
@@ -88,7 +88,7 @@ def test_a_tokenizer_with_other_special_ids_is_refused(
 def _prepare(spec: dict[str, Any], root: Path) -> str:
     from zoo.spec import resolve
 
-    return tokenizer_hash(prepare(resolve(spec), DataHome(root)).tokenizer)
+    return tokenizer_hash(prepare(resolve(spec), DataHome(root)).tokenizers.target)
 
 
 @pytest.mark.slow

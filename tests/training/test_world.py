@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 def loaders(spec: Spec, home: DataHome, size: int, count: int, start: int = 0) -> list[list[Share]]:
     """What each of `size` processes takes."""
     prepared = prepare(spec, home)
-    pairs = encode_pairs(prepared.tokenizer, prepared.task.examples("train"), 256)
+    pairs = encode_pairs(prepared.tokenizers, prepared.task.examples("train"), 256)
     collate = Collator(pairs, pad_id=0, start_id=0)
     taken = []
     for rank in range(size):

@@ -1,6 +1,7 @@
 """What models learn from and are scored by: corpora, tasks, tokenizers and metrics, as contracts. Torch-free."""
 
 from zoo.tasks.contracts import (
+    Check,
     Corpus,
     Example,
     Items,
@@ -9,6 +10,7 @@ from zoo.tasks.contracts import (
     PreparedCorpus,
     PreparedTask,
     Score,
+    Side,
     Split,
     SummedMetric,
     Task,
@@ -19,6 +21,7 @@ from zoo.tasks.home import DataHome
 
 __all__ = [
     "Box",
+    "Check",
     "Corpus",
     "DataHome",
     "Detection",
@@ -30,6 +33,7 @@ __all__ = [
     "PreparedCorpus",
     "PreparedTask",
     "Score",
+    "Side",
     "Split",
     "SummedMetric",
     "Task",

@@ -17,12 +17,28 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+Side = Literal["source", "target"]
 Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)``; total 0 where it is unknown."""
 
 
 def silent(stage: str, done: int, total: int) -> None:
     """A progress report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One word of a translation that something else in the text decides, so that it is right or wrong for sure.
+
+    `expected` must stand in an output, and none of `wrong` (the words that stand there when the cue is missed) in its
+    place. `distance` counts the source words between the cue and what it decides, where that is known.
+    """
+
+    phenomenon: str
+    """Such as ``homograph``, ``pronoun``, ``term``, ``register``, ``entity`` or ``rare-word``."""
+    expected: str
+    wrong: tuple[str, ...] = ()
+    distance: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +49,12 @@ class Pair:
     document: str | None = None
     order: int = 0
     domain: str | None = None
+    licence: str | None = None
+    """Of this pair, in a corpus that mixes licences."""
+    checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
+    """What is known for sure of a translation into each language."""
+    contrasts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Wrong translations into each language, each unlike the right one where the context decides."""
 
 
 class PreparedCorpus(ABC):
@@ -79,6 +101,12 @@ class Example:
     target: str
     document: str | None = None
     domain: str | None = None
+    context: str | None = None
+    """What a second encoder reads, for tasks that give a second input."""
+    checks: tuple[Check, ...] = ()
+    """What must stand in the output, where the task knows for sure."""
+    contrasts: tuple[str, ...] = ()
+    """Wrong outputs that a model must find less likely than `target`."""
 
 
 class PreparedTask(ABC):
@@ -87,16 +115,21 @@ class PreparedTask(ABC):
     revision: str
     """Content hash of everything the examples depend on."""
     facts: Mapping[str, Any]
+    special_tokens: tuple[str, ...] = ()
+    """Strings of the examples' texts that are one token each, whatever the tokenizer learned: domain tags, and the line
+    feed between the sentences of a document."""
 
     @abstractmethod
     def examples(self, split: Split) -> Sequence[Example]:
-        """The examples of a split, in a stable order."""
+        """The examples of a split, in a stable order. May read from disk as it is walked through."""
 
-    def tokenizer_texts(self) -> Iterator[str]:
-        """The training texts of both sides, for tokenizer training."""
+    def tokenizer_texts(self, side: Side | None = None) -> Iterator[str]:
+        """The training texts that a tokenizer learns from: of one side, or of both in turn. No special tokens."""
         for example in self.examples("train"):
-            yield example.source
-            yield example.target
+            if side != "target":
+                yield example.source
+            if side != "source":
+                yield example.target
 
 
 class Task(ABC):
@@ -156,6 +189,10 @@ class Metric(ABC):
     record can keep what each example contributed (numbers, no text) for comparisons made later elsewhere.
     """
 
+    reads: Literal["outputs", "likelihoods"] = "outputs"
+    """What is scored: what the model generates, or how likely it finds each example's target and contrasts: a vector
+    ``[1 + contrasts]`` of log-probabilities in nats, the target's first. A control without a model has none."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
 
@@ -191,6 +228,16 @@ class Metric(ABC):
         Outputs, references and sources are what the task's examples hold: texts in text tasks. Raises ValueError where
         the numbers differ or nothing is given.
         """
+
+    def example_items(self, outputs: Sequence[Any], examples: Sequence[Example]) -> Items:
+        """`items` of whole examples; for metrics that look at more of them than source and target.
+
+        Outputs are what `reads` says. Raises ValueError where the numbers differ or nothing is given.
+        """
+        return self.items(outputs, [example.target for example in examples], [example.source for example in examples])
+
+    def accept(self, examples: Sequence[Example]) -> None:  # noqa: B027 - most metrics take any
+        """Raise InputError where `examples` lack what this metric looks at. Called before anything that takes long."""
 
     @abstractmethod
     def combined(self, items: Items, weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -44,12 +44,14 @@ def build(spec: Spec, out: Path, home: DataHome | None = None, *, progress: Prog
     prepared = prepare(spec, home or DataHome.default(), progress)
     model = assemble_for(spec, prepared)
     write_folder(spec, out, model, prepared)
-    return Built(out, model, prepared.tokenizer, prepared)
+    return Built(out, model, prepared.tokenizers.target, prepared)
 
 
 def assemble_for(spec: Spec, prepared: Prepared) -> Any:
     """The model with its initial weights and its spec's way of decoding."""
-    model = assemble(spec.model, len(prepared.tokenizer), seed=stream_seed(spec.seed, "initialisation"), spec=spec)
+    model = assemble(
+        spec.model, len(prepared.tokenizers.target), seed=stream_seed(spec.seed, "initialisation"), spec=spec
+    )
     decoding = spec.decoding
     model.generation_config.update(
         num_beams=decoding.beams,
@@ -65,7 +67,7 @@ def write_folder(spec: Spec, out: Path, model: Any, prepared: Prepared, outcome:
     refuse_occupied(out)  # again: preparing the data took its time, and what came meanwhile would be replaced
     with atomic_directory(out) as temporary:
         model.save_pretrained(temporary)
-        save_tokenizer(prepared.tokenizer, temporary)
+        save_tokenizer(prepared.tokenizers.target, temporary)
         write_lock(temporary / LOCK_NAME, spec, content_hashes(model, prepared))
         if outcome is not None:
             write_outcome(outcome, temporary)
@@ -75,7 +77,7 @@ def content_hashes(model: Any, prepared: Prepared) -> dict[str, str]:
     """Hashes of data, tokenizer and weights."""
     return {
         "data": prepared.task.revision,
-        "tokenizer": tokenizer_hash(prepared.tokenizer),
+        "tokenizer": tokenizer_hash(prepared.tokenizers.target),
         "weights": weights_hash(model),
     }
 

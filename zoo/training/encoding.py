@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.errors import InputError, ZooError
+from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import Example
 from zoo.tasks.contracts import Progress, silent
 
@@ -91,14 +92,18 @@ def encode_texts(tokenizer: Any, texts: Sequence[str], progress: Progress = sile
 
 
 def encode_pairs(
-    tokenizer: Any, examples: Sequence[Example], max_tokens: int, progress: Progress = silent, stage: str = "encoding"
+    tokenizers: Tokenizers,
+    examples: Sequence[Example],
+    max_tokens: int,
+    progress: Progress = silent,
+    stage: str = "encoding",
 ) -> EncodedPairs:
     """Encode examples, leaving out those with more than `max_tokens` tokens (eos counted) on either side.
 
     Raises InputError where nothing is left.
     """
-    sources = encode_texts(tokenizer, [example.source for example in examples], progress, f"{stage} sources")
-    targets = encode_texts(tokenizer, [example.target for example in examples], progress, f"{stage} targets")
+    sources = encode_texts(tokenizers.source, [example.source for example in examples], progress, f"{stage} sources")
+    targets = encode_texts(tokenizers.target, [example.target for example in examples], progress, f"{stage} targets")
     keep = (sources.lengths <= max_tokens) & (targets.lengths <= max_tokens)
     if not keep.any():
         longest = int(np.maximum(sources.lengths, targets.lengths).min()) if len(sources) else 0

@@ -12,6 +12,7 @@ from transformers import AutoTokenizer
 from zoo.atomic import atomic_directory, locked
 from zoo.errors import ZooError
 from zoo.models._compat import save_tokenizer
+from zoo.models.tokenizers import Tokenizers
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
 from zoo.tasks import DataHome, PreparedTask
@@ -26,8 +27,7 @@ class Prepared:
     """What a spec's model reads."""
 
     task: PreparedTask
-    tokenizer: Any
-    """A `transformers.PreTrainedTokenizerFast`."""
+    tokenizers: Tokenizers
 
 
 def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared:
@@ -47,7 +47,8 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
             with atomic_directory(folder) as temporary:
                 save_tokenizer(tokenizer, temporary)
     # Always the one from disk, so that the first run and later ones use the same object.
-    return Prepared(task, AutoTokenizer.from_pretrained(str(folder)))
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    return Prepared(task, Tokenizers(tokenizer, tokenizer))
 
 
 def tokenizer_key(spec: Spec, data_revision: str) -> str:

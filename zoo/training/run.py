@@ -172,7 +172,7 @@ class _Attempt:
         self.progress = progress
         section = spec.training
         self.train = encode_pairs(
-            prepared.tokenizer, prepared.task.examples("train"), section.max_tokens, progress, "encoding train"
+            prepared.tokenizers, prepared.task.examples("train"), section.max_tokens, progress, "encoding train"
         )
         _refuse_past_the_table(model, self.train)
 
@@ -289,7 +289,7 @@ class _Attempt:
             return None
         examples = self.prepared.task.examples("dev")[:_DEV_EXAMPLES]
         pairs: EncodedPairs = encode_pairs(
-            self.prepared.tokenizer, examples, section.max_tokens, self.progress, "encoding dev"
+            self.prepared.tokenizers, examples, section.max_tokens, self.progress, "encoding dev"
         )
         config = self.model.config
         collate = Collator(pairs, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-# Speaks as much of apt-get as `zoo_tasks_text.apt` asks for. $ARCHIVE holds the packages, a file "lists" there
+# Speaks as much of apt-get as `zoo_tasks_text.corpora.apt` asks for. $ARCHIVE holds the packages, a file "lists" there
 # stands for the machine's own lists, "delay" makes a download slow: it grows in steps, as a real one does.
 APT = """#!/bin/sh
 set -eu

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-from zoo_tasks_text.options import TranslationOptions
-from zoo_tasks_text.translation import Translation
+from zoo_tasks_text.tasks.options import TranslationOptions
+from zoo_tasks_text.tasks.translation import Translation
 
 from zoo.tasks import DataHome
 

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer, models
 
 from zoo.errors import InputError, ZooError
 from zoo.tasks import TokenizerTrainer
-from zoo_tasks_text import vocabulary
-from zoo_tasks_text.options import TokenizerOptions
+from zoo_tasks_text.tokenizers import vocabulary
+from zoo_tasks_text.tokenizers.options import TokenizerOptions
 
 _TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 _TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")

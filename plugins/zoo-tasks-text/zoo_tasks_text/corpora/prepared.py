@@ -12,7 +12,7 @@ from typing import Any
 
 from zoo.atomic import atomic_directory, locked, sweep, write_atomic
 from zoo.errors import ZooError
-from zoo.tasks import DataHome, Pair, PreparedCorpus, Split
+from zoo.tasks import Check, DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import SPLITS
 
 FORMAT = "zoo.corpus/1"
@@ -40,18 +40,42 @@ def canonical(value: Any) -> str:
 
 def encode_pairs(pairs: Sequence[Pair]) -> bytes:
     """JSON lines, one pair a line. A lone surrogate in a text raises UnicodeEncodeError."""
-    lines = (
-        canonical({"texts": dict(pair.texts), "document": pair.document, "order": pair.order, "domain": pair.domain})
-        + "\n"
-        for pair in pairs
-    )
-    return "".join(lines).encode()
+    return "".join(canonical(_row(pair)) + "\n" for pair in pairs).encode()
+
+
+def _row(pair: Pair) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "texts": dict(pair.texts),
+        "document": pair.document,
+        "order": pair.order,
+        "domain": pair.domain,
+    }
+    if pair.licence is not None:
+        row["licence"] = pair.licence
+    if pair.checks:
+        row["checks"] = {language: [vars(check) for check in checks] for language, checks in pair.checks.items()}
+    if pair.contrasts:
+        row["contrasts"] = dict(pair.contrasts)
+    return row
 
 
 def decode_pairs(data: bytes) -> list[Pair]:
     """The inverse of `encode_pairs`."""
     # Not splitlines(): a text may hold U+2028, which JSON leaves unescaped.
-    return [Pair(**json.loads(line)) for line in data.decode().split("\n") if line]
+    return [decode_pair(line) for line in data.decode().split("\n") if line]
+
+
+def decode_pair(line: str | bytes) -> Pair:
+    """One line of `encode_pairs`."""
+    row = json.loads(line)
+    if "checks" in row:
+        row["checks"] = {
+            language: tuple(Check(**{**check, "wrong": tuple(check["wrong"])}) for check in checks)
+            for language, checks in row["checks"].items()
+        }
+    if "contrasts" in row:
+        row["contrasts"] = {language: tuple(texts) for language, texts in row["contrasts"].items()}
+    return Pair(**row)
 
 
 def revision_of(contents: Mapping[Split, bytes]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo_tasks_text.cleaning import aligned_sentences, clean, reason_to_drop, script_fits, sentences
+from zoo_tasks_text.corpora.cleaning import aligned_sentences, clean, reason_to_drop, script_fits, sentences
 
 
 @pytest.mark.parametrize(

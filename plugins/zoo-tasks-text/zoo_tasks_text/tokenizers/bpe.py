@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, models, trainers
 
 from zoo.errors import InputError
 from zoo.tasks import TokenizerTrainer
-from zoo_tasks_text import vocabulary
-from zoo_tasks_text.options import TokenizerOptions
+from zoo_tasks_text.tokenizers import vocabulary
+from zoo_tasks_text.tokenizers.options import TokenizerOptions
 
 
 class Bpe(TokenizerTrainer):

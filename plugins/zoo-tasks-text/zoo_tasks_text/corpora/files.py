@@ -11,9 +11,9 @@ from typing import Any
 from zoo.errors import InputError
 from zoo.tasks import Corpus, DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import Progress, silent
-from zoo_tasks_text import prepared
-from zoo_tasks_text.options import FilesOptions
-from zoo_tasks_text.splits import by_document, separated
+from zoo_tasks_text.corpora import prepared
+from zoo_tasks_text.corpora.options import FilesOptions
+from zoo_tasks_text.corpora.splits import by_document, separated
 
 VERSION = 1
 """Raise it with any change that gives other pairs from the same files."""

@@ -7,9 +7,18 @@ import subprocess
 import sys
 
 import pytest
-from zoo_tasks_text.generated import SOURCE, TARGET, Draws, GeneratedCorpus, NounPhrase, clause, generate, lexicon
-from zoo_tasks_text.options import GeneratedOptions
-from zoo_tasks_text.prepared import encode_pairs
+from zoo_tasks_text.corpora.generated import (
+    SOURCE,
+    TARGET,
+    Draws,
+    GeneratedCorpus,
+    NounPhrase,
+    clause,
+    generate,
+    lexicon,
+)
+from zoo_tasks_text.corpora.options import GeneratedOptions
+from zoo_tasks_text.corpora.prepared import encode_pairs
 
 from zoo.errors import InputError
 from zoo.tasks import DataHome
@@ -28,8 +37,9 @@ def test_sizes_are_as_asked_for_and_no_sentence_comes_twice():
 
 def test_other_hash_seeds_give_the_same_bytes():
     program = (
-        "import hashlib; from zoo_tasks_text.generated import generate; "
-        "from zoo_tasks_text.options import GeneratedOptions; from zoo_tasks_text.prepared import encode_pairs; "
+        "import hashlib; from zoo_tasks_text.corpora.generated import generate; "
+        "from zoo_tasks_text.corpora.options import GeneratedOptions; "
+        "from zoo_tasks_text.corpora.prepared import encode_pairs; "
         "s = generate(GeneratedOptions(pairs=300, dev_pairs=20, test_pairs=20)); "
         "print(hashlib.sha256(b''.join(encode_pairs(s[k]) for k in ('train', 'dev', 'test'))).hexdigest())"
     )

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from zoo_tasks_text.help_pages import Paragraph
-from zoo_tasks_text.office import OfficeChinese, OfficeJapanese, align
-from zoo_tasks_text.options import OfficeOptions
+from zoo_tasks_text.corpora.help_pages import Paragraph
+from zoo_tasks_text.corpora.office import OfficeChinese, OfficeJapanese, align
+from zoo_tasks_text.corpora.options import DebianOptions
 
 from zoo.errors import ZooError
 from zoo.tasks import DataHome
@@ -32,7 +33,8 @@ def test_paragraphs_are_paired_by_id_not_by_place():
             Paragraph("p1", "打开文件。", False),
         ]
     }
-    pairs, dropped = align(english, chinese, "zh")
+    dropped: Counter[str] = Counter()
+    pairs = align(english, chinese, "zh", dropped)
     assert [(pair.texts["en"], pair.texts["zh"], pair.order) for pair in pairs] == [
         ("Opens a file.", "打开文件。", 0),
         ("Closes the file.", "关闭文件。", 1),
@@ -49,7 +51,7 @@ def test_an_embedded_paragraph_belongs_to_the_page_that_owns_it():
         "a/owner.html": [Paragraph("p1", "打开文件。", False)],
         "b/user.html": [Paragraph("p1", "打开文件。", True), Paragraph("p2", "仅在此处显示。", True)],
     }
-    pairs, _ = align(english, chinese, "zh")
+    pairs = align(english, chinese, "zh", Counter())
     assert [(pair.document, pair.texts["en"]) for pair in pairs] == [
         ("a/owner", "Opens a file."),
         ("b/user", "Only shown here."),
@@ -58,7 +60,8 @@ def test_an_embedded_paragraph_belongs_to_the_page_that_owns_it():
 
 def test_untranslated_and_missing_paragraphs_are_counted():
     english = {"a.html": [Paragraph("p1", "Opens a file.", False), Paragraph("p2", "Closes it.", False)]}
-    _, dropped = align(english, {"a.html": [Paragraph("p1", "Opens a file.", False)]}, "zh")
+    dropped: Counter[str] = Counter()
+    align(english, {"a.html": [Paragraph("p1", "Opens a file.", False)]}, "zh", dropped)
     assert dropped == {"no counterpart": 1, "untranslated": 1}
 
 
@@ -66,7 +69,7 @@ def test_untranslated_and_missing_paragraphs_are_counted():
 def test_a_corpus_is_built_from_packages(archive, tmp_path, corpus, language):
     archive.put_help()
     archive.mark("lists")
-    prepared = corpus(OfficeOptions()).prepare(DataHome(tmp_path / "home"))
+    prepared = corpus(DebianOptions()).prepare(DataHome(tmp_path / "home"))
     assert prepared.name == f"office-{language}-en"
     assert prepared.licence == "MPL-2.0"
     assert prepared.languages == (language, "en")
@@ -83,7 +86,7 @@ def test_both_corpora_split_the_documents_alike(archive, tmp_path):
     archive.mark("lists")
     owners = []
     for corpus in (OfficeChinese, OfficeJapanese):
-        prepared = corpus(OfficeOptions()).prepare(DataHome(tmp_path))
+        prepared = corpus(DebianOptions()).prepare(DataHome(tmp_path))
         owners.append({pair.document: split for split in SPLITS for pair in prepared.pairs(split)})
     assert owners[0] == owners[1]
 
@@ -91,7 +94,7 @@ def test_both_corpora_split_the_documents_alike(archive, tmp_path):
 def test_a_prepared_corpus_needs_no_archive(archive, tmp_path):
     archive.put_help()
     archive.mark("lists")
-    corpus = OfficeChinese(OfficeOptions())
+    corpus = OfficeChinese(DebianOptions())
     first = corpus.prepare(DataHome(tmp_path / "home"))
     calls = len(archive.log())
     assert corpus.prepare(DataHome(tmp_path / "home")).revision == first.revision
@@ -102,21 +105,21 @@ def test_a_new_package_version_gives_another_revision_and_says_so(archive, tmp_p
     home = DataHome(tmp_path / "home")
     archive.put_help()
     archive.mark("lists")
-    first = OfficeChinese(OfficeOptions()).prepare(home)
+    first = OfficeChinese(DebianOptions()).prepare(home)
     archive.put_help("4:7.5-1", documents=99)
-    second = OfficeChinese(OfficeOptions()).refresh(home)
+    second = OfficeChinese(DebianOptions()).refresh(home)
     assert second.revision != first.revision
     assert set(second.facts["packages"].values()) == {"4:7.5-1"}
     # The old one stays where it is, for those who ask for it by name.
-    assert OfficeChinese(OfficeOptions(revision=first.revision)).prepare(home).revision == first.revision
+    assert OfficeChinese(DebianOptions(revision=first.revision)).prepare(home).revision == first.revision
     with pytest.raises(ZooError, match=r"is asked for, but the source now gives .*4:7\.5-1"):
-        OfficeChinese(OfficeOptions(revision=first.revision)).prepare(DataHome(tmp_path / "fresh"))
+        OfficeChinese(DebianOptions(revision=first.revision)).prepare(DataHome(tmp_path / "fresh"))
 
 
 def test_without_apt_the_error_names_the_alternatives(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ZooError, match="'parallel-files'.*'generated'") as caught:
-        OfficeChinese(OfficeOptions()).prepare(DataHome(tmp_path / "home"))
+        OfficeChinese(DebianOptions()).prepare(DataHome(tmp_path / "home"))
     assert "apt-get" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 1
@@ -133,7 +136,7 @@ def test_the_command_line_without_apt_ends_in_one_line_and_status_1(tmp_path):
 def test_killed_at_any_moment_the_next_run_gives_the_same_corpus(archive, tmp_path):
     archive.put_help()
     archive.mark("lists")
-    expected = OfficeChinese(OfficeOptions()).prepare(DataHome(tmp_path / "undisturbed")).revision
+    expected = OfficeChinese(DebianOptions()).prepare(DataHome(tmp_path / "undisturbed")).revision
     archive.mark("delay", "0.05")
     home = DataHome(tmp_path / "home")
     environment = {**archive.environment, "ZOO_HOME": str(home.root)}
@@ -143,7 +146,7 @@ def test_killed_at_any_moment_the_next_run_gives_the_same_corpus(archive, tmp_pa
         time.sleep(draw.uniform(0.2, 1.2))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        found = OfficeChinese(OfficeOptions()).find(home)
+        found = OfficeChinese(DebianOptions()).find(home)
         assert found is None or found.revision == expected
         if found is not None:
             # Done already: start over with what a kill can leave, half a package.
@@ -175,7 +178,7 @@ def test_corpora_that_are_prepared_at_once_share_their_packages(archive, tmp_pat
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="the packages come through apt")
 @pytest.mark.parametrize(("corpus", "least"), [(OfficeChinese, 20_000), (OfficeJapanese, 15_000)])
 def test_the_real_packages(tmp_path, corpus, least):
-    prepared = corpus(OfficeOptions()).prepare(DataHome(tmp_path))
+    prepared = corpus(DebianOptions()).prepare(DataHome(tmp_path))
     sizes = {split: len(prepared.pairs(split)) for split in SPLITS}
     assert sizes["train"] >= least
     assert 500 <= sizes["dev"] <= 1500

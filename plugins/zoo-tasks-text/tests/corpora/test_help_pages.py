@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo_tasks_text.help_pages import paragraphs
+from zoo_tasks_text.corpora.help_pages import paragraphs
 
 
 def page(body: str) -> str:

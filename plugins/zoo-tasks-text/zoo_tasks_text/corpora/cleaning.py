@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from zoo_tasks_text.splits import comparison_key
+from zoo_tasks_text.corpora.splits import comparison_key
 
 _HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _KANA = r"\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"

@@ -6,8 +6,8 @@ import json
 
 import pytest
 from pydantic import ValidationError
-from zoo_tasks_text.files import FilesCorpus
-from zoo_tasks_text.options import FilesOptions
+from zoo_tasks_text.corpora.files import FilesCorpus
+from zoo_tasks_text.corpora.options import FilesOptions
 
 from zoo.errors import InputError
 from zoo.tasks import DataHome

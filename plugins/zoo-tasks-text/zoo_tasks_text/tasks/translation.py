@@ -9,8 +9,8 @@ from typing import Any
 from zoo.errors import InputError
 from zoo.tasks import DataHome, Example, PreparedCorpus, PreparedTask, Split, Task
 from zoo.tasks.contracts import SPLITS, Progress, silent
-from zoo_tasks_text.options import TranslationOptions
-from zoo_tasks_text.prepared import canonical
+from zoo_tasks_text.corpora.prepared import canonical
+from zoo_tasks_text.tasks.options import TranslationOptions
 
 
 class Translation(Task):

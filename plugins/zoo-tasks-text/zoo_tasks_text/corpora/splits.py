@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from zoo.tasks import Pair, Split
 
-_DIGITS = re.compile(r"\d+")
+_VARIABLE = re.compile(
+    r"%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:l|ll|h|z)?[a-z]|%\d+|%<?\[?\w+\]?>?%|\$\{?\(?\w+\)?\}?|\{\w*\}|<[/\w][^<>]*>|\d+"
+)
+"""Numbers, and what programs put in place of a value: %s, %1$d, %1, %NAME%, $name, ${name}, {0}, <name>."""
 
 
 def split_of(document: str, *, dev: float, test: float, salt: str = "") -> Split:
@@ -21,9 +24,9 @@ def split_of(document: str, *, dev: float, test: float, salt: str = "") -> Split
 
 
 def comparison_key(text: str) -> str:
-    """What two texts share that differ in case, width, spacing or numbers only."""
+    """What two texts share that differ in case, width, spacing, numbers or placeholders only."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return _DIGITS.sub("0", "".join(folded.split()))
+    return _VARIABLE.sub("0", "".join(folded.split()))
 
 
 def deduplicated(pairs: Iterable[Pair]) -> list[Pair]:

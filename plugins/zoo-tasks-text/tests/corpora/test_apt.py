@@ -6,7 +6,7 @@ import io
 import tarfile
 
 import pytest
-from zoo_tasks_text.apt import Apt, AptError, read_members
+from zoo_tasks_text.corpora.apt import Apt, AptError, read_members
 
 from zoo.errors import ZooError
 

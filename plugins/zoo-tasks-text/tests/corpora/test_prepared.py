@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo_tasks_text import prepared
-from zoo_tasks_text.generated import GeneratedCorpus
-from zoo_tasks_text.options import GeneratedOptions
+from zoo_tasks_text.corpora import prepared
+from zoo_tasks_text.corpora.generated import GeneratedCorpus
+from zoo_tasks_text.corpora.options import GeneratedOptions
 
 from zoo.errors import ZooError
 from zoo.tasks import DataHome, Pair

@@ -15,9 +15,9 @@ from typing import cast
 from zoo.errors import InputError
 from zoo.tasks import Corpus, DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import Progress, silent
-from zoo_tasks_text import prepared
-from zoo_tasks_text.options import GeneratedOptions
-from zoo_tasks_text.splits import comparison_key
+from zoo_tasks_text.corpora import prepared
+from zoo_tasks_text.corpora.options import GeneratedOptions
+from zoo_tasks_text.corpora.splits import comparison_key
 
 SOURCE, TARGET = "qaa", "qab"
 """Codes that ISO 639-2 keeps for local use."""

@@ -13,11 +13,12 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zoo_tasks_text import vocabulary
-from zoo_tasks_text.bpe import Bpe
-from zoo_tasks_text.generated import generate
-from zoo_tasks_text.options import GeneratedOptions, TokenizerOptions
-from zoo_tasks_text.unigram import Unigram, train_sentencepiece
+from zoo_tasks_text.corpora.generated import generate
+from zoo_tasks_text.corpora.options import GeneratedOptions
+from zoo_tasks_text.tokenizers import vocabulary
+from zoo_tasks_text.tokenizers.bpe import Bpe
+from zoo_tasks_text.tokenizers.options import TokenizerOptions
+from zoo_tasks_text.tokenizers.unigram import Unigram, train_sentencepiece
 
 from zoo.errors import InputError
 

@@ -1,22 +1,18 @@
-"""Options of this distribution's components. Torch-free, and light enough to be read for every `zoo check`."""
+"""Options of the corpora."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from zoo.spec.options import Chosen, Options, Slot
-
-Language = Annotated[
-    str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="Language code, such as zh or en")
-]
-Count = Annotated[int, Field(ge=1)]
+from zoo.spec.options import Options
+from zoo_tasks_text.languages import Language
 
 
-class OfficeOptions(Options):
-    """The LibreOffice help corpora."""
+class DebianOptions(Options):
+    """The corpora that are built from Debian's packages."""
 
     revision: str | None = Field(
         default=None,
@@ -106,51 +102,3 @@ class FilesOptions(Options):
         if ending in {".tsv", ".txt"}:
             return "tsv"
         raise ValueError(f"'{files}' does not end in .tsv, .txt, .jsonl or .ndjson: set format")
-
-
-class TranslationOptions(Options):
-    """Translation of one sentence at a time."""
-
-    corpus: Annotated[Chosen, Slot("corpus")] = Field(description="Parallel text")
-    source: Language = Field(description="Language that is read")
-    target: Language = Field(description="Language that is written")
-    max_examples: Count | None = Field(
-        default=None, description="Train on N pairs only, chosen by hash; dev and test stay whole"
-    )
-
-    @model_validator(mode="after")
-    def _corpus_has_the_languages(self) -> TranslationOptions:
-        if self.source == self.target:
-            raise ValueError(f"source and target are both '{self.source}'")
-        known = corpus_languages(self.corpus)
-        for side, language in (("source", self.source), ("target", self.target)):
-            if known and language not in known:
-                raise ValueError(f"{side} '{language}' is not in corpus {self.corpus.name} (has {', '.join(known)})")
-        return self
-
-
-def corpus_languages(corpus: Chosen) -> tuple[str, ...]:
-    """The languages of a corpus as far as its options or traits tell; empty where they do not."""
-    languages = getattr(corpus.options, "languages", None) or corpus.component.traits.get("languages", ())
-    return tuple(languages)
-
-
-class TokenizerOptions(Options):
-    """What the trained tokenizers share."""
-
-    vocab_size: int = Field(
-        default=8000, ge=8, le=500_000, description="Number of tokens V, the four special ones included"
-    )
-    character_coverage: float = Field(
-        default=0.9995,
-        gt=0.5,
-        le=1.0,
-        description="Share of character occurrences that get a token; the rest is unk or bytes",
-    )
-    normalization: Literal["nfkc", "none"] = Field(
-        default="nfkc",
-        description="Unicode normalisation of all text; runs of white space become one space in any case",
-    )
-    byte_fallback: bool = Field(
-        default=False, description="Spell characters without a token as UTF-8 bytes (256 tokens of the vocabulary)"
-    )

@@ -6,7 +6,7 @@ import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo_tasks_text.splits import by_document, comparison_key, deduplicated, separated, split_of
+from zoo_tasks_text.corpora.splits import by_document, comparison_key, deduplicated, separated, split_of
 
 from zoo.tasks import Pair
 

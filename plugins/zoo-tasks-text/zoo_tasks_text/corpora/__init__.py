@@ -1,0 +1,1 @@
+"""Corpora: recipes over Debian's packages, files of your own, a generated language."""

@@ -1,0 +1,1 @@
+"""Tokenizers, trained on a task's training split."""

@@ -1,0 +1,26 @@
+"""The tokenizers, as the registry lists them. Light."""
+
+from collections.abc import Iterator
+
+from zoo.registry import Component
+
+
+def components() -> Iterator[Component]:
+    yield Component(
+        kind="tokenizer",
+        name="unigram",
+        target="zoo_tasks_text.tokenizers.unigram:Unigram",
+        options="zoo_tasks_text.tokenizers.options:TokenizerOptions",
+        summary="Unigram language-model pieces, trained by SentencePiece",
+        references=("arXiv:1804.10959", "arXiv:1808.06226"),
+        traits={"example": {"vocab_size": 200}},
+    )
+    yield Component(
+        kind="tokenizer",
+        name="bpe",
+        target="zoo_tasks_text.tokenizers.bpe:Bpe",
+        options="zoo_tasks_text.tokenizers.options:TokenizerOptions",
+        summary="Byte-pair encoding of characters",
+        references=("arXiv:1508.07909",),
+        traits={"example": {"vocab_size": 200}},
+    )
