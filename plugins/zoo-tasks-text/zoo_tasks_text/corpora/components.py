@@ -5,6 +5,15 @@ from collections.abc import Iterator
 from zoo.registry import Component
 
 
+_FROM_DEBIAN = {
+    "office": "LibreOffice help (10 MB)",
+    "games": "Texts of the game Cataclysm: Dark Days Ahead (30 MB)",
+    "stories": "Dialogue and narration of the campaigns of Battle for Wesnoth (270 MB)",
+    "manuals": "Handbooks, installation guides and kernel documentation (150 MB)",
+    "interfaces": "Messages of LibreOffice, Chromium, PostgreSQL and Blender (60 MB)",
+}
+
+
 def components() -> Iterator[Component]:
     yield Component(
         kind="corpus",
@@ -15,15 +24,16 @@ def components() -> Iterator[Component]:
         traits={"languages": ("qaa", "qab"), "family": "generated", "network": False},
     )
 
-    for language, name in (("zh", "Chinese"), ("ja", "Japanese")):
-        yield Component(
-            kind="corpus",
-            name=f"office-{language}-en",
-            target=f"zoo_tasks_text.corpora.office:Office{name}",
-            options="zoo_tasks_text.corpora.options:DebianOptions",
-            summary=f"LibreOffice help in {name} and English, built from Debian's packages (10 MB)",
-            traits={"languages": (language, "en"), "family": "office", "network": True},
-        )
+    for family, what in _FROM_DEBIAN.items():
+        for language, name in (("zh", "Chinese"), ("ja", "Japanese")):
+            yield Component(
+                kind="corpus",
+                name=f"{family}-{language}-en",
+                target=f"zoo_tasks_text.corpora.{family}:{family.capitalize()}{name}",
+                options="zoo_tasks_text.corpora.options:DebianOptions",
+                summary=f"{what} in {name} and English, built from Debian's packages",
+                traits={"languages": (language, "en"), "family": family, "network": True},
+            )
     yield Component(
         kind="corpus",
         name="parallel-files",
