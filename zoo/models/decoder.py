@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from zoo.models._compat import CACHE
 from zoo.models.attention import View, view_of_pass
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
@@ -97,7 +98,7 @@ class Decoder(Stack):
             hidden[-1] = x
         return BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=x,
-            past_key_values=past_key_values,
+            **{CACHE: past_key_values},
             hidden_states=None if hidden is None else tuple(hidden),
             attentions=None if weights is None else tuple(weights),
             cross_attentions=None if cross_weights is None else tuple(cross_weights),

@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 from transformers.modeling_outputs import Seq2SeqLMOutput
 
 from zoo.errors import InputError, ZooError
-from zoo.models._compat import CompatibleModel, GenerationMixin, new_cache
+from zoo.models._compat import CACHE, CompatibleModel, GenerationMixin, new_cache
 from zoo.models.attention import CrossAttention, SelfAttention
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
@@ -169,14 +169,17 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         cache_position: Tensor | None = None,
+        cache: Any = None,
     ) -> Seq2SeqLMOutput | tuple[Any, ...]:
         """Logits ``[B, T, V]`` for source ids ``[B, S]`` and target ids ``[B, T]``.
 
         `labels` ``[B, T]`` give the target shifted right, unless decoder inputs are given, and the loss: cross entropy,
         mean over labels other than -100 (or their sum over `num_items_in_batch`). `position_ids` and
-        `decoder_position_ids` place the tokens; without them real tokens count from zero. `cache_position` is accepted
-        from transformers 4 and not looked at: the cache knows its length.
+        `decoder_position_ids` place the tokens; without them real tokens count from zero. `cache` is what transformers
+        calls `past_key_values` from 5.24 on. `cache_position` is accepted from transformers 4 and not looked at: the
+        cache knows its length.
         """
+        past_key_values = past_key_values if cache is None else cache
         options = {
             "output_attentions": _default(output_attentions, self.config.output_attentions),
             "output_hidden_states": _default(output_hidden_states, self.config.output_hidden_states),
@@ -205,7 +208,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         output = Seq2SeqLMOutput(
             loss=None if labels is None else _cross_entropy(logits, labels, num_items_in_batch),
             logits=logits,
-            past_key_values=past_key_values,
+            **{CACHE: past_key_values},
             decoder_hidden_states=decoded.hidden_states,
             decoder_attentions=decoded.attentions,
             cross_attentions=decoded.cross_attentions,
