@@ -68,6 +68,7 @@ def main(work: WorkFolder, progress: Progress) -> None:
 def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
     """Train (or continue), evaluate, measure."""
     directory = work.run
+    prepare_metrics(spec, evaluation_examples(spec.task.create().prepare(home, progress), spec))
     training = _train(spec, work, home, progress)
     trained: dict[str, Any] = {
         "steps": training.steps,

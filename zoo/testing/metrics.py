@@ -61,14 +61,30 @@ def _detections() -> MetricData:
     return MetricData([f"{index}.jpg" for index in range(12)], references, right, wrong, [])
 
 
-_DATA = {"text": _texts, "detections": _detections}
+def _documents() -> MetricData:
+    lines = [[f"sentence {line} of document {index}" for line in range(2 + index % 3)] for index in range(12)]
+    references = ["\n".join(document) for document in lines]
+    sources = [reference.replace("sentence", "satz") for reference in references]
+    return MetricData(sources, references, right=references, wrong=["zzz qqq"] * 12, empty="")
+
+
+def _likelihoods() -> MetricData:
+    right = [np.array([-1.0, -2.0 - index, -3.0][: 2 + index % 2]) for index in range(12)]
+    texts = [f"text {index}" for index in range(12)]
+    return MetricData(
+        texts, texts, right, wrong=[scores[::-1].copy() for scores in right], empty=np.array([-2.0, -1.0])
+    )
+
+
+_DATA = {"text": _texts, "documents": _documents, "detections": _detections, "likelihoods": _likelihoods}
 
 
 class MetricSuite(ComponentSuite):
     """Metrics: see `zoo.tasks.Metric`.
 
-    The record's trait ``outputs`` says what the metric judges: ``text`` (where the trait is absent) or ``detections``
-    (`zoo.tasks.Detection` against `zoo.tasks.GroundTruth`). For anything else, and for other examples, override `data`.
+    The record's trait ``outputs`` says what the metric judges: ``text`` (where the trait is absent), ``documents`` (a
+    line a sentence), ``detections`` (`zoo.tasks.Detection` against `zoo.tasks.GroundTruth`) or ``likelihoods``
+    (log-probabilities of a target and its contrasts). For anything else, and for other examples, override `data`.
     """
 
     kind: ClassVar[str] = "metric"

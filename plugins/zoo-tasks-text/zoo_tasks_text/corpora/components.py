@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from zoo.registry import Component
 
-
 _FROM_DEBIAN = {
     "office": "LibreOffice help (10 MB)",
     "games": "Texts of the game Cataclysm: Dark Days Ahead (30 MB)",
@@ -44,5 +43,22 @@ def components() -> Iterator[Component]:
             "network": False,
             "example": {"name": "mine", "languages": ["zh", "en"], "train": "train.tsv"},
             "files": True,
+        },
+    )
+    yield Component(
+        kind="corpus",
+        name="mix",
+        target="zoo_tasks_text.corpora.mix:MixCorpus",
+        options="zoo_tasks_text.corpora.options:MixOptions",
+        summary="Several corpora as one, with weights and tags",
+        traits={
+            "network": False,
+            "example": {
+                "name": "mixed",
+                "languages": ["qaa", "qab"],
+                "parts": [
+                    {"corpus": {"use": "generated", "pairs": 300, "dev_pairs": 20, "test_pairs": 20}, "weight": 1.5}
+                ],
+            },
         },
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from zoo.spec.options import Options
+from zoo.spec.options import Chosen, Options, Slot
 from zoo_tasks_text.languages import Language
 
 
@@ -102,3 +102,47 @@ class FilesOptions(Options):
         if ending in {".tsv", ".txt"}:
             return "tsv"
         raise ValueError(f"'{files}' does not end in .tsv, .txt, .jsonl or .ndjson: set format")
+
+
+class MixPart(Options):
+    """One corpus of a mix."""
+
+    corpus: Annotated[Chosen, Slot("corpus")] = Field(description="Corpus that is mixed in")
+    weight: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="How often its training documents stand in an epoch: 2.5 gives each twice and half of them a third "
+        "time, 0.5 half of them; 0 takes its dev and test alone",
+    )
+    tag: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=60,
+        description="Domain of its pairs, which the option tag of a task puts before the source; the pairs' own where "
+        "absent",
+    )
+
+
+class MixOptions(Options):
+    """Several corpora as one."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,60}$", description="Name of the mix on boards and in folders")
+    languages: tuple[Language, Language] = Field(
+        description="The two language codes taken from each part", strict=False
+    )
+    parts: list[MixPart] = Field(min_length=1, max_length=100, description="The corpora, with weights and tags")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> MixOptions:
+        if self.languages[0] == self.languages[1]:
+            raise ValueError(f"languages are both '{self.languages[0]}'")
+        if not any(part.weight for part in self.parts):
+            raise ValueError("every part has weight 0: nothing is left to train on")
+        seen: set[str] = set()
+        for part in self.parts:
+            name = getattr(part.corpus.options, "name", None) or part.corpus.name
+            if name in seen:
+                raise ValueError(f"corpus {name} stands in two parts: give it one part with a larger weight")
+            seen.add(name)
+        return self

@@ -75,3 +75,11 @@ class ExactMatchOptions(Options):
     """Share of outputs equal to their reference."""
 
     lowercase: bool = Field(default=False, description="Ignore case")
+
+
+class ContrastiveOptions(Options):
+    """Contrastive accuracy."""
+
+
+class OmittedOptions(Resampled):
+    """Omitted sentences."""
