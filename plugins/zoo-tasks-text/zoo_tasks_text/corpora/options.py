@@ -39,6 +39,21 @@ class GeneratedOptions(Options):
         return self
 
 
+COMPRESSED = (".gz", ".bz2", ".xz")
+EXTRA_COLUMNS = ("document", "order", "domain", "licence")
+
+
+def refuse_columns(columns: tuple[str, ...], languages: tuple[str, str]) -> None:
+    """Raise ValueError where `columns` are not both languages once, and what else a pair has at most once."""
+    for name in columns:
+        if name not in {*languages, *EXTRA_COLUMNS}:
+            raise ValueError(f"column '{name}' is none of {', '.join([*languages, *EXTRA_COLUMNS])}")
+        if columns.count(name) > 1:
+            raise ValueError(f"column '{name}' is named twice")
+    if missing := [language for language in languages if language not in columns]:
+        raise ValueError(f"columns lack {' and '.join(missing)}")
+
+
 class FilesOptions(Options):
     """The user's own parallel text."""
 
@@ -47,7 +62,7 @@ class FilesOptions(Options):
         description="The two language codes, in the order of columns or files", strict=False
     )
     train: str | list[str] = Field(
-        description="A TSV or JSONL file, or a list of two line-aligned text files; "
+        description="A TSV or JSONL file, or a list of two line-aligned text files, plain or .gz, .bz2, .xz; "
         "relative names are taken from the working directory, not from the spec's"
     )
     dev: str | list[str] | None = Field(
@@ -65,7 +80,22 @@ class FilesOptions(Options):
         description="JSONL field names of the two languages; the language codes where absent",
         strict=False,
     )
+    columns: tuple[str, ...] | None = Field(
+        default=None,
+        description="What the columns of a TSV hold: both languages, and any of document, order, domain and licence; "
+        "the two languages where absent",
+        strict=False,
+    )
     document_field: str = Field(default="document", description="JSONL field of the document id, where lines have one")
+    order_field: str = Field(
+        default="order", description="JSONL field of the place within the document; the number of the line where absent"
+    )
+    domain_field: str = Field(default="domain", description="JSONL field of the domain, where lines have one")
+    licence_field: str = Field(default="licence", description="JSONL field of a line's own licence, where it has one")
+    contrast_field: str = Field(
+        default="contrasts",
+        description="JSONL field of wrong translations: a list in the second language, or such lists by language",
+    )
     dev_fraction: float = Field(
         default=0.02, gt=0, lt=0.5, description="Share of train split off as dev where no dev is given"
     )
@@ -78,6 +108,8 @@ class FilesOptions(Options):
     def _files_fit_the_format(self) -> FilesOptions:
         if self.languages[0] == self.languages[1]:
             raise ValueError(f"languages are both '{self.languages[0]}'")
+        if self.columns is not None:
+            refuse_columns(self.columns, self.languages)
         for split in ("train", "dev", "test"):
             files = getattr(self, split)
             if isinstance(files, list) and len(files) != 2:
@@ -96,12 +128,13 @@ class FilesOptions(Options):
             raise ValueError(f"format text takes a list of two files, found '{files}'")
         if self.format != "auto":
             return self.format
-        ending = PurePath(files).suffix.lower()
+        path = PurePath(files)
+        ending = PurePath(path.stem if path.suffix.lower() in COMPRESSED else path).suffix.lower()
         if ending in {".jsonl", ".ndjson"}:
             return "jsonl"
         if ending in {".tsv", ".txt"}:
             return "tsv"
-        raise ValueError(f"'{files}' does not end in .tsv, .txt, .jsonl or .ndjson: set format")
+        raise ValueError(f"'{files}' does not end in .tsv, .txt, .jsonl or .ndjson (and .gz, .bz2 or .xz): set format")
 
 
 class MixPart(Options):
