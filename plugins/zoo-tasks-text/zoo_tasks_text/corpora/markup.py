@@ -20,12 +20,13 @@ _FORMAT_TAG = re.compile(
 _VALUE = re.compile(
     r"%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:ll|l|h|z)?[diuoxXfFeEgGcs]"
     r"|\$[A-Za-z_](?:[A-Za-z0-9_$]|\.[A-Za-z_]|\|\.)*\|?"
-    r"|<[A-Za-z_][A-Za-z0-9_:!'-]*>"
+    r"|<[A-Za-z_][A-Za-z0-9_:!'-]+>"
     r"|\{[A-Za-z0-9_]+\}"
 )
 """What a program puts a value in place of: ``%1$s``, ``$unit.name|``, ``<npcname>``, ``{0}``."""
 _REST = re.compile(r"[<>{}\\\x00-\x08\x0b\x0e-\x1f]|\$[A-Za-z]|%[A-Za-z%]|&#?\w+;|\|\||_\s?\"|\w=['\"]")
 """What is left of markup that is not understood."""
+_BULLET = re.compile(r"^(?:[*•·]|[-–—]+(?=\D))\s*(?=\w)|^—+\s*")
 _BREAK = re.compile(r"[ \t]*\n[ \t]*")
 _BLANK = re.compile(r"\n[ \t]*\n\s*")
 
@@ -87,7 +88,7 @@ def _blocks(english: str, other: str, language: str) -> Iterator[tuple[str, str]
             # The lines of one sentence.
             lines = [(left, right)]
         for first, second in lines:
-            yield clean(first), clean(second)
+            yield _BULLET.sub("", clean(first)), _BULLET.sub("", clean(second))
 
 
 def _cut(english: str, other: str, at: re.Pattern[str], language: str) -> list[tuple[str, str]]:
