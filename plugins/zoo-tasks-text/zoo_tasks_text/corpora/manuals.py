@@ -19,9 +19,9 @@ from zoo_tasks_text.corpora.skeletons import aligned
 
 _DOC = "./usr/share/doc"
 _UNREAD = re.compile(
-    r"(?:^|/)(?:genindex|search|py-modindex|index_toc|lilypond(?:-command)?-index|toc|developers-reference)$|-big-page$"
+    r"(?:^|/)(?:genindex|search|py-modindex|index_toc|lilypond(?:-command)?-index|toc|developers-reference)$|-big-page$|-bullseye-manual$"
 )
-"""Pages that consist of links, or of all other pages of their manual."""
+"""Pages that consist of links, or of all other pages of their manual; the edition for an older Debian."""
 
 _LEAST = 20
 """Blocks of a document, before a section may begin another."""
@@ -55,6 +55,13 @@ MANUALS = (
         "GPL-2+",
         Edition("aptitude-doc-en", f"{_DOC}/aptitude/html/en"),
         japanese=Edition("aptitude-doc-ja", f"{_DOC}/aptitude/html/ja"),
+    ),
+    Manual(
+        "debian-edu",
+        "GPL-2+",
+        Edition("debian-edu-doc-en", f"{_DOC}/debian-edu-doc-en"),
+        Edition("debian-edu-doc-zh-cn", f"{_DOC}/debian-edu-doc-zh-cn"),
+        Edition("debian-edu-doc-ja", f"{_DOC}/debian-edu-doc-ja"),
     ),
     Manual(
         "debian-faq",

@@ -16,6 +16,10 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+/:@-]*[A-Za-z0-9]|\d+")
 _PECULIAR = re.compile(r"[\d_./:@+]|[a-z][A-Z]")
 _GAP = -0.3
 """Score of a block that is left alone: twice that is what a match must beat."""
+_LEAST_IN_PLACE = -1.0
+"""Score below which not even its place in an equal skeleton makes a block a translation."""
+_MARGIN = 0.25
+"""By how much a match must beat the blocks left alone beside it: else it is unclear which of them is meant."""
 _LARGEST_GAP = 1_000_000
 """Cells of the largest table: blocks between two anchors, of one side times the other."""
 
@@ -47,7 +51,8 @@ def aligned(english: Sequence[Block], other: Sequence[Block], language: str) -> 
 
     Blocks that share an identifier, a listing, links or untranslated text that nothing else on either page has are
     anchors. Between two of them, equal skeletons are aligned one to one, unless names and lengths speak against it;
-    else the best alignment by names, links and lengths is taken (Needleman and Wunsch), of blocks of the same kind.
+    else blocks of the same kind are aligned by names, links and lengths (Needleman and Wunsch's best path), and kept
+    where no neighbour that is left alone would fit about as well.
     """
     left, right = [_Side(block, "en") for block in english], [_Side(block, language) for block in other]
     found: list[tuple[int, int]] = []
@@ -93,11 +98,11 @@ def _between(left: Sequence[_Side], right: Sequence[_Side]) -> Iterator[tuple[in
         return
     if [side.kind for side in left] == [side.kind for side in right]:
         scores = [score(first, second) for first, second in zip(left, right, strict=True)]
-        if sum(scores) > 0 and min(scores) > -0.5:
-            yield from zip(range(len(left)), range(len(right)), strict=True)
+        if sum(scores) > 0:
+            yield from ((place, place) for place, value in enumerate(scores) if value > _LEAST_IN_PLACE)
             return
     if len(left) * len(right) <= _LARGEST_GAP:
-        yield from _best(left, right)
+        yield from _clear(_best(left, right), left, right)
 
 
 def score(first: _Side, second: _Side) -> float:
@@ -108,7 +113,25 @@ def score(first: _Side, second: _Side) -> float:
     return 0.5 + 1.5 * evidence - abs(math.log((first.length + 20) / (second.length + 20)))
 
 
-def _best(left: Sequence[_Side], right: Sequence[_Side]) -> Iterator[tuple[int, int]]:
+def _clear(
+    matches: Sequence[tuple[int, int]], left: Sequence[_Side], right: Sequence[_Side]
+) -> Iterator[tuple[int, int]]:
+    """The matches that are better by `_MARGIN` than what a block left alone beside them would give.
+
+    The larger the share of blocks left alone, the more a match must score: one side may be of another age.
+    """
+    alone = 1 - len(matches) / max(len(left), len(right))
+    taken = [{i for i, _ in matches}, {j for _, j in matches}]
+    for i, j in matches:
+        rivals = [(k, j) for k in (i - 1, i + 1) if 0 <= k < len(left) and k not in taken[0]]
+        rivals += [(i, k) for k in (j - 1, j + 1) if 0 <= k < len(right) and k not in taken[1]]
+        value = score(left[i], right[j])
+        least = value - _MARGIN
+        if value > alone and all(left[k].kind != right[m].kind or score(left[k], right[m]) < least for k, m in rivals):
+            yield i, j
+
+
+def _best(left: Sequence[_Side], right: Sequence[_Side]) -> list[tuple[int, int]]:
     """The alignment of the highest total score (blocks left alone cost `_GAP` each); of it, the matches above 0."""
     width = len(right) + 1
     above = [_GAP * j for j in range(width)]
@@ -137,4 +160,4 @@ def _best(left: Sequence[_Side], right: Sequence[_Side]) -> Iterator[tuple[int, 
         if how == 0 and matches[i - 1, j - 1] > 0:
             found.append((i - 1, j - 1))
         i, j = i - (how != 2), j - (how != 1)
-    yield from reversed(found)
+    return found[::-1]
