@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -177,10 +177,13 @@ class Apt:
         return output
 
 
-def read_members(package: Path, prefix: str, suffix: str | tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+def read_members(
+    package: Path, prefix: str, suffix: str | tuple[str, ...], wanted: Callable[[str], bool] = lambda path: True
+) -> Iterator[tuple[str, bytes]]:
     """The regular files below `prefix` of a .deb, as (path relative to `prefix`, content), in the package's order.
 
-    Only those whose relative path ends in `suffix`, or in one of several; no others are held in memory.
+    Of these, the ones whose relative path ends in `suffix` (or in one of several) and is `wanted`: no others are held
+    in memory.
     Nothing is unpacked to disk and no maintainer script runs: links, devices and paths with '..' are passed over.
     """
     process = subprocess.Popen(
@@ -196,7 +199,7 @@ def read_members(package: Path, prefix: str, suffix: str | tuple[str, ...]) -> I
                 if not member.isreg() or ".." in path.parts or not path.is_relative_to(root):
                     continue
                 name = str(path.relative_to(root))
-                if name.endswith(suffix) and member.size <= _MEMBER_LIMIT:
+                if name.endswith(suffix) and wanted(name) and member.size <= _MEMBER_LIMIT:
                     stream = archive.extractfile(member)
                     if stream is not None:
                         yield name, stream.read()
