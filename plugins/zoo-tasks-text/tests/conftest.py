@@ -6,7 +6,9 @@ import hashlib
 import os
 import shutil
 import stat
+import struct
 import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,15 +89,17 @@ class Archive:
     folder: Path
     environment: dict[str, str]
 
-    def put(self, package: str, version: str, files: dict[str, str], links: dict[str, str] | None = None) -> Path:
-        """Build a .deb of `files` (path -> text) and replace the package's older version."""
+    def put(
+        self, package: str, version: str, files: Mapping[str, str | bytes], links: dict[str, str] | None = None
+    ) -> Path:
+        """Build a .deb of `files` (path -> content) and replace the package's older version."""
         for old in self.folder.glob(f"{package}_*"):
             old.unlink()
         tree = self.folder / "tree"
-        for name, text in files.items():
+        for name, content in files.items():
             path = tree / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
         for name, target in (links or {}).items():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).symlink_to(target)
@@ -147,3 +151,24 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return Archive(folder, {**os.environ, **environment})
+
+
+MO_HEADER = "Content-Type: text/plain; charset=UTF-8\nPlural-Forms: nplurals=1; plural=0;\n"
+
+
+def _mo(messages: Mapping[str, str], *, header: str = MO_HEADER, order: str = "<", charset: str = "utf-8") -> bytes:
+    entries = sorted((key.encode(charset), value.encode(charset)) for key, value in {"": header, **messages}.items())
+    start = 28 + 16 * len(entries)
+    body, tables = b"", []
+    for side in (0, 1):
+        for entry in entries:
+            tables += [len(entry[side]), start + len(body)]
+            body += entry[side] + b"\0"
+    head = [0x950412DE, 0, len(entries), 28, 28 + 8 * len(entries), 0, 28]
+    return struct.pack(f"{order}{len(head) + len(tables)}I", *head, *tables) + body
+
+
+@pytest.fixture(scope="session")
+def mo() -> Callable[..., bytes]:
+    """A compiled gettext catalogue of ``context\\4text`` or ``singular\\0plural`` -> translation; needs no msgfmt."""
+    return _mo

@@ -20,30 +20,30 @@ _NUMBERED = re.compile(r"%\d+\$")
 _CONVERSION = re.compile(r"%(?![%A-Z]{3})(?=[-+#0'\d.*]*q?[+#]*[a-zA-Z])")
 _PLURAL = re.compile(r"\{\w+, *(?:plural|select|selectordinal)\b")
 _ELLIPSIS = re.compile(r"\s*(?:\.\.\.|…+|⋯+)$")
-_BLOCK = re.compile(r"\n\s*\n|\n(?=\s*[*•-]\s)")
+_BLOCK = re.compile(r"\n\s*\n|\n\s*[-=]{4,}\s*(?:\n|$)|\n(?=\s*(?:[*•-]\s|・))")
+"""An empty line, a line that underlines the one before it, the beginning of a list's entry."""
+_BULLET = re.compile(r"^\s*(?:[*•-]\s+|・\s*)")
 _LATIN = "A-Za-z0-9"
 
 
 def without_marks(english: str, other: str, mark: str) -> tuple[str, str]:
-    """Both sides without `mark`, the character that says which key picks an entry ("" where a program has none).
+    """Both sides without `mark`, the character that says which key picks an entry.
 
-    Chinese and Japanese add the key in brackets: ``E_xit`` is ``退出(_X)``. Where they do not, the mark must begin a
-    word, for in the midst of one it is a part of a name.
+    Chinese and Japanese add the key in brackets: ``E_xit`` is ``退出(_X)``. Where they do not, an underscore must begin
+    a word, for in the midst of one it is a part of a name.
     """
-    if not mark:
-        return english, other
     sign = re.escape(mark)
     added = re.search(rf"\s*[(（]\s*{sign}([{_LATIN}])\s*[)）]", other)
     if added:
         other = other[: added.start()] + other[added.end() :]
-        english = re.sub(rf"{sign}(?={added[1]})", "", english, count=1, flags=re.IGNORECASE)
-    else:
-        begins = rf"(?<![{_LATIN}{sign}]){sign}(?=[^\W_])"
-        if len(re.findall(begins, english)) == 1:
-            english = re.sub(begins, "", english)
-            other = re.sub(begins, "", other)
-    if mark == "&":
-        english, other = english.replace("&&", "&"), other.replace("&&", "&")
+        without, count = re.subn(rf"{sign}(?={added[1]})", "", english, count=1, flags=re.IGNORECASE)
+        if count:
+            return without, other
+    inside = "" if mark == "_" else rf"|(?<=[A-Za-z]){sign}(?=[a-z])"
+    place = rf"(?<![{_LATIN}{sign}]){sign}(?=[^\W_]){inside}"
+    if len(re.findall(place, english)) == 1:
+        english = re.sub(place, "", english)
+        other = re.sub(place, "", other)
     return english, other
 
 
@@ -63,7 +63,7 @@ def numbered(english: str, other: str) -> str:
 
 def blocks(english: str, other: str) -> list[tuple[str, str]]:
     """The paragraphs and list entries of a message where both sides have equally many, else the message as it is."""
-    left, right = ([part for part in _BLOCK.split(side) if part.strip()] for side in (english, other))
+    left, right = ([_BULLET.sub("", part) for part in _BLOCK.split(side) if part.strip()] for side in (english, other))
     return list(zip(left, right, strict=True)) if len(left) == len(right) else [(english, other)]
 
 
@@ -74,4 +74,7 @@ def reason_to_drop_message(english: str, other: str, language: str) -> str | Non
     if Counter(PLACEHOLDER.findall(english)) != Counter(PLACEHOLDER.findall(other)):
         return "other placeholders"
     # The rest is judged by its words alone: a format is neither Latin script nor length nor number.
-    return reason_to_drop(clean(PLACEHOLDER.sub(" ", english)), clean(PLACEHOLDER.sub(" ", other)), language)
+    left, right = (clean(PLACEHOLDER.sub(" ", side)) for side in (english, other))
+    if not any(map(str.isalpha, left)):
+        return "no words"
+    return reason_to_drop(left, right, language)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from zoo_tasks_text.corpora.messages import catalogue
 from zoo_tasks_text.corpora.splits import comparison_key, split_of
 
 _LOCALES = "./usr/share/locale"
+_QUALIFIER = re.compile(r"^\?[^:?]+:")
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,18 @@ class Program:
     """Of its messages, as the package's copyright file has it."""
     folder: str = _LOCALES
     """Where the package keeps its languages."""
-    mark: str = ""
-    """The character before the letter that is an entry's key."""
+    marks: str = ""
+    """Characters that stand before the letter that is an entry's key."""
 
 
 PROGRAMS = (
     Program("blender", "blender-data", "GPL-2+"),
-    Program("chromium", "chromium-l10n", "BSD-3-Clause", folder="./usr/lib/chromium/locales", mark="&"),
-    Program("freeciv", "freeciv-data", "GPL-2+", mark="_"),
+    Program("chromium", "chromium-l10n", "BSD-3-Clause", folder="./usr/lib/chromium/locales", marks="&"),
+    Program("freeciv", "freeciv-data", "GPL-2+", marks="_"),
     Program("gcc", "gcc-12-locales", "GPL-3+"),
-    Program("libreoffice", "libreoffice-l10n-{}", "MPL-2.0", folder="./usr/lib/libreoffice/program/resource", mark="_"),
+    Program(
+        "libreoffice", "libreoffice-l10n-{}", "MPL-2.0", folder="./usr/lib/libreoffice/program/resource", marks="_~"
+    ),
     Program("postgresql", "postgresql-15", "PostgreSQL"),
 )
 
@@ -144,7 +148,13 @@ def message_pairs(
     if program.domain == "gcc":
         # %< and %> become quotation marks, which no language's translation changes.
         english, other = (side.replace("%<", "‘").replace("%>", "’") for side in (english, other))
-    english, other = without_marks(english, other, program.mark)
+    if program.domain == "freeciv":
+        # What tells apart two messages of the same text: "?plural:Romans".
+        english, other = (_QUALIFIER.sub("", side) for side in (english, other))
+    for mark in program.marks:
+        english, other = without_marks(english, other, mark)
+    if program.domain == "chromium":
+        english, other = english.replace("&&", "&"), other.replace("&&", "&")
     for left, right in blocks(numbered(english, other), other):
         left, right = (without_ellipsis(clean(side)) for side in (left, right))
         for pair in aligned_sentences(left, right, language) if left and right else [(left, right)]:
