@@ -91,7 +91,7 @@ class DebianCorpus(Corpus):
             "source": "apt",
             "packages": versions(packages),
             "package_sha256": {name: package.sha256 for name, (package, _) in sorted(packages.items())},
-            "documents": len({pair.document for split in result.splits.values() for pair in split}),
+            "documents": len({pair.document for split in result.splits.values() for pair in split} - {None}),
             "dropped": {**dict(sorted(dropped.items())), **result.dropped},
         }
         return prepared.store(
