@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.measure.collapse import collapse_probes, collapsed
 from zoo.measure.generation import generate_outputs
+from zoo.models.tokenizers import Tokenizers
 from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
@@ -83,7 +84,7 @@ def prepare_metrics(spec: Spec) -> None:
 
 
 def evaluate(
-    model: Any, tokenizer: Any, examples: Sequence[Example], spec: Spec, *, progress: Progress = silent
+    model: Any, tokenizers: Tokenizers, examples: Sequence[Example], spec: Spec, *, progress: Progress = silent
 ) -> Evaluation:
     """Generate as `spec.decoding` says and score with the metrics of `spec.evaluation`.
 
@@ -94,7 +95,7 @@ def evaluate(
     prepare_metrics(spec)
     generated = generate_outputs(
         model,
-        tokenizer,
+        tokenizers,
         [example.source for example in examples],
         spec.decoding,
         max_source_tokens=spec.model.max_positions,
