@@ -134,13 +134,12 @@ def test_encoder_and_decoder_are_the_whole(one_thread: None, say: Callable[[str]
     model: Any = assemble(ModelSection.model_validate(section), 200, seed=1)
     tokenizer = FixedTokenizer(torch.randint(4, 200, (1, 24)), eos_token_id=int(model.config.eos_token_id))
     decoding = DecodingSection(max_new_tokens=4)
+    both = Tokenizers(tokenizer, tokenizer)
     encoded = tokenizer(["any"])
     options = generation_options(decoding, max_source_tokens=512)
 
     def parts() -> float:
-        split = split_times(
-            model, Tokenizers(tokenizer, tokenizer), ["any"], decoding, samples=30, max_source_tokens=512
-        )
+        split = split_times(model, both, ["any"], decoding, samples=30, max_source_tokens=512)
         sums = zip(split.encode.values, split.tokens, split.decode_per_token.values, strict=True)
         return min(encode + tokens * decode for encode, tokens, decode in sums)
 
