@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.measure.collapse import collapse_probes, collapsed
 from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
+from zoo.models.tokenizers import Tokenizers
 from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
@@ -89,7 +90,7 @@ def prepare_metrics(spec: Spec, examples: Sequence[Example] | None = None) -> No
 
 
 def evaluate(
-    model: Any, tokenizer: Any, examples: Sequence[Example], spec: Spec, *, progress: Progress = silent
+    model: Any, tokenizers: Tokenizers, examples: Sequence[Example], spec: Spec, *, progress: Progress = silent
 ) -> Evaluation:
     """Generate as `spec.decoding` says and score with the metrics of `spec.evaluation`.
 
@@ -100,7 +101,7 @@ def evaluate(
     prepare_metrics(spec, examples)
     generated = generate_outputs(
         model,
-        tokenizer,
+        tokenizers,
         [example.source for example in examples],
         spec.decoding,
         max_source_tokens=spec.model.max_positions,
@@ -115,8 +116,7 @@ def evaluate(
     if any(metric.load().reads == "likelihoods" for metric in spec.evaluation.metrics):
         likelihoods = target_likelihoods(
             model,
-            tokenizer,
-            tokenizer,
+            tokenizers,
             examples,
             batch_size=spec.decoding.batch_size,
             max_tokens=spec.model.max_positions,

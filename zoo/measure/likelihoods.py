@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.measure.generation import encoded_sources, evaluating
+from zoo.models.tokenizers import Tokenizers
 from zoo.tasks.contracts import Example, Progress, silent
 
 _IGNORED = -100
@@ -19,8 +20,7 @@ _IGNORED = -100
 
 def target_likelihoods(
     model: Any,
-    source_tokenizer: Any,
-    target_tokenizer: Any,
+    tokenizers: Tokenizers,
     examples: Sequence[Example],
     *,
     batch_size: int,
@@ -41,8 +41,8 @@ def target_likelihoods(
             chosen = order[start : start + batch_size]
             sources = [examples[outputs[place][0]].source for place in chosen]
             texts = [outputs[place][1] for place in chosen]
-            encoded = encoded_sources(source_tokenizer, sources, model.device, limit=max_tokens)
-            labels = _labels(target_tokenizer, texts, model.device, max_tokens)  # [B, T]
+            encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_tokens)
+            labels = _labels(tokenizers.target, texts, model.device, max_tokens)  # [B, T]
             inputs = model.prepare_decoder_input_ids_from_labels(labels)  # [B, T]
             logits = model(**encoded, decoder_input_ids=inputs, use_cache=False).logits.float()  # [B, T, V]
             losses = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=_IGNORED, reduction="none")  # [B, T]

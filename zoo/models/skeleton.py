@@ -61,6 +61,11 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
 
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
+        if config.encoder_vocab_size is not None and section.tie_embeddings == "all":
+            raise InputError(
+                "separate vocabularies have no matrix in common: set model.tie_embeddings to 'decoder' or 'none'",
+                where=config.name_or_path or None,
+            )
         if config._attn_implementation is None:
             config._attn_implementation = backend_name(section.attention)
         super().__init__(config)
@@ -123,7 +128,12 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         pad_to_multiple_of: int | None = None,
         mean_resizing: bool = True,
     ) -> nn.Module:
-        """Resize source, target and output matrices to `new_num_tokens`; they stay tied as they were."""
+        """Resize source, target and output matrices to `new_num_tokens`; they stay tied as they were.
+
+        With separate vocabularies this is the target's: `resize_source_embeddings` resizes the source's.
+        """
+        if self.config.encoder_vocab_size is not None:
+            return self._resize_target(new_num_tokens, pad_to_multiple_of, mean_resizing)
         if new_num_tokens is None and pad_to_multiple_of is None:
             return self.encoder.embed_tokens
         tied = self.tied_names()
@@ -138,13 +148,40 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             self.decoder.embed_tokens = self._get_resized_embeddings(
                 self.decoder.embed_tokens, size, mean_resizing=mean_resizing
             )
-        if "lm_head.weight" in tied:
+        self._resize_output(size, mean_resizing)
+        return self.encoder.embed_tokens
+
+    def resize_source_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Module:
+        """Resize the source's matrix. Raises ValueError where both sides share a vocabulary."""
+        if self.config.encoder_vocab_size is None:
+            raise ValueError("source and target share a vocabulary: resize_token_embeddings resizes it")
+        if new_num_tokens is not None or pad_to_multiple_of is not None:
+            self.encoder.embed_tokens = self._get_resized_embeddings(
+                self.encoder.embed_tokens, new_num_tokens, pad_to_multiple_of, mean_resizing
+            )
+            self.config.encoder_vocab_size = self.encoder.embed_tokens.weight.shape[0]
+        return self.encoder.embed_tokens
+
+    def _resize_target(self, size: int | None, multiple: int | None, mean_resizing: bool) -> nn.Module:
+        if size is not None or multiple is not None:
+            self.decoder.embed_tokens = self._get_resized_embeddings(
+                self.decoder.embed_tokens, size, multiple, mean_resizing
+            )
+            self._resize_output(self.decoder.embed_tokens.weight.shape[0], mean_resizing)
+        return self.decoder.embed_tokens
+
+    def _resize_output(self, size: int, mean_resizing: bool) -> None:
+        if "lm_head.weight" in self.tied_names():
             self.lm_head.out_features = size
         else:
             self.lm_head = self._get_resized_lm_head(self.lm_head, size, mean_resizing=mean_resizing)
         self.config.vocab_size = size
         self.tie_weights()
-        return self.encoder.embed_tokens
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """Decoder inputs ``[B, T]`` that teach `labels` ``[B, T]``."""

@@ -39,7 +39,8 @@ class Stack(nn.Module):
         self.scale = math.sqrt(section.d_model) if section.scale_embeddings else 1.0
         self.dropout = section.dropout
         with own_randomness(seed, f"{self.side}.embed_tokens"):
-            self.embed_tokens = nn.Embedding(config.vocab_size, section.d_model)
+            rows = config.source_vocab_size if self.side == "encoder" else config.vocab_size
+            self.embed_tokens = nn.Embedding(rows, section.d_model)
             initialise_embedding(self.embed_tokens.weight, section)
         with own_randomness(seed, f"{self.side}.position"):
             self.position: Position = (mine.position or section.position).create(

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
+from zoo.models.tokenizers import TARGET_FOLDER, Tokenizers, load_tokenizers
 from zoo.registry import TrainingContext, current_registry
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import LOCK_NAME, read_lock
@@ -47,7 +48,7 @@ class Run:
 
     spec: Spec
     model: Any
-    tokenizer: Any
+    tokenizers: Tokenizers
 
 
 @quiet()
@@ -58,9 +59,17 @@ def load_run(directory: Path) -> Run:
         if not (directory / name).is_file():
             raise InputError(f"no {name} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
     spec = read_lock(directory / LOCK_NAME).spec
+    own = f"{TARGET_FOLDER}/tokenizer.json"
+    if (spec.target_tokenizer is not None) != (directory / own).is_file():
+        found = "there is none" if spec.target_tokenizer is not None else "there is one"
+        raise InputError(
+            f"its spec has {'a' if spec.target_tokenizer is not None else 'no'} target_tokenizer, "
+            f"but {found} in {own}: not the folder that zoo wrote",
+            where=str(directory),
+        )
     try:
         model = AutoModelForSeq2SeqLM.from_pretrained(str(directory))
-        tokenizer = AutoTokenizer.from_pretrained(str(directory))
+        tokenizers = load_tokenizers(directory)
     except Exception as error:
         # The tokenizers library has no exception of its own, and transformers' OSErrors about a file carry no number:
         # one with a number is the disk's fault, any other exception the code's.
@@ -69,7 +78,7 @@ def load_run(directory: Path) -> Run:
             raise
         text = " ".join(str(error).split())[:200]
         raise InputError(f"cannot be loaded ({type(error).__name__}: {text})", where=str(directory)) from error
-    return Run(spec, model, tokenizer)
+    return Run(spec, model, tokenizers)
 
 
 @quiet()
