@@ -19,7 +19,8 @@ from zoo_tasks_text.corpora.skeletons import aligned
 
 _DOC = "./usr/share/doc"
 _UNREAD = re.compile(
-    r"(?:^|/)(?:genindex|search|py-modindex|index_toc|lilypond(?:-command)?-index|toc|developers-reference)$|-big-page$|-bullseye-manual$"
+    r"(?:^|/)(?:genindex|search|py-modindex|index_toc|lilypond(?:-command)?-index|toc|developers-reference)$|"
+    r"-big-page$|-bullseye-manual$"
 )
 """Pages that consist of links, or of all other pages of their manual; the edition for an older Debian."""
 
