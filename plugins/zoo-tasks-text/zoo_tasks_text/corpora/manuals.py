@@ -120,7 +120,7 @@ MANUALS = (
     ),
     Manual(
         "kicad",
-        # The manuals' own notices, which are of later date than the package's summary of them.
+        # As the manuals' own pages say; the package's copyright file has GPL-2+ or CC-BY-SA-3.0 for them.
         "GPL-3+ or CC-BY-3.0",
         Edition("kicad-doc-en", f"{_DOC}/kicad/help/en"),
         Edition("kicad-doc-zh", f"{_DOC}/kicad/help/zh"),
