@@ -19,7 +19,8 @@ from zoo_tasks_text.corpora.skeletons import aligned
 
 _DOC = "./usr/share/doc"
 _UNREAD = re.compile(
-    r"(?:^|/)(?:genindex|search|py-modindex|index_toc|lilypond(?:-command)?-index|toc|developers-reference)$|-big-page$|-bullseye-manual$"
+    r"(?:^|/)(?:genindex|search|py-modindex|index_toc|lilypond(?:-command)?-index|toc|developers-reference)$|"
+    r"-big-page$|-bullseye-manual$"
 )
 """Pages that consist of links, or of all other pages of their manual; the edition for an older Debian."""
 
@@ -119,7 +120,7 @@ MANUALS = (
     ),
     Manual(
         "kicad",
-        # The manuals' own notices, which are of later date than the package's summary of them.
+        # As the manuals' own pages say; the package's copyright file has GPL-2+ or CC-BY-SA-3.0 for them.
         "GPL-3+ or CC-BY-3.0",
         Edition("kicad-doc-en", f"{_DOC}/kicad/help/en"),
         Edition("kicad-doc-zh", f"{_DOC}/kicad/help/zh"),
