@@ -24,16 +24,23 @@ _VALUE = re.compile(
     r"|\{[A-Za-z0-9_]+\}"
 )
 """What a program puts a value in place of: ``%1$s``, ``$unit.name|``, ``<npcname>``, ``{0}``."""
-_REST = re.compile(r"[<>{}\\\x00-\x08\x0b\x0e-\x1f]|\$[A-Za-z]|%[A-Za-z%]|&#?\w+;|\|\||_\s?\"|\w=['\"]")
-"""What is left of markup that is not understood."""
-_BULLET = re.compile(r"^(?:[*•·]|[-–—]+(?=\D))\s*(?=\w)|^—+\s*")
+_REST = re.compile(
+    r"[<>{}\\\x00-\x08\x0b\x0e-\x1f]|\$[A-Za-z]|%[A-Za-z%]|&#?\w+;|\|\||_\s?\"|\w=(?:['\"{]|\s*\||[^\s|]*\|)"
+    r"|(?:[\w’'-]+,){5}\w"
+)
+"""What is left of markup that is not understood; grammars and lists that names are made from."""
+_HOTKEY = re.compile(r"\[([A-Za-z])\](?=[a-z])")
+"""``[b]attery``: the letter is a key."""
+_LABEL = re.compile(r"^\[[^][%]{1,12}\]\s*(?=.)")
+_BRACKETED = re.compile(r"^\[([^][]+)\]$")
+_BULLET = re.compile(r"^(?:\*\s+|[•·◦]\s*|[-–—]+\s+|—+)")
 _BREAK = re.compile(r"[ \t]*\n[ \t]*")
 _BLANK = re.compile(r"\n[ \t]*\n\s*")
 
 
 def plain(text: str) -> str:
     """The text without formatting; line feeds and placeholders stay."""
-    text = _FORMAT_TAG.sub("", _HELP_TAG.sub(_help_text, text))
+    text = _HOTKEY.sub(r"\1", _FORMAT_TAG.sub("", _HELP_TAG.sub(_help_text, text)))
     # A program that knows tags writes these characters as entities.
     text = html.unescape(text) if re.search(r"&(?:amp|lt|gt|quot|apos|nbsp);", text) else text
     # Cataclysm's mark of what is told, not said.
@@ -74,10 +81,10 @@ def sentence_pairs(english: str, other: str, language: str, dropped: Counter[str
 def _reason(english: str, other: str, language: str) -> str | None:
     if placeholders(english) != placeholders(other):
         return "other placeholders"
-    bare = [_VALUE.sub(" ", side).replace("%%", "%").strip() for side in (english, other)]
-    if any(_REST.search(side) for side in bare):
+    left, right = (_VALUE.sub(" ", side).replace("%%", "%").strip() for side in (english, other))
+    if _REST.search(left) or _REST.search(right):
         return "placeholder or markup"
-    return reason_to_drop(*bare, language)
+    return reason_to_drop(left, right, language)
 
 
 def _blocks(english: str, other: str, language: str) -> Iterator[tuple[str, str]]:
@@ -88,7 +95,14 @@ def _blocks(english: str, other: str, language: str) -> Iterator[tuple[str, str]
             # The lines of one sentence.
             lines = [(left, right)]
         for first, second in lines:
-            yield _BULLET.sub("", clean(first)), _BULLET.sub("", clean(second))
+            yield _unlabelled(_BULLET.sub("", clean(first)), _BULLET.sub("", clean(second)))
+
+
+def _unlabelled(english: str, other: str) -> tuple[str, str]:
+    """Both sides, without what translators add in brackets: ``[组队]`` before a line, or all of a sound in them."""
+    if "[" not in english:
+        other = _LABEL.sub("", _BRACKETED.sub(r"\1", other))
+    return english, other
 
 
 def _cut(english: str, other: str, at: re.Pattern[str], language: str) -> list[tuple[str, str]]:

@@ -58,7 +58,7 @@ _BY_DOMAIN = {
     "wesnoth-wc": "multiplayer",
 }
 _OBJECTIVES = frozenset({"objective", "objectives", "note", "gold_carryover"})
-_PREFIX_LONGEST = 60
+_CONTEXT_LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ def align(
     for document in sorted(placed):
         order = 0
         for _, domain, message in sorted(placed[document], key=lambda entry: entry[0]):
-            english = without_prefix(message.text)
-            for left, right in sentence_pairs(english, without_prefix(message.translation), language, dropped):
+            texts = without_prefix(message.text, message.translation)
+            for left, right in sentence_pairs(*texts, language, dropped):
                 pairs.append(Pair({"en": left, language: right}, document, order, domain))
                 order += 1
     return pairs
@@ -203,8 +203,13 @@ def _elsewhere(name: str, text: str, folders: Mapping[str, str]) -> Place:
     return Place(f"{name}/{digest}", 0, _BY_DOMAIN.get(name, "interface"))
 
 
-def without_prefix(text: str) -> str:
-    """The message without the context that Wesnoth writes in front of it: ``female^Princess``."""
-    prefix, caret, rest = text.partition("^")
-    # A caret further on belongs to the text, such as a terrain's code.
-    return rest if caret and len(prefix) <= _PREFIX_LONGEST and "\n" not in prefix else text
+def without_prefix(text: str, translation: str) -> tuple[str, str]:
+    """A message and its translation without the context that Wesnoth writes in front: ``female^Princess``."""
+    context, caret, rest = text.partition("^")
+    if not caret or len(context) > _CONTEXT_LONGEST or "\n" in context:
+        return text, translation
+    kept, caret, translated = translation.partition("^")
+    # Translators leave it out; of those who did not, some translated it. Further carets belong to the text.
+    if caret and (kept == context or ("^" not in rest and len(kept) <= _CONTEXT_LONGEST)):
+        translation = translated
+    return rest, translation
