@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pickle
@@ -95,6 +96,12 @@ def jsonl(folder):
     (folder / "corpus.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
+def packed(folder):
+    folder.mkdir()
+    rows = [json.dumps({"zh": zh, "en": en}) + "\n" for zh, en in ROWS]
+    (folder / "corpus.jsonl.gz").write_bytes(gzip.compress("".join(rows).encode()))
+
+
 def csv(folder):
     folder.mkdir()
     (folder / "a.csv").write_text("zh,en\n" + "".join(f"{zh},{en}\n" for zh, en in ROWS), encoding="utf-8")
@@ -105,7 +112,7 @@ def tsv(folder):
     (folder / "a.tsv").write_text("en\tzh\n" + "".join(f"{en}\t{zh}\n" for zh, en in ROWS), encoding="utf-8")
 
 
-@pytest.mark.parametrize("form", [saved, saved_splits, parquet, shards, jsonl, csv, tsv])
+@pytest.mark.parametrize("form", [saved, saved_splits, parquet, shards, jsonl, packed, csv, tsv])
 def test_each_form_of_a_folder_gives_every_row(tmp_path, form):
     form(tmp_path / "data")
     assert everything(prepare(tmp_path, tmp_path / "data")) == sorted(ROWS)
@@ -247,6 +254,7 @@ def test_a_missing_folder_is_told_with_where_it_was_looked_for(tmp_path, monkeyp
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offline", ["unreachable", "switched off"])
 def test_without_the_hub_one_line_names_the_alternatives_within_seconds(tmp_path, offline):
     environment = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "HF_ENDPOINT": "http://127.0.0.1:9"}

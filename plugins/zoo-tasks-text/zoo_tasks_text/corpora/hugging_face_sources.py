@@ -24,6 +24,7 @@ _READERS: dict[str, tuple[str, dict[str, str]]] = {
     ".arrow": ("arrow", {}),
 }
 """File ending -> reader of the library and its options. Pickles have none."""
+_PACKED = (".gz", ".bz2", ".xz", ".zst")
 _SAVED = ("dataset_dict.json", "state.json")
 """What save_to_disk leaves: a dictionary of splits, or one split."""
 _SPLIT = re.compile(r"(?<![a-z0-9])(train|training|validation|valid|val|dev|test|testing)(?![a-z0-9])")
@@ -96,8 +97,8 @@ def open_folder(path: Path) -> Opened:
 
 def _open_files(path: Path) -> dict[str, Any]:
     files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
-    known = [file for file in files if file.suffix.lower() in _READERS]
-    endings = sorted({file.suffix.lower() for file in known})
+    known = [file for file in files if _ending(file) in _READERS]
+    endings = sorted({_ending(file) for file in known})
     if not known:
         seen = ", ".join(sorted({file.suffix or file.name for file in files})[:8]) or "nothing"
         raise InputError(
@@ -116,6 +117,12 @@ def _open_files(path: Path) -> dict[str, Any]:
         found.setdefault(split, []).append(str(file.resolve()))
     # As a stream: otherwise the library would first copy everything into its own cache.
     return dict(_library().load_dataset(reader, data_files=found, streaming=True, **settings))
+
+
+def _ending(file: Path) -> str:
+    """The ending that tells the reader: the one before that of a compressed file."""
+    name = file.with_suffix("") if file.suffix.lower() in _PACKED else file
+    return name.suffix.lower()
 
 
 def open_hub(options: HuggingFaceOptions, cache: Path) -> Opened:
