@@ -18,8 +18,11 @@ from zoo_tasks_text.corpora.text_files import LONGEST_LINE, lines
 
 from zoo.cli.main import main
 from zoo.errors import InputError
+from zoo.registry import current_registry
+from zoo.spec.options import Chosen
 from zoo.tasks import DataHome, Pair
 from zoo.tasks.contracts import SPLITS
+from zoo.testing.tasks import CorpusSuite
 
 ROWS = [(f"第{word}句", f"the {word} sentence") for word in "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥"]
 ROWS += [(a + b, f"{a} {b}") for a in "天地玄黄宇宙洪荒" for b in "日月盈昃辰宿列张寒来暑往"]
@@ -48,6 +51,22 @@ def text(folder, rows=ROWS):
         path.write_text("".join(row[column] + "\n" for row in rows), encoding="utf-8")
         names.append(str(path))
     return names
+
+
+class TestConformance(CorpusSuite):
+    """The kit over a file of this test's own."""
+
+    component = "parallel-files"
+    options = ({"name": "mine", "languages": ["zh", "en"], "train": "a.jsonl", "test_fraction": 0.2},)
+
+    @pytest.fixture
+    def chosen(self, given, tmp_path_factory):
+        path = tmp_path_factory.mktemp("files") / "a.jsonl"
+        rows = [{"zh": zh, "en": en, "document": f"d{number // 4}"} for number, (zh, en) in enumerate(ROWS)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        record = current_registry().get("corpus", "parallel-files")
+        options = record.load_options().model_validate({**given, "train": str(path), "dev_fraction": 0.2})
+        return Chosen(record, options)
 
 
 def everything(prepared):

@@ -62,3 +62,22 @@ def components() -> Iterator[Component]:
             },
         },
     )
+    yield Component(
+        kind="corpus",
+        name="hf-dataset",
+        target="zoo_tasks_text.corpora.hugging_face:HuggingFaceCorpus",
+        options="zoo_tasks_text.corpora.library_options:HuggingFaceOptions",
+        summary="A dataset of Hugging Face's library, from a folder or the hub",
+        traits={"network": True, "files": True},
+    )
+    yield Component(
+        kind="corpus",
+        name="sacrebleu",
+        target="zoo_tasks_text.corpora.sacrebleu_sets:SacrebleuCorpus",
+        options="zoo_tasks_text.corpora.library_options:SacrebleuOptions",
+        summary="One of sacrebleu's test sets, with training data from another corpus",
+        traits={
+            "network": True,
+            "example": {"name": "wmt20", "languages": ["zh", "en"], "test": "wmt20", "train": "office-zh-en"},
+        },
+    )
