@@ -56,6 +56,8 @@ class PreparedTranslation(PreparedTask):
                     target=pair.texts[self._target],
                     document=pair.document,
                     domain=pair.domain,
+                    checks=pair.checks.get(self._target, ()),
+                    contrasts=pair.contrasts.get(self._target, ()),
                 )
                 for index, pair in enumerate(self.corpus.pairs(split))
             ]
