@@ -119,11 +119,11 @@ class PhenomenonAccuracy(SummedMetric):
 def right_checks(output: str, reference: str, checks: Sequence[Check]) -> int:
     """How many of an example's checks its output passes."""
     said, asked = Words(output), Words(reference)
-    demands = Counter(_composed(check.expected) for check in checks)
+    demands = Counter((check.phenomenon, _composed(check.expected)) for check in checks)
     right = 0
     for check in checks:
         expected = _composed(check.expected)
-        enough = said.count(expected) >= max(demands[expected], asked.count(expected))
+        enough = said.count(expected) >= max(demands[check.phenomenon, expected], asked.count(expected))
         right += enough and all(said.count(word) <= asked.count(word) for word in map(_composed, check.wrong))
     return right
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import floor
 
 from zoo_tasks_text.corpora.generated.lexicon import Entry
@@ -170,9 +171,9 @@ def turned(size: int, distance: float) -> list[int]:
     turned pairs that n words should have, distance * n * (n - 1) / 2, rounded half up. So n words have r(n) turned
     pairs exactly, and where a word goes does not depend on what follows it.
     """
+    share = Fraction(str(distance))  # as it was written: 0.7 * 45 is 31.5, but less among floats
     order: list[int] = []
     for word in range(size):
-        before = floor(distance * (word * (word - 1) / 2) + 0.5)
-        after = floor(distance * ((word + 1) * word / 2) + 0.5)
+        before, after = (floor(share * (words * (words - 1) // 2) + Fraction(1, 2)) for words in (word, word + 1))
         order.insert(word - (after - before), word)
     return order
