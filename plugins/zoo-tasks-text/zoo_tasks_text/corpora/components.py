@@ -19,7 +19,7 @@ def components() -> Iterator[Component]:
         name="generated",
         target="zoo_tasks_text.corpora.generated:GeneratedCorpus",
         options="zoo_tasks_text.corpora.options:GeneratedOptions",
-        summary="Small generated language pair with reordering and agreement; needs no download",
+        summary="Controlled language: a generated pair of any size whose properties are options; needs no download",
         traits={"languages": ("qaa", "qab"), "family": "generated", "network": False},
     )
 

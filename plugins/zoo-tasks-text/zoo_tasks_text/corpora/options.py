@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from zoo.spec.options import Chosen, Options, Slot
+from zoo_tasks_text.corpora.generated.options import GeneratedOptions as GeneratedOptions
 from zoo_tasks_text.languages import Language
 
 
@@ -19,24 +20,6 @@ class DebianOptions(Options):
         pattern=r"^sha256:[0-9a-f]{64}$",
         description="Revision that must come out; where absent, what the packages of today give is taken",
     )
-
-
-class GeneratedOptions(Options):
-    """The generated language pair."""
-
-    pairs: int = Field(default=10_000, ge=1, le=5_000_000, description="Training pairs")
-    dev_pairs: int = Field(default=500, ge=1, le=100_000, description="Dev pairs")
-    test_pairs: int = Field(default=500, ge=1, le=100_000, description="Test pairs")
-    seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of the lexicon and of the sentences")
-    vocabulary: int = Field(default=200, ge=8, le=5_000, description="Number of stems in the lexicon")
-    min_clauses: int = Field(default=1, ge=1, le=50, description="Fewest clauses of a sentence (2 to 7 words each)")
-    max_clauses: int = Field(default=2, ge=1, le=50, description="Most clauses of a sentence")
-
-    @model_validator(mode="after")
-    def _clauses_in_order(self) -> GeneratedOptions:
-        if self.min_clauses > self.max_clauses:
-            raise ValueError(f"min_clauses {self.min_clauses} is above max_clauses {self.max_clauses}")
-        return self
 
 
 COMPRESSED = (".gz", ".bz2", ".xz")

@@ -52,6 +52,13 @@ def components() -> Iterator[Component]:
         "Share of a document's sentences that are left out: lower is better",
         traits={"outputs": "documents"},
     )
+    yield _metric(
+        "phenomenon-accuracy",
+        "PhenomenonAccuracy",
+        "Share of words decided elsewhere (homographs, pronouns, terms, ...) that are right, by the task's checks",
+        references=("doi:10.1080/01621459.1927.10502953",),
+        traits={"example": {"phenomenon": "homograph"}},
+    )
 
 
 def _metric(
