@@ -54,6 +54,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = True
+    reads_context = False
+    """Whether the forward pass takes a second input, ``context_input_ids`` and ``context_attention_mask``."""
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
