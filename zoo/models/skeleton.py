@@ -171,20 +171,26 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         cache_position: Tensor | None = None,
+        segment_ids: Tensor | None = None,
+        decoder_segment_ids: Tensor | None = None,
     ) -> Seq2SeqLMOutput | tuple[Any, ...]:
         """Logits ``[B, T, V]`` for source ids ``[B, S]`` and target ids ``[B, T]``.
 
         `labels` ``[B, T]`` give the target shifted right, unless decoder inputs are given, and the loss: cross entropy,
         mean over labels other than -100 (or their sum over `num_items_in_batch`). `position_ids` and
         `decoder_position_ids` place the tokens; without them real tokens count from zero. `cache_position` is accepted
-        from transformers 4 and not looked at: the cache knows its length.
+        from transformers 4 and not looked at: the cache knows its length. `segment_ids` ``[B, S]`` and
+        `decoder_segment_ids` ``[B, T]`` say that rows are packed: tokens of segment 1, 2, ... see, and are placed by,
+        their own segment only, and segment 0 is padding (no mask is given then).
         """
         options = {
             "output_attentions": _default(output_attentions, self.config.output_attentions),
             "output_hidden_states": _default(output_hidden_states, self.config.output_hidden_states),
         }
         if encoder_outputs is None:
-            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds, position_ids, **options)
+            encoder_outputs = self.encoder(
+                input_ids, attention_mask, inputs_embeds, position_ids, segment_ids=segment_ids, **options
+            )
         elif not hasattr(encoder_outputs, "last_hidden_state"):
             encoder_outputs = EncoderOutput(*encoder_outputs)
         if labels is not None:
@@ -201,6 +207,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             past_key_values,
             decoder_inputs_embeds,
             decoder_position_ids,
+            segment_ids=decoder_segment_ids,
+            encoder_segment_ids=segment_ids,
             **options,
         )
         logits = self.lm_head(decoded.last_hidden_state)  # [B, T, V]

@@ -139,7 +139,7 @@ def _like_lengths(lengths: Sequence[Lengths]) -> npt.NDArray[Any]:
     width = 1 + max(int(side.max(initial=0)) for side in sides)
     longest = len(sides) - 1 - np.argmax(sides, axis=0)
     ordered = np.sort(np.stack(sides), axis=0)[::-1]  # [sides, N], longest first
-    keys = np.zeros(len(sides[0]), np.int64)
+    keys: Indices = np.zeros(len(sides[0]), np.int64)
     for side in ordered:
         keys = keys * width + side
     keys = keys * len(sides) + longest
