@@ -54,6 +54,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = True
+    reads_context = False
+    """Whether the forward pass takes a second input, ``context_input_ids`` and ``context_attention_mask``."""
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
@@ -207,6 +209,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         return_dict: bool | None = None,
         cache_position: Tensor | None = None,
         cache: Any = None,
+        segment_ids: Tensor | None = None,
+        decoder_segment_ids: Tensor | None = None,
     ) -> Seq2SeqLMOutput | tuple[Any, ...]:
         """Logits ``[B, T, V]`` for source ids ``[B, S]`` and target ids ``[B, T]``.
 
@@ -214,7 +218,9 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         mean over labels other than -100 (or their sum over `num_items_in_batch`). `position_ids` and
         `decoder_position_ids` place the tokens; without them real tokens count from zero. `cache` is what transformers
         calls `past_key_values` from 5.24 on. `cache_position` is accepted from transformers 4 and not looked at: the
-        cache knows its length.
+        cache knows its length. `segment_ids` ``[B, S]`` and
+        `decoder_segment_ids` ``[B, T]`` say that rows are packed: tokens of segment 1, 2, ... see, and are placed by,
+        their own segment only, and segment 0 is padding (no mask is given then).
         """
         past_key_values = past_key_values if cache is None else cache
         options = {
@@ -222,7 +228,9 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             "output_hidden_states": _default(output_hidden_states, self.config.output_hidden_states),
         }
         if encoder_outputs is None:
-            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds, position_ids, **options)
+            encoder_outputs = self.encoder(
+                input_ids, attention_mask, inputs_embeds, position_ids, segment_ids=segment_ids, **options
+            )
         elif not hasattr(encoder_outputs, "last_hidden_state"):
             encoder_outputs = EncoderOutput(*encoder_outputs)
         if labels is not None:
@@ -239,6 +247,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             past_key_values,
             decoder_inputs_embeds,
             decoder_position_ids,
+            segment_ids=decoder_segment_ids,
+            encoder_segment_ids=segment_ids,
             **options,
         )
         logits = self.lm_head(decoded.last_hidden_state)  # [B, T, V]

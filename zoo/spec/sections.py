@@ -81,7 +81,14 @@ class TrainingSection(Options):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
     )
-    max_tokens: Count = Field(default=256, description="Longer training examples are left out (source or target)")
+    max_tokens: Count = Field(default=256, description="Longer training examples are left out (on any side)")
+    packing: bool = Field(
+        default=False,
+        description="Lay several examples into each row, so that rows are full; they do not see each other",
+    )
+    data_workers: int = Field(
+        default=0, ge=0, le=64, description="Processes that make batches ahead; the batches are the same for any number"
+    )
     evaluate_every: Count | None = Field(default=None, description="Steps between dev-loss evaluations")
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
