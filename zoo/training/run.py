@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +21,6 @@ from zoo.errors import InputError, ZooError
 from zoo.models.tokenizers import TARGET_FOLDER, Tokenizers, load_tokenizers
 from zoo.registry import TrainingContext, current_registry
 from zoo.spec import Spec, spec_hash
-from zoo.spec.load import canonical
 from zoo.spec.lock import LOCK_NAME, read_lock
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
@@ -321,7 +321,7 @@ class _Attempt:
         prepared, longest = self.prepared, self.spec.training.max_tokens
         return encoded_pairs(
             self.home,
-            f"{prepared.task.revision} {canonical(self.spec.task.plain())}",
+            f"{prepared.task.revision} {json.dumps(self.spec.task.plain(), sort_keys=True)}",
             split,
             prepared.tokenizers,
             examples,
