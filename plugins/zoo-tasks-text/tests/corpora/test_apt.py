@@ -96,6 +96,8 @@ def test_members_are_read_and_maintainer_scripts_do_not_run(archive):
     deb = archive.put("pack-a", "1", files)
     assert dict(read_members(deb, "./usr/share/help", ".html")) == {"a.html": b"A", "deep/b.html": b"B"}
     assert not (archive.folder / "postinst-ran").exists()
+    several = read_members(deb, "./usr/share/help", (".js", "deep/b.html"))
+    assert dict(several) == {"c.js": b"C", "deep/b.html": b"B"}
 
 
 def test_links_are_passed_over(archive):

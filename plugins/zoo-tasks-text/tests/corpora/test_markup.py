@@ -78,6 +78,8 @@ def test_a_doubled_percent_sign_is_one():
         ("main={prefix}{suffix}|{prefix} name", "main={prefix}{suffix}|{prefix} 名字"),
         ("prefix=Al|Ali|Ash of names", "prefix=艾尔|艾莉|艾希"),
         ("Bal,Cam,Corn,Del,Earl,El,Fox", "巴尔,卡姆,科恩,德尔,伊艾尔,艾尔,福克斯"),
+        ("moss_brownie", "莫斯伯格"),
+        ("Gains %%%d of it", "获得%%%d"),
         ("A terrain \\o/ of fungus", "一种真菌地形 \\o/"),
     ],
 )

@@ -18,7 +18,7 @@ _FORMAT_TAG = re.compile(
     r"|span(?:\s[^<>]*)?|br\s*/?)>"
 )
 _VALUE = re.compile(
-    r"%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:ll|l|h|z)?[diuoxXfFeEgGcs]"
+    r"(?<!%)%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:ll|l|h|z)?[diuoxXfFeEgGcs]"
     r"|\$[A-Za-z_](?:[A-Za-z0-9_$]|\.[A-Za-z_]|\|\.)*\|?"
     r"|<[A-Za-z_][A-Za-z0-9_:!'-]+>"
     r"|\{[A-Za-z0-9_]+\}"
@@ -26,9 +26,9 @@ _VALUE = re.compile(
 """What a program puts a value in place of: ``%1$s``, ``$unit.name|``, ``<npcname>``, ``{0}``."""
 _REST = re.compile(
     r"[<>{}\\\x00-\x08\x0b\x0e-\x1f]|\$[A-Za-z]|%[A-Za-z%]|&#?\w+;|\|\||_\s?\"|\w=(?:['\"{]|\s*\||[^\s|]*\|)"
-    r"|(?:[\w’'-]+,){5}\w"
+    r"|(?:[\w’'-]+,){5}\w|[A-Za-z]_[A-Za-z]"
 )
-"""What is left of markup that is not understood; grammars and lists that names are made from."""
+"""What is left of markup that is not understood; identifiers; grammars and lists that names are made from."""
 _HOTKEY = re.compile(r"\[([A-Za-z])\](?=[a-z])")
 """``[b]attery``: the letter is a key."""
 _LABEL = re.compile(r"^\[[^][%]{1,12}\]\s*(?=.)")
