@@ -121,7 +121,9 @@ def separation(candidates: Sequence[Candidate], *, lowest: int = 5) -> Separatio
 
     Where a share s of the corpus is misaligned, its misaligned pairs score as mismatched ones do: half of them lie
     below the median of these. Some good pairs lie there too, so s is at most twice the share of all pairs below it,
-    up to sampling error. The order of candidates decides which are drawn: the caller shuffles.
+    up to sampling error. Loose translations, and sides of which one says more, count as aligned.
+
+    The order of candidates decides which are drawn: the caller shuffles.
     """
     import numpy as np
 
