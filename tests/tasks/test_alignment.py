@@ -128,7 +128,8 @@ def test_the_estimate_follows_the_share_that_is_misaligned(corrupted):
     pytest.importorskip("nltk")
     found = separation(corpus(4500, corrupted))
     assert found is not None
-    # From above, but for sampling: 2 sqrt(p (1 - p) / 1500) with p = share / 2 stays below 0.02; two of these.
-    assert corrupted - 0.04 <= found.misaligned <= corrupted + 0.08
+    # Sampling alone moves the estimate: by the draw of the scored pairs (0.012 at 30%), by which of them lie below the
+    # median (2 * 0.0092) and by where the median lies (0.008), together 0.023. Three of these:
+    assert found.misaligned == pytest.approx(corrupted, abs=0.07)
     # A misaligned pair scores above a mismatched one by chance.
     assert found.auc == pytest.approx(1 - corrupted / 2, abs=0.04)
