@@ -33,6 +33,7 @@ from zoo.measure.performance import measure_clocks, pooled_clocks, probe_request
 from zoo.measure.split import split_times
 from zoo.measure.warmup import warm_up
 from zoo.models import assemble
+from zoo.models.tokenizers import Tokenizers
 from zoo.spec import load_spec
 from zoo.spec.sections import DecodingSection, ModelSection
 from zoo.tasks import DataHome
@@ -133,11 +134,12 @@ def test_encoder_and_decoder_are_the_whole(one_thread: None, say: Callable[[str]
     model: Any = assemble(ModelSection.model_validate(section), 200, seed=1)
     tokenizer = FixedTokenizer(torch.randint(4, 200, (1, 24)), eos_token_id=int(model.config.eos_token_id))
     decoding = DecodingSection(max_new_tokens=4)
+    both = Tokenizers(tokenizer, tokenizer)
     encoded = tokenizer(["any"])
     options = generation_options(decoding, max_source_tokens=512)
 
     def parts() -> float:
-        split = split_times(model, tokenizer, ["any"], decoding, samples=30, max_source_tokens=512)
+        split = split_times(model, both, ["any"], decoding, samples=30, max_source_tokens=512)
         sums = zip(split.encode.values, split.tokens, split.decode_per_token.values, strict=True)
         return min(encode + tokens * decode for encode, tokens, decode in sums)
 

@@ -46,3 +46,8 @@ def test_a_control_is_shared_by_the_models_of_a_board_and_by_nothing_else(small_
     assert a_cell(small_spec()).baseline_key("untrained") != key
     assert a_cell(small_spec(), data="sha256:other").baseline_key("copy") != key
     assert a_cell(small_spec("evaluation.max_examples=11")).baseline_key("copy") != key
+
+
+def test_a_control_has_another_key_where_the_target_has_a_tokenizer_of_its_own(small_spec: Any) -> None:
+    specs = (small_spec("model.tie_embeddings=none"), small_spec("model.tie_embeddings=none", "target_tokenizer=bpe"))
+    assert len({a_cell(spec).baseline_key("untrained") for spec in specs}) == 2

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from zoo.models import assemble
+from zoo.models.tokenizers import Tokenizers
 from zoo.spec import Spec, load_spec
 from zoo.tasks import DataHome, Example
 
@@ -23,6 +24,10 @@ class Tiny:
     model: Any
     tokenizer: Any
     examples: Sequence[Example]
+
+    @property
+    def tokenizers(self) -> Tokenizers:
+        return Tokenizers(self.tokenizer, self.tokenizer)
 
     @property
     def sources(self) -> list[str]:

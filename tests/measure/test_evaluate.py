@@ -16,7 +16,7 @@ def test_the_references_as_outputs_score_full_marks(tiny: Any) -> None:
 
 
 def test_evaluation_scores_what_the_model_generates(tiny: Any) -> None:
-    found = evaluate(tiny.model, tiny.tokenizer, tiny.examples, tiny.spec)
+    found = evaluate(tiny.model, tiny.tokenizers, tiny.examples, tiny.spec)
     again = score_outputs(found.outputs, tiny.examples, tiny.spec)
     assert found.quality == again.quality
     assert [score.metric for score in found.quality] == [metric.name for metric in tiny.spec.evaluation.metrics]
@@ -50,7 +50,7 @@ def test_an_output_for_each_example_is_needed(tiny: Any) -> None:
     with pytest.raises(ValueError, match="24 outputs for 25 examples"):
         score_outputs(["x"] * 24, tiny.examples, tiny.spec)
     with pytest.raises(ValueError, match="at least one example"):
-        evaluate(tiny.model, tiny.tokenizer, [], tiny.spec)
+        evaluate(tiny.model, tiny.tokenizers, [], tiny.spec)
 
 
 def test_the_spec_chooses_split_and_number(tiny: Any, tmp_path: Any) -> None:

@@ -24,10 +24,10 @@ def test_tokens_count_up_to_the_first_end_and_padding_never() -> None:
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_outputs_come_in_the_order_of_their_sources_whatever_the_batch(tiny: Any, batch_size: int) -> None:
     decoding = tiny.spec.decoding.model_copy(update={"batch_size": batch_size})
-    found = generate_outputs(tiny.model, tiny.tokenizer, tiny.sources, decoding, max_source_tokens=512)
+    found = generate_outputs(tiny.model, tiny.tokenizers, tiny.sources, decoding, max_source_tokens=512)
     with evaluating(tiny.model):
         alone = [
-            generate_batch(tiny.model, tiny.tokenizer, [source], decoding, max_source_tokens=512)
+            generate_batch(tiny.model, tiny.tokenizers, [source], decoding, max_source_tokens=512)
             for source in tiny.sources
         ]
     assert found.outputs == tuple(one.outputs[0] for one in alone)
@@ -39,7 +39,7 @@ def test_outputs_come_in_the_order_of_their_sources_whatever_the_batch(tiny: Any
 @pytest.mark.parametrize("beams", [1, 3])
 def test_decoding_is_what_the_spec_says(tiny: Any, beams: int) -> None:
     decoding = tiny.spec.decoding.model_copy(update={"beams": beams, "max_new_tokens": 5, "length_penalty": 0.3})
-    found = generate_outputs(tiny.model, tiny.tokenizer, tiny.sources[:3], decoding, max_source_tokens=512)
+    found = generate_outputs(tiny.model, tiny.tokenizers, tiny.sources[:3], decoding, max_source_tokens=512)
     assert found.tokens <= 3 * 5
     encoded = tiny.tokenizer(tiny.sources[:3], padding=True, return_tensors="pt")
     options = {"length_penalty": 0.3} if beams > 1 else {}
@@ -58,7 +58,7 @@ def test_decoding_is_what_the_spec_says(tiny: Any, beams: int) -> None:
 def test_sources_beyond_the_longest_sequence_are_cut_and_counted(tiny: Any) -> None:
     sources = [" ".join([tiny.sources[0]] * 40), tiny.sources[1]]
     limit = 10
-    found = generate_outputs(tiny.model, tiny.tokenizer, sources, tiny.spec.decoding, max_source_tokens=limit)
+    found = generate_outputs(tiny.model, tiny.tokenizers, sources, tiny.spec.decoding, max_source_tokens=limit)
     expected = sum(len(tiny.tokenizer(source)["input_ids"]) > limit for source in sources)
     assert expected >= 1
     assert found.truncated == expected
@@ -67,7 +67,7 @@ def test_sources_beyond_the_longest_sequence_are_cut_and_counted(tiny: Any) -> N
 def test_the_models_mode_is_given_back(tiny: Any) -> None:
     tiny.model.train()
     try:
-        generate_outputs(tiny.model, tiny.tokenizer, tiny.sources[:1], tiny.spec.decoding, max_source_tokens=512)
+        generate_outputs(tiny.model, tiny.tokenizers, tiny.sources[:1], tiny.spec.decoding, max_source_tokens=512)
         assert tiny.model.training
         with pytest.raises(RuntimeError), evaluating(tiny.model):
             assert not tiny.model.training
@@ -82,7 +82,7 @@ def test_progress_ends_at_the_number_of_sources(tiny: Any) -> None:
     decoding = tiny.spec.decoding.model_copy(update={"batch_size": 10})
     generate_outputs(
         tiny.model,
-        tiny.tokenizer,
+        tiny.tokenizers,
         tiny.sources,
         decoding,
         max_source_tokens=512,
@@ -92,6 +92,6 @@ def test_progress_ends_at_the_number_of_sources(tiny: Any) -> None:
 
 
 def test_no_source_gives_no_output(tiny: Any) -> None:
-    found = generate_outputs(tiny.model, tiny.tokenizer, [], tiny.spec.decoding, max_source_tokens=512)
+    found = generate_outputs(tiny.model, tiny.tokenizers, [], tiny.spec.decoding, max_source_tokens=512)
     assert found.outputs == ()
     assert found.tokens == 0

@@ -17,7 +17,7 @@ def test_the_parts_are_the_whole(tiny: Any) -> None:
     parts, whole = [], []
     with evaluating(tiny.model):
         for _ in range(10):
-            split = split_times(tiny.model, tiny.tokenizer, [sentence], decoding, samples=5, max_source_tokens=512)
+            split = split_times(tiny.model, tiny.tokenizers, [sentence], decoding, samples=5, max_source_tokens=512)
             sums = zip(split.encode.values, split.tokens, split.decode_per_token.values, strict=True)
             parts += [encode + tokens * decode for encode, tokens, decode in sums]
             for _ in range(5):
@@ -40,7 +40,7 @@ def test_each_part_takes_what_is_its_own(tiny: Any, beams: int) -> None:
     # With the end token out of reach every sentence takes the same number of steps.
     tiny.model.generation_config.suppress_tokens = [tiny.tokenizer.eos_token_id]
     try:
-        found = split_times(tiny.model, tiny.tokenizer, tiny.sources[:2], decoding, samples=4, max_source_tokens=512)
+        found = split_times(tiny.model, tiny.tokenizers, tiny.sources[:2], decoding, samples=4, max_source_tokens=512)
     finally:
         tiny.model.generation_config.suppress_tokens = None
         for handle in handles:
@@ -54,11 +54,11 @@ def test_tokens_are_those_that_generation_gives(tiny: Any) -> None:
     from zoo.measure.generation import generate_batch
 
     found = split_times(
-        tiny.model, tiny.tokenizer, tiny.sources[:3], tiny.spec.decoding, samples=3, max_source_tokens=512
+        tiny.model, tiny.tokenizers, tiny.sources[:3], tiny.spec.decoding, samples=3, max_source_tokens=512
     )
     with evaluating(tiny.model):
         expected = [
-            generate_batch(tiny.model, tiny.tokenizer, [text], tiny.spec.decoding, max_source_tokens=512).tokens
+            generate_batch(tiny.model, tiny.tokenizers, [text], tiny.spec.decoding, max_source_tokens=512).tokens
             for text in tiny.sources[:3]
         ]
     assert list(found.tokens) == expected
@@ -66,4 +66,4 @@ def test_tokens_are_those_that_generation_gives(tiny: Any) -> None:
 
 def test_no_sentence_is_refused(tiny: Any) -> None:
     with pytest.raises(ValueError, match="at least one sentence"):
-        split_times(tiny.model, tiny.tokenizer, [], tiny.spec.decoding, samples=1, max_source_tokens=512)
+        split_times(tiny.model, tiny.tokenizers, [], tiny.spec.decoding, samples=1, max_source_tokens=512)

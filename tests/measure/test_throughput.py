@@ -32,7 +32,7 @@ def test_throughput_is_tokens_and_sentences_by_seconds(tiny: Any) -> None:
     step, batch, tokens = 0.02, 4, 8
     decoding = tiny.spec.decoding.model_copy(update={"max_new_tokens": tokens})
     with before_each_step(tiny, lambda _: time.sleep(step)):
-        found = rate_of(tiny.model, tiny.tokenizer, tiny.sources, decoding, batch=batch, max_source_tokens=512)
+        found = rate_of(tiny.model, tiny.tokenizers, tiny.sources, decoding, batch=batch, max_source_tokens=512)
     assert (found.batch, found.status) == (batch, "ok")
     assert 0.5 * batch / step < (found.tokens_per_second or 0) <= batch / step
     assert found.tokens_per_second == pytest.approx(tokens * (found.sentences_per_second or 0))
@@ -50,7 +50,7 @@ def test_sizes_are_tried_from_the_smallest_and_none_beyond_the_first_that_does_n
         found = list(
             rates(
                 tiny.model,
-                tiny.tokenizer,
+                tiny.tokenizers,
                 tiny.sources,
                 tiny.spec.decoding,
                 batches=[8, 2, 1, 4, 2],
@@ -66,7 +66,7 @@ def test_sizes_are_tried_from_the_smallest_and_none_beyond_the_first_that_does_n
 def test_torchs_own_allocator_failing_is_a_size_that_does_not_fit(tiny: Any) -> None:
     with before_each_step(tiny, lambda batch: torch.empty(2**55 if batch > 1 else 1, dtype=torch.uint8)):
         found = list(
-            rates(tiny.model, tiny.tokenizer, tiny.sources, tiny.spec.decoding, batches=[1, 2], max_source_tokens=512)
+            rates(tiny.model, tiny.tokenizers, tiny.sources, tiny.spec.decoding, batches=[1, 2], max_source_tokens=512)
         )
     assert [rate.status for rate in found] == ["ok", "oom"]
 
@@ -83,7 +83,7 @@ def test_what_a_failed_size_held_is_given_back_before_its_answer(tiny: Any) -> N
 
     with before_each_step(tiny, allocate):
         stream = rates(
-            tiny.model, tiny.tokenizer, tiny.sources, tiny.spec.decoding, batches=[1, 2], max_source_tokens=512
+            tiny.model, tiny.tokenizers, tiny.sources, tiny.spec.decoding, batches=[1, 2], max_source_tokens=512
         )
         assert next(stream).status == "oom"
         assert [block() for block in held] == [None]
@@ -94,7 +94,7 @@ def test_an_error_that_is_not_of_memory_is_one(tiny: Any) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with before_each_step(tiny, fail), pytest.raises(RuntimeError, match="mat1 and mat2"):
-        list(rates(tiny.model, tiny.tokenizer, tiny.sources, tiny.spec.decoding, batches=[1], max_source_tokens=512))
+        list(rates(tiny.model, tiny.tokenizers, tiny.sources, tiny.spec.decoding, batches=[1], max_source_tokens=512))
 
 
 def test_a_batch_is_filled_by_repeating_the_sentences() -> None:
@@ -104,4 +104,4 @@ def test_a_batch_is_filled_by_repeating_the_sentences() -> None:
 
 def test_no_sentence_is_refused(tiny: Any) -> None:
     with pytest.raises(ValueError, match="at least one sentence"):
-        rate_of(tiny.model, tiny.tokenizer, [], tiny.spec.decoding, batch=1, max_source_tokens=512)
+        rate_of(tiny.model, tiny.tokenizers, [], tiny.spec.decoding, batch=1, max_source_tokens=512)

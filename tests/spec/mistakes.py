@@ -54,6 +54,21 @@ MISTAKES = [
     Mistake("capitalised key", "seed: 3", "Seed: 3", "2:1", "did you mean 'seed'"),
     Mistake("number as key", "seed: 3", "3: 3", "2:1", "unknown key '3'"),
     Mistake("empty key", "seed: 3", "'': 3", "2:1", "unknown key ''"),
+    # separate vocabularies
+    Mistake(
+        "one matrix for two vocabularies",
+        "model:\n",
+        "target_tokenizer: bpe\nmodel:\n",
+        "5:19",
+        "set model.tie_embeddings to 'decoder' or 'none'",
+    ),
+    Mistake(
+        "one matrix for two vocabularies, asked for",
+        "model:\n",
+        "target_tokenizer: bpe\nmodel:\n  tie_embeddings: all\n",
+        "7:19",
+        "set model.tie_embeddings to 'decoder' or 'none'",
+    ),
     # missing keys
     Mistake("no name", "name: good\n", "", "1:1", "missing key 'name'"),
     Mistake("no task", "task: {use: translation, corpus: generated, source: qaa, target: qab}\n", "", "1:1", "'task'"),

@@ -137,6 +137,13 @@ class EightHeads(Sound):
         assert context.heads.bit_count() == 1, "heads must be a power of two"
 
 
+class MeasuresTheRow(Sound):
+    """Places tokens in relation to the largest position of their row."""
+
+    def vectors(self, positions: Tensor) -> Tensor:
+        return super().vectors(positions / (1 + positions.amax(-1, keepdim=True)))
+
+
 class BreaksCompilation(Sound):
     """Looks at a value on the host."""
 
@@ -155,11 +162,16 @@ POSITIONS: list[tuple[type[Position], str, str]] = [
     (RemembersStalePositions, "test_nothing_of_one_pass_is_left_in_the_next", "changed in place"),
     (CountsQueries, "test_cached_decoding_equals_one_pass", "cached against one pass"),
     (CountsQueries, "test_trait_where_says_what_the_scheme_does", "trait 'where' against embed"),
+    (MeasuresTheRow, "test_sentences_packed_in_one_row_are_computed_as_if_alone", "packed against alone"),
     (EightHeads, "test_any_number_of_heads_will_do", "power of two"),
     (BreaksCompilation, "test_no_value_is_read_off_the_device", "item"),
     (BreaksCompilation, "test_torch_compile_traces_it_whole", "(?i)data.dependent"),
 ]
-ARGUMENTS: dict[str, Any] = {"test_cached_decoding_equals_one_pass": "encoder", "test_any_number_of_heads_will_do": 12}
+ARGUMENTS: dict[str, Any] = {
+    "test_cached_decoding_equals_one_pass": "encoder",
+    "test_sentences_packed_in_one_row_are_computed_as_if_alone": "encoder",
+    "test_any_number_of_heads_will_do": 12,
+}
 
 
 def _run(suite: ComponentSuite, test: str) -> None:

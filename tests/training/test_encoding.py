@@ -14,7 +14,8 @@ from zoo.errors import InputError, ZooError
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import Example
 from zoo.training.collate import IGNORED, Collator
-from zoo.training.encoding import EncodedPairs, Ragged, encode_pairs, encode_texts
+from zoo.training.encoding import encode_pairs, encode_texts
+from zoo.training.ragged import EncodedPairs, Ragged
 
 EOS = 1
 

@@ -16,8 +16,9 @@ from zoo.tasks import DataHome
 from zoo.training import Prepared, prepare
 from zoo.training.building import assemble_for
 from zoo.training.collate import IGNORED, Collator
-from zoo.training.encoding import EncodedPairs, encode_pairs
+from zoo.training.encoding import encode_pairs
 from zoo.training.loss import dev_loss, real_logits
+from zoo.training.ragged import EncodedPairs
 from zoo.training.trainer import Share, ZooTrainer
 
 CPU = torch.device("cpu")

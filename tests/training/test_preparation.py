@@ -39,13 +39,13 @@ def test_a_tokenizer_is_trained_once(
 def test_its_name_changes_with_data_and_options(make_spec: Callable[..., Spec]) -> None:
     spec = make_spec()
     keys = {
-        tokenizer_key(spec, "sha256:a"),
-        tokenizer_key(spec, "sha256:b"),
-        tokenizer_key(make_spec(tokenizer={"use": "unigram", "vocab_size": 170}), "sha256:a"),
-        tokenizer_key(make_spec(tokenizer={"use": "bpe", "vocab_size": 160}), "sha256:a"),
+        tokenizer_key(spec.tokenizer, "sha256:a"),
+        tokenizer_key(spec.tokenizer, "sha256:b"),
+        tokenizer_key(make_spec(tokenizer={"use": "unigram", "vocab_size": 170}).tokenizer, "sha256:a"),
+        tokenizer_key(make_spec(tokenizer={"use": "bpe", "vocab_size": 160}).tokenizer, "sha256:a"),
     }
     assert len(keys) == 4
-    assert tokenizer_key(make_spec(seed=99), "sha256:a") == tokenizer_key(spec, "sha256:a")
+    assert tokenizer_key(make_spec(seed=99).tokenizer, "sha256:a") == tokenizer_key(spec.tokenizer, "sha256:a")
 
 
 def test_one_killed_while_it_was_written_is_trained_again(

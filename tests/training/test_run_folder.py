@@ -35,7 +35,7 @@ def test_a_built_folder_loads_with_transformers_alone(
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert weights_hash(model) == weights_hash(built.model)
-    assert tokenizer("some text")["input_ids"] == built.tokenizer("some text")["input_ids"]
+    assert tokenizer("some text")["input_ids"] == built.tokenizers.source("some text")["input_ids"]
     generation = model.generation_config
     assert (generation.num_beams, generation.max_new_tokens, generation.length_penalty) == (3, 17, 0.6)
     assert (generation.pad_token_id, generation.eos_token_id, generation.decoder_start_token_id) == (0, 1, 0)

@@ -17,9 +17,9 @@ from zoo.training.collate import Collator
 from zoo.training.contracts import Clipped
 from zoo.training.encoding import encode_pairs
 from zoo.training.launch import train_together
+from zoo.training.loader import Loader, Share
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.seeds import stream_seed
-from zoo.training.trainer import Loader, Share
 from zoo.training.world import World, joined, launched, refuse_too_few_gpus
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def loaders(spec: Spec, home: DataHome, size: int, count: int, start: int = 0) -
     collate = Collator(pairs, pad_id=0, start_id=0)
     taken = []
     for rank in range(size):
-        batches = TokenBatches(pairs.sources.lengths, pairs.targets.lengths, 200, seed=5)
+        batches = TokenBatches((pairs.sources.lengths, pairs.targets.lengths), 200, seed=5)
         loader = Loader(pairs, batches, collate, count, World(rank, size))
         loader.start = start
         assert len(loader) == count // size

@@ -19,6 +19,14 @@ Job = Literal["model", "copy", "untrained"]
 BASELINES: tuple[Job, ...] = ("copy", "untrained")
 BASELINE_SECTIONS = ("task", "tokenizer", "decoding", "evaluation")
 """What decides the score of a control: the sections of the spec that are in its key."""
+_OPTIONAL_SECTIONS = ("target_tokenizer",)
+"""Further ones that a spec may lack."""
+
+
+def baseline_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a resolved spec that decide the score of a control. Raises KeyError where one is not there."""
+    sections = {section: spec[section] for section in BASELINE_SECTIONS}
+    return sections | {section: spec[section] for section in _OPTIONAL_SECTIONS if spec.get(section) is not None}
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def _baseline_key(baseline: str, spec: Mapping[str, Any], revision: str) -> str:
         {
             "role": "baseline",
             "baseline": baseline,
-            "spec": {section: spec[section] for section in BASELINE_SECTIONS},
+            "spec": baseline_spec(spec),
             "data_revision": revision,
         }
     )

@@ -68,6 +68,7 @@ def main(work: WorkFolder, progress: Progress) -> None:
 def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
     """Train (or continue), evaluate, measure."""
     directory = work.run
+    prepare_metrics(spec, evaluation_examples(spec.task.create().prepare(home, progress), spec))
     training = _train(spec, work, home, progress)
     trained: dict[str, Any] = {
         "steps": training.steps,
@@ -81,7 +82,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     run = load_run(directory)
     model = run.model.to(default_device())
     task = prepare(spec, home).task
-    evaluation = evaluate(model, run.tokenizer, evaluation_examples(task, spec), spec, progress=progress)
+    evaluation = evaluate(model, run.tokenizers, evaluation_examples(task, spec), spec, progress=progress)
     # The sentences that are timed are the ones that are shown: spread evenly over the test set.
     sentences = [sample.source for sample in evaluation.samples]
     parameters = count_parameters(model)
@@ -117,7 +118,7 @@ def run_untrained(spec: Spec, work: WorkFolder, home: DataHome, progress: Progre
     shutil.rmtree(work.run, ignore_errors=True)  # a killed attempt's: there is nothing to continue
     built = build(spec, work.run, home, progress=progress)
     model, task = built.model.to(default_device()), built.prepared.task
-    evaluation = evaluate(model, built.tokenizer, evaluation_examples(task, spec), spec, progress=progress)
+    evaluation = evaluate(model, built.tokenizers, evaluation_examples(task, spec), spec, progress=progress)
     scored = _scored(evaluation, spec, task, work)
     return Outcome(status="ok", steps=0, parameters=count_parameters(model), **scored)
 

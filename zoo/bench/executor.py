@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from zoo.bench.cell import BASELINE_SECTIONS, BASELINES, Job
+from zoo.bench.cell import BASELINES, Job, baseline_spec
 from zoo.errors import InputError, ZooError
 from zoo.registry import Registry, current_registry
 from zoo.spec import Spec
@@ -125,8 +125,7 @@ def cell_jobs(specs: Iterable[Spec]) -> list[CellJob]:
     chosen: dict[str, CellJob] = {}
     specs = list(specs)
     for spec in specs:
-        plain = spec.plain()
-        board = json.dumps([plain[section] for section in BASELINE_SECTIONS], sort_keys=True)
+        board = json.dumps(baseline_spec(spec.plain()), sort_keys=True)
         for job in BASELINES:
             chosen.setdefault(f"{job} {board}", CellJob(spec, job))
     for spec in specs:

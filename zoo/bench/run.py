@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from zoo.bench.cell import BASELINE_SECTIONS, BASELINES, Cell, Job
+from zoo.bench.cell import BASELINES, Cell, Job, baseline_spec
 from zoo.bench.outcome import Outcome
 from zoo.bench.outputs import publish_outputs
 from zoo.bench.record import Record
@@ -235,7 +235,7 @@ class Runner:
             role="model" if job == "model" else "baseline",
             task=spec.task.create().name,
             seed=spec.seed,
-            spec=spec.plain() if job != "copy" else {part: spec.plain()[part] for part in BASELINE_SECTIONS},
+            spec=spec.plain() if job != "copy" else baseline_spec(spec.plain()),
             spec_hash=f"sha256:{key}" if job == "copy" else spec_hash(spec),
             data_revision=cell.data_revision,
             hardware=cell.hardware if job == "model" else None,

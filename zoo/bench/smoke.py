@@ -10,13 +10,16 @@ from zoo.spec import Spec
 
 VOCABULARY = 32
 """Substitute for the tokenizer's size: ids 0 to 3 are special."""
+SOURCE_VOCABULARY = 40
+"""That of the source's own tokenizer, where the spec has separate ones."""
 
 
 def smoke(spec: Spec) -> None:
     """Raises AssertionError naming the spec where loss, gradients or output are not what any model gives."""
-    model = assemble(spec.model, VOCABULARY, seed=spec.seed, spec=spec)
+    own = SOURCE_VOCABULARY if spec.target_tokenizer is not None else None
+    model = assemble(spec.model, VOCABULARY, source_vocabulary_size=own, seed=spec.seed, spec=spec)
     generator = torch.Generator().manual_seed(spec.seed)
-    sources = torch.randint(4, VOCABULARY, (2, 6), generator=generator)  # [B, S]
+    sources = torch.randint(4, own or VOCABULARY, (2, 6), generator=generator)  # [B, S]
     targets = torch.randint(4, VOCABULARY, (2, 5), generator=generator)  # [B, T]
     mask = torch.ones_like(sources)  # [B, S]
     mask[1, 4:] = 0

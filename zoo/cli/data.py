@@ -8,6 +8,7 @@ import click
 from pydantic import Field, ValidationError
 
 from zoo.cli.data_report import print_report
+from zoo.cli.data_vocabulary import vocabulary
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import ZooError
@@ -68,7 +69,10 @@ def _print(corpus: PreparedCorpus) -> None:
 
 @click.group("data")
 def command() -> None:
-    """List, prepare or show corpora."""
+    """List, prepare or show corpora, and what tokenizers make of them."""
+
+
+command.add_command(vocabulary)
 
 
 @command.command("list")

@@ -51,7 +51,7 @@ def command(
     with TerminalProgress() as progress:
         task = prepare(spec, DataHome.default(), progress).task
         examples = evaluation_examples(task, spec)
-        found = evaluate(run.model.to(default_device()), run.tokenizer, examples, spec, progress=progress)
+        found = evaluate(run.model.to(default_device()), run.tokenizers, examples, spec, progress=progress)
     if outputs_file is not None:
         text = spec.evaluation.keep == "text"
         write_outputs(outputs_file, outputs_of(found, data_revision=task.revision, text=text))

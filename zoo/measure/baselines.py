@@ -11,4 +11,4 @@ from zoo.tasks.contracts import Example
 
 def copy_baseline(examples: Sequence[Example], spec: Spec) -> Evaluation:
     """The source given back as the output: what names, numbers and punctuation alone are worth."""
-    return score_outputs([example.source for example in examples], examples, spec)
+    return score_outputs([example.translated for example in examples], examples, spec)

@@ -32,7 +32,7 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     largest = None
     for rate in rates(
         loaded.model,
-        loaded.tokenizer,
+        loaded.tokenizers,
         request.sentences,
         request.decoding,
         batches=request.measurement.throughput_batches,
@@ -93,7 +93,7 @@ def _generate(loaded: Loaded, request: ProbeRequest, batch: int) -> int:
     texts = batch_of(request.sentences, batch)
     with evaluating(loaded.model):
         return generate_batch(
-            loaded.model, loaded.tokenizer, texts, request.decoding, max_source_tokens=loaded.max_source_tokens
+            loaded.model, loaded.tokenizers, texts, request.decoding, max_source_tokens=loaded.max_source_tokens
         ).tokens
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.measure.collapse import collapse_probes, collapsed
 from zoo.measure.generation import generate_outputs
+from zoo.measure.likelihoods import target_likelihoods
+from zoo.models.tokenizers import Tokenizers
 from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
@@ -76,14 +78,19 @@ def evaluation_examples(task: PreparedTask, spec: Spec) -> Sequence[Example]:
     return examples if limit is None else examples[:limit]
 
 
-def prepare_metrics(spec: Spec) -> None:
-    """Have every metric find what it needs, before anything that takes long. Raises ZooError where it is missing."""
-    for metric in spec.evaluation.metrics:
-        metric.create().prepare()
+def prepare_metrics(spec: Spec, examples: Sequence[Example] | None = None) -> None:
+    """Have every metric find what it needs, and look at the examples where they are known, before anything that takes
+    long. Raises ZooError where something is missing.
+    """
+    for chosen in spec.evaluation.metrics:
+        metric: Metric = chosen.create()
+        metric.prepare()
+        if examples is not None:
+            metric.accept(examples)
 
 
 def evaluate(
-    model: Any, tokenizer: Any, examples: Sequence[Example], spec: Spec, *, progress: Progress = silent
+    model: Any, tokenizers: Tokenizers, examples: Sequence[Example], spec: Spec, *, progress: Progress = silent
 ) -> Evaluation:
     """Generate as `spec.decoding` says and score with the metrics of `spec.evaluation`.
 
@@ -91,10 +98,10 @@ def evaluate(
     """
     if not examples:
         raise ValueError("evaluation needs at least one example")
-    prepare_metrics(spec)
+    prepare_metrics(spec, examples)
     generated = generate_outputs(
         model,
-        tokenizer,
+        tokenizers,
         [example.source for example in examples],
         spec.decoding,
         max_source_tokens=spec.model.max_positions,
@@ -105,22 +112,40 @@ def evaluate(
         "unfinished_share": generated.unfinished / len(examples),
         "truncated_sources": float(generated.truncated),
     }
-    return score_outputs(generated.outputs, examples, spec, probes=probes)
+    likelihoods = None
+    if any(metric.load().reads == "likelihoods" for metric in spec.evaluation.metrics):
+        likelihoods = target_likelihoods(
+            model,
+            tokenizers,
+            examples,
+            batch_size=spec.decoding.batch_size,
+            max_tokens=spec.model.max_positions,
+            progress=progress,
+        )
+    return score_outputs(generated.outputs, examples, spec, probes=probes, likelihoods=likelihoods)
 
 
 def score_outputs(
-    outputs: Sequence[str], examples: Sequence[Example], spec: Spec, *, probes: dict[str, float] | None = None
+    outputs: Sequence[str],
+    examples: Sequence[Example],
+    spec: Spec,
+    *,
+    probes: dict[str, float] | None = None,
+    likelihoods: Sequence[NDArray[np.float64]] | None = None,
 ) -> Evaluation:
     """Score outputs that are already there (a baseline's, a file's) as `evaluate` would.
 
-    Raises ValueError where there are no examples or not one output each.
+    Without `likelihoods` (see `zoo.measure.likelihoods`) the metrics that read them give no score. Raises ValueError
+    where there are no examples or not one output each.
     """
     if not examples or len(outputs) != len(examples):
         raise ValueError(f"{len(outputs)} outputs for {len(examples)} examples")
     references = [example.target for example in examples]
     sources = [example.source for example in examples]
+    read: dict[str, Sequence[Any] | None] = {"outputs": outputs, "likelihoods": likelihoods}
+    scored = (_scored(metric, read[metric.load().reads], examples) for metric in spec.evaluation.metrics)
     return Evaluation(
-        metrics=tuple(_scored(metric, outputs, references, sources) for metric in spec.evaluation.metrics),
+        metrics=tuple(metric for metric in scored if metric is not None),
         probes={**collapse_probes(outputs, references), **(probes or {})},
         collapsed=collapsed(outputs, references),
         samples=_shown(outputs, examples),
@@ -132,9 +157,11 @@ def score_outputs(
     )
 
 
-def _scored(chosen: Chosen, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> ScoredMetric:
+def _scored(chosen: Chosen, read: Sequence[Any] | None, examples: Sequence[Example]) -> ScoredMetric | None:
+    if read is None:
+        return None
     metric: Metric = chosen.create()
-    items = metric.items(outputs, references, sources)
+    items = metric.example_items(read, examples)
     return ScoredMetric(chosen.plain(), metric.score_items(items), items, metric.segments(items))
 
 

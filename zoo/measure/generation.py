@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
 from zoo.tasks.contracts import Progress, silent
 
@@ -73,15 +74,15 @@ def generation_options(decoding: DecodingSection, *, max_source_tokens: int) -> 
 
 
 def generate_batch(
-    model: Any, tokenizer: Any, sources: Sequence[str], decoding: DecodingSection, *, max_source_tokens: int
+    model: Any, tokenizers: Tokenizers, sources: Sequence[str], decoding: DecodingSection, *, max_source_tokens: int
 ) -> Generated:
     """Outputs of one batch, padded to its longest source. The model's mode is the caller's."""
-    encoded = encoded_sources(tokenizer, sources, model.device, limit=max_source_tokens)
+    encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_source_tokens)
     mask = encoded["attention_mask"]  # [B, S]
     sequences = model.generate(**encoded, **generation_options(decoding, max_source_tokens=max_source_tokens))  # [B, T]
-    lengths, unfinished = generated_lengths(sequences, tokenizer.eos_token_id)
+    lengths, unfinished = generated_lengths(sequences, tokenizers.target.eos_token_id)
     return Generated(
-        outputs=tuple(tokenizer.batch_decode(sequences, skip_special_tokens=True)),
+        outputs=tuple(tokenizers.target.batch_decode(sequences, skip_special_tokens=True)),
         tokens=sum(lengths),
         unfinished=unfinished,
         truncated=int((mask.sum(dim=-1) >= max_source_tokens).sum()) if mask.shape[1] >= max_source_tokens else 0,
@@ -90,7 +91,7 @@ def generate_batch(
 
 def generate_outputs(
     model: Any,
-    tokenizer: Any,
+    tokenizers: Tokenizers,
     sources: Sequence[str],
     decoding: DecodingSection,
     *,
@@ -102,7 +103,7 @@ def generate_outputs(
     Batches hold sources of like length, longest first: little padding, and too little
     memory shows at once.
     """
-    lengths = [len(ids) for ids in tokenizer(list(sources))["input_ids"]] if sources else []
+    lengths = [len(ids) for ids in tokenizers.source(list(sources))["input_ids"]] if sources else []
     order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
     outputs = [""] * len(sources)
     tokens = unfinished = 0
@@ -111,7 +112,7 @@ def generate_outputs(
             chosen = order[start : start + decoding.batch_size]
             batch = generate_batch(
                 model,
-                tokenizer,
+                tokenizers,
                 [sources[index] for index in chosen],
                 decoding,
                 max_source_tokens=max_source_tokens,

@@ -18,13 +18,13 @@ from zoo.measure.warmup import warm_up
 def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     """One answer: samples in seconds of end-to-end latency, of device time (null on a CPU) and of the two parts."""
     loaded = load(request)
-    model, tokenizer, device = loaded.model, loaded.tokenizer, loaded.device
+    model, tokenizers, device = loaded.model, loaded.tokenizers, loaded.device
     limit, decoding = loaded.max_source_tokens, request.decoding
     sentences, samples = request.sentences, request.measurement.latency_samples
     options = generation_options(decoding, max_source_tokens=limit)
 
     def translate(sentence: str) -> object:
-        return generate_batch(model, tokenizer, [sentence], decoding, max_source_tokens=limit)
+        return generate_batch(model, tokenizers, [sentence], decoding, max_source_tokens=limit)
 
     def generate(encoded: dict[str, Any]) -> object:
         return model.generate(**encoded, **options)
@@ -33,12 +33,12 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
         warmup = warm_up(translate, sentences, at_least=request.measurement.warmup, device=device)
         latency = timed_calls(translate, sentences, samples=samples, device=device)
         encoded = [
-            encoded_sources(tokenizer, [sentence], device, limit=limit)
+            encoded_sources(tokenizers.source, [sentence], device, limit=limit)
             for sentence in itertools.islice(sentences, samples)
         ]
         flush = request.measurement.flush_cache
         on_device = device_times(generate, encoded, samples=samples, device=device, flush_cache=flush)
-        split = split_times(model, tokenizer, sentences, decoding, samples=samples, max_source_tokens=limit)
+        split = split_times(model, tokenizers, sentences, decoding, samples=samples, max_source_tokens=limit)
     yield {
         **loaded.facts(),
         "warmup": warmup,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
 
 from zoo.measure.probe import ProbeRequest
 from zoo.models import ZooForConditionalGeneration
+from zoo.models.tokenizers import Tokenizers, load_tokenizers
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Loaded:
     """The model of a request, ready to generate on its device."""
 
     model: Any
-    tokenizer: Any
+    tokenizers: Tokenizers
     device: torch.device
 
     @property
@@ -30,8 +30,8 @@ class Loaded:
 
 
 def load(request: ProbeRequest) -> Loaded:
-    """Tokenizer and model of the request, the model on its device."""
+    """Tokenizers and model of the request, the model on its device."""
     device = torch.device(request.device)
-    tokenizer = AutoTokenizer.from_pretrained(request.directory)
+    tokenizers = load_tokenizers(request.directory)
     model = ZooForConditionalGeneration.from_pretrained(request.directory).to(device).eval()
-    return Loaded(model, tokenizer, device)
+    return Loaded(model, tokenizers, device)

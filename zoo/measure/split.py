@@ -12,6 +12,7 @@ from zoo.measure.device import synchronize
 from zoo.measure.distribution import Measured
 from zoo.measure.generation import encoded_sources, evaluating, generated_lengths, generation_options
 from zoo.measure.latency import no_collector
+from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
 
 
@@ -28,7 +29,7 @@ class Split:
 
 def split_times(
     model: Any,
-    tokenizer: Any,
+    tokenizers: Tokenizers,
     sentences: Sequence[str],
     decoding: DecodingSection,
     *,
@@ -49,7 +50,7 @@ def split_times(
     with evaluating(model), no_collector():
         encoder = model.get_encoder()
         for sentence in itertools.islice(itertools.cycle(sentences), samples):
-            encoded = encoded_sources(tokenizer, [sentence], device, limit=max_source_tokens)
+            encoded = encoded_sources(tokenizers.source, [sentence], device, limit=max_source_tokens)
             synchronize(device)
             start = time.perf_counter()
             states = encoder(**encoded)
@@ -58,7 +59,7 @@ def split_times(
             sequences = model.generate(encoder_outputs=states, attention_mask=encoded["attention_mask"], **options)
             synchronize(device)
             end = time.perf_counter()
-            lengths, _ = generated_lengths(sequences, tokenizer.eos_token_id)
+            lengths, _ = generated_lengths(sequences, tokenizers.target.eos_token_id)
             encode.append(between - start)
             tokens.append(lengths[0])
             decode.append((end - between) / lengths[0])

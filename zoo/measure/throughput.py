@@ -11,6 +11,7 @@ from typing import Any, Literal
 from zoo.measure.device import synchronize
 from zoo.measure.generation import evaluating, generate_batch
 from zoo.measure.oom import free_memory, is_out_of_memory
+from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
 
 REPEATS = 3
@@ -29,7 +30,7 @@ class Rate:
 
 def rates(
     model: Any,
-    tokenizer: Any,
+    tokenizers: Tokenizers,
     sentences: Sequence[str],
     decoding: DecodingSection,
     *,
@@ -50,7 +51,7 @@ def rates(
         try:
             rate = rate_of(
                 model,
-                tokenizer,
+                tokenizers,
                 sentences,
                 decoding,
                 batch=batch,
@@ -69,7 +70,7 @@ def rates(
 
 def rate_of(
     model: Any,
-    tokenizer: Any,
+    tokenizers: Tokenizers,
     sentences: Sequence[str],
     decoding: DecodingSection,
     *,
@@ -89,11 +90,11 @@ def rate_of(
     device = model.device
     tokens = 0
     with evaluating(model):
-        generate_batch(model, tokenizer, texts[0], decoding, max_source_tokens=max_source_tokens)
+        generate_batch(model, tokenizers, texts[0], decoding, max_source_tokens=max_source_tokens)
         synchronize(device)
         start = time.perf_counter()
         for some in texts:
-            tokens += generate_batch(model, tokenizer, some, decoding, max_source_tokens=max_source_tokens).tokens
+            tokens += generate_batch(model, tokenizers, some, decoding, max_source_tokens=max_source_tokens).tokens
         synchronize(device)
         seconds = time.perf_counter() - start
     return Rate(batch, "ok", tokens / seconds, batch * repeats / seconds)

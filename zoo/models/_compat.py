@@ -14,6 +14,7 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import Seq2SeqLMOutput
 from transformers.modeling_utils import AttentionInterface
 
 try:
@@ -22,6 +23,7 @@ except ImportError:
     from transformers import PretrainedConfig
 
 __all__ = [
+    "CACHE",
     "V5",
     "AttentionInterface",
     "AttentionMaskInterface",
@@ -40,6 +42,8 @@ __all__ = [
 ]
 
 V5 = int(transformers.__version__.split(".")[0]) >= 5
+CACHE = "cache" if "cache" in Seq2SeqLMOutput.__dataclass_fields__ else "past_key_values"
+"""The field of model outputs, and the argument of `forward`, that holds keys and values: renamed in 5.24."""
 
 
 def new_cache() -> Any:

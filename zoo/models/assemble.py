@@ -12,17 +12,28 @@ from zoo.spec import ModelSection, Spec, distributions_of
 
 
 def assemble(
-    section: ModelSection, vocabulary_size: int, *, seed: int, spec: Spec | None = None
+    section: ModelSection,
+    vocabulary_size: int,
+    *,
+    seed: int,
+    source_vocabulary_size: int | None = None,
+    spec: Spec | None = None,
 ) -> ZooForConditionalGeneration:
     """Build the model that `section` describes, on the CPU, in float32.
 
-    The same section, vocabulary size and seed give the same weights byte for byte, whatever was drawn from torch's
-    generator before; its state is left as it was. Plugins then hear `zoo_model_built` with the model and `spec`.
+    `source_vocabulary_size` is that of a vocabulary of the source's own; without it both sides share one, of
+    `vocabulary_size`. The same section, sizes and seed give the same weights byte for byte, whatever was drawn from
+    torch's generator before; its state is left as it was. Plugins then hear `zoo_model_built` with the model and
+    `spec`. Raises InputError where separate vocabularies are to share a matrix.
     """
-    if vocabulary_size < 1:
-        raise ValueError(f"vocabulary_size: expected at least 1, found {vocabulary_size}")
+    for name, size in (("vocabulary_size", vocabulary_size), ("source_vocabulary_size", source_vocabulary_size)):
+        if size is not None and size < 1:
+            raise ValueError(f"{name}: expected at least 1, found {size}")
     config = ZooConfig(
-        model=section.model_dump(mode="json"), vocab_size=vocabulary_size, plugins=distributions_of(section)
+        model=section.model_dump(mode="json"),
+        vocab_size=vocabulary_size,
+        encoder_vocab_size=source_vocabulary_size,
+        plugins=distributions_of(section),
     )
     with own_randomness(seed, "model"), torch.device("cpu"):
         model = ZooForConditionalGeneration(config)

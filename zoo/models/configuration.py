@@ -18,7 +18,8 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
     """What a saved model says about itself.
 
     `model` is the resolved model section as plain data (component ids and options); `plugins` the distributions that
-    bring its components, with the versions it was built with. Widths and depths are read from `model`.
+    bring its components, with the versions it was built with. Widths and depths are read from `model`. `vocab_size` is
+    what the model writes; `encoder_vocab_size` what it reads where the source has a vocabulary of its own, else None.
     """
 
     model_type = "zoo"
@@ -29,6 +30,7 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         model: Mapping[str, Any] | None = None,
         vocab_size: int = 0,
         plugins: Mapping[str, str] | None = None,
+        encoder_vocab_size: int | None = None,
         pad_token_id: int = PAD,
         eos_token_id: int = EOS,
         bos_token_id: int = BOS,
@@ -37,6 +39,7 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
     ) -> None:
         self.model = dict(model or {})
         self.vocab_size = vocab_size
+        self.encoder_vocab_size = encoder_vocab_size
         self.plugins = dict(plugins or {})
         kwargs["is_encoder_decoder"] = True
         kwargs["tie_word_embeddings"] = self.model.get("tie_embeddings", "all") != "none"
@@ -47,6 +50,11 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
             decoder_start_token_id=decoder_start_token_id,
             **kwargs,
         )
+
+    @property
+    def source_vocab_size(self) -> int:
+        """Rows of the encoder's embedding matrix."""
+        return int(self.vocab_size if self.encoder_vocab_size is None else self.encoder_vocab_size)
 
     @property
     def hidden_size(self) -> int:

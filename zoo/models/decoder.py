@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from zoo.models._compat import CACHE
 from zoo.models.attention import View, view_of_pass
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
@@ -15,7 +16,7 @@ from zoo.models.contracts import Fusion, FusionContext
 from zoo.models.layers import DecoderLayer
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import Stack
-from zoo.models.visibility import Padding, causal_visibility
+from zoo.models.visibility import Padding, causal_visibility, memory_visibility
 from zoo.spec.sections import ModelSection
 
 Sources = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -46,21 +47,26 @@ class Decoder(Stack):
         position_ids: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        segment_ids: Tensor | None = None,
+        encoder_segment_ids: Tensor | None = None,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Token ids ``[B, T]`` or vectors ``[B, T, D]`` after what `past_key_values` holds (P tokens).
 
         `attention_mask` ``[B, P + T]`` (nonzero = real); `encoder_states` ``[B, L, S, D]``, or ``[B, 1, S, D]`` where
         the fusion needs the top only; `position_ids` ``[B or 1, T]``: without them real tokens count from zero.
+        Of packed rows `segment_ids` ``[B, T]`` and `encoder_segment_ids` ``[B, S]`` number the sentences from 1, with
+        0 for padding: each sees its own tokens and its own source.
         """
         given = input_ids if input_ids is not None else inputs_embeds
         if given is None:
             raise ValueError("the decoder takes either token ids or embeddings")
         length = given.shape[1]
         total = length + (0 if past_key_values is None else int(past_key_values.get_seq_length()))
-        self.check_positions(total, position_ids)
+        _refuse_half_packed(segment_ids, encoder_segment_ids, attention_mask, cached=total > length)
+        placed = self.placed(total, position_ids, segment_ids)
         padding = _padding(attention_mask, total)
-        q_positions, k_positions = _positions(padding, position_ids, length, total, given.device)
-        mask, causal = causal_visibility(padding, length, total, given.device)
+        q_positions, k_positions = _positions(padding, placed, length, total, given.device)
+        mask, causal = causal_visibility(padding, length, total, given.device, segment_ids)
         x = self.embed(input_ids, inputs_embeds, q_positions)  # [B, T, D]
         backend = backend_name(self.config._attn_implementation)
         schemes = self.schemes()
@@ -74,6 +80,10 @@ class Decoder(Stack):
             backend=backend,
             share=not self.checkpointing,
         )
+        own_source = None
+        if segment_ids is not None and encoder_segment_ids is not None:
+            encoder_attention_mask = encoder_segment_ids != 0
+            own_source = memory_visibility(segment_ids, encoder_segment_ids)  # [B, 1, T, S]
         memories = self._memories(encoder_states, encoder_attention_mask, past_key_values)
         hidden: list[Tensor] | None = [x] if output_hidden_states else None
         weights: list[Tensor] | None = [] if output_attentions else None
@@ -84,7 +94,7 @@ class Decoder(Stack):
                 key_source,
                 value_source,
                 view=view,
-                memory_view=_memory_view(memory_mask, view, backend),
+                memory_view=_memory_view(memory_mask, view, backend, own_source),
                 position=scheme,
                 past_key_values=past_key_values,
                 weights=weights,
@@ -97,7 +107,7 @@ class Decoder(Stack):
             hidden[-1] = x
         return BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=x,
-            past_key_values=past_key_values,
+            **{CACHE: past_key_values},
             hidden_states=None if hidden is None else tuple(hidden),
             attentions=None if weights is None else tuple(weights),
             cross_attentions=None if cross_weights is None else tuple(cross_weights),
@@ -123,9 +133,25 @@ class Decoder(Stack):
         return [(memory.key_source, memory.value_source, memory.mask) for memory in memories]
 
 
-def _memory_view(mask: Tensor | None, view: View, backend: str) -> View:
+def _memory_view(mask: Tensor | None, view: View, backend: str, own_source: Tensor | None) -> View:
     keys = None if mask is None else mask.bool()[:, None, None]  # [B, 1, 1, S]
+    if own_source is not None:
+        if keys is not None and keys.shape[-1] != own_source.shape[-1]:
+            raise ValueError("packed rows: this model's fusion changes the length of its memory")
+        keys = own_source if keys is None else own_source & keys  # [B, 1, T, S]
     return View(view.q_positions, view.q_positions, keys, causal=False, backend=backend)
+
+
+def _refuse_half_packed(targets: Tensor | None, sources: Tensor | None, mask: Tensor | None, *, cached: bool) -> None:
+    """Raise ValueError unless rows are packed on both sides or on neither, and where packed without mask and cache."""
+    if (targets is None) != (sources is None):
+        raise ValueError("packed rows need both segment_ids and decoder_segment_ids")
+    if targets is not None and mask is not None:
+        raise ValueError(
+            "decoder_segment_ids and decoder_attention_mask: packed rows need no mask, padding is segment 0"
+        )
+    if targets is not None and cached:
+        raise ValueError("packed rows are decoded whole: there is no going on from a cache")
 
 
 def _padding(attention_mask: Tensor | None, total: int) -> Padding:

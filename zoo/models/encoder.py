@@ -14,7 +14,7 @@ from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
 from zoo.models.layers import EncoderLayer
 from zoo.models.stack import Stack
-from zoo.models.visibility import Padding
+from zoo.models.visibility import Padding, same_segment
 from zoo.spec.sections import ModelSection
 
 
@@ -52,17 +52,22 @@ class Encoder(Stack):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        segment_ids: Tensor | None = None,
     ) -> EncoderOutput | tuple[Any, ...]:
         """Token ids ``[B, S]`` or vectors ``[B, S, D]``; mask ``[B, S]`` (nonzero = real); positions ``[B or 1, S]``.
 
-        Without `position_ids` each sentence counts its real tokens from zero.
+        Without `position_ids` each sentence counts its real tokens from zero. `segment_ids` ``[B, S]`` number the
+        sentences of packed rows from 1, with 0 for padding: each sees and counts its own tokens only.
         """
+        if segment_ids is not None and attention_mask is not None:
+            raise ValueError("segment_ids and attention_mask: packed rows need no mask, padding is segment 0")
         padding = Padding.of(attention_mask)
         given = input_ids if input_ids is not None else inputs_embeds
         if given is None:
             raise ValueError("the encoder takes either token ids or embeddings")
-        self.check_positions(given.shape[1], position_ids)
-        positions = position_ids if position_ids is not None else padding.positions(given.shape[1], given.device)
+        positions = self.placed(given.shape[1], position_ids, segment_ids)
+        if positions is None:
+            positions = padding.positions(given.shape[1], given.device)
         x = self.embed(input_ids, inputs_embeds, positions)  # [B, S, D]
         schemes = self.schemes()
         view = view_of_pass(
@@ -70,7 +75,7 @@ class Encoder(Stack):
             schemes,
             q_positions=positions,
             k_positions=positions,
-            mask=padding.keys(),
+            mask=padding.keys() if segment_ids is None else same_segment(segment_ids, segment_ids),
             causal=False,
             backend=backend_name(self.config._attn_implementation),
             share=not self.checkpointing,

@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 from transformers.modeling_outputs import Seq2SeqLMOutput
 
 from zoo.errors import InputError, ZooError
-from zoo.models._compat import CompatibleModel, GenerationMixin, new_cache
+from zoo.models._compat import CACHE, CompatibleModel, GenerationMixin, new_cache
 from zoo.models.attention import CrossAttention, SelfAttention
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
@@ -54,6 +54,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = True
+    reads_context = False
+    """Whether the forward pass takes a second input, ``context_input_ids`` and ``context_attention_mask``."""
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
@@ -61,6 +63,11 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
 
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
+        if config.encoder_vocab_size is not None and section.tie_embeddings == "all":
+            raise InputError(
+                "separate vocabularies have no matrix in common: set model.tie_embeddings to 'decoder' or 'none'",
+                where=config.name_or_path or None,
+            )
         if config._attn_implementation is None:
             config._attn_implementation = backend_name(section.attention)
         super().__init__(config)
@@ -123,7 +130,12 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         pad_to_multiple_of: int | None = None,
         mean_resizing: bool = True,
     ) -> nn.Module:
-        """Resize source, target and output matrices to `new_num_tokens`; they stay tied as they were."""
+        """Resize source, target and output matrices to `new_num_tokens`; they stay tied as they were.
+
+        With separate vocabularies this is the target's: `resize_source_embeddings` resizes the source's.
+        """
+        if self.config.encoder_vocab_size is not None:
+            return self._resize_target(new_num_tokens, pad_to_multiple_of, mean_resizing)
         if new_num_tokens is None and pad_to_multiple_of is None:
             return self.encoder.embed_tokens
         tied = self.tied_names()
@@ -138,13 +150,40 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             self.decoder.embed_tokens = self._get_resized_embeddings(
                 self.decoder.embed_tokens, size, mean_resizing=mean_resizing
             )
-        if "lm_head.weight" in tied:
+        self._resize_output(size, mean_resizing)
+        return self.encoder.embed_tokens
+
+    def resize_source_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Module:
+        """Resize the source's matrix. Raises ValueError where both sides share a vocabulary."""
+        if self.config.encoder_vocab_size is None:
+            raise ValueError("source and target share a vocabulary: resize_token_embeddings resizes it")
+        if new_num_tokens is not None or pad_to_multiple_of is not None:
+            self.encoder.embed_tokens = self._get_resized_embeddings(
+                self.encoder.embed_tokens, new_num_tokens, pad_to_multiple_of, mean_resizing
+            )
+            self.config.encoder_vocab_size = self.encoder.embed_tokens.weight.shape[0]
+        return self.encoder.embed_tokens
+
+    def _resize_target(self, size: int | None, multiple: int | None, mean_resizing: bool) -> nn.Module:
+        if size is not None or multiple is not None:
+            self.decoder.embed_tokens = self._get_resized_embeddings(
+                self.decoder.embed_tokens, size, multiple, mean_resizing
+            )
+            self._resize_output(self.decoder.embed_tokens.weight.shape[0], mean_resizing)
+        return self.decoder.embed_tokens
+
+    def _resize_output(self, size: int, mean_resizing: bool) -> None:
+        if "lm_head.weight" in self.tied_names():
             self.lm_head.out_features = size
         else:
             self.lm_head = self._get_resized_lm_head(self.lm_head, size, mean_resizing=mean_resizing)
         self.config.vocab_size = size
         self.tie_weights()
-        return self.encoder.embed_tokens
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """Decoder inputs ``[B, T]`` that teach `labels` ``[B, T]``."""
@@ -169,20 +208,29 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         cache_position: Tensor | None = None,
+        cache: Any = None,
+        segment_ids: Tensor | None = None,
+        decoder_segment_ids: Tensor | None = None,
     ) -> Seq2SeqLMOutput | tuple[Any, ...]:
         """Logits ``[B, T, V]`` for source ids ``[B, S]`` and target ids ``[B, T]``.
 
         `labels` ``[B, T]`` give the target shifted right, unless decoder inputs are given, and the loss: cross entropy,
         mean over labels other than -100 (or their sum over `num_items_in_batch`). `position_ids` and
-        `decoder_position_ids` place the tokens; without them real tokens count from zero. `cache_position` is accepted
-        from transformers 4 and not looked at: the cache knows its length.
+        `decoder_position_ids` place the tokens; without them real tokens count from zero. `cache` is what transformers
+        calls `past_key_values` from 5.24 on. `cache_position` is accepted from transformers 4 and not looked at: the
+        cache knows its length. `segment_ids` ``[B, S]`` and
+        `decoder_segment_ids` ``[B, T]`` say that rows are packed: tokens of segment 1, 2, ... see, and are placed by,
+        their own segment only, and segment 0 is padding (no mask is given then).
         """
+        past_key_values = past_key_values if cache is None else cache
         options = {
             "output_attentions": _default(output_attentions, self.config.output_attentions),
             "output_hidden_states": _default(output_hidden_states, self.config.output_hidden_states),
         }
         if encoder_outputs is None:
-            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds, position_ids, **options)
+            encoder_outputs = self.encoder(
+                input_ids, attention_mask, inputs_embeds, position_ids, segment_ids=segment_ids, **options
+            )
         elif not hasattr(encoder_outputs, "last_hidden_state"):
             encoder_outputs = EncoderOutput(*encoder_outputs)
         if labels is not None:
@@ -199,13 +247,15 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             past_key_values,
             decoder_inputs_embeds,
             decoder_position_ids,
+            segment_ids=decoder_segment_ids,
+            encoder_segment_ids=segment_ids,
             **options,
         )
         logits = self.lm_head(decoded.last_hidden_state)  # [B, T, V]
         output = Seq2SeqLMOutput(
             loss=None if labels is None else _cross_entropy(logits, labels, num_items_in_batch),
             logits=logits,
-            past_key_values=past_key_values,
+            **{CACHE: past_key_values},
             decoder_hidden_states=decoded.hidden_states,
             decoder_attentions=decoded.attentions,
             cross_attentions=decoded.cross_attentions,

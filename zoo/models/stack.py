@@ -14,6 +14,7 @@ from zoo.models.configuration import ZooConfig
 from zoo.models.contracts import Position, Side, StackContext
 from zoo.models.layers import norm_maker
 from zoo.models.seeding import own_randomness
+from zoo.models.visibility import segment_positions
 from zoo.spec.sections import ModelSection
 
 
@@ -39,7 +40,8 @@ class Stack(nn.Module):
         self.scale = math.sqrt(section.d_model) if section.scale_embeddings else 1.0
         self.dropout = section.dropout
         with own_randomness(seed, f"{self.side}.embed_tokens"):
-            self.embed_tokens = nn.Embedding(config.vocab_size, section.d_model)
+            rows = config.source_vocab_size if self.side == "encoder" else config.vocab_size
+            self.embed_tokens = nn.Embedding(rows, section.d_model)
             initialise_embedding(self.embed_tokens.weight, section)
         with own_randomness(seed, f"{self.side}.position"):
             self.position: Position = (mine.position or section.position).create(
@@ -83,6 +85,18 @@ class Stack(nn.Module):
                 f"the {self.side}'s position scheme ends at {limit} positions, the sequence needs {needed}: "
                 "shorten it, or train with a larger model.max_positions"
             )
+
+    def placed(self, length: int, given: Tensor | None, segments: Tensor | None) -> Tensor | None:
+        """Positions that are not just counted: those `given`, or those of packed rows by their `segments` ``[B, L]``.
+
+        Raises InputError for `length` tokens, or for these positions, where they leave the scheme's table.
+        """
+        if segments is None:
+            self.check_positions(length, given)
+            return given
+        positions = segment_positions(segments) if given is None else given
+        self.check_positions(1, positions)  # a row may be longer than the table: its segments may not
+        return positions
 
     @property
     def checkpointing(self) -> bool:

@@ -43,14 +43,38 @@ class Padding:
         return None if self.mask is None else self.mask[:, None, None]  # [B, 1, 1, Lk]
 
 
-def causal_visibility(padding: Padding, queries: int, keys: int, device: torch.device) -> tuple[Tensor | None, bool]:
+def segment_positions(segments: Tensor) -> Tensor:
+    """Positions ``[B, L]`` of tokens that count from zero in each segment of a packed row; padding (0) stands at 0."""
+    index = torch.arange(segments.shape[1], device=segments.device)
+    begins = torch.ones_like(segments, dtype=torch.bool)
+    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    return (index - (index * begins).cummax(1).values) * (segments != 0)  # [B, L]
+
+
+def same_segment(queries: Tensor, keys: Tensor) -> Tensor:
+    """Which keys stand in the segment of each query, ``[B, 1, Lq, Lk]``: segments ``[B, Lq]`` and ``[B, Lk]``."""
+    return (queries[:, :, None] == keys[:, None, :])[:, None]  # [B, 1, Lq, Lk]
+
+
+def memory_visibility(targets: Tensor, sources: Tensor) -> Tensor:
+    """What packed targets ``[B, T]`` see of packed sources ``[B, S]``: their own segment, ``[B, 1, T, S]``.
+
+    Padding sees everything: its output is never used, but a softmax over nothing would be NaN.
+    """
+    return same_segment(targets, sources) | (targets == 0)[:, None, :, None]  # [B, 1, T, S]
+
+
+def causal_visibility(
+    padding: Padding, queries: int, keys: int, device: torch.device, segments: Tensor | None = None
+) -> tuple[Tensor | None, bool]:
     """What the last `queries` of `keys` tokens see of all of them, as ``(mask, is_causal)``.
 
     The mask ``[B or 1, 1, Lq, Lk]`` is None where SDPA's ``is_causal`` flag, or nothing at all, says the same. Every
-    query sees itself, padding too: its output is never used, but a softmax over nothing would be NaN.
+    query sees itself, padding too: its output is never used, but a softmax over nothing would be NaN. In packed rows,
+    whose `segments` ``[B, L]`` are given, a query sees its own segment only.
     """
     offset = keys - queries
-    if padding.mask is None and (queries == 1 or offset == 0):
+    if padding.mask is None and segments is None and (queries == 1 or offset == 0):
         return None, queries > 1
     key_index = torch.arange(keys, device=device)
     distance = torch.arange(offset, keys, device=device)[:, None] - key_index  # [Lq, Lk]
@@ -58,4 +82,6 @@ def causal_visibility(padding: Padding, queries: int, keys: int, device: torch.d
     real = padding.keys()
     if real is not None:
         seen = (seen & real) | (distance == 0)  # [B, 1, Lq, Lk]
+    if segments is not None:
+        seen = seen & same_segment(segments, segments)  # [B, 1, L, L]
     return seen, False

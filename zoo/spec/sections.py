@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
+from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
 
 Position = Annotated[Chosen, Slot("position")]
@@ -80,7 +81,14 @@ class TrainingSection(Options):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
     )
-    max_tokens: Count = Field(default=256, description="Longer training examples are left out (source or target)")
+    max_tokens: Count = Field(default=256, description="Longer training examples are left out (on any side)")
+    packing: bool = Field(
+        default=False,
+        description="Lay several examples into each row, so that rows are full; they do not see each other",
+    )
+    data_workers: int = Field(
+        default=0, ge=0, le=64, description="Processes that make batches ahead; the batches are the same for any number"
+    )
     evaluate_every: Count | None = Field(default=None, description="Steps between dev-loss evaluations")
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
@@ -143,7 +151,13 @@ class Spec(Options):
     description: str = Field(default="", max_length=2000, description="One paragraph for the model page")
     seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of initialisation, order and dropout")
     task: Annotated[Chosen, Slot("task")] = Field(description="Task, with its data")
-    tokenizer: Annotated[Chosen, Slot("tokenizer")] = Field(description="Tokenizer trained on the training split")
+    tokenizer: Annotated[Chosen, Slot("tokenizer")] = Field(
+        description="Tokenizer trained on the training split: on both sides, or on the source alone where there is a "
+        "target_tokenizer"
+    )
+    target_tokenizer: Annotated[Chosen, Slot("tokenizer")] | None = Field(
+        default=None, description="Tokenizer of the target, trained on that side; where absent, the sides share one"
+    )
     model: ModelSection = Field(description="The model")
     training: TrainingSection = Field(description="Its training")
     decoding: DecodingSection = Field(default_factory=DecodingSection, description="Its decoding")
@@ -151,3 +165,23 @@ class Spec(Options):
     measurement: MeasurementSection = Field(
         default_factory=MeasurementSection, description="Its performance measurement"
     )
+
+    @model_validator(mode="after")
+    def _separate_vocabularies_share_no_matrix(self) -> Spec:
+        if self.target_tokenizer is not None and self.model.tie_embeddings == "all":
+            message = (
+                "separate vocabularies (target_tokenizer) have no matrix in common: "
+                "set model.tie_embeddings to 'decoder' or 'none'"
+            )
+            explicit = "tie_embeddings" in self.model.model_fields_set
+            loc = ("model", "tie_embeddings") if explicit else ("target_tokenizer",)
+            raise ValidationError.from_exception_data("Spec", [error_at(loc, message, "all")])
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_an_absent_tokenizer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A spec that shares its vocabulary keeps the hash that it had before there were separate ones.
+        plain: dict[str, Any] = handler(self)
+        if plain.get("target_tokenizer", "") is None:
+            del plain["target_tokenizer"]
+        return plain

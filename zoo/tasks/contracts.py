@@ -101,6 +101,8 @@ class Example:
     target: str
     document: str | None = None
     domain: str | None = None
+    sentence: str | None = None
+    """The part of `source` that `target` translates, where that holds more (context, a tag)."""
     context: str | None = None
     """What a second encoder reads, for tasks that give a second input."""
     checks: tuple[Check, ...] = ()
@@ -108,12 +110,18 @@ class Example:
     contrasts: tuple[str, ...] = ()
     """Wrong outputs that a model must find less likely than `target`."""
 
+    @property
+    def translated(self) -> str:
+        """What `target` translates: `sentence`, else `source`."""
+        return self.source if self.sentence is None else self.sentence
+
 
 class PreparedTask(ABC):
     """A task whose data is on disk."""
 
     revision: str
-    """Content hash of everything the examples depend on."""
+    """Content hash of the data that the examples are made from; with the task's options it decides them. Test sets with
+    the same ids and targets may share it, so that models that read them in different ways stand on one board."""
     facts: Mapping[str, Any]
     special_tokens: tuple[str, ...] = ()
     """Strings of the examples' texts that are one token each, whatever the tokenizer learned: domain tags, and the line
@@ -234,7 +242,7 @@ class Metric(ABC):
 
         Outputs are what `reads` says. Raises ValueError where the numbers differ or nothing is given.
         """
-        return self.items(outputs, [example.target for example in examples], [example.source for example in examples])
+        return self.items(outputs, [item.target for item in examples], [item.translated for item in examples])
 
     def accept(self, examples: Sequence[Example]) -> None:  # noqa: B027 - most metrics take any
         """Raise InputError where `examples` lack what this metric looks at. Called before anything that takes long."""

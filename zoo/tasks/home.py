@@ -34,3 +34,8 @@ class DataHome:
     def tokenizers(self) -> Path:
         """Trained tokenizers, one folder each, named by what they were trained on and how."""
         return self.root / "tokenizers"
+
+    @property
+    def encoded(self) -> Path:
+        """Token ids of prepared tasks, one folder each, whole or absent: named by task, split and tokenizers."""
+        return self.root / "encoded"

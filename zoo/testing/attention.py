@@ -59,9 +59,19 @@ class ReferenceAttention:
         return projected.view(batch, length, self.heads, width // self.heads).transpose(1, 2)  # [B, H, L, Dh]
 
     def step(
-        self, position: Position, x: Tensor, positions: Tensor, cache: Cache | None = None, *, causal: bool = False
+        self,
+        position: Position,
+        x: Tensor,
+        positions: Tensor,
+        cache: Cache | None = None,
+        *,
+        causal: bool = False,
+        visible: Tensor | None = None,
     ) -> tuple[Tensor, Cache]:
-        """x ``[B, L, D]`` at positions ``[B or 1, L]``, after what is cached -> output ``[B, L, D]``, new cache."""
+        """x ``[B, L, D]`` at positions ``[B or 1, L]``, after what is cached -> output ``[B, L, D]``, new cache.
+
+        `visible`, broadcastable to ``[B, H, L, Lk]`` (True = seen), is what is seen at all.
+        """
         x = position.embed(x, positions)
         scheme = position.layer(0)
         q, k, v = (self._split(x, weight) for weight in self.weights)  # [B, H, L, Dh] each
@@ -80,13 +90,23 @@ class ReferenceAttention:
                 logits.shape[-1] - logits.shape[-2] + 1
             )
             logits = logits.masked_fill(hidden, float("-inf"))
+        if visible is not None:
+            logits = logits.masked_fill(~visible, float("-inf"))
         output = logits.softmax(-1).to(v.dtype) @ v  # [B, H, Lq, Dh]
         statistics = None
         if scheme.needs_statistics:
-            statistics = AttentionStatistics(q, k, logits.logsumexp(-1), k_positions)
+            statistics = AttentionStatistics(q, k, logits.logsumexp(-1), k_positions, visible)
         output = scheme.output(output, statistics, positions)
         return output.transpose(1, 2).flatten(2), Cache(k, v, k_positions)  # [B, L, D]
 
-    def __call__(self, position: Position, x: Tensor, positions: Tensor, *, causal: bool = False) -> Tensor:
+    def __call__(
+        self,
+        position: Position,
+        x: Tensor,
+        positions: Tensor,
+        *,
+        causal: bool = False,
+        visible: Tensor | None = None,
+    ) -> Tensor:
         """The output of one whole pass, ``[B, L, D]``."""
-        return self.step(position, x, positions, causal=causal)[0]
+        return self.step(position, x, positions, causal=causal, visible=visible)[0]

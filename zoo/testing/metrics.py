@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from zoo.spec.options import Chosen
-from zoo.tasks import Detection, GroundTruth, Items, Metric, Score
+from zoo.tasks import Check, Detection, Example, GroundTruth, Items, Metric, Score
 from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
 
@@ -29,6 +29,16 @@ class MetricData:
     """Outputs that nothing is right with."""
     empty: Any
     """The output of a model that gives none."""
+    checks: Sequence[tuple[Check, ...]] = ()
+    """Of each example what must stand in its output; for metrics that look at checks. The first example has one."""
+
+    def examples(self, rows: Sequence[int] | None = None) -> list[Example]:
+        """The examples of these rows, in their order; all of them where absent."""
+        checks = self.checks or [()] * len(self.references)
+        return [
+            Example(id=str(row), source=self.sources[row], target=self.references[row], checks=checks[row])
+            for row in (range(len(self.references)) if rows is None else rows)
+        ]
 
     @property
     def mixed(self) -> list[Any]:
@@ -45,6 +55,8 @@ def _texts() -> MetricData:
         right=references,
         wrong=["zzz qqq"] * 12,
         empty="",
+        # Every fourth example has none.
+        checks=[(Check("homograph", str(index), ("zzz",), index),) if index % 4 < 3 else () for index in range(12)],
     )
 
 
@@ -61,14 +73,30 @@ def _detections() -> MetricData:
     return MetricData([f"{index}.jpg" for index in range(12)], references, right, wrong, [])
 
 
-_DATA = {"text": _texts, "detections": _detections}
+def _documents() -> MetricData:
+    lines = [[f"sentence {line} of document {index}" for line in range(2 + index % 3)] for index in range(12)]
+    references = ["\n".join(document) for document in lines]
+    sources = [reference.replace("sentence", "satz") for reference in references]
+    return MetricData(sources, references, right=references, wrong=["zzz qqq"] * 12, empty="")
+
+
+def _likelihoods() -> MetricData:
+    right = [np.array([-1.0, -2.0 - index, -3.0][: 2 + index % 2]) for index in range(12)]
+    texts = [f"text {index}" for index in range(12)]
+    return MetricData(
+        texts, texts, right, wrong=[scores[::-1].copy() for scores in right], empty=np.array([-2.0, -1.0])
+    )
+
+
+_DATA = {"text": _texts, "documents": _documents, "detections": _detections, "likelihoods": _likelihoods}
 
 
 class MetricSuite(ComponentSuite):
     """Metrics: see `zoo.tasks.Metric`.
 
-    The record's trait ``outputs`` says what the metric judges: ``text`` (where the trait is absent) or ``detections``
-    (`zoo.tasks.Detection` against `zoo.tasks.GroundTruth`). For anything else, and for other examples, override `data`.
+    The record's trait ``outputs`` says what the metric judges: ``text`` (where the trait is absent), ``documents`` (a
+    line a sentence), ``detections`` (`zoo.tasks.Detection` against `zoo.tasks.GroundTruth`) or ``likelihoods``
+    (log-probabilities of a target and its contrasts). For anything else, and for other examples, override `data`.
     """
 
     kind: ClassVar[str] = "metric"
@@ -80,20 +108,21 @@ class MetricSuite(ComponentSuite):
             pytest.skip(f"the kit has no examples of outputs '{outputs}': override MetricSuite.data")
         return _DATA[outputs]()
 
-    def items(self, chosen: Chosen, outputs: Sequence[Any]) -> Items:
-        """What the examples contribute with these outputs."""
-        data = self.data()
-        items: Items = chosen.create().items(outputs, data.references, data.sources)
-        return items
+    def items(self, chosen: Chosen, outputs: Sequence[Any], rows: Sequence[int] | None = None) -> Items:
+        """What the examples of these rows contribute with these outputs."""
+        return self._items(chosen.create(), outputs, rows)
 
-    def score(self, chosen: Chosen, outputs: Sequence[Any]) -> Score:
-        """The score of `outputs` against the references."""
+    def score(self, chosen: Chosen, outputs: Sequence[Any], rows: Sequence[int] | None = None) -> Score:
+        """The score of `outputs` against the references of these rows."""
         metric: Metric = chosen.create()
-        assert isinstance(metric, Metric)
-        data = self.data()
-        score = metric.score(outputs, data.references, data.sources)
+        score = metric.score_items(self._items(metric, outputs, rows))
         assert isinstance(score, Score)
         return score
+
+    def _items(self, metric: Metric, outputs: Sequence[Any], rows: Sequence[int] | None) -> Items:
+        assert isinstance(metric, Metric)
+        metric.accept(self.data().examples())
+        return metric.example_items(outputs, self.data().examples(rows))
 
     def test_a_score_says_what_it_is(self, chosen: Chosen) -> None:
         score = self.score(chosen, self.data().right)
@@ -144,6 +173,16 @@ class MetricSuite(ComponentSuite):
             sources = sources[:-1]
         with pytest.raises(ValueError, match=r"."):
             metric.score(outputs, references, sources)
+        if case != "too few sources":
+            with pytest.raises(ValueError, match=r"."):
+                metric.example_items(outputs, data.examples([] if case == "nothing" else None))
+
+    def test_texts_without_examples_have_items_too(self, chosen: Chosen) -> None:
+        data, metric = self.data(), chosen.create()
+        items = metric.items(data.mixed, data.references, data.sources)
+        assert len(items) == len(data.mixed)
+        assert all(np.isfinite(item).all() for item in items)
+        assert np.isfinite(metric.combined(items, np.ones((1, len(items))))).all()
 
     # The two steps: items, then the score of any multiset of them
 
@@ -166,13 +205,10 @@ class MetricSuite(ComponentSuite):
         assert again.combined(read, np.ones((1, len(read))))[0] == score.value
 
     def test_a_weight_says_how_often_an_example_counts(self, chosen: Chosen) -> None:
-        data, metric = self.data(), chosen.create()
-        mixed = data.mixed
+        mixed, metric = self.data().mixed, chosen.create()
         counts = [index**2 % 5 for index in range(len(mixed))]
         chosen_rows = [index for index, count in enumerate(counts) for _ in range(count)]
-        repeated = metric.score(
-            *([column[row] for row in chosen_rows] for column in (mixed, data.references, data.sources))
-        )
+        repeated = self.score(chosen, [mixed[row] for row in chosen_rows], chosen_rows)
         weights = np.array([counts], dtype=np.float64)
         combined = metric.combined(self.items(chosen, mixed), weights)
         assert combined.shape == (1,)
@@ -186,22 +222,20 @@ class MetricSuite(ComponentSuite):
         assert together == pytest.approx(np.array(alone), rel=1e-9, abs=1e-12)
 
     def test_the_order_of_examples_does_not_matter(self, chosen: Chosen) -> None:
-        data, metric = self.data(), chosen.create()
-        mixed = data.mixed
+        mixed, metric = self.data().mixed, chosen.create()
         rows = list(range(len(mixed)))
         third = len(rows) // 3
         ones = np.ones((1, len(rows)))
         expected = metric.combined(self.items(chosen, mixed), ones)[0]
         for order in ([*rows[third:], *rows[:third]], random.Random(3).sample(rows, len(rows))):
-            columns = ([column[row] for row in order] for column in (mixed, data.references, data.sources))
-            assert metric.combined(metric.items(*columns), ones)[0] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+            items = self.items(chosen, [mixed[row] for row in order], order)
+            assert metric.combined(items, ones)[0] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
     def test_segments_are_the_scores_of_single_examples(self, chosen: Chosen) -> None:
-        data, metric = self.data(), chosen.create()
-        mixed = data.mixed
+        mixed, metric = self.data().mixed, chosen.create()
         segments = metric.segments(self.items(chosen, mixed))
         assert segments.shape == (len(mixed),)
         for row, value in enumerate(segments):
             if not np.isnan(value):  # an example may have no score by itself
-                alone = metric.score([mixed[row]], [data.references[row]], [data.sources[row]])
+                alone = self.score(chosen, [mixed[row]], [row])
                 assert value == pytest.approx(alone.value, rel=1e-9, abs=1e-12)

@@ -115,6 +115,21 @@ class PositionSuite(ModuleSuite):
         row = torch.arange(LENGTH)[None]
         close(self.run(position, x, row), self.run(position, x, row.expand(2, -1)), 1e-6, "positions [1, L] and [B, L]")
 
+    @pytest.mark.parametrize("side", SIDES)
+    def test_sentences_packed_in_one_row_are_computed_as_if_alone(self, chosen: Chosen, side: Side) -> None:
+        """Positions begin anew in each sentence of the row, whose tokens see their own sentence only."""
+        with torch.random.fork_rng(devices=[]):
+            position = self.build(chosen, side).eval()
+        attention, causal = ReferenceAttention(WIDTH, HEADS), side == "decoder"
+        lengths = (LENGTH, 1, LENGTH - 3)
+        sentences = [random_tensor(1, length, WIDTH, seed=length) for length in lengths]
+        places = [torch.arange(length)[None] for length in lengths]
+        segments = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))[None]  # [1, L]
+        visible = (segments[:, :, None] == segments[:, None])[:, None]  # [1, 1, L, L]
+        packed = attention(position, torch.cat(sentences, 1), torch.cat(places, 1), causal=causal, visible=visible)
+        alone = [attention(position, x, at, causal=causal) for x, at in zip(sentences, places, strict=True)]
+        close(packed, torch.cat(alone, 1), 1e-5, "packed against alone")
+
     def test_shift_invariance_holds_where_claimed(self, chosen: Chosen) -> None:
         position, (x, positions) = self.scheme(chosen), self.sample()
         if not position.shift_invariant:

@@ -9,13 +9,13 @@ from typing import Any
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError
 from zoo.models import assemble, weights_hash
-from zoo.models._compat import save_tokenizer
+from zoo.models.tokenizers import Tokenizers, save_tokenizers
 from zoo.spec import Spec
 from zoo.spec.lock import LOCK_NAME, write_lock
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.training.outcome import TrainingOutcome, read_outcome, write_outcome
-from zoo.training.preparation import Prepared, prepare, tokenizer_hash
+from zoo.training.preparation import Prepared, prepare, tokenizers_hash
 from zoo.training.quiet import quiet
 from zoo.training.seeds import stream_seed
 
@@ -26,7 +26,7 @@ class Built:
 
     directory: Path
     model: Any
-    tokenizer: Any
+    tokenizers: Tokenizers
     prepared: Prepared
 
     def content(self) -> dict[str, str]:
@@ -44,13 +44,18 @@ def build(spec: Spec, out: Path, home: DataHome | None = None, *, progress: Prog
     prepared = prepare(spec, home or DataHome.default(), progress)
     model = assemble_for(spec, prepared)
     write_folder(spec, out, model, prepared)
-    return Built(out, model, prepared.tokenizers.target, prepared)
+    return Built(out, model, prepared.tokenizers, prepared)
 
 
 def assemble_for(spec: Spec, prepared: Prepared) -> Any:
     """The model with its initial weights and its spec's way of decoding."""
+    tokenizers = prepared.tokenizers
     model = assemble(
-        spec.model, len(prepared.tokenizers.target), seed=stream_seed(spec.seed, "initialisation"), spec=spec
+        spec.model,
+        len(tokenizers.target),
+        source_vocabulary_size=tokenizers.source_vocabulary_size,
+        seed=stream_seed(spec.seed, "initialisation"),
+        spec=spec,
     )
     decoding = spec.decoding
     model.generation_config.update(
@@ -63,21 +68,21 @@ def assemble_for(spec: Spec, prepared: Prepared) -> Any:
 
 
 def write_folder(spec: Spec, out: Path, model: Any, prepared: Prepared, outcome: TrainingOutcome | None = None) -> None:
-    """Write model, tokenizer and lock (and `outcome`, for a run that begins) under `out`: all of it or nothing."""
+    """Write model, tokenizers and lock (and `outcome`, for a run that begins) under `out`: all of it or nothing."""
     refuse_occupied(out)  # again: preparing the data took its time, and what came meanwhile would be replaced
     with atomic_directory(out) as temporary:
         model.save_pretrained(temporary)
-        save_tokenizer(prepared.tokenizers.target, temporary)
+        save_tokenizers(prepared.tokenizers, temporary)
         write_lock(temporary / LOCK_NAME, spec, content_hashes(model, prepared))
         if outcome is not None:
             write_outcome(outcome, temporary)
 
 
 def content_hashes(model: Any, prepared: Prepared) -> dict[str, str]:
-    """Hashes of data, tokenizer and weights."""
+    """Hashes of data, tokenizers and weights."""
     return {
         "data": prepared.task.revision,
-        "tokenizer": tokenizer_hash(prepared.tokenizers.target),
+        "tokenizer": tokenizers_hash(prepared.tokenizers),
         "weights": weights_hash(model),
     }
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from zoo.training.batching import Indices
-from zoo.training.encoding import EncodedPairs
+from zoo.training.batching import MicroBatch
+from zoo.training.ragged import EncodedPairs, Indices, Ragged, offsets_of
 
 IGNORED = -100
 """The label of padding, by transformers' habit."""
@@ -18,11 +19,11 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch, padded on the right to its longest source and target."""
+    """One micro-batch, padded on the right to its longest row on each side."""
 
     input_ids: Tensor  # [B, S]
     attention_mask: Tensor | None
-    """``[B, S]``, 1 = real; None where nothing is padded, which lets attention take its fast path."""
+    """``[B, S]``, 1 = real; None where nothing is padded, which lets attention take its fast path, and where packed."""
     decoder_input_ids: Tensor  # [B, T], the targets moved right by one behind the start token
     labels: Tensor  # [B, T], IGNORED where padded
     real: Tensor | None
@@ -30,6 +31,10 @@ class Batch:
     target_tokens: int
     """M."""
     source_tokens: int
+    context_input_ids: Tensor | None = None  # [B, C], the second input
+    context_attention_mask: Tensor | None = None  # [B, C], 1 = real; None where nothing is padded
+    segment_ids: Tensor | None = None  # [B, S], packed rows: example 1, 2, ... of the row, 0 = padding
+    decoder_segment_ids: Tensor | None = None  # [B, T]
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -49,8 +54,16 @@ class Batch:
         No decoder mask is needed: padding stands to the right of everything real, where causal attention never looks.
         """
         inputs = {"input_ids": self.input_ids, "decoder_input_ids": self.decoder_input_ids}
-        if self.attention_mask is not None:
-            inputs["attention_mask"] = self.attention_mask
+        for name in (
+            "attention_mask",
+            "context_input_ids",
+            "context_attention_mask",
+            "segment_ids",
+            "decoder_segment_ids",
+        ):
+            value = getattr(self, name)
+            if value is not None:
+                inputs[name] = value
         return inputs
 
 
@@ -62,26 +75,61 @@ class Collator:
         self._pad_id = pad_id
         self._start_id = start_id
 
-    def __call__(self, indices: Indices) -> Batch:
-        sources = self._pairs.sources.padded(indices, self._pad_id)  # [B, S]
-        source_lengths = self._pairs.sources.lengths[indices]  # [B]
-        labels = self._pairs.targets.padded(indices, IGNORED)  # [B, T]
-        target_lengths = self._pairs.targets.lengths[indices]  # [B]
-        shifted = np.full_like(labels, self._start_id)
-        shifted[:, 1:] = labels[:, :-1]
-        shifted[shifted == IGNORED] = self._pad_id
-        mask = None
-        if source_lengths.min() < sources.shape[1]:
-            mask = torch.from_numpy((np.arange(sources.shape[1]) < source_lengths[:, None]).astype(np.int64))  # [B, S]
-        real = None
-        if target_lengths.min() < labels.shape[1]:
-            real = torch.from_numpy(np.flatnonzero(labels.reshape(-1) != IGNORED))  # [M]
+    def __call__(self, examples: MicroBatch | Indices) -> Batch:
+        chosen = examples if isinstance(examples, MicroBatch) else MicroBatch(examples)
+        sources = _Side(self._pairs.sources, chosen)
+        targets = _Side(self._pairs.targets, chosen)
+        packed = chosen.rows is not None
+        context = None if self._pairs.contexts is None else _Side(self._pairs.contexts, chosen)
         return Batch(
-            input_ids=torch.from_numpy(sources),
-            attention_mask=mask,
-            decoder_input_ids=torch.from_numpy(shifted),
-            labels=torch.from_numpy(labels),
-            real=real,
-            target_tokens=int(target_lengths.sum()),
-            source_tokens=int(source_lengths.sum()),
+            input_ids=sources.filled(sources.tokens, self._pad_id),
+            attention_mask=None if packed else sources.mask(),
+            decoder_input_ids=targets.shifted(self._start_id, self._pad_id),
+            labels=targets.filled(targets.tokens, IGNORED),
+            real=None if targets.full else torch.from_numpy(targets.places),
+            target_tokens=len(targets.tokens),
+            source_tokens=len(sources.tokens),
+            context_input_ids=None if context is None else context.filled(context.tokens, self._pad_id),
+            context_attention_mask=None if context is None else context.mask(),
+            segment_ids=sources.segments() if packed else None,
+            decoder_segment_ids=targets.segments() if packed else None,
         )
+
+
+class _Side:
+    """The tokens of one side, one sequence behind the other, and their places in the batch's rows."""
+
+    def __init__(self, sequences: Ragged, chosen: MicroBatch) -> None:
+        self.tokens = sequences.joined(chosen.indices)  # [M]
+        self._lengths = sequences.lengths_of(chosen.indices)
+        offsets = offsets_of(self._lengths)
+        self._starts = offsets[:-1]  # of each sequence in `tokens`
+        self._rows = np.arange(len(self._lengths) + 1) if chosen.rows is None else chosen.rows
+        ends = offsets[self._rows]  # of rows in `tokens`
+        used = np.diff(ends)  # tokens of each row
+        self._shape = len(used), int(used.max())
+        self.full = int(used.min()) == self._shape[1]
+        shift = np.arange(len(used)) * self._shape[1] - ends[:-1]
+        self.places = np.arange(len(self.tokens)) + np.repeat(shift, used)  # [M], in the flat [rows * width]
+
+    def filled(self, values: npt.NDArray[Any], fill: int) -> Tensor:
+        """One value for each token ``[M]`` as rows, filled up on the right: ``[B, L]``."""
+        rows = np.full(self._shape[0] * self._shape[1], fill, np.int64)
+        rows[self.places] = values
+        return torch.from_numpy(rows.reshape(self._shape))
+
+    def shifted(self, start: int, fill: int) -> Tensor:
+        """The rows moved right by one, each sequence behind `start`: ``[B, L]``."""
+        rows = np.full(self._shape, fill, np.int64)
+        rows[:, 1:] = self.filled(self.tokens, fill).numpy()[:, :-1]
+        rows.reshape(-1)[self.places[self._starts]] = start
+        return torch.from_numpy(rows)
+
+    def mask(self) -> Tensor | None:
+        """``[B, L]``, 1 = real; None where all are."""
+        return None if self.full else self.filled(np.ones((), np.int64), 0)
+
+    def segments(self) -> Tensor:
+        """``[B, L]``: which sequence of its row each token belongs to, counted from 1; 0 = padding."""
+        number = np.arange(len(self._lengths)) - np.repeat(self._rows[:-1], np.diff(self._rows)) + 1
+        return self.filled(np.repeat(number, self._lengths), 0)

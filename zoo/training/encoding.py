@@ -1,11 +1,11 @@
-"""Examples as token ids, in flat arrays."""
+"""Examples as token ids, a chunk at a time: neither all texts nor all ids need fit in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
+from itertools import chain, islice
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -14,81 +14,42 @@ from zoo.errors import InputError, ZooError
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import Example
 from zoo.tasks.contracts import Progress, silent
+from zoo.training.ragged import EncodedPairs, Ragged, offsets_of
 
-Ids = npt.NDArray[np.int32]
-Offsets = npt.NDArray[np.int64]
-_CHUNK = 2000
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """Sequences of different lengths in one array: sequence i is ``ids[offsets[i]:offsets[i + 1]]``."""
-
-    ids: Ids
-    offsets: Offsets
-
-    @property
-    def lengths(self) -> Offsets:
-        return np.diff(self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> Ids:
-        return self.ids[self.offsets[index] : self.offsets[index + 1]]
-
-    def select(self, keep: npt.NDArray[np.bool_]) -> Ragged:
-        """The sequences where `keep` is True."""
-        lengths = self.lengths
-        return Ragged(self.ids[np.repeat(keep, lengths)], _offsets(lengths[keep]))
-
-    def padded(self, indices: npt.NDArray[np.int64], fill: int) -> npt.NDArray[np.int64]:
-        """The chosen sequences as rows, filled up on the right: ``[B, L]``."""
-        starts, lengths = self.offsets[indices], self.lengths[indices]
-        columns = np.arange(lengths.max())
-        inside = columns[None] < lengths[:, None]  # [B, L]
-        where = np.where(inside, starts[:, None] + columns[None], 0)  # [B, L]
-        return np.where(inside, self.ids[where], fill).astype(np.int64)  # [B, L]
+CHUNK = 2000
+"""Examples that are encoded at once: enough for the tokenizers' threads."""
+SIDES = ("source", "target", "context")
 
 
-@dataclass(frozen=True)
-class EncodedPairs:
-    """Source and target ids of the same examples; every sequence ends in eos."""
+class SideWriter:
+    """Ids and offsets of one side, written as they come to two binary streams in the layout of `Ragged`."""
 
-    sources: Ragged
-    targets: Ragged
-    dropped: int
-    """Examples left out because one side was longer than the bound."""
+    def __init__(self, ids: BinaryIO, offsets: BinaryIO) -> None:
+        self._ids = ids
+        self._offsets = offsets
+        self._end = 0
+        offsets.write(np.zeros(1, np.int64).tobytes())
 
-    def __len__(self) -> int:
-        return len(self.sources)
+    def add(self, sequences: Ragged) -> None:
+        """Write these behind what stands there."""
+        self._ids.write(sequences.ids.tobytes())
+        self._offsets.write((sequences.offsets[1:] + self._end).tobytes())
+        self._end += len(sequences.ids)
 
 
-def _offsets(lengths: Offsets) -> Offsets:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+OpenSide = Callable[[str], SideWriter]
+"""Begins a side: one of SIDES."""
 
 
-def encode_texts(tokenizer: Any, texts: Sequence[str], progress: Progress = silent, stage: str = "encoding") -> Ragged:
+def encode_texts(tokenizer: Any, texts: Sequence[str]) -> Ragged:
     """Encode texts in order. Raises ZooError where the tokenizer does not end a sequence in eos."""
-
-    def chunks() -> Iterator[list[list[int]]]:
-        for start in range(0, len(texts), _CHUNK):
-            encoded = tokenizer(
-                list(texts[start : start + _CHUNK]), return_attention_mask=False, return_token_type_ids=False
-            )
-            progress(stage, min(start + _CHUNK, len(texts)), len(texts))
-            yield encoded["input_ids"]
-
-    parts: list[Ids] = []
-    lengths: list[int] = []
-    for rows in chunks():
-        lengths.extend(map(len, rows))
-        parts.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))
-    ids = np.concatenate(parts) if parts else np.zeros(0, np.int32)
-    ragged = Ragged(ids, _offsets(np.asarray(lengths, dtype=np.int64)))
-    if len(texts) and (ragged.lengths.min() < 1 or (ids[ragged.offsets[1:] - 1] != tokenizer.eos_token_id).any()):
+    rows = tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False)["input_ids"]
+    ids = np.fromiter(chain.from_iterable(rows), dtype=np.int32)
+    offsets = offsets_of(np.fromiter(map(len, rows), np.int64, len(rows)))
+    ends = offsets[1:]
+    if len(rows) and (np.diff(offsets).min() < 1 or (ids[ends - 1] != tokenizer.eos_token_id).any()):
         raise ZooError("the tokenizer does not end every sequence in its eos token, which training relies on")
-    return ragged
+    return Ragged(ids, offsets)
 
 
 def encode_pairs(
@@ -98,18 +59,76 @@ def encode_pairs(
     progress: Progress = silent,
     stage: str = "encoding",
 ) -> EncodedPairs:
-    """Encode examples, leaving out those with more than `max_tokens` tokens (eos counted) on either side.
+    """Encode examples in memory: for many there is `zoo.training.encoded`.
 
-    Raises InputError where nothing is left.
+    Those with more than `max_tokens` tokens (eos counted) on any side are left out. Raises InputError where nothing is
+    left.
     """
-    sources = encode_texts(tokenizers.source, [example.source for example in examples], progress, f"{stage} sources")
-    targets = encode_texts(tokenizers.target, [example.target for example in examples], progress, f"{stage} targets")
-    keep = (sources.lengths <= max_tokens) & (targets.lengths <= max_tokens)
-    if not keep.any():
-        longest = int(np.maximum(sources.lengths, targets.lengths).min()) if len(sources) else 0
-        found = f"the shortest of {len(sources)} has {longest}" if len(sources) else "there are none"
+    streams: dict[str, tuple[BytesIO, BytesIO]] = {}
+
+    def begin(side: str) -> SideWriter:
+        streams[side] = BytesIO(), BytesIO()
+        return SideWriter(*streams[side])
+
+    dropped = write_sides(tokenizers, examples, max_tokens, begin, progress, stage)
+    sides = {
+        side: Ragged(np.frombuffer(ids.getbuffer(), np.int32), np.frombuffer(offsets.getbuffer(), np.int64))
+        for side, (ids, offsets) in streams.items()
+    }
+    return EncodedPairs(sides["source"], sides["target"], dropped, sides.get("context"))
+
+
+def write_sides(
+    tokenizers: Tokenizers,
+    examples: Sequence[Example],
+    max_tokens: int,
+    begin: OpenSide,
+    progress: Progress = silent,
+    stage: str = "encoding",
+) -> int:
+    """Encode as `encode_pairs`, each side to the writer that `begin` gives; returns how many examples were left out.
+
+    The side ``context`` is begun only where an example has one. One chunk of examples is in memory at a time.
+    """
+    sources, targets = begin("source"), begin("target")
+    contexts: SideWriter | None = None
+    seen = kept = 0
+    shortest: int | None = None
+    for chunk in _chunks(examples):
+        sides = [
+            encode_texts(tokenizers.source, [example.source for example in chunk]),
+            encode_texts(tokenizers.target, [example.target for example in chunk]),
+        ]
+        writers = [sources, targets]
+        if contexts is None and any(example.context is not None for example in chunk):
+            contexts = begin("context")
+            contexts.add(_repeated(encode_texts(tokenizers.source, [""]), kept))
+        if contexts is not None:
+            sides.append(encode_texts(tokenizers.source, [example.context or "" for example in chunk]))
+            writers.append(contexts)
+        longest = np.max([side.lengths for side in sides], axis=0)
+        shortest = int(min(longest.min(), longest[0] if shortest is None else shortest))
+        keep = longest <= max_tokens
+        for writer, side in zip(writers, sides, strict=True):
+            writer.add(side if keep.all() else _selected(side, keep))
+        seen, kept = seen + len(chunk), kept + int(keep.sum())
+        progress(stage, seen, len(examples))
+    if not kept:
+        found = "there are none" if shortest is None else f"the shortest of {seen} has {shortest}"
         raise InputError(f"training.max_tokens {max_tokens} leaves no example ({found})")
-    dropped = int(len(keep) - keep.sum())
-    if dropped:
-        sources, targets = sources.select(keep), targets.select(keep)
-    return EncodedPairs(sources, targets, dropped)
+    return seen - kept
+
+
+def _chunks(examples: Sequence[Example]) -> Iterator[list[Example]]:
+    walk = iter(examples)
+    while chunk := list(islice(walk, CHUNK)):
+        yield chunk
+
+
+def _selected(sequences: Ragged, keep: npt.NDArray[np.bool_]) -> Ragged:
+    lengths = sequences.lengths
+    return Ragged(sequences.ids[np.repeat(keep, lengths)], offsets_of(lengths[keep]))
+
+
+def _repeated(one: Ragged, times: int) -> Ragged:
+    return Ragged(np.tile(one.ids, times), np.arange(times + 1, dtype=np.int64) * len(one.ids))

@@ -1,22 +1,22 @@
-"""A spec's data and tokenizer, ready to use. A tokenizer is trained once and kept under its content's name."""
+"""A spec's data and tokenizers, ready to use. A tokenizer is trained once and kept under its content's name."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from zoo.atomic import atomic_directory, locked
 from zoo.errors import ZooError
-from zoo.models._compat import save_tokenizer
-from zoo.models.tokenizers import Tokenizers
+from zoo.models.tokenizers import Tokenizers, load_tokenizers, save_tokenizers
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
+from zoo.spec.options import Chosen
 from zoo.tasks import DataHome, PreparedTask
-from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.contracts import Progress, Side, silent
+from zoo.training.special_tokens import add_special_tokens
 
 _LIBRARIES = ("tokenizers", "sentencepiece", "transformers")
 """What, besides the plugin, decides the bytes of a saved tokenizer."""
@@ -31,42 +31,70 @@ class Prepared:
 
 
 def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared:
-    """Prepare the task's data and train its tokenizer, or find both where an earlier run left them.
+    """Prepare the task's data and train its tokenizers, or find both where an earlier run left them.
 
-    Raises ZooError where the data cannot be had or the tokenizer breaks its contract.
+    One tokenizer learns from both sides, or, where the spec has a `target_tokenizer`, each side has one that learns
+    from it alone. The task's special tokens follow the trained vocabulary of each. Raises ZooError where the data
+    cannot be had or a tokenizer breaks its contract.
     """
     task: PreparedTask = spec.task.create().prepare(home, progress)
-    name = tokenizer_key(spec, task.revision)
+    if spec.target_tokenizer is None:
+        shared = _tokenizer(spec, spec.tokenizer, task, None, home, progress)
+        return Prepared(task, Tokenizers(shared, shared))
+    source = _tokenizer(spec, spec.tokenizer, task, "source", home, progress)
+    target = _tokenizer(spec, spec.target_tokenizer, task, "target", home, progress)
+    return Prepared(task, Tokenizers(source, target))
+
+
+def _tokenizer(
+    spec: Spec, chosen: Chosen, task: PreparedTask, side: Side | None, home: DataHome, progress: Progress
+) -> Any:
+    """The tokenizer of one side, or of both, from disk: so that the first run and later ones use the same object."""
+    data = {"revision": task.revision, "task": spec.task.plain()}
+    name = tokenizer_key(chosen, data, side=side, special_tokens=task.special_tokens)
     folder = home.tokenizers / name
     # The lock makes a second process wait for the first one's tokenizer rather than train its own.
     with locked(home.tokenizers / f"{name}.lock"):
         if not folder.is_dir():
-            progress("training the tokenizer", 0, 0)
-            tokenizer = spec.tokenizer.create().train(task.tokenizer_texts())
-            _check_special_tokens(tokenizer, spec.tokenizer.id)
+            progress("training the tokenizer" if side is None else f"training the {side} tokenizer", 0, 0)
+            tokenizer = chosen.create().train(task.tokenizer_texts(side))
+            _check_special_tokens(tokenizer, chosen.id)
+            add_special_tokens(tokenizer, task.special_tokens, chosen.id)
             with atomic_directory(folder) as temporary:
-                save_tokenizer(tokenizer, temporary)
-    # Always the one from disk, so that the first run and later ones use the same object.
-    tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    return Prepared(task, Tokenizers(tokenizer, tokenizer))
+                save_tokenizers(Tokenizers(tokenizer, tokenizer), temporary)
+    return load_tokenizers(folder).source
 
 
-def tokenizer_key(spec: Spec, data_revision: str) -> str:
-    """The folder name of a trained tokenizer: it changes with data, component, options and versions."""
-    versions = dict(distributions_of(spec.tokenizer))
-    versions[spec.tokenizer.component.distribution] = spec.tokenizer.component.version
+def tokenizer_key(chosen: Chosen, data: Any, *, side: Side | None = None, special_tokens: Sequence[str] = ()) -> str:
+    """The folder name of a trained tokenizer: it changes with `data` (the revision, and the options of the task, which
+    choose the training texts), component, options, versions, the side that it learned from and the special tokens.
+    """
+    versions = dict(distributions_of(chosen.options))
+    versions[chosen.component.distribution] = chosen.component.version
     for library in _LIBRARIES:
         try:
             versions[library] = metadata.version(library)
         except metadata.PackageNotFoundError:
             continue
-    content = {"data": data_revision, "tokenizer": spec.tokenizer.plain(), "versions": versions}
-    return f"{spec.tokenizer.name}-{hashlib.sha256(canonical(content)).hexdigest()[:20]}"
+    content: dict[str, Any] = {"data": data, "tokenizer": chosen.plain(), "versions": versions}
+    if side is not None:
+        content["side"] = side
+    if special_tokens:
+        content["special_tokens"] = list(special_tokens)
+    return f"{chosen.name}-{hashlib.sha256(canonical(content)).hexdigest()[:20]}"
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
     """``sha256:<hex>`` of what a tokenizer does, free of the files that transformers wraps around it."""
     return "sha256:" + hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+
+def tokenizers_hash(tokenizers: Tokenizers) -> str:
+    """The hash of the tokenizer that both sides share, or one over those of both sides."""
+    if tokenizers.shared:
+        return tokenizer_hash(tokenizers.source)
+    both = [tokenizer_hash(tokenizers.source), tokenizer_hash(tokenizers.target)]
+    return "sha256:" + hashlib.sha256(canonical(both)).hexdigest()
 
 
 def _check_special_tokens(tokenizer: Any, component: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,28 +13,32 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
+from zoo.models.tokenizers import TARGET_FOLDER, Tokenizers, load_tokenizers
 from zoo.registry import TrainingContext, current_registry
 from zoo.spec import Spec, spec_hash
+from zoo.spec.load import canonical
 from zoo.spec.lock import LOCK_NAME, read_lock
-from zoo.tasks import DataHome
+from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.training import checkpoints
-from zoo.training.batching import TokenBatches
 from zoo.training.building import assemble_for, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch, Collator
-from zoo.training.encoding import EncodedPairs, encode_pairs
+from zoo.training.encoded import encoded_pairs
+from zoo.training.loader import batches_for
 from zoo.training.logs import ProgressReport, TensorBoardLogs
 from zoo.training.monitor import NotFiniteError
 from zoo.training.optimizer_state import optimizer_state_bytes
 from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare
 from zoo.training.quiet import errors_only, quiet
+from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import preserved_randomness
 from zoo.training.trainer import ZooTrainer
+from zoo.training.workers import death_of_worker
 from zoo.training.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
 
 _DEV_EXAMPLES = 1000
@@ -47,7 +51,7 @@ class Run:
 
     spec: Spec
     model: Any
-    tokenizer: Any
+    tokenizers: Tokenizers
 
 
 @quiet()
@@ -58,9 +62,17 @@ def load_run(directory: Path) -> Run:
         if not (directory / name).is_file():
             raise InputError(f"no {name} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
     spec = read_lock(directory / LOCK_NAME).spec
+    own = f"{TARGET_FOLDER}/tokenizer.json"
+    if (spec.target_tokenizer is not None) != (directory / own).is_file():
+        found = "there is none" if spec.target_tokenizer is not None else "there is one"
+        raise InputError(
+            f"its spec has {'a' if spec.target_tokenizer is not None else 'no'} target_tokenizer, "
+            f"but {found} in {own}: not the folder that zoo wrote",
+            where=str(directory),
+        )
     try:
         model = AutoModelForSeq2SeqLM.from_pretrained(str(directory))
-        tokenizer = AutoTokenizer.from_pretrained(str(directory))
+        tokenizers = load_tokenizers(directory)
     except Exception as error:
         # The tokenizers library has no exception of its own, and transformers' OSErrors about a file carry no number:
         # one with a number is the disk's fault, any other exception the code's.
@@ -69,7 +81,7 @@ def load_run(directory: Path) -> Run:
             raise
         text = " ".join(str(error).split())[:200]
         raise InputError(f"cannot be loaded ({type(error).__name__}: {text})", where=str(directory)) from error
-    return Run(spec, model, tokenizer)
+    return Run(spec, model, tokenizers)
 
 
 @quiet()
@@ -95,7 +107,7 @@ def train(
             return finished
         prepared = world.in_turn(lambda: prepare(spec, home, progress if world.first else silent))
         model = assemble_for(spec, prepared)
-        attempt = world.together(lambda: _Attempt(spec, out, model, prepared, progress, world))
+        attempt = world.together(lambda: _Attempt(spec, out, model, prepared, progress, world, home))
         with ExitStack() as stack:
             world.agreed(lambda: _begin(attempt, occupied, stack))
             return attempt.run()
@@ -162,7 +174,16 @@ def _begun(spec: Spec, out: Path) -> TrainingOutcome:
 class _Attempt:
     """One process's part of a run."""
 
-    def __init__(self, spec: Spec, out: Path, model: Any, prepared: Prepared, progress: Progress, world: World) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        out: Path,
+        model: Any,
+        prepared: Prepared,
+        progress: Progress,
+        world: World,
+        home: DataHome,
+    ) -> None:
         progress = progress if world.first else silent
         self.world = world
         self.spec = spec
@@ -170,10 +191,9 @@ class _Attempt:
         self.model = model
         self.prepared = prepared
         self.progress = progress
-        section = spec.training
-        self.train = encode_pairs(
-            prepared.tokenizers, prepared.task.examples("train"), section.max_tokens, progress, "encoding train"
-        )
+        self.home = home
+        self.train = self._encoded("train", lambda: prepared.task.examples("train"))
+        _refuse_unread_context(model, self.train)
         _refuse_past_the_table(model, self.train)
 
     def run(self) -> TrainingOutcome:
@@ -198,6 +218,9 @@ class _Attempt:
         try:
             outcome = self._trained(trainer, start)
         except RuntimeError as error:
+            died = death_of_worker(error)
+            if died is not None:
+                raise died from error
             if not is_lost_connection(error):
                 raise
             found = read_outcome(self.out)
@@ -256,6 +279,7 @@ class _Attempt:
                 "precision": str(trainer.precision).removeprefix("torch."),
                 "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),
                 "processes": self.world.size,
+                "padding_share": trainer.batches.padding_share(),
             },
             directory=self.out,
         )
@@ -287,18 +311,37 @@ class _Attempt:
         section = self.spec.training
         if section.evaluate_every is None:
             return None
-        examples = self.prepared.task.examples("dev")[:_DEV_EXAMPLES]
-        pairs: EncodedPairs = encode_pairs(
-            self.prepared.tokenizers, examples, section.max_tokens, self.progress, "encoding dev"
-        )
+        pairs = self._encoded(f"dev-first-{_DEV_EXAMPLES}", lambda: self.prepared.task.examples("dev")[:_DEV_EXAMPLES])
         config = self.model.config
         collate = Collator(pairs, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)
-        batches = TokenBatches(pairs.sources.lengths, pairs.targets.lengths, section.batch_tokens, 0).epoch(0)
+        batches = batches_for(pairs, section.batch_tokens, 0).micro_batches(0)
         return lambda: map(collate, batches)
+
+    def _encoded(self, split: str, examples: Callable[[], Sequence[Example]]) -> EncodedPairs:
+        prepared, longest = self.prepared, self.spec.training.max_tokens
+        return encoded_pairs(
+            self.home,
+            f"{prepared.task.revision} {canonical(self.spec.task.plain())}",
+            split,
+            prepared.tokenizers,
+            examples,
+            longest,
+            self.progress,
+            f"encoding {split.partition('-')[0]}",
+        )
 
     def _plugin_callbacks(self) -> list[Any]:
         context = TrainingContext(model=self.model, spec=self.spec, directory=self.out)
         return [item for items in current_registry().hook.zoo_training_callbacks(context=context) for item in items]
+
+
+def _refuse_unread_context(model: Any, pairs: EncodedPairs) -> None:
+    """Raise InputError where the examples have a second input, which the model would not look at."""
+    if pairs.contexts is not None and not model.reads_context:
+        raise InputError(
+            "the task gives a second input (context), but the model has one encoder and reads one: set the task's "
+            "context_as: prefix, or take a plugin with a context encoder"
+        )
 
 
 def _refuse_past_the_table(model: Any, pairs: EncodedPairs) -> None:

@@ -8,14 +8,11 @@ operations and its gradient norms (each costs a walk over all parameters in ever
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
@@ -23,60 +20,17 @@ from transformers.trainer_callback import PrinterCallback
 
 from zoo.spec import Spec
 from zoo.training import checkpoints
-from zoo.training.batching import TokenBatches
 from zoo.training.collate import Batch, Collator
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
-from zoo.training.encoding import EncodedPairs
+from zoo.training.loader import Loader, Share, batches_for
 from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
 from zoo.training.monitor import Monitor, NotFiniteError
+from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, stream_seed
 from zoo.training.world import World
 
 _LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_fraction")
-
-
-@dataclass(frozen=True)
-class Share:
-    """One process's micro-batch, and what it and those that the others take at the same time hold together."""
-
-    batch: Batch
-    target_tokens: int
-    tokens: int
-    """Source and target."""
-
-
-class Loader:
-    """Every micro-batch of a run as one long epoch, so that accumulation never meets the end of the data.
-
-    Where W processes train together, process r takes the micro-batches r, r + W, ... of the very stream that one
-    process alone would take all of.
-    """
-
-    def __init__(
-        self, pairs: EncodedPairs, batches: TokenBatches, collate: Collator, count: int, world: World | None = None
-    ) -> None:
-        self.dataset = pairs
-        self.start = 0
-        """The micro-batch to begin with, all processes counted: where a resumed run goes on."""
-        self._batches = batches
-        self._collate = collate
-        self._count = count
-        self._world = world or World()
-        self._targets = pairs.targets.lengths
-        self._both = pairs.sources.lengths + self._targets
-
-    def __len__(self) -> int:
-        return self._count // self._world.size
-
-    def __iter__(self) -> Iterator[Share]:
-        stream = self._batches.stream(self.start)
-        size = self._world.size
-        for _ in range((self._count - self.start) // size):
-            group = list(itertools.islice(stream, size))
-            together = np.concatenate(group)
-            targets, tokens = int(self._targets[together].sum()), int(self._both[together].sum())
-            yield Share(self._collate(group[self._world.rank]), targets, tokens)
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]
@@ -125,12 +79,13 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
         self._resume = resume
-        batches = TokenBatches(
-            train.sources.lengths, train.targets.lengths, section.batch_tokens, stream_seed(spec.seed, "order")
+        self.batches = batches_for(
+            train, section.batch_tokens, stream_seed(spec.seed, "order"), packing=section.packing
         )
         config = model.config
         collate = Collator(train, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)
-        self._loader = Loader(train, batches, collate, section.steps * section.gradient_accumulation, self.world)
+        count = section.steps * section.gradient_accumulation
+        self._loader = Loader(train, self.batches, collate, count, self.world, workers=section.data_workers)
         super().__init__(
             model=model,
             args=arguments,

@@ -8,11 +8,18 @@ import shutil
 import stat
 import struct
 import subprocess
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from zoo_tasks_text.corpora.apt import Apt
+from zoo_tasks_text.corpora.debian import DebianCorpus
+from zoo_tasks_text.corpora.options import DebianOptions
+
+from zoo.tasks import DataHome, PreparedCorpus
+from zoo.tasks.contracts import SPLITS
 
 # Speaks as much of apt-get as `zoo_tasks_text.corpora.apt` asks for. $ARCHIVE holds the packages, a file "lists" there
 # stands for the machine's own lists, "delay" makes a download slow: it grows in steps, as a real one does.
@@ -172,3 +179,33 @@ def _mo(messages: Mapping[str, str], *, header: str = MO_HEADER, order: str = "<
 def mo() -> Callable[..., bytes]:
     """A compiled gettext catalogue of ``context\\4text`` or ``singular\\0plural`` -> translation; needs no msgfmt."""
     return _mo
+
+
+@pytest.fixture
+def real_debian(tmp_path: Path) -> Callable[[type[DebianCorpus]], PreparedCorpus]:
+    """Prepares a corpus from the real archive, twice from scratch, and checks that its splits share nothing.
+
+    Packages are fetched once: into the downloads of this machine's own data folder.
+    """
+
+    def prepared(corpus: type[DebianCorpus]) -> PreparedCorpus:
+        packages = Apt(DataHome.default().downloads / "debian").fetch(corpus(DebianOptions()).packages)
+        found = []
+        for name in ("one", "two"):
+            home = DataHome(tmp_path / name)
+            place = home.downloads / "debian"
+            place.mkdir(parents=True)
+            for _, path in packages.values():
+                shutil.copy(path, place / path.name)
+            found.append(corpus(DebianOptions()).prepare(home))
+        assert found[0].revision == found[1].revision
+        for language in (*found[0].languages, None):
+            seen: dict[str, str] = {}
+            for split in SPLITS:
+                for pair in found[0].pairs(split):
+                    text = pair.document or "" if language is None else pair.texts[language]
+                    key = "".join(unicodedata.normalize("NFKC", text).casefold().split())
+                    assert seen.setdefault(key, split) == split, f"{text!r} stands in {seen[key]} and {split}"
+        return found[0]
+
+    return prepared

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from zoo_tasks_text.corpora.splits import by_document, comparison_key, deduplicated, separated, split_of
@@ -80,6 +81,22 @@ def test_pairs_that_differ_in_numbers_only_are_one():
         ]
     )
     assert [pair.texts["en"] for pair in found] == ["Page 3 of 10", "Page three"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("%s opens.", "%2$d opens.", True),
+        ("$unit.name| has left", "$nick.name| has left", True),
+        ("$name has left", "$name has joined", False),
+        ("$name离开了游戏", "$name加入了游戏", False),
+        ("{0} and <npcname>", "{1} and <name_g>", True),
+        ("<npcname> falls", "<npcname> rises", False),
+        ("%s在下雨", "%s在下雪", False),
+    ],
+)
+def test_placeholders_are_compared_as_one_and_the_words_around_them_as_they_are(first, second, same):
+    assert (comparison_key(first) == comparison_key(second)) == same
 
 
 def test_full_width_and_half_width_are_compared_as_one():

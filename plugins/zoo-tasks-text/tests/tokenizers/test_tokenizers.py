@@ -17,12 +17,20 @@ from zoo_tasks_text.corpora.generated import generate
 from zoo_tasks_text.corpora.options import GeneratedOptions
 from zoo_tasks_text.tokenizers import vocabulary
 from zoo_tasks_text.tokenizers.bpe import Bpe
-from zoo_tasks_text.tokenizers.options import TokenizerOptions
+from zoo_tasks_text.tokenizers.byte_level import ByteLevel
+from zoo_tasks_text.tokenizers.options import ByteLevelOptions, TokenizerOptions, WordOptions
 from zoo_tasks_text.tokenizers.unigram import Unigram, train_sentencepiece
+from zoo_tasks_text.tokenizers.word import Word
 
 from zoo.errors import InputError
 
-KINDS = {"unigram": Unigram, "bpe": Bpe}
+KINDS = {
+    "unigram": (Unigram, TokenizerOptions, {"vocab_size": 900, "character_coverage": 1.0}),
+    "bpe": (Bpe, TokenizerOptions, {"vocab_size": 900, "character_coverage": 1.0}),
+    "byte-level": (ByteLevel, ByteLevelOptions, {"vocab_size": 900}),
+    "bytes": (ByteLevel, ByteLevelOptions, {"vocab_size": 260}),
+    "word": (Word, WordOptions, {"vocab_size": 250}),
+}
 
 
 def corpus() -> list[str]:
@@ -37,8 +45,9 @@ def corpus() -> list[str]:
 TEXTS = corpus()
 
 
-def trained(kind: str, **options):
-    return KINDS[kind](TokenizerOptions(**{"vocab_size": 900, "character_coverage": 1.0, **options})).train(iter(TEXTS))
+def trained(kind: str, texts=TEXTS, **options):
+    trainer, model, defaults = KINDS[kind]
+    return trainer(model(**{**defaults, **options})).train(iter(texts))
 
 
 def digests() -> str:
@@ -51,14 +60,24 @@ def with_bytes(request):
     return trained(request.param, byte_fallback=True, normalization="none")
 
 
-@pytest.fixture(scope="module", params=["unigram", "bpe"])
+def largest(kind: str) -> int:
+    """The largest possible vocabulary, as the refusal of a larger one names it."""
+    with pytest.raises(InputError, match=r"too large for the training texts: at most (\d+)") as caught:
+        trained(kind, vocab_size=400_000)
+    return int(str(caught.value).rsplit(" ", 1)[1])
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def tokenizer(request):
+    if request.param == "word":
+        return trained("word", vocab_size=largest("word"))  # every word of the texts
     return trained(request.param)
 
 
 def test_special_tokens_stand_at_their_ids(tokenizer):
     assert tokenizer.convert_tokens_to_ids(["<pad>", "</s>", "<s>", "<unk>"]) == [0, 1, 2, 3]
-    assert len(tokenizer) == tokenizer.vocab_size == 900
+    assert len(tokenizer) == tokenizer.vocab_size
+    assert sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer)))
 
 
 def test_a_text_ends_in_eos_and_has_no_bos(tokenizer):
@@ -122,22 +141,22 @@ def test_bpe_merges_the_most_frequent_pair_first():
     assert [tuple(merge) for merge in merges] == [("e", "s"), ("es", "t")]
 
 
-def test_another_process_trains_the_same_bytes():
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "threads"), [("1", "3"), ("77", "1")])
+def test_another_process_trains_the_same_bytes(seed, threads):
     program = "import sys; sys.path.insert(0, sys.argv[1]); import test_tokenizers as t; print(t.digests())"
-    environment = {**os.environ, "PYTHONHASHSEED": "1", "RAYON_NUM_THREADS": "3"}
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "RAYON_NUM_THREADS": threads}
     command = [sys.executable, "-c", program, os.path.dirname(__file__)]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == digests()
 
 
-@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "byte-level", "word"])
 def test_a_vocabulary_too_large_is_refused_with_the_largest_possible(kind):
-    with pytest.raises(InputError, match=r"too large for the training texts: at most (\d+)") as caught:
-        trained(kind, vocab_size=400_000)
-    largest = int(str(caught.value).rsplit(" ", 1)[1])
-    assert len(trained(kind, vocab_size=largest)) == largest
-    with pytest.raises(InputError, match=f"at most {largest}"):
-        trained(kind, vocab_size=largest + 1)
+    size = largest(kind)
+    assert len(trained(kind, vocab_size=size)) == size
+    with pytest.raises(InputError, match=f"at most {size}"):
+        trained(kind, vocab_size=size + 1)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
@@ -149,15 +168,15 @@ def test_a_vocabulary_too_small_is_refused_with_the_smallest_possible(kind):
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_rare_characters_are_left_to_unk_by_coverage(kind):
     texts = ["abc " * 50] * 20 + ["abc 字"]
-    made = KINDS[kind](TokenizerOptions(vocab_size=9, character_coverage=0.99)).train(iter(texts))
+    made = trained(kind, texts, vocab_size=9, character_coverage=0.99)
     assert 3 in made("字")["input_ids"]
     assert 3 not in made("abc")["input_ids"]
 
 
-@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_text_is_refused(kind):
     with pytest.raises(InputError, match="no text to train"):
-        KINDS[kind](TokenizerOptions()).train(iter(["", "  "]))
+        trained(kind, ["", "  "])
 
 
 def test_covered_characters_break_ties_by_code_point():

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -177,9 +177,13 @@ class Apt:
         return output
 
 
-def read_members(package: Path, prefix: str, suffix: str) -> Iterator[tuple[str, bytes]]:
+def read_members(
+    package: Path, prefix: str, suffix: str | tuple[str, ...], wanted: Callable[[str], bool] = lambda path: True
+) -> Iterator[tuple[str, bytes]]:
     """The regular files below `prefix` of a .deb, as (path relative to `prefix`, content), in the package's order.
 
+    Of these, the ones whose relative path ends in `suffix` (or in one of several) and is `wanted`: no others are held
+    in memory.
     Nothing is unpacked to disk and no maintainer script runs: links, devices and paths with '..' are passed over.
     """
     process = subprocess.Popen(
@@ -194,10 +198,11 @@ def read_members(package: Path, prefix: str, suffix: str) -> Iterator[tuple[str,
                 path = PurePosixPath(member.name)
                 if not member.isreg() or ".." in path.parts or not path.is_relative_to(root):
                     continue
-                if path.name.endswith(suffix) and member.size <= _MEMBER_LIMIT:
+                name = str(path.relative_to(root))
+                if name.endswith(suffix) and wanted(name) and member.size <= _MEMBER_LIMIT:
                     stream = archive.extractfile(member)
                     if stream is not None:
-                        yield str(path.relative_to(root)), stream.read()
+                        yield name, stream.read()
     except tarfile.TarError as error:
         raise ZooError(f"{package} cannot be read: {error}") from error
     finally:

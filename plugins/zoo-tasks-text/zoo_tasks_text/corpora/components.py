@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from zoo.registry import Component
 
-
 _FROM_DEBIAN = {
     "office": "LibreOffice help (10 MB)",
     "games": "Texts of the game Cataclysm: Dark Days Ahead (30 MB)",
@@ -20,7 +19,7 @@ def components() -> Iterator[Component]:
         name="generated",
         target="zoo_tasks_text.corpora.generated:GeneratedCorpus",
         options="zoo_tasks_text.corpora.options:GeneratedOptions",
-        summary="Small generated language pair with reordering and agreement; needs no download",
+        summary="Controlled language: a generated pair of any size whose properties are options; needs no download",
         traits={"languages": ("qaa", "qab"), "family": "generated", "network": False},
     )
 
@@ -44,5 +43,41 @@ def components() -> Iterator[Component]:
             "network": False,
             "example": {"name": "mine", "languages": ["zh", "en"], "train": "train.tsv"},
             "files": True,
+        },
+    )
+    yield Component(
+        kind="corpus",
+        name="mix",
+        target="zoo_tasks_text.corpora.mix:MixCorpus",
+        options="zoo_tasks_text.corpora.options:MixOptions",
+        summary="Several corpora as one, with weights and tags",
+        traits={
+            "network": False,
+            "example": {
+                "name": "mixed",
+                "languages": ["qaa", "qab"],
+                "parts": [
+                    {"corpus": {"use": "generated", "pairs": 300, "dev_pairs": 20, "test_pairs": 20}, "weight": 1.5}
+                ],
+            },
+        },
+    )
+    yield Component(
+        kind="corpus",
+        name="hf-dataset",
+        target="zoo_tasks_text.corpora.hugging_face:HuggingFaceCorpus",
+        options="zoo_tasks_text.corpora.library_options:HuggingFaceOptions",
+        summary="A dataset of Hugging Face's library, from a folder or the hub",
+        traits={"network": True, "files": True},
+    )
+    yield Component(
+        kind="corpus",
+        name="sacrebleu",
+        target="zoo_tasks_text.corpora.sacrebleu_sets:SacrebleuCorpus",
+        options="zoo_tasks_text.corpora.library_options:SacrebleuOptions",
+        summary="One of sacrebleu's test sets, with training data from another corpus",
+        traits={
+            "network": True,
+            "example": {"name": "wmt20", "languages": ["zh", "en"], "test": "wmt20", "train": "office-zh-en"},
         },
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from zoo.spec.options import Options
+from zoo.spec.options import Chosen, Options, Slot
+from zoo_tasks_text.corpora.generated.options import GeneratedOptions as GeneratedOptions
 from zoo_tasks_text.languages import Language
 
 
@@ -21,22 +22,19 @@ class DebianOptions(Options):
     )
 
 
-class GeneratedOptions(Options):
-    """The generated language pair."""
+COMPRESSED = (".gz", ".bz2", ".xz")
+EXTRA_COLUMNS = ("document", "order", "domain", "licence")
 
-    pairs: int = Field(default=10_000, ge=1, le=5_000_000, description="Training pairs")
-    dev_pairs: int = Field(default=500, ge=1, le=100_000, description="Dev pairs")
-    test_pairs: int = Field(default=500, ge=1, le=100_000, description="Test pairs")
-    seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of the lexicon and of the sentences")
-    vocabulary: int = Field(default=200, ge=8, le=5_000, description="Number of stems in the lexicon")
-    min_clauses: int = Field(default=1, ge=1, le=50, description="Fewest clauses of a sentence (2 to 7 words each)")
-    max_clauses: int = Field(default=2, ge=1, le=50, description="Most clauses of a sentence")
 
-    @model_validator(mode="after")
-    def _clauses_in_order(self) -> GeneratedOptions:
-        if self.min_clauses > self.max_clauses:
-            raise ValueError(f"min_clauses {self.min_clauses} is above max_clauses {self.max_clauses}")
-        return self
+def refuse_columns(columns: tuple[str, ...], languages: tuple[str, str]) -> None:
+    """Raise ValueError where `columns` are not both languages once, and what else a pair has at most once."""
+    for name in columns:
+        if name not in {*languages, *EXTRA_COLUMNS}:
+            raise ValueError(f"column '{name}' is none of {', '.join([*languages, *EXTRA_COLUMNS])}")
+        if columns.count(name) > 1:
+            raise ValueError(f"column '{name}' is named twice")
+    if missing := [language for language in languages if language not in columns]:
+        raise ValueError(f"columns lack {' and '.join(missing)}")
 
 
 class FilesOptions(Options):
@@ -47,7 +45,7 @@ class FilesOptions(Options):
         description="The two language codes, in the order of columns or files", strict=False
     )
     train: str | list[str] = Field(
-        description="A TSV or JSONL file, or a list of two line-aligned text files; "
+        description="A TSV or JSONL file, or a list of two line-aligned text files, plain or .gz, .bz2, .xz; "
         "relative names are taken from the working directory, not from the spec's"
     )
     dev: str | list[str] | None = Field(
@@ -65,7 +63,22 @@ class FilesOptions(Options):
         description="JSONL field names of the two languages; the language codes where absent",
         strict=False,
     )
+    columns: tuple[str, ...] | None = Field(
+        default=None,
+        description="What the columns of a TSV hold: both languages, and any of document, order, domain and licence; "
+        "the two languages where absent",
+        strict=False,
+    )
     document_field: str = Field(default="document", description="JSONL field of the document id, where lines have one")
+    order_field: str = Field(
+        default="order", description="JSONL field of the place within the document; the number of the line where absent"
+    )
+    domain_field: str = Field(default="domain", description="JSONL field of the domain, where lines have one")
+    licence_field: str = Field(default="licence", description="JSONL field of a line's own licence, where it has one")
+    contrast_field: str = Field(
+        default="contrasts",
+        description="JSONL field of wrong translations: a list in the second language, or such lists by language",
+    )
     dev_fraction: float = Field(
         default=0.02, gt=0, lt=0.5, description="Share of train split off as dev where no dev is given"
     )
@@ -78,6 +91,8 @@ class FilesOptions(Options):
     def _files_fit_the_format(self) -> FilesOptions:
         if self.languages[0] == self.languages[1]:
             raise ValueError(f"languages are both '{self.languages[0]}'")
+        if self.columns is not None:
+            refuse_columns(self.columns, self.languages)
         for split in ("train", "dev", "test"):
             files = getattr(self, split)
             if isinstance(files, list) and len(files) != 2:
@@ -96,9 +111,54 @@ class FilesOptions(Options):
             raise ValueError(f"format text takes a list of two files, found '{files}'")
         if self.format != "auto":
             return self.format
-        ending = PurePath(files).suffix.lower()
+        path = PurePath(files)
+        ending = PurePath(path.stem if path.suffix.lower() in COMPRESSED else path).suffix.lower()
         if ending in {".jsonl", ".ndjson"}:
             return "jsonl"
         if ending in {".tsv", ".txt"}:
             return "tsv"
-        raise ValueError(f"'{files}' does not end in .tsv, .txt, .jsonl or .ndjson: set format")
+        raise ValueError(f"'{files}' does not end in .tsv, .txt, .jsonl or .ndjson (and .gz, .bz2 or .xz): set format")
+
+
+class MixPart(Options):
+    """One corpus of a mix."""
+
+    corpus: Annotated[Chosen, Slot("corpus")] = Field(description="Corpus that is mixed in")
+    weight: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="How often its training documents stand in an epoch: 2.5 gives each twice and half of them a third "
+        "time, 0.5 half of them; 0 takes its dev and test alone",
+    )
+    tag: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=60,
+        description="Domain of its pairs, which the option tag of a task puts before the source; the pairs' own where "
+        "absent",
+    )
+
+
+class MixOptions(Options):
+    """Several corpora as one."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,60}$", description="Name of the mix on boards and in folders")
+    languages: tuple[Language, Language] = Field(
+        description="The two language codes taken from each part", strict=False
+    )
+    parts: list[MixPart] = Field(min_length=1, max_length=100, description="The corpora, with weights and tags")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> MixOptions:
+        if self.languages[0] == self.languages[1]:
+            raise ValueError(f"languages are both '{self.languages[0]}'")
+        if not any(part.weight for part in self.parts):
+            raise ValueError("every part has weight 0: nothing is left to train on")
+        seen: set[str] = set()
+        for part in self.parts:
+            name = getattr(part.corpus.options, "name", None) or part.corpus.name
+            if name in seen:
+                raise ValueError(f"corpus {name} stands in two parts: give it one part with a larger weight")
+            seen.add(name)
+        return self

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from zoo.atomic import atomic_directory, locked, sweep, write_atomic
+import numpy as np
+
+from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, locked, sweep, write_atomic
 from zoo.errors import ZooError
-from zoo.tasks import Check, DataHome, Pair, PreparedCorpus, Split
+from zoo.tasks import DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import SPLITS
+from zoo_tasks_text.corpora.pair_files import Offsets, PairWriter, StoredPairs, canonical, encode_pairs, read_content
+
+__all__ = [
+    "Recipe",
+    "StoredCorpus",
+    "canonical",
+    "encode_pairs",
+    "exclusive",
+    "find",
+    "prepare",
+    "revision_of",
+    "store",
+    "store_stream",
+]
 
 FORMAT = "zoo.corpus/1"
 FACTS = "facts.json"
-
-SplitPairs = Mapping[Split, Sequence[Pair]]
+CHECKED = "checked.json"
+"""Sizes and times of the files as they were last hashed."""
+HASHED_ALWAYS = 2**28
+"""Bytes of a corpus, all splits together, up to which every opening hashes them: a fraction of a second."""
 
 
 @dataclass(frozen=True)
@@ -33,59 +54,18 @@ class Recipe:
         return hashlib.sha256(canonical({"name": self.name, **self.settings}).encode()).hexdigest()[:16]
 
 
-def canonical(value: Any) -> str:
-    """JSON with one spelling: the same value gives the same text on every platform."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def encode_pairs(pairs: Sequence[Pair]) -> bytes:
-    """JSON lines, one pair a line. A lone surrogate in a text raises UnicodeEncodeError."""
-    return "".join(canonical(_row(pair)) + "\n" for pair in pairs).encode()
-
-
-def _row(pair: Pair) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "texts": dict(pair.texts),
-        "document": pair.document,
-        "order": pair.order,
-        "domain": pair.domain,
-    }
-    if pair.licence is not None:
-        row["licence"] = pair.licence
-    if pair.checks:
-        row["checks"] = {language: [vars(check) for check in checks] for language, checks in pair.checks.items()}
-    if pair.contrasts:
-        row["contrasts"] = dict(pair.contrasts)
-    return row
-
-
-def decode_pairs(data: bytes) -> list[Pair]:
-    """The inverse of `encode_pairs`."""
-    # Not splitlines(): a text may hold U+2028, which JSON leaves unescaped.
-    return [decode_pair(line) for line in data.decode().split("\n") if line]
-
-
-def decode_pair(line: str | bytes) -> Pair:
-    """One line of `encode_pairs`."""
-    row = json.loads(line)
-    if "checks" in row:
-        row["checks"] = {
-            language: tuple(Check(**{**check, "wrong": tuple(check["wrong"])}) for check in checks)
-            for language, checks in row["checks"].items()
-        }
-    if "contrasts" in row:
-        row["contrasts"] = {language: tuple(texts) for language, texts in row["contrasts"].items()}
-    return Pair(**row)
-
-
-def revision_of(contents: Mapping[Split, bytes]) -> str:
-    """``sha256:<hex>`` over the encoded splits."""
-    digests = {split: hashlib.sha256(contents[split]).hexdigest() for split in SPLITS}
-    return "sha256:" + hashlib.sha256(canonical({"format": FORMAT, "splits": digests}).encode()).hexdigest()
+def revision_of(digests: Mapping[Split, str]) -> str:
+    """``sha256:<hex>`` over the SHA-256 of each split's file."""
+    content = {"format": FORMAT, "splits": {split: digests[split] for split in SPLITS}}
+    return "sha256:" + hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
 class StoredCorpus(PreparedCorpus):
-    """A prepared corpus in a folder. Its files are checked against the revision when it is opened."""
+    """A prepared corpus in a folder, read from there pair by pair.
+
+    Opening it hashes its files and compares them with the revision. Above `HASHED_ALWAYS` bytes that takes seconds, so
+    such files are hashed only where their size or time of change is not that of the last check (`CHECKED`).
+    """
 
     def __init__(self, directory: Path) -> None:
         facts = json.loads((directory / FACTS).read_text(encoding="utf-8"))
@@ -95,15 +75,61 @@ class StoredCorpus(PreparedCorpus):
         self.languages: tuple[str, ...] = tuple(facts["languages"])
         self.licence: str = facts["licence"]
         self.facts: Mapping[str, Any] = facts
-        self._contents = {split: (directory / f"{split}.jsonl").read_bytes() for split in SPLITS}
-        if revision_of(self._contents) != self.revision:
-            raise ValueError(f"{directory}: the files differ from the revision they were prepared as")
-        self._pairs: dict[Split, list[Pair]] = {}
+        self._files = {split: directory / f"{split}.jsonl" for split in SPLITS}
+        self._offsets = self._as_checked_before() or self._checked()
+        self._pairs: dict[Split, StoredPairs] = {}
 
     def pairs(self, split: Split) -> Sequence[Pair]:
         if split not in self._pairs:
-            self._pairs[split] = decode_pairs(self._contents.pop(split))
+            self._pairs[split] = StoredPairs(self._files[split], self._offsets[split])
         return self._pairs[split]
+
+    def _checked(self) -> dict[Split, Offsets]:
+        """Read every file once: its hash, and where its lines are. Raises ValueError where a file is damaged."""
+        before = self._states()
+        contents = {split: read_content(path) for split, path in self._files.items()}
+        if revision_of({split: content.digest for split, content in contents.items()}) != self.revision:
+            raise ValueError(f"{self.directory}: the files differ from the revision they were prepared as")
+        offsets = {split: content.offsets for split, content in contents.items()}
+        if sum(content.size for content in contents.values()) <= HASHED_ALWAYS:
+            return offsets
+        # A folder that cannot be written is checked anew each time.
+        with suppress(OSError):
+            for split, found in offsets.items():
+                write_atomic(self._index(split), _npy(found))
+            write_atomic(self.directory / CHECKED, canonical({"revision": self.revision, "files": before}) + "\n")
+        return offsets
+
+    def _as_checked_before(self) -> dict[Split, Offsets] | None:
+        """The index that an earlier check left; None where there was none, or something has changed since."""
+        try:
+            checked = json.loads((self.directory / CHECKED).read_text(encoding="utf-8"))
+            if checked != {"revision": self.revision, "files": self._states()}:
+                return None
+            offsets = {split: np.load(self._index(split), mmap_mode="r", allow_pickle=False) for split in SPLITS}
+            for split, path in self._files.items():
+                found = offsets[split]
+                if found.dtype != np.int64 or found.shape != (self.facts["pairs"][split] + 1,):
+                    return None
+                if found[0] != 0 or found[-1] != path.stat().st_size or np.any(found[1:] <= found[:-1]):
+                    return None
+        except (OSError, ValueError, KeyError, TypeError, EOFError):
+            return None
+        return offsets
+
+    def _states(self) -> dict[str, list[int]]:
+        """Size and time of change (ns) of each file."""
+        found = {split: path.stat() for split, path in self._files.items()}
+        return {split: [state.st_size, state.st_mtime_ns] for split, state in found.items()}
+
+    def _index(self, split: Split) -> Path:
+        return self.directory / f"{split}.offsets.npy"
+
+
+def _npy(array: Offsets) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
 
 
 @contextmanager
@@ -133,24 +159,41 @@ def find(home: DataHome, recipe: Recipe, revision: str | None = None) -> StoredC
 def store(
     home: DataHome,
     recipe: Recipe,
-    splits: SplitPairs,
+    splits: Mapping[Split, Iterable[Pair]],
     *,
     languages: Sequence[str],
     licence: str,
     facts: Mapping[str, Any],
 ) -> StoredCorpus:
-    """Write the splits as one whole folder and remember it as what `recipe` gives. Call inside `exclusive`."""
-    for split in SPLITS:
-        if not splits[split]:
-            raise ZooError(f"corpus {recipe.name}: the {split} split is empty")
-    contents = {split: encode_pairs(splits[split]) for split in SPLITS}
-    revision = revision_of(contents)
+    """Write the splits as one whole folder and remember it as what `recipe` gives. Call inside `exclusive`.
+
+    A split may be any iterable and larger than memory: each is walked through once, train first. `facts` are read
+    after that, so that they may count what the iterables left out.
+    """
+    stream = ((split, pair) for split in SPLITS for pair in splits[split])
+    return store_stream(home, recipe, stream, languages=languages, licence=licence, facts=facts)
+
+
+def store_stream(
+    home: DataHome,
+    recipe: Recipe,
+    pairs: Iterable[tuple[Split, Pair]],
+    *,
+    languages: Sequence[str],
+    licence: str,
+    facts: Mapping[str, Any],
+) -> StoredCorpus:
+    """`store` for pairs of all splits in one stream."""
     folder = home.corpora / recipe.name
-    found = find(home, recipe, revision)
-    if found is None:
-        with atomic_directory(_directory(folder, revision)) as directory:
-            for split, data in contents.items():
-                (directory / f"{split}.jsonl").write_bytes(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder, ignore_cleanup_errors=True) as name:
+        written = _write(Path(name), pairs)
+        for split in SPLITS:
+            if not written[split].count:
+                raise ZooError(f"corpus {recipe.name}: the {split} split is empty")
+        revision = revision_of({split: writer.digest for split, writer in written.items()})
+        found = find(home, recipe, revision)
+        if found is None:
             full = {
                 **facts,
                 "format": FORMAT,
@@ -160,13 +203,26 @@ def store(
                 "licence": licence,
                 "recipe": recipe.key,
                 "settings": dict(recipe.settings),
-                "pairs": {split: len(splits[split]) for split in SPLITS},
+                "pairs": {split: writer.count for split, writer in written.items()},
             }
             text = json.dumps(full, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-            (directory / FACTS).write_text(text, encoding="utf-8")
-        found = StoredCorpus(_directory(folder, revision))
+            with atomic_directory(_directory(folder, revision)) as directory:
+                for split in SPLITS:
+                    os.replace(Path(name) / f"{split}.jsonl", directory / f"{split}.jsonl")
+                (directory / FACTS).write_text(text, encoding="utf-8")
+            found = StoredCorpus(_directory(folder, revision))
     write_atomic(folder / f"{recipe.key}.json", canonical({"revision": revision}) + "\n")
     return found
+
+
+def _write(directory: Path, pairs: Iterable[tuple[Split, Pair]]) -> dict[Split, PairWriter]:
+    with ExitStack() as stack:
+        writers = {
+            split: PairWriter(stack.enter_context((directory / f"{split}.jsonl").open("wb"))) for split in SPLITS
+        }
+        for split, pair in pairs:
+            writers[split].write(pair)
+    return writers
 
 
 def prepare(

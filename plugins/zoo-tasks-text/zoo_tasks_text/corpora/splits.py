@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from zoo.tasks import Pair, Split
 
 _VARIABLE = re.compile(
-    r"%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:l|ll|h|z)?[a-z]|%\d+|%<?\[?\w+\]?>?%|\$\{?\(?\w+\)?\}?|\{\w*\}|<[/\w][^<>]*>|\d+"
+    r"(?a:%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:l|ll|h|z)?[a-z]|%\d+|%<?\[?\w+\]?>?%|\$\{?\(?\w+\)?\}?|\{\w*\}|<[/\w][^<>]*>)"
+    r"|\d+"
 )
 """Numbers, and what programs put in place of a value: %s, %1$d, %1, %NAME%, $name, ${name}, {0}, <name>."""
 
@@ -26,7 +27,8 @@ def split_of(document: str, *, dev: float, test: float, salt: str = "") -> Split
 def comparison_key(text: str) -> str:
     """What two texts share that differ in case, width, spacing, numbers or placeholders only."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return _VARIABLE.sub("0", "".join(folded.split()))
+    # Placeholders go before white space does: in "$name left" the space tells where the name ends.
+    return "".join(_VARIABLE.sub("0", folded).split())
 
 
 def deduplicated(pairs: Iterable[Pair]) -> list[Pair]:

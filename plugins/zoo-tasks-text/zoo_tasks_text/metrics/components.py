@@ -39,6 +39,26 @@ def components() -> Iterator[Component]:
         traits={"files": True, "example": {"model": "Unbabel/wmt22-comet-da"}},
     )
     yield _metric("exact-match", "ExactMatch", "Share of outputs equal to their reference")
+    yield _metric(
+        "contrastive",
+        "Contrastive",
+        "Share of examples whose reference the model finds likelier than each wrong translation of it",
+        references=("arXiv:1612.04629",),
+        traits={"outputs": "likelihoods"},
+    )
+    yield _metric(
+        "omitted",
+        "Omitted",
+        "Share of a document's sentences that are left out: lower is better",
+        traits={"outputs": "documents"},
+    )
+    yield _metric(
+        "phenomenon-accuracy",
+        "PhenomenonAccuracy",
+        "Share of words decided elsewhere (homographs, pronouns, terms, ...) that are right, by the task's checks",
+        references=("doi:10.1080/01621459.1927.10502953",),
+        traits={"example": {"phenomenon": "homograph"}},
+    )
 
 
 def _metric(

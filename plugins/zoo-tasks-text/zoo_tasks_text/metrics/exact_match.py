@@ -44,7 +44,7 @@ class ExactMatch(SummedMetric):
         return text.lower() if self.options.lowercase else text
 
 
-def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+def wilson_interval(hits: float, trials: float) -> tuple[float, float]:
     """95% score interval of a share (Wilson 1927): honest at 0 and 1, where a bootstrap has no width."""
     z = 1.959963984540054
     share, extra = hits / trials, z**2 / trials

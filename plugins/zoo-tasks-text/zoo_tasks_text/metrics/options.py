@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zoo.spec.options import Options
 
@@ -75,3 +75,30 @@ class ExactMatchOptions(Options):
     """Share of outputs equal to their reference."""
 
     lowercase: bool = Field(default=False, description="Ignore case")
+
+
+class ContrastiveOptions(Options):
+    """Contrastive accuracy."""
+
+
+class OmittedOptions(Resampled):
+    """Omitted sentences."""
+
+
+class PhenomenonAccuracyOptions(Options):
+    """Share of the words of one phenomenon that are right."""
+
+    phenomenon: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,40}$",
+        description="Which checks of the examples count, such as homograph, pronoun, term, register, entity, rare-word",
+    )
+    min_distance: int | None = Field(
+        default=None, ge=0, description="Only checks with at least N source words between the word and what decides it"
+    )
+    max_distance: int | None = Field(default=None, ge=0, description="Only checks with at most N such words")
+
+    @model_validator(mode="after")
+    def _distances_in_order(self) -> PhenomenonAccuracyOptions:
+        if self.min_distance is not None and self.max_distance is not None and self.min_distance > self.max_distance:
+            raise ValueError(f"min_distance {self.min_distance} is above max_distance {self.max_distance}")
+        return self

@@ -23,8 +23,6 @@ class Bpe(TokenizerTrainer):
         """Raises InputError naming the largest or smallest possible vocab_size where the texts do not fit it."""
         options = self.options
         prepared = vocabulary.normalized(texts, vocabulary.normalizer(options.normalization))
-        if not prepared:
-            raise InputError("no text to train a tokenizer on: the training split is empty")
         characters = [vocabulary.SPACE, *vocabulary.covered_characters(prepared, options.character_coverage)]
         fixed = list(vocabulary.SPECIAL) + (list(vocabulary.BYTES) if options.byte_fallback else [])
         smallest = len(fixed) + len(characters)
@@ -35,10 +33,7 @@ class Bpe(TokenizerTrainer):
             )
         learned, merges = self._learn(prepared, characters, options.vocab_size - len(fixed))
         tokens = fixed + learned
-        if len(tokens) < options.vocab_size:
-            raise InputError(
-                f"vocab_size {options.vocab_size} is too large for the training texts: at most {len(tokens)}"
-            )
+        vocabulary.refuse_too_large(options.vocab_size, len(tokens))
         model = models.BPE(
             vocab={token: index for index, token in enumerate(tokens)},
             merges=merges,

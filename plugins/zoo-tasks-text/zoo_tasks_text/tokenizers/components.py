@@ -24,3 +24,20 @@ def components() -> Iterator[Component]:
         references=("arXiv:1508.07909",),
         traits={"example": {"vocab_size": 200}},
     )
+    yield Component(
+        kind="tokenizer",
+        name="byte-level",
+        target="zoo_tasks_text.tokenizers.byte_level:ByteLevel",
+        options="zoo_tasks_text.tokenizers.options:ByteLevelOptions",
+        summary="Byte-pair encoding of UTF-8 bytes, or bytes alone (vocab_size 260): no text is unknown",
+        references=("arXiv:1909.03341", "arXiv:2105.13626"),
+        traits={"example": {"vocab_size": 320}},
+    )
+    yield Component(
+        kind="tokenizer",
+        name="word",
+        target="zoo_tasks_text.tokenizers.word:Word",
+        options="zoo_tasks_text.tokenizers.options:WordOptions",
+        summary="The most frequent words; Han and kana by character",
+        traits={"example": {"vocab_size": 153}},
+    )

@@ -9,22 +9,50 @@ from pydantic import Field
 from zoo.spec.options import Options
 
 
-class TokenizerOptions(Options):
-    """What the trained tokenizers share."""
+class VocabularyOptions(Options):
+    """What every tokenizer has."""
 
     vocab_size: int = Field(
         default=8000, ge=8, le=500_000, description="Number of tokens V, the four special ones included"
     )
+    normalization: Literal["nfkc", "none"] = Field(
+        default="nfkc",
+        description="Unicode normalisation of all text; runs of white space become one space in any case",
+    )
+
+
+class TokenizerOptions(VocabularyOptions):
+    """Pieces of characters: unigram and BPE."""
+
     character_coverage: float = Field(
         default=0.9995,
         gt=0.5,
         le=1.0,
         description="Share of character occurrences that get a token; the rest is unk or bytes",
     )
-    normalization: Literal["nfkc", "none"] = Field(
-        default="nfkc",
-        description="Unicode normalisation of all text; runs of white space become one space in any case",
-    )
     byte_fallback: bool = Field(
         default=False, description="Spell characters without a token as UTF-8 bytes (256 tokens of the vocabulary)"
+    )
+
+
+class ByteLevelOptions(VocabularyOptions):
+    """Bytes, and pieces of them."""
+
+    vocab_size: int = Field(
+        default=8000,
+        ge=260,
+        le=500_000,
+        description="Number of tokens V: 4 special ones, 256 bytes, then merges; 260 is bytes alone, as in ByT5",
+    )
+
+
+class WordOptions(VocabularyOptions):
+    """Whole words."""
+
+    cjk: Literal["characters", "words"] = Field(
+        default="characters",
+        description="Han and kana: a token each, as they are written without spaces, or words between spaces",
+    )
+    punctuation: Literal["apart", "attached"] = Field(
+        default="apart", description="Punctuation and symbols: a token each, or part of the word they touch"
     )

@@ -37,8 +37,6 @@ class Unigram(TokenizerTrainer):
 def train_sentencepiece(texts: Iterator[str], options: TokenizerOptions) -> sentencepiece.SentencePieceProcessor:
     """A SentencePiece unigram model of the normalised texts."""
     prepared = vocabulary.normalized(texts, vocabulary.normalizer(options.normalization))
-    if not prepared:
-        raise InputError("no text to train a tokenizer on: the training split is empty")
     written = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 
+from zoo.errors import InputError
+
 PAD, EOS, BOS, UNK = "<pad>", "</s>", "<s>", "<unk>"
 SPECIAL = (PAD, EOS, BOS, UNK)
 """Their places are their ids: pad 0, eos 1, bos 2, unk 3."""
@@ -18,14 +20,14 @@ SPACE = "▁"
 """The mark that stands for a space (and for the start of the text) in pieces, as in SentencePiece."""
 
 
-def normalizer(normalization: Literal["nfkc", "none"]) -> normalizers.Normalizer:
+def normalizer(normalization: Literal["nfkc", "none"], *, marked: bool = True) -> normalizers.Normalizer:
     """Unicode form, then white space: runs become one space, none at the ends.
 
-    Training uses this very object, so that what is trained on and what is tokenised cannot drift apart.
+    Training uses this very object, so that what is trained on and what is tokenised cannot drift apart. `marked`:
+    pieces mark spaces with `SPACE`, which then cannot be told from a space once they are joined, and becomes one here.
     """
     steps: list[normalizers.Normalizer] = [normalizers.NFKC()] if normalization == "nfkc" else []
-    # The space mark itself cannot be told from a space once pieces are joined.
-    steps += [normalizers.Replace(Regex(rf"[\s{SPACE}]+"), " "), normalizers.Strip()]
+    steps += [normalizers.Replace(Regex(rf"[\s{SPACE}]+" if marked else r"\s+"), " "), normalizers.Strip()]
     return normalizers.Sequence(steps)
 
 
@@ -36,16 +38,39 @@ def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
     could end a sentence.
     """
     return pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always"), reserved_cut()]
+    )
+
+
+def reserved_cut() -> pre_tokenizers.PreTokenizer:
+    """Cuts between the first two characters of whatever spells a special token or a byte."""
+    return pre_tokenizers.Split(Regex(_RESERVED), behavior="merged_with_previous")
+
+
+def decoder() -> decoders.Decoder:
+    """Pieces to text: marks to spaces, byte pieces to characters, without the space before the first word."""
+    return decoders.Sequence(
         [
-            pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always"),
-            pre_tokenizers.Split(Regex(_RESERVED), behavior="merged_with_previous"),
+            decoders.Replace(SPACE, " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", left=1, right=0),
         ]
     )
 
 
 def normalized(texts: Iterable[str], by: normalizers.Normalizer) -> list[str]:
-    """The texts as the tokenizer will see them; empty ones are left out."""
-    return [text for text in map(by.normalize_str, texts) if text]
+    """The texts as the tokenizer will see them, empty ones left out. Raises InputError where none is left."""
+    found = [text for text in map(by.normalize_str, texts) if text]
+    if not found:
+        raise InputError("no text to train a tokenizer on: the training split is empty")
+    return found
+
+
+def refuse_too_large(wanted: int, found: int) -> None:
+    """Raise InputError where the texts gave fewer tokens than the options ask for."""
+    if found < wanted:
+        raise InputError(f"vocab_size {wanted} is too large for the training texts: at most {found}")
 
 
 def without_reserved(text: str) -> str:
@@ -70,19 +95,17 @@ def covered_characters(texts: Iterable[str], coverage: float) -> list[str]:
 
 
 def finished(tokenizer: Tokenizer, normalization: Literal["nfkc", "none"]) -> Any:
-    """A `transformers.PreTrainedTokenizerFast` around a model whose first four tokens are `SPECIAL`."""
-    from transformers import PreTrainedTokenizerFast
-
+    """A `transformers.PreTrainedTokenizerFast` around a model of pieces whose first four tokens are `SPECIAL`."""
     tokenizer.normalizer = normalizer(normalization)
     tokenizer.pre_tokenizer = pre_tokenizer()
-    tokenizer.decoder = decoders.Sequence(
-        [
-            decoders.Replace(SPACE, " "),
-            decoders.ByteFallback(),
-            decoders.Fuse(),
-            decoders.Strip(" ", left=1, right=0),
-        ]
-    )
+    tokenizer.decoder = decoder()
+    return wrapped(tokenizer)
+
+
+def wrapped(tokenizer: Tokenizer) -> Any:
+    """A `transformers.PreTrainedTokenizerFast` around a tokenizer that lacks nothing but its special tokens."""
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {EOS}", pair=f"$A {EOS} $B {EOS}", special_tokens=[(EOS, SPECIAL.index(EOS))]
     )

@@ -1,0 +1,82 @@
+"""The instrument that claims about context rest on: a small model on the generated pair, with ``--benchmark``.
+
+A quickstart-size model must read homographs right where their cue stands in the sentence, and be at chance on the very
+same sentences without it. Were the first not so, the language could not be learnt; were the second not so, something
+but the cue would give the answer away. About two minutes of one core for each of the two models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoo.measure import evaluate, evaluation_examples
+from zoo.spec import load_spec
+from zoo.tasks import DataHome
+from zoo.training import load_run, prepare, train
+
+SPECS = Path(__file__).parent / "specs" / "controlled"
+CHANCE = 0.5
+ENOUGH = 0.95
+LEVEL = 0.99
+"""Of the exact interval that must hold chance: one run in a hundred is a false alarm."""
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Weights do not depend on how many cores the machine has."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    def show(line: str) -> None:
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{line}")
+
+    return show
+
+
+def homographs(name: str, folder: Path) -> tuple[int, int]:
+    """Train the spec's model: how many of the test's homographs it has right, and how many there are."""
+    spec, home = load_spec(SPECS / f"{name}.yaml"), DataHome(folder / "home")
+    train(spec, folder / "run", home=home)
+    run = load_run(folder / "run")
+    found = evaluate(run.model, run.tokenizer, evaluation_examples(prepare(spec, home).task, spec), spec)
+    metric = found.metrics[0]
+    assert metric.score.metric == "homograph-accuracy"
+    right, checks = sum(metric.items)
+    return int(right), int(checks)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_cue_in_reach_decides_homographs_and_nothing_else_does(
+    tmp_path: Path, request: pytest.FixtureRequest, say: Callable[[str], None]
+) -> None:
+    if not request.config.getoption("--benchmark", False):
+        pytest.skip("trains two models, with --benchmark; plugins/zoo-tasks-text/tests/ holds the quick tests")
+    from scipy.stats import binomtest
+
+    right, checks = homographs("homograph-in-reach", tmp_path / "in-reach")
+    say(f"homographs with their cue in reach: {right} of {checks} right")
+    assert right / checks > ENOUGH
+    right, checks = homographs("homograph-absent", tmp_path / "absent")
+    interval = binomtest(right, checks, CHANCE).proportion_ci(LEVEL, method="exact")
+    say(f"without it: {right} of {checks} right, {LEVEL:.0%} interval {interval.low:.3f} to {interval.high:.3f}")
+    assert interval.low <= CHANCE <= interval.high
+
+
+def test_the_control_differs_from_the_model_in_the_cue_alone() -> None:
+    specs = [load_spec(SPECS / f"{name}.yaml") for name in ("homograph-in-reach", "homograph-absent")]
+    plain = [spec.model_dump(mode="json") for spec in specs]
+    assert plain[0] != plain[1]
+    for spec in plain:
+        spec["name"] = ""
+        spec["task"]["corpus"]["homograph_cue"] = ""
+    assert plain[0] == plain[1]

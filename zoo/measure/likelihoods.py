@@ -1,0 +1,65 @@
+"""How likely a model finds given outputs: what contrastive evaluation compares (Sennrich 2017, arXiv:1612.04629)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo.measure.generation import encoded_sources, evaluating
+from zoo.models.tokenizers import Tokenizers
+from zoo.tasks.contracts import Example, Progress, silent
+
+_IGNORED = -100
+
+
+def target_likelihoods(
+    model: Any,
+    tokenizers: Tokenizers,
+    examples: Sequence[Example],
+    *,
+    batch_size: int,
+    max_tokens: int,
+    progress: Progress = silent,
+) -> list[NDArray[np.float64]]:
+    """Log-probabilities in nats ``[1 + contrasts]`` of each example's target and contrasts, end token included.
+
+    An example without contrasts has nothing to compare: ``[0]``. Sources and outputs are cut at `max_tokens`, and
+    scored longest first, so that too little memory shows at once.
+    """
+    outputs = [(index, text) for index, example in enumerate(examples) if example.contrasts
+               for text in (example.target, *example.contrasts)]  # fmt: skip
+    order = sorted(range(len(outputs)), key=lambda place: (-_length(examples, outputs[place]), place))
+    scores = np.zeros(len(outputs))
+    with evaluating(model):
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            sources = [examples[outputs[place][0]].source for place in chosen]
+            texts = [outputs[place][1] for place in chosen]
+            encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_tokens)
+            labels = _labels(tokenizers.target, texts, model.device, max_tokens)  # [B, T]
+            inputs = model.prepare_decoder_input_ids_from_labels(labels)  # [B, T]
+            logits = model(**encoded, decoder_input_ids=inputs, use_cache=False).logits.float()  # [B, T, V]
+            losses = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=_IGNORED, reduction="none")  # [B, T]
+            scores[chosen] = -losses.double().sum(dim=-1).cpu().numpy()  # [B]
+            progress("score contrasts", min(start + len(chosen), len(order)), len(order))
+    rows: list[list[float]] = [[] for _ in examples]
+    for (index, _), score in zip(outputs, scores, strict=True):
+        rows[index].append(float(score))
+    return [np.array(row or [0.0]) for row in rows]
+
+
+def _length(examples: Sequence[Example], output: tuple[int, str]) -> int:
+    index, text = output
+    return len(examples[index].source) + len(text)
+
+
+def _labels(tokenizer: Any, texts: Sequence[str], device: torch.device, limit: int) -> Tensor:
+    encoded = tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
+    labels: Tensor = encoded["input_ids"].masked_fill(encoded["attention_mask"] == 0, _IGNORED)  # [B, T]
+    return labels.to(device)
