@@ -40,9 +40,28 @@ def test_prepare_builds_what_show_then_shows(capsys):
     assert prepared["pairs"] == {"train": 30, "dev": 10, "test": 10}
     shown = json.loads(output(capsys, "show", "generated", *SMALL, "--json"))
     assert shown["revision"] == prepared["revision"]
-    assert len(shown["samples"]) == 5
-    assert set(shown["samples"][0]) == {"qaa", "qab"}
+    assert shown["pairs"] == prepared["pairs"]
+    assert len(shown["samples"]) == 20
+    assert set(shown["samples"][0]["texts"]) == {"qaa", "qab"}
     assert prepared["revision"] in output(capsys, "show", "generated", *SMALL)
+
+
+def test_show_prints_about_80_lines_of_sizes_lengths_alignment_and_samples(capsys):
+    output(capsys, "prepare", "generated", *SMALL)
+    lines = output(capsys, "show", "generated", *SMALL).splitlines()
+    assert len(lines) <= 80
+    assert max(map(len, lines)) <= 120
+    assert [line.split()[0] for line in lines if line[:1].isupper()] == ["SIZE", "LENGTH", "ALIGNMENT", "SAMPLES"]
+    (sizes,) = (line.split() for line in lines if line.startswith("pairs"))
+    assert sizes == ["pairs", "30", "10", "10", "50"]
+    assert len(output(capsys, "show", "generated", *SMALL, "--samples", "3").splitlines()) == len(lines) - 2 * 17
+
+
+def test_show_reads_and_changes_nothing(capsys, home):
+    output(capsys, "prepare", "generated", *SMALL)
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    output(capsys, "show", "generated", *SMALL)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
 
 
 def test_show_of_what_is_not_prepared_says_how_to_prepare_it(capsys):

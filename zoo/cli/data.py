@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import click
 from pydantic import Field, ValidationError
 
+from zoo.cli.data_report import print_report
 from zoo.cli.data_vocabulary import vocabulary
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import TerminalProgress
@@ -18,8 +19,8 @@ from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.overlay import apply_sets
 from zoo.tasks import Corpus, DataHome, PreparedCorpus
 from zoo.tasks.contracts import SPLITS
+from zoo.tasks.corpus_report import corpus_report
 
-_SAMPLE = 5
 _sets = click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Set an option of the corpus.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -123,19 +124,15 @@ def prepare(name: str, sets: tuple[str, ...], refresh: bool, as_json: bool) -> N
 @command.command("show")
 @click.argument("name")
 @_sets
+@click.option("--samples", type=click.IntRange(0, 10_000), default=20, show_default=True, help="Pairs to print.")
 @_json
-def show(name: str, sets: tuple[str, ...], as_json: bool) -> None:
-    """Show the sizes, origin and first dev pairs of a prepared corpus."""
+def show(name: str, sets: tuple[str, ...], samples: int, as_json: bool) -> None:
+    """Report on a prepared corpus: sizes, lengths, licences, alignment, samples."""
     prepared = _corpus(name, sets, "show").find(DataHome.default())
     if prepared is None:
         raise ZooError(f"corpus {name} is not prepared with these options: run 'zoo data prepare {name}'")
-    pairs = prepared.pairs("dev")[:_SAMPLE]
+    report = corpus_report(prepared, samples=samples)
     if as_json:
-        print_json({**_summary(prepared), "samples": [dict(pair.texts) for pair in pairs]})
-        return
-    _print(prepared)
-    for reason, count in dict(prepared.facts.get("dropped", {})).items():
-        click.echo(f"dropped {count}: {reason}")
-    for pair in pairs:
-        for language in prepared.languages:
-            click.echo(f"  {language}  {pair.texts[language]}")
+        print_json(report)
+    else:
+        print_report(report)
