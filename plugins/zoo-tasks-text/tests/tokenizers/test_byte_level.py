@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
+from transformers import AutoTokenizer
 from zoo_tasks_text.tokenizers.byte_level import BYTE_CHARACTERS, ByteLevel
 from zoo_tasks_text.tokenizers.options import ByteLevelOptions
 
@@ -67,10 +68,12 @@ def test_merges_are_the_most_frequent_pairs_of_bytes():
     assert [tuple(merge) for merge in merges] == [("e", "s"), ("es", "t")]
 
 
-def test_a_word_is_the_same_tokens_at_the_start_and_inside():
+def test_a_word_is_the_same_tokens_at_the_start_and_inside(tmp_path):
     made = trained(265)
     word = made("low")["input_ids"][:-1]
     assert made("low low")["input_ids"] == [*word, *word, 1]
+    made.save_pretrained(tmp_path)
+    assert AutoTokenizer.from_pretrained(tmp_path)("low low")["input_ids"] == [*word, *word, 1]
 
 
 def test_nfkc_makes_widths_one():

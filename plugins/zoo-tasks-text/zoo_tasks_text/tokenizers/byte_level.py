@@ -37,7 +37,8 @@ class ByteLevel(TokenizerTrainer):
         prepared = vocabulary.normalized(texts, normalizer)
         merging = options.vocab_size > len(vocabulary.SPECIAL) + len(BYTE_CHARACTERS)
         # A space before the first word makes it the same token as inside a text. Bytes alone have no words.
-        pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=merging, use_regex=merging)
+        # In a sequence, because transformers 4 sets add_prefix_space of a bare one back to False.
+        pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.ByteLevel(add_prefix_space=merging, use_regex=merging)])
         learned, merges = self._learn(prepared, pre_tokenizer) if merging else ([], [])
         tokens = [*vocabulary.SPECIAL, *BYTE_CHARACTERS, *learned]
         vocabulary.refuse_too_large(options.vocab_size, len(tokens))
