@@ -2,7 +2,7 @@
 
 A quickstart-size model must read homographs right where their cue stands in the sentence, and be at chance on the very
 same sentences without it. Were the first not so, the language could not be learnt; were the second not so, something
-but the cue would give the answer away. About two minutes of one core for each of the two models.
+but the cue would give the answer away. About a minute of one core for each of the two models.
 """
 
 from __future__ import annotations
