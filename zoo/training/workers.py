@@ -40,7 +40,11 @@ def death_of_worker(error: BaseException) -> DataWorkerDiedError | None:
     """What torch's `error` says of a worker that is gone, wherever it came up; None where it says something else."""
     # torch raises a plain RuntimeError, out of whatever the main thread is doing: its text is all there is.
     found = _DEAD.search(str(error))
-    return DataWorkerDiedError(found[1]) if found else None
+    if found is None:
+        return None
+    # The signal is often in the text of the first of two errors.
+    first = _DEAD.search(str(error.__cause__ or error.__context__ or error))
+    return DataWorkerDiedError(found[1] or (first[1] if first else None))
 
 
 def collated(plan: Iterable[MicroBatch], collate: Collate, workers: int) -> Iterator[Batch]:
