@@ -120,6 +120,8 @@ class _Builder:
     @staticmethod
     def _yaml_problem(error: yaml.MarkedYAMLError) -> str:
         problem = str(error.problem or "not valid YAML")
+        if "maximum nesting depth" in problem:  # PyYAML from 6.0.4 on has a bound of its own
+            return f"nested deeper than {MAX_DEPTH} levels"
         if "\\t" in problem or ("cannot start any token" in problem and "'\t'" in problem):
             return "a tab cannot indent YAML: use spaces"
         if "cannot start any token" in problem:

@@ -8,7 +8,7 @@ _FROM_DEBIAN = {
     "office": "LibreOffice help (10 MB)",
     "games": "Texts of the game Cataclysm: Dark Days Ahead (30 MB)",
     "stories": "Dialogue and narration of the campaigns of Battle for Wesnoth (270 MB)",
-    "manuals": "Handbooks, installation guides and kernel documentation (150 MB)",
+    "manuals": "Handbooks, installation guides and kernel documentation (170 MB)",
     "interfaces": "Messages of LibreOffice, Chromium, PostgreSQL, Blender, GCC and Freeciv (80 MB)",
 }
 
