@@ -31,12 +31,21 @@ class MetricData:
     """The output of a model that gives none."""
     checks: Sequence[tuple[Check, ...]] = ()
     """Of each example what must stand in its output; for metrics that look at checks. The first example has one."""
+    contrasts: Sequence[tuple[str, ...]] = ()
+    """Of each example the wrong outputs; for metrics that compare likelihoods."""
 
     def examples(self, rows: Sequence[int] | None = None) -> list[Example]:
         """The examples of these rows, in their order; all of them where absent."""
-        checks = self.checks or [()] * len(self.references)
+        none: list[tuple[Any, ...]] = [()] * len(self.references)
+        checks, contrasts = self.checks or none, self.contrasts or none
         return [
-            Example(id=str(row), source=self.sources[row], target=self.references[row], checks=checks[row])
+            Example(
+                id=str(row),
+                source=self.sources[row],
+                target=self.references[row],
+                checks=checks[row],
+                contrasts=contrasts[row],
+            )
             for row in (range(len(self.references)) if rows is None else rows)
         ]
 

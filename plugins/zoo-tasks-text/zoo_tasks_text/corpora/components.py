@@ -7,9 +7,9 @@ from zoo.registry import Component
 _FROM_DEBIAN = {
     "office": "LibreOffice help (10 MB)",
     "games": "Texts of the game Cataclysm: Dark Days Ahead (30 MB)",
-    "stories": "Dialogue and narration of the campaigns of Battle for Wesnoth (270 MB)",
+    "stories": "Campaigns of Battle for Wesnoth (270 MB)",
     "manuals": "Handbooks, installation guides and kernel documentation (170 MB)",
-    "interfaces": "Messages of LibreOffice, Chromium, PostgreSQL, Blender, GCC and Freeciv (80 MB)",
+    "interfaces": "Messages of six programs, Blender and Chromium among them (80 MB)",
 }
 
 

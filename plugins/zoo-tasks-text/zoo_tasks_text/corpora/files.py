@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.errors import InputError
 from zoo.tasks import Corpus, DataHome, Pair, PreparedCorpus, Split
@@ -12,8 +13,12 @@ from zoo_tasks_text.corpora import prepared
 from zoo_tasks_text.corpora.json_rows import jsonl_pairs
 from zoo_tasks_text.corpora.options import FilesOptions
 from zoo_tasks_text.corpora.pair_fields import checked_text, pair_from_strings
-from zoo_tasks_text.corpora.separation import Source, separate
 from zoo_tasks_text.corpora.text_files import file_digest, lines
+
+if TYPE_CHECKING:
+    # Its numpy takes longer to import than `zoo data list` to answer.
+    from zoo_tasks_text.corpora.separation import Source
+
 
 VERSION = 2
 """Raise it with any change that gives other pairs from the same files."""
@@ -54,6 +59,8 @@ class FilesCorpus(Corpus):
 
     def _build(self, home: DataHome, recipe: prepared.Recipe, progress: Progress) -> prepared.StoredCorpus:
         options = self.options
+        from zoo_tasks_text.corpora.separation import separate
+
         sources: dict[Split, Source] = {
             split: lambda files=files: pairs(files, options)  # type: ignore[misc]
             for split, files in self._files().items()

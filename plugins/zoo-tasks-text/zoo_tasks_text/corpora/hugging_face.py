@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.atomic import TEMPORARY_PREFIX
 from zoo.errors import InputError, ZooError
@@ -18,7 +18,11 @@ from zoo_tasks_text.corpora import prepared
 from zoo_tasks_text.corpora.hugging_face_sources import Opened, open_folder, open_hub, quiet
 from zoo_tasks_text.corpora.library_options import HuggingFaceOptions
 from zoo_tasks_text.corpora.pair_files import PairWriter, canonical, decode_pair
-from zoo_tasks_text.corpora.separation import Source, separate
+
+if TYPE_CHECKING:
+    # Its numpy takes longer to import than `zoo data list` to answer.
+    from zoo_tasks_text.corpora.separation import Source
+
 
 VERSION = 1
 """Raise it with any change that gives other pairs from the same rows."""
@@ -76,6 +80,8 @@ class HuggingFaceCorpus(Corpus):
             opened = open_folder(folder) if folder else open_hub(options, home.downloads / "huggingface")
             names = self._split_names(opened)
             unusable: Counter[str] = Counter()
+            from zoo_tasks_text.corpora.separation import separate
+
             sources: dict[Split, Source] = {
                 split: _copied(self._pairs(opened, name, unusable, progress), Path(temporary) / f"{split}.jsonl")
                 for split, name in names.items()

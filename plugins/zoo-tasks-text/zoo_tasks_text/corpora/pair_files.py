@@ -9,15 +9,17 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, overload
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 from zoo.errors import ZooError
 from zoo.tasks import Check, Pair
 
-Offsets = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    # numpy takes longer to import than `zoo data list` to answer.
+    import numpy as np
+    import numpy.typing as npt
+
+    Offsets = npt.NDArray[np.int64]
 _BLOCK = 2**20
 """Bytes that are read, hashed or decoded at a time."""
 
@@ -81,6 +83,8 @@ class Content:
 
 def read_content(path: Path) -> Content:
     """Hash a file and find its lines in one pass; 8 bytes of memory a line. A last line without line feed counts."""
+    import numpy as np
+
     digest = hashlib.sha256()
     ends: list[Offsets] = [np.zeros(1, np.int64)]
     size = 0
@@ -132,7 +136,7 @@ class _File:
         """Pairs `start` to `stop`, read in blocks of about `_BLOCK` bytes."""
         while start < stop:
             bound = self.offsets[start] + _BLOCK
-            end = min(stop, max(start + 1, int(np.searchsorted(self.offsets, bound, side="right")) - 1))
+            end = min(stop, max(start + 1, int(self.offsets.searchsorted(bound, side="right")) - 1))
             yield from self._block(start, end)
             start = end
 

@@ -11,15 +11,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, locked, sweep, write_atomic
 from zoo.errors import ZooError
 from zoo.tasks import DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import SPLITS
-from zoo_tasks_text.corpora.pair_files import Offsets, PairWriter, StoredPairs, canonical, encode_pairs, read_content
+from zoo_tasks_text.corpora.pair_files import PairWriter, StoredPairs, canonical, encode_pairs, read_content
+
+if TYPE_CHECKING:
+    from zoo_tasks_text.corpora.pair_files import Offsets
 
 __all__ = [
     "Recipe",
@@ -102,6 +103,8 @@ class StoredCorpus(PreparedCorpus):
 
     def _as_checked_before(self) -> dict[Split, Offsets] | None:
         """The index that an earlier check left; None where there was none, or something has changed since."""
+        import numpy as np
+
         try:
             checked = json.loads((self.directory / CHECKED).read_text(encoding="utf-8"))
             if checked != {"revision": self.revision, "files": self._states()}:
@@ -128,6 +131,8 @@ class StoredCorpus(PreparedCorpus):
 
 def _npy(array: Offsets) -> bytes:
     stream = io.BytesIO()
+    import numpy as np
+
     np.save(stream, array, allow_pickle=False)
     return stream.getvalue()
 

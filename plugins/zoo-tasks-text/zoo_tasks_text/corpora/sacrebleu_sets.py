@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.atomic import atomic_directory, locked, write_atomic
 from zoo.errors import InputError, ZooError, did_you_mean
@@ -20,7 +20,11 @@ from zoo.tasks import Corpus, DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import Progress, silent
 from zoo_tasks_text.corpora import prepared
 from zoo_tasks_text.corpora.library_options import SacrebleuOptions
-from zoo_tasks_text.corpora.separation import Source, separate
+
+if TYPE_CHECKING:
+    # Its numpy takes longer to import than `zoo data list` to answer.
+    from zoo_tasks_text.corpora.separation import Source
+
 
 VERSION = 1
 """Raise it with any change that gives other pairs from the same sets."""
@@ -64,6 +68,8 @@ class SacrebleuCorpus(Corpus):
         self, home: DataHome, recipe: prepared.Recipe, train: PreparedCorpus, progress: Progress
     ) -> prepared.StoredCorpus:
         options = self.options
+        from zoo_tasks_text.corpora.separation import separate
+
         sources: dict[Split, Source] = {"train": lambda: self._of_corpus(train, "train")}
         sources["dev"] = lambda: self._of_corpus(train, "dev")
         published, empty = {}, 0
