@@ -91,10 +91,10 @@ def _documents() -> MetricData:
 
 def _likelihoods() -> MetricData:
     right = [np.array([-1.0, -2.0 - index, -3.0][: 2 + index % 2]) for index in range(12)]
+    wrong = [scores[::-1].copy() for scores in right]
+    contrasts = [("wrong",) * (len(scores) - 1) for scores in right]
     texts = [f"text {index}" for index in range(12)]
-    return MetricData(
-        texts, texts, right, wrong=[scores[::-1].copy() for scores in right], empty=np.array([-2.0, -1.0])
-    )
+    return MetricData(texts, texts, right, wrong, empty=np.array([-2.0, -1.0]), contrasts=contrasts)
 
 
 _DATA = {"text": _texts, "documents": _documents, "detections": _detections, "likelihoods": _likelihoods}
