@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError
 from zoo.tasks import Corpus, DataHome, Pair, PreparedCorpus, Split
-from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.contracts import SPLITS, Progress, silent
 from zoo_tasks_text.corpora import prepared
 from zoo_tasks_text.corpora.options import MixOptions, MixPart
-from zoo_tasks_text.corpora.splits import separated, split_of
+from zoo_tasks_text.corpora.splits import split_of
+
+if TYPE_CHECKING:
+    # Its numpy takes longer to import than `zoo data list` to answer.
+    from zoo_tasks_text.corpora.separation import Separation, Source
 
 VERSION = 1
 """Raise it with any change that gives other pairs from the same parts."""
@@ -59,17 +64,17 @@ class MixCorpus(Corpus):
         return prepared.Recipe(self.options.name, {"version": VERSION, "languages": languages, "parts": mixed})
 
     def _build(self, home: DataHome, recipe: prepared.Recipe, parts: Sequence[PreparedCorpus]) -> prepared.StoredCorpus:
-        splits = [
-            [pair for part, corpus in zip(self.options.parts, parts, strict=True)
-             for pair in _renamed(corpus, part, split, self.options.languages)]
-            for split in ("train", "dev", "test")
-        ]  # fmt: skip
-        result = separated(*splits)
-        weights = {corpus.name: part.weight for part, corpus in zip(self.options.parts, parts, strict=True)}
-        mixed: dict[Split, Sequence[Pair]] = {
-            **result.splits,
-            "train": list(_weighted(result.splits["train"], weights)),
+        from zoo_tasks_text.corpora.separation import separate
+
+        chosen = list(zip(self.options.parts, parts, strict=True))
+        sources: dict[Split, Source] = {
+            split: lambda split=split: (  # type: ignore[misc]
+                pair for part, corpus in chosen for pair in _renamed(corpus, part, split, self.options.languages)
+            )
+            for split in SPLITS
         }
+        result = separate(sources, self.options.languages, dev=0.0, test=0.0, salt=self.options.name)
+        weights = {corpus.name: part.weight for part, corpus in chosen}
         licences = sorted({licence for corpus in parts for licence in corpus.licence.split(" and ")})
         facts: dict[str, Any] = {
             "source": "mix",
@@ -79,8 +84,13 @@ class MixCorpus(Corpus):
             },
             "dropped": result.dropped,
         }
-        return prepared.store(
-            home, recipe, mixed, languages=self.options.languages, licence=" and ".join(licences), facts=facts
+        return prepared.store_stream(
+            home,
+            recipe,
+            _weighted(result, weights),
+            languages=self.options.languages,
+            licence=" and ".join(licences),
+            facts=facts,
         )
 
 
@@ -98,14 +108,17 @@ def _renamed(corpus: PreparedCorpus, part: MixPart, split: Split, languages: Seq
         )
 
 
-def _weighted(pairs: Sequence[Pair], weights: dict[str, float]) -> Iterator[Pair]:
-    """Whole documents: w = 2.5 gives each twice, and half of them, chosen by hash, a third time."""
-    for repeat in range(max(1, *(-int(-weight // 1) for weight in weights.values()))):
-        for pair in pairs:
+def _weighted(result: Separation, weights: dict[str, float]) -> Iterator[tuple[Split, Pair]]:
+    """Whole training documents: w = 2.5 gives each twice, and half of them, chosen by hash, a third time."""
+    for repeat in range(max(1, *(math.ceil(weight) for weight in weights.values()))):
+        for split, pair in result.stream():
             assert pair.document is not None
             weight = weights[pair.document.partition("/")[0]]
-            if repeat + 1 <= weight or _drawn(pair.document, weight - repeat):
-                yield pair if repeat == 0 else replace(pair, document=f"{pair.document}~{repeat + 1}")
+            if split != "train":
+                if repeat == 0:
+                    yield split, pair
+            elif repeat + 1 <= weight or _drawn(pair.document, weight - repeat):
+                yield split, pair if repeat == 0 else replace(pair, document=f"{pair.document}~{repeat + 1}")
 
 
 def _drawn(document: str, share: float) -> bool:
