@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -33,6 +34,13 @@ def test_list_names_every_corpus_and_what_is_prepared(capsys):
     after = {row["name"]: row for row in json.loads(output(capsys, "list", "--json"))}
     assert after["generated"]["prepared"]["pairs"]["train"] == 10_000
     assert after["generated"]["prepared"]["revision"][:19] in output(capsys, "list")
+
+
+def test_a_corpus_that_cannot_be_imported_costs_a_warning_and_not_the_list(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zoo_tasks_text.corpora.games", None)
+    rows = {row["name"]: row for row in json.loads(output(capsys, "list", "--json"))}
+    assert set(rows) == set(CORPORA)
+    assert rows["games-zh-en"]["prepared"] is None
 
 
 def test_prepare_builds_what_show_then_shows(capsys):

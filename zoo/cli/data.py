@@ -39,12 +39,17 @@ def _corpus(name: str, sets: tuple[str, ...], verb: str) -> Corpus:
 
 
 def _found(item: RegisteredComponent) -> PreparedCorpus | None:
-    """What is prepared of a corpus with its default options; nothing where it has required ones."""
+    """What is prepared of a corpus with its default options; nothing where it has required ones.
+
+    A corpus that cannot be loaded costs a warning, not the list.
+    """
     try:
-        options = item.load_options().model_validate({})
+        corpus: Corpus = Chosen(item, item.load_options().model_validate({})).create()
     except ValidationError:
         return None
-    corpus: Corpus = Chosen(item, options).create()
+    except ZooError as error:
+        click.echo(f"zoo: warning: {error}", err=True)
+        return None
     return corpus.find(DataHome.default())
 
 
