@@ -48,7 +48,7 @@ def homographs(name: str, folder: Path) -> tuple[int, int]:
     spec, home = load_spec(SPECS / f"{name}.yaml"), DataHome(folder / "home")
     train(spec, folder / "run", home=home)
     run = load_run(folder / "run")
-    found = evaluate(run.model, run.tokenizer, evaluation_examples(prepare(spec, home).task, spec), spec)
+    found = evaluate(run.model, run.tokenizers, evaluation_examples(prepare(spec, home).task, spec), spec)
     metric = found.metrics[0]
     assert metric.score.metric == "homograph-accuracy"
     right, checks = sum(metric.items)

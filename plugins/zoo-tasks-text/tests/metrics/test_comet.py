@@ -289,7 +289,7 @@ def test_a_cell_scores_with_the_checkpoint_that_its_spec_names(regression, tmp_p
     from zoo.bench.run import Runner
     from zoo.spec import load_spec
 
-    smoke = Path(__file__).parents[3] / "benchmarks" / "specs" / "smoke.yaml"
+    smoke = Path(__file__).parents[4] / "benchmarks" / "specs" / "smoke.yaml"
     metrics = f"evaluation.metrics=[bleu, {{use: comet, model: {regression}, device: cpu}}]"
     spec = load_spec(smoke, ["task.corpus.pairs=300", "evaluation.max_examples=6", "model.d_model=16", metrics])
     store = RecordStore(tmp_path / "records")
