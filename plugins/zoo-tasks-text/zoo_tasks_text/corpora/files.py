@@ -58,9 +58,9 @@ class FilesCorpus(Corpus):
         return {split: files for split, files in given.items() if files is not None}
 
     def _build(self, home: DataHome, recipe: prepared.Recipe, progress: Progress) -> prepared.StoredCorpus:
-        options = self.options
         from zoo_tasks_text.corpora.separation import separate
 
+        options = self.options
         sources: dict[Split, Source] = {
             split: lambda files=files: pairs(files, options)  # type: ignore[misc]
             for split, files in self._files().items()
@@ -73,12 +73,11 @@ class FilesCorpus(Corpus):
             salt=options.name,
             progress=progress,
         )
-        for split, size in result.sizes.items():
-            if not size:
-                raise InputError(
-                    f"corpus {options.name}: {len(result.places)} pairs in {' and '.join(_listed(options.train))} "
-                    f"leave the {split} split empty: give more data, files for dev and test, or larger fractions"
-                )
+        result.refuse_empty(
+            options.name,
+            f"in {' and '.join(_listed(options.train))}",
+            "give more data, files for dev and test, or larger fractions",
+        )
         return prepared.store_stream(
             home,
             recipe,

@@ -75,13 +75,13 @@ class HuggingFaceCorpus(Corpus):
     def _build(
         self, home: DataHome, recipe: prepared.Recipe, folder: Path | None, progress: Progress
     ) -> prepared.StoredCorpus:
+        from zoo_tasks_text.corpora.separation import separate
+
         options, place = self.options, home.corpora / recipe.name
         with TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=place, ignore_cleanup_errors=True) as temporary, quiet():
             opened = open_folder(folder) if folder else open_hub(options, home.downloads / "huggingface")
             names = self._split_names(opened)
             unusable: Counter[str] = Counter()
-            from zoo_tasks_text.corpora.separation import separate
-
             sources: dict[Split, Source] = {
                 split: _copied(self._pairs(opened, name, unusable, progress), Path(temporary) / f"{split}.jsonl")
                 for split, name in names.items()
@@ -94,12 +94,9 @@ class HuggingFaceCorpus(Corpus):
                 salt=options.name,
                 progress=progress,
             )
-            for split, size in result.sizes.items():
-                if not size:
-                    raise InputError(
-                        f"corpus {options.name}: {len(result.places)} pairs of {options.path} leave the {split} split "
-                        "empty: choose another split of the dataset, or larger fractions"
-                    )
+            result.refuse_empty(
+                options.name, f"of {options.path}", "choose another split of the dataset, or larger fractions"
+            )
             facts = {
                 "source": "huggingface datasets",
                 "dataset": opened.facts,

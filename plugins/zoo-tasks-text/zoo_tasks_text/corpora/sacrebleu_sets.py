@@ -67,9 +67,9 @@ class SacrebleuCorpus(Corpus):
     def _build(
         self, home: DataHome, recipe: prepared.Recipe, train: PreparedCorpus, progress: Progress
     ) -> prepared.StoredCorpus:
-        options = self.options
         from zoo_tasks_text.corpora.separation import separate
 
+        options = self.options
         sources: dict[Split, Source] = {"train": lambda: self._of_corpus(train, "train")}
         sources["dev"] = lambda: self._of_corpus(train, "dev")
         published, empty = {}, 0

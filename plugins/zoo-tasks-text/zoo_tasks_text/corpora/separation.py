@@ -46,6 +46,14 @@ class Separation:
     def sizes(self) -> dict[Split, int]:
         return {split: int(np.count_nonzero(self.places == code)) for code, split in enumerate(SPLITS)}
 
+    def refuse_empty(self, corpus: str, where: str, remedy: str) -> None:
+        """Raise InputError naming the first split that is left without a pair, and what to do."""
+        for split, size in self.sizes.items():
+            if not size:
+                raise InputError(
+                    f"corpus {corpus}: {len(self.places)} pairs {where} leave the {split} split empty: {remedy}"
+                )
+
     def stream(self, progress: Progress = silent) -> Iterator[tuple[Split, Pair]]:
         """Walk through the sources once more. Raises InputError where they give other pairs than before."""
         total, index = len(self.places), 0
