@@ -41,7 +41,7 @@ from zoo.spec import Spec, resolve
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import PreparedTask, Progress
 from zoo.tasks.progress_pipe import PipeProgress
-from zoo.training import TrainingOutcome, build, load_run, prepare
+from zoo.training import TrainingOutcome, build, load_run
 from zoo.training.launch import ProcessDiedError, train_together
 
 
@@ -68,7 +68,8 @@ def main(work: WorkFolder, progress: Progress) -> None:
 def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
     """Train (or continue), evaluate, measure."""
     directory = work.run
-    prepare_metrics(spec, evaluation_examples(spec.task.create().prepare(home, progress), spec))
+    task: PreparedTask = spec.task.create().prepare(home, progress)
+    prepare_metrics(spec, evaluation_examples(task, spec))
     training = _train(spec, work, home, progress)
     trained: dict[str, Any] = {
         "steps": training.steps,
@@ -81,7 +82,6 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
         return Outcome(status=training.status, error=training.error, **trained)
     run = load_run(directory)
     model = run.model.to(default_device())
-    task = prepare(spec, home).task
     evaluation = evaluate(model, run.tokenizers, evaluation_examples(task, spec), spec, progress=progress)
     # The sentences that are timed are the ones that are shown: spread evenly over the test set.
     sentences = [sample.source for sample in evaluation.samples]
