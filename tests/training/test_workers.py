@@ -40,9 +40,10 @@ class Letters:
 
 @pytest.fixture(autouse=True)
 def _nobody_is_left() -> Iterator[None]:
-    others = {process.pid for process in psutil.Process().children()}
+    others = psutil.Process().children()  # such as the browser, which starts further ones at any time
     yield
-    mine = [process for process in psutil.Process().children(recursive=True) if process.pid not in others]
+    mine = set(psutil.Process().children(recursive=True)) - set(others)
+    mine -= {child for other in others if other.is_running() for child in other.children(recursive=True)}
     # The tracker of semaphores serves the whole process.
     mine = [process for process in mine if "resource_tracker" not in " ".join(process.cmdline())]
     _, alive = psutil.wait_procs(mine, timeout=10)
