@@ -57,23 +57,6 @@ def measuring(request: pytest.FixtureRequest) -> Iterator[None]:
     gc.unfreeze()
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    def show(line: str) -> None:
-        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"\n{line}")
-
-    return show
-
-
 @dataclass(frozen=True)
 class Agreement:
     """Ours / theirs: of the least that either ever took, and the median over the rounds with its interval."""
