@@ -9,7 +9,7 @@ DEPTHS = (1, 2, 6, 18, 100, 1000)
 
 
 def _constants(side: str, encoder: int, decoder: int) -> tuple[float, float]:
-    context = LayerContext(side=side, layer=0, encoder_layers=encoder, decoder_layers=decoder)  # type: ignore[arg-type]
+    context = LayerContext(side=side, layer=0, encoder_layers=encoder, decoder_layers=decoder)
     return deep_norm_alpha(context), deep_norm_beta(context)
 
 

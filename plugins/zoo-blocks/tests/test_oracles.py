@@ -51,9 +51,9 @@ def _vectors() -> tuple[Tensor, Tensor]:
 
 def _copy(target: nn.Module, source: nn.Module) -> None:
     """Weights, and biases where the target has any."""
-    target.weight.copy_(source.weight)  # type: ignore[operator, arg-type]
+    target.weight.copy_(source.weight)
     if target.bias is not None:
-        target.bias.copy_(source.bias)  # type: ignore[operator, arg-type]
+        target.bias.copy_(source.bias)
 
 
 @torch.no_grad()
@@ -97,15 +97,15 @@ def test_stacks_are_torchs(block: str) -> None:
 @torch.no_grad()
 def _fill(theirs: nn.Module, ours: nn.Module) -> None:
     """x-transformers' flat list of sublayers from our layers; its attention and normalisations have no biases."""
-    cross = any(hasattr(layer, "cross_attention") for layer in ours.layers)  # type: ignore[union-attr]
+    cross = any(hasattr(layer, "cross_attention") for layer in ours.layers)
     count = 3 if cross else 2
-    for index, (norms, sublayer, _) in enumerate(theirs.layers):  # type: ignore[arg-type]
-        mine, place = ours.layers[index // count], index % count  # type: ignore[index, union-attr]
+    for index, (norms, sublayer, _) in enumerate(theirs.layers):
+        mine, place = ours.layers[index // count], index % count
         own = [mine.block.norms[place]]
         if hasattr(mine.block, "branch_norms"):
             own.append(mine.block.branch_norms[place])
         for norm, copied in zip([norm for norm in norms if norm is not None], own, strict=True):
-            norm.gamma.copy_(copied.weight)
+            norm.gamma.copy_(copied.weight - float(norm.unit_offset))
         if place == count - 1:
             up = mine.feedforward.up
             if hasattr(mine.feedforward, "gate"):
@@ -122,7 +122,7 @@ def _fill(theirs: nn.Module, ours: nn.Module) -> None:
             getattr(sublayer, name).weight.copy_(weight)
         sublayer.to_out.weight.copy_(attention.out.weight)
     if not isinstance(ours.final_norm, nn.Identity):
-        theirs.final_norm.gamma.copy_(ours.final_norm.weight)  # type: ignore[union-attr, operator, arg-type]
+        theirs.final_norm.gamma.copy_(ours.final_norm.weight - float(theirs.final_norm.unit_offset))
 
 
 PLAIN: dict[str, Any] = {"bias": False, "normalization": {"use": "zoo-blocks/layer-norm", "bias": False}}
@@ -137,7 +137,7 @@ def test_stacks_are_those_of_x_transformers(block: str, gated: bool) -> None:
     model, (source, target) = _model(block, **PLAIN, **(GATED if gated else UNGATED)), _vectors()
     stacks = []
     for side, make, depth in (("encoder", Encoder, ENCODER), ("decoder", Decoder, DECODER)):
-        context = LayerContext(side, 0, ENCODER, DECODER)  # type: ignore[arg-type]
+        context = LayerContext(side, 0, ENCODER, DECODER)
         style = (
             {"pre_norm": True, "sandwich_norm": True}
             if block == "sandwich"
