@@ -21,7 +21,7 @@ def _bound(sublayers: int, alpha: float, beta: float) -> float:
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("side", ["encoder", "decoder"])
 def test_the_update_of_a_single_stack_is_bounded_by_one(side: str, depth: int) -> None:
-    """Section 4.2: 2 N sublayers."""
+    """It has two sublayers a layer."""
     depths = (depth, 0) if side == "encoder" else (0, depth)
     assert _bound(2 * depth, *_constants(side, *depths)) == pytest.approx(1.0)
 

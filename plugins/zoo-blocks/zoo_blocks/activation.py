@@ -53,7 +53,7 @@ class Sigmoid(Activation):
 
 
 class Identity(Activation):
-    """``x``: the gate of the bilinear layer (Shazeer 2020, equation 5)."""
+    """``x``: the gate of the bilinear layer (Shazeer 2020, equation 4)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x

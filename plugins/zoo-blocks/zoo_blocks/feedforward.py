@@ -69,7 +69,7 @@ class Swiglu(_Gated):
 
 
 class Glu(_Gated):
-    """``W2 (act(W x) * V x)``: GLU and its variants by their activation (Shazeer 2020, equations 5 and 6)."""
+    """``W2 (act(W x) * V x)``: GLU and its variants by their activation (Shazeer 2020, equations 4 to 6)."""
 
     def __init__(self, options: GluOptions, width: int) -> None:
         super().__init__(options, width, options.activation.create(), options.dropout)

@@ -54,7 +54,7 @@ class BottomToTop(_Residual):
 
 
 class Sandwich(_Residual):
-    """``x + norm(dropout(f(norm(x))))`` (Ding et al. 2021, section 2.3): what a sublayer adds is normalised too."""
+    """``x + norm(dropout(f(norm(x))))`` (Ding et al. 2021, section 2.4): what a sublayer adds is normalised too."""
 
     final_norm = True
 
