@@ -168,28 +168,104 @@ class Feedforward(nn.Module):
     def __init__(self, options: Options, width: int) -> None:
         super().__init__()
 
+    def matrices(self) -> dict[str, Tensor]:
+        """The weight matrices ``[out, in]`` by name, for `Initialization`: those of the `nn.Linear` inside.
+
+        Override it where matrices stand elsewhere.
+        """
+        return {name: part.weight for name, part in self.named_modules() if isinstance(part, nn.Linear)}
+
+
+@dataclass(frozen=True)
+class LayerContext:
+    """The place of one layer. A model of one stack has 0 layers in the other."""
+
+    side: Side
+    layer: int
+    encoder_layers: int
+    decoder_layers: int
+
+    @property
+    def layers(self) -> int:
+        """Layers of the stack that this one belongs to."""
+        return self.encoder_layers if self.side == "encoder" else self.decoder_layers
+
 
 Sublayer = Callable[[Tensor], Tensor]
 MakeNorm = Callable[[], nn.Module]
 
 
+@dataclass(frozen=True)
+class BlockContext(LayerContext):
+    """The layer that a block is built for, with what it is made of.
+
+    `sublayers` is their number (2 in an encoder layer, 3 where there is cross-attention); `make_norm` makes one more
+    normalisation of the model's width; `dropout` is the probability on each sublayer's output.
+    """
+
+    sublayers: int
+    make_norm: MakeNorm
+    dropout: float
+
+
 class Block(nn.Module):
     """The arrangement of one layer's sublayers: where residuals and normalisations stand.
 
-    Built once per layer as ``target(options, sublayers, make_norm, dropout)`` where `sublayers` is the number of
-    sublayers (2 in an encoder layer, 3 in a decoder layer). `forward` gets x ``[B, L, D]`` and the sublayers as
-    callables, in order: self-attention, [cross-attention,] feed-forward. A sublayer's output has not been through
-    dropout: the block applies it.
+    Built once per layer as ``target(options, context)``. `forward` gets x ``[B, L, D]`` and the sublayers as callables,
+    in order: self-attention, [cross-attention,] feed-forward. A sublayer's output has not been through dropout: the
+    block applies it.
     """
 
     final_norm: bool = False
     """Whether the host adds one normalisation after the last layer of a stack (pre-norm needs it)."""
 
-    def __init__(self, options: Options, sublayers: int, make_norm: MakeNorm, dropout: float) -> None:
+    def __init__(self, options: Options, context: BlockContext) -> None:
         super().__init__()
 
     def forward(self, x: Tensor, sublayers: tuple[Sublayer, ...]) -> Tensor:
         raise NotImplementedError
+
+
+Role = Literal["query", "key", "value", "attention-output", "feedforward"]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One weight matrix of a layer, as an initialisation sees it.
+
+    `weight` ``[out, in]`` is detached and shares the parameter's memory; of a fused matrix it is the part that the
+    role names. `attention` says which attention it belongs to, None for the feed-forward layer. `name` is its own
+    within the layer, such as ``cross_attention.key`` or ``feedforward.up``.
+    """
+
+    name: str
+    role: Role
+    attention: Literal["self", "cross"] | None
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class InitializationContext(LayerContext):
+    """The layer whose matrices are initialised."""
+
+    d_model: int
+
+
+class Initialization(ABC):
+    """How the matrices of the layers start. Built once per stack as ``target(options)``.
+
+    The host calls `initialize` once for each matrix of each layer, after the components have initialised themselves:
+    redraw it in place, or rescale what is there. Draws come from torch's generator, which the host seeds by the
+    matrix's place, so that a model keeps its other weights when a part of it is exchanged. Biases, normalisations and
+    embeddings are not handed over. Loading a model puts the saved weights over all of it.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        """Set ``matrix.weight`` in place."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,28 @@ from torch import Tensor, nn
 
 from zoo.models._compat import GradientCheckpointingLayer
 from zoo.models.attention import CrossAttention, SelfAttention, View
-from zoo.models.contracts import Position
+from zoo.models.contracts import Block, BlockContext, Position, Side
 from zoo.spec.sections import ModelSection
 
 
 def norm_maker(section: ModelSection) -> Callable[[], nn.Module]:
     """Makes one more normalisation of the model's width."""
     return lambda: section.normalization.create(section.d_model)
+
+
+def make_block(section: ModelSection, side: Side, layer: int, sublayers: int) -> Block:
+    """The block of layer `layer` of a stack."""
+    context = BlockContext(
+        side=side,
+        layer=layer,
+        encoder_layers=section.encoder.layers,
+        decoder_layers=section.decoder.layers,
+        sublayers=sublayers,
+        make_norm=norm_maker(section),
+        dropout=section.dropout,
+    )
+    block: Block = section.block.create(context)
+    return block
 
 
 class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
@@ -27,7 +42,7 @@ class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
             section.d_model, section.heads, bias=section.bias, dropout=section.attention_dropout, layer=layer
         )
         self.feedforward = section.feedforward.create(section.d_model)
-        self.block = section.block.create(2, norm_maker(section), section.dropout)
+        self.block = make_block(section, "encoder", layer, sublayers=2)
 
     def forward(self, x: Tensor, *, view: View, position: Position, weights: list[Tensor] | None = None) -> Tensor:
         """x ``[B, S, D]`` -> ``[B, S, D]``."""
@@ -50,7 +65,7 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
             section.d_model, section.heads, bias=section.bias, dropout=section.attention_dropout, layer=layer
         )
         self.feedforward = section.feedforward.create(section.d_model)
-        self.block = section.block.create(3, norm_maker(section), section.dropout)
+        self.block = make_block(section, "decoder", layer, sublayers=3)
 
     def forward(
         self,

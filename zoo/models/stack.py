@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from zoo.errors import InputError
 from zoo.models._compat import GradientCheckpointingLayer
 from zoo.models.configuration import ZooConfig
-from zoo.models.contracts import Position, Side, StackContext
+from zoo.models.contracts import Initialization, InitializationContext, Position, Side, StackContext
+from zoo.models.initialization import initialise_layer
 from zoo.models.layers import norm_maker
 from zoo.models.seeding import own_randomness
 from zoo.models.visibility import segment_positions
@@ -21,7 +22,8 @@ from zoo.spec.sections import ModelSection
 class Stack(nn.Module):
     """One stack of layers over embedded tokens.
 
-    Token embeddings start as N(0, std), std = section.embedding_std or D^-0.5. Components initialise themselves.
+    Token embeddings start as N(0, std), std = section.embedding_std or D^-0.5. Components initialise themselves; then
+    section.initialization, where there is one, has the matrices of the layers.
     """
 
     side: Side
@@ -57,9 +59,24 @@ class Stack(nn.Module):
         for index in range(mine.layers):
             with own_randomness(seed, f"{self.side}.layers.{index}"):
                 self.layers.append(make_layer(section, index))
+        self._initialise(section, seed)
         with own_randomness(seed, f"{self.side}.final_norm"):
             normalise = section.block.load().final_norm
             self.final_norm: nn.Module = norm_maker(section)() if normalise else nn.Identity()
+
+    def _initialise(self, section: ModelSection, seed: int) -> None:
+        if section.initialization is None:
+            return
+        initialization: Initialization = section.initialization.create()
+        for index, layer in enumerate(self.layers):
+            context = InitializationContext(
+                side=self.side,
+                layer=index,
+                encoder_layers=section.encoder.layers,
+                decoder_layers=section.decoder.layers,
+                d_model=section.d_model,
+            )
+            initialise_layer(layer, initialization, context, seed)
 
     def embed(self, tokens: Tensor | None, embedded: Tensor | None, positions: Tensor) -> Tensor:
         """Scaled, placed and dropped-out embeddings ``[B, L, D]`` of token ids ``[B, L]`` or of vectors given as such.

@@ -46,6 +46,12 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.layers:BlockSuite",
     )
     yield Kind(
+        "initialization",
+        "How the weight matrices of the layers start",
+        f"{_MODELS}:Initialization",
+        suite="zoo.testing.initialization:InitializationSuite",
+    )
+    yield Kind(
         "fusion",
         "What the decoder's cross-attention reads from the encoder's layers",
         f"{_MODELS}:Fusion",

@@ -37,6 +37,11 @@ class ModelSection(Options):
     block: Annotated[Chosen, Slot("block")] = Field(description="Where residual connections and normalisations stand")
     normalization: Annotated[Chosen, Slot("normalization")] = Field(description="Normalisation layer")
     feedforward: Annotated[Chosen, Slot("feedforward")] = Field(description="Feed-forward layer")
+    initialization: Annotated[Chosen, Slot("initialization")] | None = Field(
+        default=None,
+        description="Initial weights of the layers' matrices; where absent, each component initialises itself "
+        "(Xavier uniform in ours)",
+    )
     fusion: Annotated[Chosen, Slot("fusion")] = Field(
         description="What cross-attention reads from the encoder's layers"
     )

@@ -29,6 +29,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.module",
     "zoo.testing.position",
     "zoo.testing.layers",
+    "zoo.testing.initialization",
     "zoo.testing.training",
     "zoo.testing.tasks",
     "zoo.testing.metrics",
@@ -37,6 +38,7 @@ pytest.register_assert_rewrite(
 
 from zoo.testing.conformance import conformance_suites  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
+from zoo.testing.initialization import InitializationSuite  # noqa: E402
 from zoo.testing.layers import (  # noqa: E402
     ActivationSuite,
     BlockSuite,
@@ -60,6 +62,7 @@ __all__ = [
     "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",
+    "InitializationSuite",
     "MetricData",
     "MetricSuite",
     "ModuleSuite",

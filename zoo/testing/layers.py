@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.models.contracts import Block, Fusion, FusionContext, Memory
+from zoo.models.contracts import Block, BlockContext, Feedforward, Fusion, FusionContext, Memory, Side
 from zoo.spec.options import Chosen
 from zoo.testing.module import WIDTH, ModuleSuite, close, random_tensor
 
@@ -82,9 +82,23 @@ class FeedforwardSuite(_FeatureSuite):
 
     kind: ClassVar[str] = "feedforward"
 
-    def build(self, chosen: Chosen) -> nn.Module:
-        module: nn.Module = chosen.create(WIDTH)
+    def build(self, chosen: Chosen) -> Feedforward:
+        module: Feedforward = chosen.create(WIDTH)
+        assert isinstance(module, Feedforward)
         return module
+
+    def test_initialisations_get_every_matrix_once(self, chosen: Chosen) -> None:
+        """`matrices` is what an initialisation of the model sets: views will do, copies will not."""
+        module = self.build(chosen)
+        owners = {weight.untyped_storage().data_ptr(): name for name, weight in module.named_parameters()}
+        shown: dict[str, int] = {}
+        for name, matrix in module.matrices().items():
+            assert matrix.ndim == 2, f"{name} is no matrix: {tuple(matrix.shape)}"
+            owner = owners.get(matrix.untyped_storage().data_ptr())
+            assert owner is not None, f"{name} shares no memory with a parameter"
+            shown[owner] = shown.get(owner, 0) + matrix.numel()
+        sizes = {name: weight.numel() for name, weight in module.named_parameters() if weight.ndim > 1}
+        assert shown == sizes, "elements shown by parameter, and elements there"
 
 
 class _Linear:
@@ -109,8 +123,26 @@ class BlockSuite(ModuleSuite):
 
     kind: ClassVar[str] = "block"
 
-    def build(self, chosen: Chosen, sublayers: int = 3, dropout: float = 0.0) -> Block:
-        block: Block = chosen.create(sublayers, lambda: nn.LayerNorm(WIDTH), dropout)
+    def build(
+        self,
+        chosen: Chosen,
+        sublayers: int = 3,
+        dropout: float = 0.0,
+        side: Side = "decoder",
+        layer: int = 1,
+        depths: tuple[int, int] = (3, 2),
+    ) -> Block:
+        """The block of one layer of a model with so many encoder and decoder layers."""
+        context = BlockContext(
+            side=side,
+            layer=layer,
+            encoder_layers=depths[0],
+            decoder_layers=depths[1],
+            sublayers=sublayers,
+            make_norm=lambda: nn.LayerNorm(WIDTH),
+            dropout=dropout,
+        )
+        block: Block = chosen.create(context)
         assert isinstance(block, Block)
         return block
 
@@ -136,6 +168,21 @@ class BlockSuite(ModuleSuite):
         kept = block(x, tuple(sublayers))
         sublayers[index].weight = -sublayers[index].weight
         assert not torch.allclose(block(x, tuple(sublayers)), kept, atol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("side", "depths"), [("encoder", (6, 0)), ("decoder", (0, 6)), ("encoder", (6, 2)), ("decoder", (2, 6))]
+    )
+    def test_every_layer_of_every_kind_of_model_has_one(
+        self, chosen: Chosen, side: Side, depths: tuple[int, int]
+    ) -> None:
+        """A model of one stack has 0 layers in the other."""
+        sublayers = 3 if side == "decoder" and depths[0] else 2
+        (x,) = self.sample()
+        for layer in (0, 5):
+            block = self.build(chosen, sublayers, side=side, layer=layer, depths=depths).eval()
+            output = block(x, _sublayers(sublayers))
+            assert output.shape == x.shape
+            assert torch.isfinite(output).all()
 
     def test_final_norm_is_a_plain_fact(self, chosen: Chosen) -> None:
         assert isinstance(self.build(chosen).final_norm, bool)
