@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("zoo.cli.train:command", "Train the model of a spec."),
     "evaluate": ("zoo.cli.evaluate:command", "Score a trained model."),
     "measure": ("zoo.cli.measure:command", "Latency, throughput and memory of models; compare them in turn."),
+    "backends": ("zoo.cli.backends:command", "Attention kernels, time and memory of a step, model by model of a grid."),
     "bench": ("zoo.cli.bench:command", "Train, score and measure every cell of specs; append records."),
     "leaderboard": ("zoo.cli.leaderboard:command", "Build or serve the leaderboard site."),
     "data": ("zoo.cli.data:command", "List or prepare corpora."),
