@@ -169,7 +169,8 @@ class Feedforward(nn.Module):
         super().__init__()
 
 
-Sublayer = Callable[[Tensor], Tensor]
+Transform = Callable[[Tensor], Tensor]
+Sublayer = Transform
 MakeNorm = Callable[[], nn.Module]
 
 
@@ -219,6 +220,14 @@ class Fusion(nn.Module, ABC):
     shared_by_layers: bool = False
     """Whether every decoder layer gets the same memory, so that the host asks once."""
 
+    embeddings_before_positions: bool = False
+    """If True, ``layer_states[:, 0]`` are the scaled token embeddings alone, before positions and dropout; else what
+    enters the first encoder layer. An instance may set it."""
+
+    omitted: frozenset[int] = frozenset()
+    """Encoder outputs that a measurement leaves out (0 = embeddings): a fusion with `contributions` gives them weight
+    zero, without dividing it among the others."""
+
     def __init__(self, options: Options, context: FusionContext) -> None:
         super().__init__()
         self.options = options
@@ -227,6 +236,56 @@ class Fusion(nn.Module, ABC):
     @abstractmethod
     def memory(self, layer_states: Tensor, mask: Tensor | None, decoder_layer: int) -> Memory:
         """layer_states ``[B, L, S, D]``, mask ``[B, S]`` (True = real) -> Memory of that decoder layer."""
+
+    def contributions(self, layer_states: Tensor, decoder_layer: int) -> Tensor | None:
+        """What each encoder output adds to the values of a decoder layer's memory: ``[L, B, S, D]``.
+
+        The terms add up to the memory's `value_source`, but for a vector ``[D]`` that no layer brings (a bias). Where
+        the sum is normalised, they are divided by its scale, which counts as given (Kobayashi et al. 2021,
+        arXiv:2109.07152, section 3). None where a memory is no sum over layers.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class OutputContext:
+    """The place an output fusion is built for."""
+
+    d_model: int
+
+
+class OutputFusion(nn.Module, ABC):
+    """Changes the scores of the next token by what it finds in the source. Built as ``target(options, context)``."""
+
+    log_probabilities: bool = False
+    """Whether `combine` gives log-probabilities that are to be taken as they are: they need not sum to one, and the
+    training loss normalises nothing. If False it gives logits."""
+
+    def __init__(self, options: Options, context: OutputContext) -> None:
+        super().__init__()
+        self.options = options
+        self.context = context
+
+    @abstractmethod
+    def combine(
+        self,
+        logits: Tensor,
+        *,
+        decoder_states: Tensor,
+        encoder_states: Tensor,
+        source_embeddings: Tensor,
+        visible: Tensor | None,
+        feedforward: Transform,
+        project: Transform,
+    ) -> Tensor:
+        """logits ``[..., V]`` -> scores ``[..., V]``.
+
+        decoder_states ``[B, T, D]`` and encoder_states ``[B, S, D]`` are the tops of their stacks; source_embeddings
+        ``[B, S, D]`` scaled token embeddings before positions and dropout; `visible`, broadcastable to ``[B, T, S]``,
+        says which source tokens each target token may look at (None: all of them). `feedforward` is that of the last
+        decoder layer, ``[B, T, D]`` to ``[B, T, D]``; `project` takes ``[B, T, D]`` to logits of the shape of
+        `logits`, which is ``[M, V]`` in training: the M real target tokens only.
+        """
 
 
 def position_ids(mask: Tensor | None, length: int, *, device: torch.device, offset: int = 0) -> Tensor:

@@ -24,13 +24,15 @@ class EncoderOutput(BaseModelOutput):  # type: ignore[misc]
 
     `layer_states` ``[B, layers + 1, S, D]`` holds every layer's output, embeddings first, the last one normalised as
     in `last_hidden_state`; None where the fusion needs the top layer only. It is one batch-first tensor because beam
-    search repeats each tensor of this object for the beams, and nothing nested in it.
+    search repeats each tensor of this object for the beams, and nothing nested in it. `source_embeddings`
+    ``[B, S, D]`` are the scaled token embeddings before positions and dropout; None where no output fusion reads them.
     """
 
     last_hidden_state: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
     layer_states: Tensor | None = None
+    source_embeddings: Tensor | None = None
 
 
 class Encoder(Stack):
@@ -42,6 +44,10 @@ class Encoder(Stack):
     def __init__(self, config: ZooConfig, section: ModelSection, *, keep_layers: bool, seed: int) -> None:
         super().__init__(config, section, EncoderLayer, seed)
         self.keep_layers = keep_layers
+        self.bare_first_state = False
+        """Whether ``layer_states[:, 0]`` is taken before positions are added: the fusion says so."""
+        self.keep_embeddings = False
+        """Whether the output carries `source_embeddings`: an output fusion reads them."""
 
     def forward(
         self,
@@ -63,12 +69,13 @@ class Encoder(Stack):
             raise ValueError("segment_ids and attention_mask: packed rows need no mask, padding is segment 0")
         padding = Padding.of(attention_mask)
         given = input_ids if input_ids is not None else inputs_embeds
-        if given is None:
+        if given is None or (input_ids is not None and inputs_embeds is not None):
             raise ValueError("the encoder takes either token ids or embeddings")
         positions = self.placed(given.shape[1], position_ids, segment_ids)
         if positions is None:
             positions = padding.positions(given.shape[1], given.device)
-        x = self.embed(input_ids, inputs_embeds, positions)  # [B, S, D]
+        bare = self.scaled(self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds)  # [B, S, D]
+        x = self.place(bare, positions)  # [B, S, D]
         schemes = self.schemes()
         view = view_of_pass(
             x,
@@ -89,10 +96,15 @@ class Encoder(Stack):
         x = self.final_norm(x)
         if states is not None:
             states[-1] = x
+        layer_states = None
+        if self.keep_layers and states is not None:
+            first = bare if self.bare_first_state else states[0]
+            layer_states = torch.stack([first, *states[1:]], dim=1)  # [B, L, S, D]
         output = EncoderOutput(
             last_hidden_state=x,
             hidden_states=tuple(states or ()) if output_hidden_states else None,
             attentions=None if weights is None else tuple(weights),
-            layer_states=torch.stack(states, dim=1) if self.keep_layers and states else None,  # [B, L, S, D]
+            layer_states=layer_states,
+            source_embeddings=bare if self.keep_embeddings else None,
         )
         return output if return_dict is not False else output.to_tuple()

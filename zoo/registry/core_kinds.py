@@ -52,6 +52,12 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.layers:FusionSuite",
     )
     yield Kind(
+        "output-fusion",
+        "What the source adds to the scores of the next token",
+        f"{_MODELS}:OutputFusion",
+        suite="zoo.testing.output_fusion:OutputFusionSuite",
+    )
+    yield Kind(
         "token-loss",
         "Training loss per target token",
         f"{_TRAINING}:TokenLoss",

@@ -40,6 +40,9 @@ class ModelSection(Options):
     fusion: Annotated[Chosen, Slot("fusion")] = Field(
         description="What cross-attention reads from the encoder's layers"
     )
+    output_fusion: Annotated[Chosen, Slot("output-fusion")] | None = Field(
+        default=None, description="What the source adds to the scores of the next token; nothing where absent"
+    )
     dropout: Probability = Field(default=0.1, description="Dropout on embeddings and on each sublayer's output")
     attention_dropout: Probability = Field(default=0.0, description="Dropout on attention weights")
     bias: bool = Field(default=True, description="Bias terms in the attention projections")

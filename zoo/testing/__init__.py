@@ -29,6 +29,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.module",
     "zoo.testing.position",
     "zoo.testing.layers",
+    "zoo.testing.output_fusion",
     "zoo.testing.training",
     "zoo.testing.tasks",
     "zoo.testing.metrics",
@@ -46,6 +47,7 @@ from zoo.testing.layers import (  # noqa: E402
 )
 from zoo.testing.metrics import MetricData, MetricSuite  # noqa: E402
 from zoo.testing.module import ModuleSuite  # noqa: E402
+from zoo.testing.output_fusion import OutputFusionSuite  # noqa: E402
 from zoo.testing.position import PositionSuite  # noqa: E402
 from zoo.testing.suite import ComponentSuite  # noqa: E402
 from zoo.testing.tasks import CorpusSuite, TaskSuite, TokenizerSuite  # noqa: E402
@@ -65,6 +67,7 @@ __all__ = [
     "ModuleSuite",
     "NormalizationSuite",
     "OptimizerSuite",
+    "OutputFusionSuite",
     "PositionSuite",
     "ScheduleSuite",
     "TaskSuite",
