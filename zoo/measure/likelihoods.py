@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.measure.generation import encoded_sources, evaluating
+from zoo.measure.generation import encoded_sources, evaluating, source_of
 from zoo.models.scores import negative_log_likelihood
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks.contracts import Example, Progress, silent
@@ -39,7 +39,7 @@ def target_likelihoods(
     with evaluating(model):
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            sources = [examples[outputs[place][0]].source for place in chosen]
+            sources = [source_of(examples[outputs[place][0]]) for place in chosen]
             texts = [outputs[place][1] for place in chosen]
             encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_tokens)
             labels = _labels(tokenizers.target, texts, model.device, max_tokens)  # [B, T]

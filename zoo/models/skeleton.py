@@ -16,7 +16,8 @@ from zoo.models._compat import CACHE, CompatibleModel, GenerationMixin, new_cach
 from zoo.models.attention import CrossAttention, SelfAttention
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
-from zoo.models.contracts import OutputContext, OutputFusion
+from zoo.models.context import place_of
+from zoo.models.contracts import Context, ContextEncoder, OutputContext, OutputFusion
 from zoo.models.decoder import Decoder
 from zoo.models.encoder import Encoder, EncoderOutput
 from zoo.models.layers import DecoderLayer
@@ -57,8 +58,6 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = True
-    reads_context = False
-    """Whether the forward pass takes a second input, ``context_input_ids`` and ``context_attention_mask``."""
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
@@ -82,6 +81,11 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         if section.output_fusion is not None:
             with own_randomness(seed, "output_fusion"):
                 self.output_fusion = section.output_fusion.create(OutputContext(section.d_model))
+        if section.context_encoder is not None:
+            with own_randomness(seed, "context_encoder"):
+                component: ContextEncoder = section.context_encoder.create(place_of(section))
+            (self.encoder if component.where == "encoder" else self.decoder).context_encoder = component
+            self.encoder.keep_context = component.where == "decoder"
         self.encoder.bare_first_state = self.decoder.fusion.embeddings_before_positions
         self.encoder.keep_embeddings = self.output_fusion is not None
         self.lm_head = nn.Linear(section.d_model, config.vocab_size, bias=False)
@@ -107,6 +111,11 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     def section(self) -> ModelSection:
         """The resolved model section."""
         return self.config.section()  # type: ignore[no-any-return]
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether the model has a context encoder, for ``context_input_ids`` and ``context_attention_mask``."""
+        return self.encoder.context_reader is not None
 
     @property
     def log_probabilities(self) -> bool:
@@ -225,6 +234,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         cache: Any = None,
         segment_ids: Tensor | None = None,
         decoder_segment_ids: Tensor | None = None,
+        context_input_ids: Tensor | None = None,
+        context_attention_mask: Tensor | None = None,
     ) -> Seq2SeqLMOutput | tuple[Any, ...]:
         """Logits ``[B, T, V]`` for source ids ``[B, S]`` and target ids ``[B, T]``.
 
@@ -235,7 +246,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         calls `past_key_values` from 5.24 on. `cache_position` is accepted from transformers 4 and not looked at: the
         cache knows its length. `segment_ids` ``[B, S]`` and
         `decoder_segment_ids` ``[B, T]`` say that rows are packed: tokens of segment 1, 2, ... see, and are placed by,
-        their own segment only, and segment 0 is padding (no mask is given then).
+        their own segment only, and segment 0 is padding (no mask is given then). `context_input_ids` ``[B, C]`` and
+        `context_attention_mask` ``[B, C]`` are the second source of a model with a context encoder.
         """
         past_key_values = past_key_values if cache is None else cache
         options = {
@@ -244,7 +256,14 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         }
         if encoder_outputs is None:
             encoder_outputs = self.encoder(
-                input_ids, attention_mask, inputs_embeds, position_ids, segment_ids=segment_ids, **options
+                input_ids,
+                attention_mask,
+                inputs_embeds,
+                position_ids,
+                segment_ids=segment_ids,
+                context_input_ids=context_input_ids,
+                context_attention_mask=context_attention_mask,
+                **options,
             )
         elif not hasattr(encoder_outputs, "last_hidden_state"):
             encoder_outputs = EncoderOutput(*encoder_outputs)
@@ -264,6 +283,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             decoder_position_ids,
             segment_ids=decoder_segment_ids,
             encoder_segment_ids=segment_ids,
+            context=self._context_of(encoder_outputs),
             **options,
         )
         logits = self.lm_head(decoded.last_hidden_state)  # [B, T, V]
@@ -291,6 +311,13 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         if states is None:
             raise ValueError("this model's fusion reads every encoder layer: pass what its own encoder returned")
         return states  # type: ignore[no-any-return]
+
+    def _context_of(self, encoded: Any) -> Context | None:
+        """The second source, where the decoder is to attend to it."""
+        states = getattr(encoded, "context_states", None)
+        if states is None:
+            return None
+        return Context(states, encoded.context_mask)
 
     def _fused(
         self, fusion: OutputFusion, logits: Tensor, states: Tensor, encoded: Any, visible: Tensor | None

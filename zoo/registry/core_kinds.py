@@ -58,6 +58,13 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.output_fusion:OutputFusionSuite",
     )
     yield Kind(
+        "context-encoder",
+        "How a second source (context) enters the model",
+        f"{_MODELS}:ContextEncoder",
+        options_base="zoo.spec.context:ContextOptions",
+        suite="zoo.testing.context_encoder:ContextEncoderSuite",
+    )
+    yield Kind(
         "token-loss",
         "Training loss per target token",
         f"{_TRAINING}:TokenLoss",

@@ -25,6 +25,7 @@ import pytest
 # Before the suites are imported: their assertions then explain themselves in other people's test runs too.
 pytest.register_assert_rewrite(
     "zoo.testing.attention",
+    "zoo.testing.context_encoder",
     "zoo.testing.suite",
     "zoo.testing.module",
     "zoo.testing.position",
@@ -37,6 +38,7 @@ pytest.register_assert_rewrite(
 )
 
 from zoo.testing.conformance import conformance_suites  # noqa: E402
+from zoo.testing.context_encoder import ContextEncoderSuite  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
 from zoo.testing.layers import (  # noqa: E402
     ActivationSuite,
@@ -58,6 +60,7 @@ __all__ = [
     "BlockSuite",
     "ClippingSuite",
     "ComponentSuite",
+    "ContextEncoderSuite",
     "CorpusSuite",
     "ExecutorSuite",
     "FeedforwardSuite",
