@@ -14,9 +14,10 @@ from zoo.models.contracts import OutputContext
 from zoo.registry import current_registry
 from zoo.spec.options import Chosen, NoOptions
 from zoo.spec.sections import TrainingSection
+from zoo.training.collate import Batch
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
-from zoo.training.loss import objective_sum
+from zoo.training.loss import objective_sum, real_logits
 
 B, T, S, D, V = 2, 3, 5, 6, 7
 
@@ -144,3 +145,22 @@ def test_an_objective_that_would_normalise_them_is_refused(make_model, monkeypat
     Components.build(section, soft)
     with pytest.raises(InputError, match=r"'zoo-objectives/cross-entropy' reads logits"):
         Components.build(section, hard)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["hard", "soft"])
+def test_training_projects_real_tokens_alone_and_gets_their_scores(make_model, sentences, name):
+    """In training neither matrix product over the vocabulary sees padding."""
+    model = make_model(output_fusion=f"zoo-fusion/surface-{name}")
+    places = torch.tensor([0, 1, 2, 3, 4, 5, 6])  # the second target ends after two tokens
+    batch = Batch(
+        input_ids=sentences["input_ids"],
+        attention_mask=sentences["attention_mask"],
+        decoder_input_ids=sentences["decoder_input_ids"],
+        labels=sentences["decoder_input_ids"],
+        real=places,
+        target_tokens=7,
+        source_tokens=10,
+    )
+    whole = model(**sentences).logits.flatten(0, 1)[places]
+    torch.testing.assert_close(real_logits(model, batch, use_cache=False), whole)
