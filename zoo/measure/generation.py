@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +13,19 @@ from torch import Tensor
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
 from zoo.tasks.contracts import Progress, silent
+
+Source = str | tuple[str, str]
+"""What a model reads: a text, or a text and the context that stands before it (for a second encoder)."""
+
+
+class WithSource(Protocol):
+    """An example, or what is shown of one."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def context(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -54,10 +67,31 @@ def generated_lengths(sequences: Tensor, eos: int) -> tuple[list[int], int]:
     return [int(length) for length in lengths], int((~finished).sum())
 
 
-def encoded_sources(tokenizer: Any, sources: Sequence[str], device: torch.device, *, limit: int) -> dict[str, Tensor]:
-    """``input_ids`` and ``attention_mask`` ``[B, S]`` on the device, padded to the longest source, cut at `limit`."""
-    encoded = tokenizer(list(sources), padding=True, truncation=True, max_length=limit, return_tensors="pt")
-    return {name: encoded[name].to(device) for name in ("input_ids", "attention_mask")}
+def source_of(example: WithSource) -> Source:
+    """What a model reads of an example: its source, with its context where it has one."""
+    return example.source if example.context is None else (example.source, example.context)
+
+
+def text_of(source: Source) -> str:
+    """The source without its context."""
+    return source if isinstance(source, str) else source[0]
+
+
+def encoded_sources(
+    tokenizer: Any, sources: Sequence[Source], device: torch.device, *, limit: int
+) -> dict[str, Tensor]:
+    """``input_ids`` and ``attention_mask`` ``[B, S]`` on the device, padded to the longest source, cut at `limit`.
+
+    Where sources come with contexts also ``context_input_ids`` and ``context_attention_mask`` ``[B, C]``.
+    """
+    read = [("", [text_of(source) for source in sources])]
+    if any(not isinstance(source, str) for source in sources):
+        read.append(("context_", ["" if isinstance(source, str) else source[1] for source in sources]))
+    inputs: dict[str, Tensor] = {}
+    for prefix, texts in read:
+        encoded = tokenizer(texts, padding=True, truncation=True, max_length=limit, return_tensors="pt")
+        inputs |= {prefix + name: encoded[name].to(device) for name in ("input_ids", "attention_mask")}
+    return inputs
 
 
 def generation_options(decoding: DecodingSection, *, max_source_tokens: int) -> dict[str, Any]:
@@ -74,7 +108,7 @@ def generation_options(decoding: DecodingSection, *, max_source_tokens: int) -> 
 
 
 def generate_batch(
-    model: Any, tokenizers: Tokenizers, sources: Sequence[str], decoding: DecodingSection, *, max_source_tokens: int
+    model: Any, tokenizers: Tokenizers, sources: Sequence[Source], decoding: DecodingSection, *, max_source_tokens: int
 ) -> Generated:
     """Outputs of one batch, padded to its longest source. The model's mode is the caller's."""
     encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_source_tokens)
@@ -92,7 +126,7 @@ def generate_batch(
 def generate_outputs(
     model: Any,
     tokenizers: Tokenizers,
-    sources: Sequence[str],
+    sources: Sequence[Source],
     decoding: DecodingSection,
     *,
     max_source_tokens: int,
@@ -103,7 +137,9 @@ def generate_outputs(
     Batches hold sources of like length, longest first: little padding, and too little
     memory shows at once.
     """
-    lengths = [len(ids) for ids in tokenizers.source(list(sources))["input_ids"]] if sources else []
+    lengths = (
+        [len(ids) for ids in tokenizers.source([text_of(source) for source in sources])["input_ids"]] if sources else []
+    )
     order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
     outputs = [""] * len(sources)
     tokens = unfinished = 0

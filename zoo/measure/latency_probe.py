@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zoo.measure.device_time import device_times
-from zoo.measure.generation import encoded_sources, evaluating, generate_batch, generation_options
+from zoo.measure.generation import Source, encoded_sources, evaluating, generate_batch, generation_options
 from zoo.measure.latency import timed_calls
 from zoo.measure.loading import load
 from zoo.measure.probe import ProbeRequest, serve
@@ -23,7 +23,7 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     sentences, samples = request.sentences, request.measurement.latency_samples
     options = generation_options(decoding, max_source_tokens=limit)
 
-    def translate(sentence: str) -> object:
+    def translate(sentence: Source) -> object:
         return generate_batch(model, tokenizers, [sentence], decoding, max_source_tokens=limit)
 
     def generate(encoded: dict[str, Any]) -> object:

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.measure.device import synchronize
 from zoo.measure.distribution import Measured
-from zoo.measure.generation import encoded_sources, evaluating, generated_lengths, generation_options
+from zoo.measure.generation import Source, encoded_sources, evaluating, generated_lengths, generation_options
 from zoo.measure.latency import no_collector
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
@@ -30,7 +30,7 @@ class Split:
 def split_times(
     model: Any,
     tokenizers: Tokenizers,
-    sentences: Sequence[str],
+    sentences: Sequence[Source],
     decoding: DecodingSection,
     *,
     samples: int,

@@ -10,11 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.spec.context import ContextOptions
 from zoo.spec.options import Options
 
 Side = Literal["encoder", "decoder"]
@@ -191,7 +192,8 @@ class LayerContext:
         return self.encoder_layers if self.side == "encoder" else self.decoder_layers
 
 
-Sublayer = Callable[[Tensor], Tensor]
+Transform = Callable[[Tensor], Tensor]
+Sublayer = Transform
 MakeNorm = Callable[[], nn.Module]
 
 
@@ -295,6 +297,14 @@ class Fusion(nn.Module, ABC):
     shared_by_layers: bool = False
     """Whether every decoder layer gets the same memory, so that the host asks once."""
 
+    embeddings_before_positions: bool = False
+    """If True, ``layer_states[:, 0]`` are the scaled token embeddings alone, before positions and dropout; else what
+    enters the first encoder layer. An instance may set it."""
+
+    omitted: frozenset[int] = frozenset()
+    """Encoder outputs that a measurement leaves out (0 = embeddings): a fusion with `contributions` gives them weight
+    zero, without dividing it among the others."""
+
     def __init__(self, options: Options, context: FusionContext) -> None:
         super().__init__()
         self.options = options
@@ -303,6 +313,124 @@ class Fusion(nn.Module, ABC):
     @abstractmethod
     def memory(self, layer_states: Tensor, mask: Tensor | None, decoder_layer: int) -> Memory:
         """layer_states ``[B, L, S, D]``, mask ``[B, S]`` (True = real) -> Memory of that decoder layer."""
+
+    def contributions(self, layer_states: Tensor, decoder_layer: int) -> Tensor | None:
+        """What each encoder output adds to the values of a decoder layer's memory: ``[L, B, S, D]``.
+
+        The terms add up to the memory's `value_source`, but for a vector ``[D]`` that no layer brings (a bias). Where
+        the sum is normalised, they are divided by its scale, which counts as given (Kobayashi et al. 2021,
+        arXiv:2109.07152, section 3). None where a memory is no sum over layers.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class OutputContext:
+    """The place an output fusion is built for."""
+
+    d_model: int
+
+
+class OutputFusion(nn.Module, ABC):
+    """Changes the scores of the next token by what it finds in the source. Built as ``target(options, context)``."""
+
+    log_probabilities: bool = False
+    """Whether `combine` gives log-probabilities that are to be taken as they are: they need not sum to one, and the
+    training loss normalises nothing. If False it gives logits."""
+
+    def __init__(self, options: Options, context: OutputContext) -> None:
+        super().__init__()
+        self.options = options
+        self.context = context
+
+    @abstractmethod
+    def combine(
+        self,
+        logits: Tensor,
+        *,
+        decoder_states: Tensor,
+        encoder_states: Tensor,
+        source_embeddings: Tensor,
+        visible: Tensor | None,
+        feedforward: Transform,
+        project: Transform,
+    ) -> Tensor:
+        """logits ``[..., V]`` -> scores ``[..., V]``.
+
+        decoder_states ``[B, T, D]`` and encoder_states ``[B, S, D]`` are the tops of their stacks; source_embeddings
+        ``[B, S, D]`` scaled token embeddings before positions and dropout; `visible`, broadcastable to ``[B, T, S]``,
+        says which source tokens each target token may look at (None: all of them). `feedforward` is that of the last
+        decoder layer, ``[B, T, D]`` to ``[B, T, D]``; `project` takes ``[B, T, D]`` to logits of the shape of
+        `logits`, which is ``[M, V]`` in training: the M real target tokens only.
+        """
+
+
+@dataclass(frozen=True)
+class Context:
+    """States of a second source. A row without a real token is an example that has no context."""
+
+    states: Tensor  # [B, C, D]
+    mask: Tensor | None  # [B, C], True = real; None where all are
+
+    def visible(self) -> Tensor | None:
+        """What may be attended to, ``[B, C]``: of an empty row everything, as a softmax over nothing would be NaN."""
+        return None if self.mask is None else self.mask | ~self.mask.any(-1, keepdim=True)  # [B, C]
+
+    def where_present(self, mixed: Tensor, plain: Tensor) -> Tensor:
+        """`mixed` ``[B, L, D]`` for examples that have a context, `plain` ``[B, L, D]`` for the others."""
+        if self.mask is None:
+            return mixed
+        return torch.where(self.mask.any(-1)[:, None, None], mixed, plain)  # [B, L, D]
+
+
+@dataclass(frozen=True)
+class ContextPlace:
+    """The place a context encoder is built for; the makers make the model's own kind of part."""
+
+    d_model: int
+    heads: int
+    decoder_layers: int
+    bias: bool
+    dropout: float
+    attention_dropout: float
+    make_norm: MakeNorm
+    make_feedforward: Callable[[], nn.Module]
+    make_block: Callable[[int], Block]
+
+
+class ContextEncoder(nn.Module):
+    """Where the states of a second source enter the model. Built as ``target(options, place)``.
+
+    The host reads the context (`zoo.spec.context.ContextOptions` say how) and hands its states to the component: to
+    `merge` once a sentence, or to `attend` in every decoder layer.
+    """
+
+    where: Literal["encoder", "decoder"] = "encoder"
+    """encoder: `merge` changes the encoder's output; decoder: each decoder layer attends to the context."""
+
+    def __init__(self, options: ContextOptions, place: ContextPlace) -> None:
+        super().__init__()
+        self.options = options
+        self.place = place
+
+    def merge(self, states: Tensor, mask: Tensor | None, context: Context | None, backend: str) -> Tensor:
+        """The encoder's output ``[B, S, D]``, its mask ``[B, S]`` (True = real) -> ``[B, S, D]``.
+
+        `backend` is the model's attention backend, for `zoo.models.attention.view_of_memory`. An example without
+        context, or all where `context` is None, must not depend on what stands in its place.
+        """
+        return states
+
+    def attend(
+        self, decoder_layer: int, x: Tensor, attended: Tensor, context: Context, backend: str, cache: Any
+    ) -> Tensor:
+        """What enters a decoder layer's cross-attention ``[B, T, D]`` and what this found in the source ``[B, T, D]``
+        -> what both sources give ``[B, T, D]``. Where an example has no context that is `attended`.
+
+        `cache` is the pass's EncoderDecoderCache or None; layers from `decoder_layers` on of its cross-attention are
+        free for ``place.decoder_layers`` more (`zoo.models.attention.CrossAttention` keeps keys and values there).
+        """
+        return attended
 
 
 def position_ids(mask: Tensor | None, length: int, *, device: torch.device, offset: int = 0) -> Tensor:

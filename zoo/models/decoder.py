@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from zoo.models._compat import CACHE
+from zoo.models._compat import CACHE, reserve_layers
 from zoo.models.attention import View, view_of_pass
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
-from zoo.models.contracts import Fusion, FusionContext
-from zoo.models.layers import DecoderLayer
+from zoo.models.contracts import Context, ContextEncoder, Fusion, FusionContext
+from zoo.models.layers import AttendContext, DecoderLayer
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding, causal_visibility, memory_visibility
@@ -35,6 +36,8 @@ class Decoder(Stack):
         )
         with own_randomness(seed, "decoder.fusion"):
             self.fusion: Fusion = section.fusion.create(context)
+        self.context_encoder: ContextEncoder | None = None
+        """What attends to a second source; an encoder's stands there."""
 
     def forward(
         self,
@@ -49,13 +52,14 @@ class Decoder(Stack):
         output_hidden_states: bool | None = None,
         segment_ids: Tensor | None = None,
         encoder_segment_ids: Tensor | None = None,
+        context: Context | None = None,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Token ids ``[B, T]`` or vectors ``[B, T, D]`` after what `past_key_values` holds (P tokens).
 
         `attention_mask` ``[B, P + T]`` (nonzero = real); `encoder_states` ``[B, L, S, D]``, or ``[B, 1, S, D]`` where
         the fusion needs the top only; `position_ids` ``[B or 1, T]``: without them real tokens count from zero.
         Of packed rows `segment_ids` ``[B, T]`` and `encoder_segment_ids` ``[B, S]`` number the sentences from 1, with
-        0 for padding: each sees its own tokens and its own source.
+        0 for padding: each sees its own tokens and its own source. `context` is a second source for the decoder.
         """
         given = input_ids if input_ids is not None else inputs_embeds
         if given is None:
@@ -88,17 +92,22 @@ class Decoder(Stack):
         hidden: list[Tensor] | None = [x] if output_hidden_states else None
         weights: list[Tensor] | None = [] if output_attentions else None
         cross_weights: list[Tensor] | None = [] if output_attentions else None
-        for layer, scheme, (key_source, value_source, memory_mask) in zip(self.layers, schemes, memories, strict=True):
+        if context is not None and past_key_values is not None:
+            reserve_layers(past_key_values.cross_attention_cache, 2 * len(self.layers))
+        for index, (layer, scheme, memory) in enumerate(zip(self.layers, schemes, memories, strict=True)):
+            key_source, value_source, memory_mask = memory
             x = layer(
                 x,
                 key_source,
                 value_source,
+                None if context is None else context.states,
                 view=view,
                 memory_view=_memory_view(memory_mask, view, backend, own_source),
                 position=scheme,
                 past_key_values=past_key_values,
                 weights=weights,
                 cross_weights=cross_weights,
+                attend_context=self._attend_context(index, context, past_key_values),
             )  # [B, T, D]
             if hidden is not None:
                 hidden.append(x)
@@ -112,6 +121,18 @@ class Decoder(Stack):
             attentions=None if weights is None else tuple(weights),
             cross_attentions=None if cross_weights is None else tuple(cross_weights),
         )
+
+    def _attend_context(self, layer: int, context: Context | None, cache: Any) -> AttendContext | None:
+        component = self.context_encoder
+        if context is None or component is None:
+            return None
+
+        backend = backend_name(self.config._attn_implementation)
+
+        def attend(x: Tensor, attended: Tensor, states: Tensor) -> Tensor:
+            return component.attend(layer, x, attended, replace(context, states=states), backend, cache)
+
+        return attend
 
     def _memories(self, states: Tensor | None, mask: Tensor | None, cache: Any) -> list[Sources]:
         """The memory of each layer. Where the cache holds keys and values already, the sources are None."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GenerationConfig
 from transformers.modeling_outputs import Seq2SeqLMOutput
@@ -17,10 +16,15 @@ from zoo.models._compat import CACHE, CompatibleModel, GenerationMixin, new_cach
 from zoo.models.attention import CrossAttention, SelfAttention
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
+from zoo.models.context import place_of
+from zoo.models.contracts import Context, ContextEncoder, OutputContext, OutputFusion
 from zoo.models.decoder import Decoder
 from zoo.models.encoder import Encoder, EncoderOutput
+from zoo.models.layers import DecoderLayer
+from zoo.models.scores import negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
+from zoo.models.visibility import memory_visibility
 from zoo.spec.sections import ModelSection
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -54,8 +58,6 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = True
-    reads_context = False
-    """Whether the forward pass takes a second input, ``context_input_ids`` and ``context_attention_mask``."""
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
@@ -75,6 +77,17 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         needs_all = section.fusion.load().needs_all_layers
         self.encoder = Encoder(config, section, keep_layers=needs_all, seed=seed)
         self.decoder = Decoder(config, section, seed=seed)
+        self.output_fusion: OutputFusion | None = None
+        if section.output_fusion is not None:
+            with own_randomness(seed, "output_fusion"):
+                self.output_fusion = section.output_fusion.create(OutputContext(section.d_model))
+        if section.context_encoder is not None:
+            with own_randomness(seed, "context_encoder"):
+                component: ContextEncoder = section.context_encoder.create(place_of(section))
+            (self.encoder if component.where == "encoder" else self.decoder).context_encoder = component
+            self.encoder.keep_context = component.where == "decoder"
+        self.encoder.bare_first_state = self.decoder.fusion.embeddings_before_positions
+        self.encoder.keep_embeddings = self.output_fusion is not None
         self.lm_head = nn.Linear(section.d_model, config.vocab_size, bias=False)
         with own_randomness(seed, "lm_head"):
             initialise_embedding(self.lm_head.weight, section)
@@ -98,6 +111,16 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     def section(self) -> ModelSection:
         """The resolved model section."""
         return self.config.section()  # type: ignore[no-any-return]
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether the model has a context encoder, for ``context_input_ids`` and ``context_attention_mask``."""
+        return self.encoder.context_reader is not None
+
+    @property
+    def log_probabilities(self) -> bool:
+        """Whether `logits` of the output are log-probabilities to be taken as they are, not logits to be normalised."""
+        return self.output_fusion is not None and self.output_fusion.log_probabilities
 
     @property
     def attention_backend(self) -> str | None:
@@ -211,16 +234,20 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         cache: Any = None,
         segment_ids: Tensor | None = None,
         decoder_segment_ids: Tensor | None = None,
+        context_input_ids: Tensor | None = None,
+        context_attention_mask: Tensor | None = None,
     ) -> Seq2SeqLMOutput | tuple[Any, ...]:
         """Logits ``[B, T, V]`` for source ids ``[B, S]`` and target ids ``[B, T]``.
 
-        `labels` ``[B, T]`` give the target shifted right, unless decoder inputs are given, and the loss: cross entropy,
+        `labels` ``[B, T]`` give the target shifted right, unless decoder inputs are given, and the loss: cross entropy
+        (of `log_probabilities` the negative of what the label has),
         mean over labels other than -100 (or their sum over `num_items_in_batch`). `position_ids` and
         `decoder_position_ids` place the tokens; without them real tokens count from zero. `cache` is what transformers
         calls `past_key_values` from 5.24 on. `cache_position` is accepted from transformers 4 and not looked at: the
         cache knows its length. `segment_ids` ``[B, S]`` and
         `decoder_segment_ids` ``[B, T]`` say that rows are packed: tokens of segment 1, 2, ... see, and are placed by,
-        their own segment only, and segment 0 is padding (no mask is given then).
+        their own segment only, and segment 0 is padding (no mask is given then). `context_input_ids` ``[B, C]`` and
+        `context_attention_mask` ``[B, C]`` are the second source of a model with a context encoder.
         """
         past_key_values = past_key_values if cache is None else cache
         options = {
@@ -229,7 +256,14 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         }
         if encoder_outputs is None:
             encoder_outputs = self.encoder(
-                input_ids, attention_mask, inputs_embeds, position_ids, segment_ids=segment_ids, **options
+                input_ids,
+                attention_mask,
+                inputs_embeds,
+                position_ids,
+                segment_ids=segment_ids,
+                context_input_ids=context_input_ids,
+                context_attention_mask=context_attention_mask,
+                **options,
             )
         elif not hasattr(encoder_outputs, "last_hidden_state"):
             encoder_outputs = EncoderOutput(*encoder_outputs)
@@ -242,18 +276,22 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         decoded = self.decoder(
             decoder_input_ids,
             decoder_attention_mask,
-            self._states_for_fusion(encoder_outputs),
+            self.states_for_fusion(encoder_outputs),
             attention_mask,
             past_key_values,
             decoder_inputs_embeds,
             decoder_position_ids,
             segment_ids=decoder_segment_ids,
             encoder_segment_ids=segment_ids,
+            context=self._context_of(encoder_outputs),
             **options,
         )
         logits = self.lm_head(decoded.last_hidden_state)  # [B, T, V]
+        if self.output_fusion is not None:
+            visible = _visible_source(attention_mask, segment_ids, decoder_segment_ids)
+            logits = self._fused(self.output_fusion, logits, decoded.last_hidden_state, encoder_outputs, visible)
         output = Seq2SeqLMOutput(
-            loss=None if labels is None else _cross_entropy(logits, labels, num_items_in_batch),
+            loss=None if labels is None else self._loss(logits, labels, num_items_in_batch),
             logits=logits,
             **{CACHE: past_key_values},
             decoder_hidden_states=decoded.hidden_states,
@@ -265,7 +303,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         )
         return output if _default(return_dict, self.config.return_dict) else output.to_tuple()
 
-    def _states_for_fusion(self, encoder_outputs: Any) -> Tensor:
+    def states_for_fusion(self, encoder_outputs: Any) -> Tensor:
         """``[B, L, S, D]``, or ``[B, 1, S, D]`` where the fusion needs the top only."""
         if not self.encoder.keep_layers:
             return encoder_outputs.last_hidden_state[:, None]  # type: ignore[no-any-return]
@@ -273,6 +311,41 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         if states is None:
             raise ValueError("this model's fusion reads every encoder layer: pass what its own encoder returned")
         return states  # type: ignore[no-any-return]
+
+    def _context_of(self, encoded: Any) -> Context | None:
+        """The second source, where the decoder is to attend to it."""
+        states = getattr(encoded, "context_states", None)
+        if states is None:
+            return None
+        return Context(states, encoded.context_mask)
+
+    def _fused(
+        self, fusion: OutputFusion, logits: Tensor, states: Tensor, encoded: Any, visible: Tensor | None
+    ) -> Tensor:
+        """Scores ``[B, T, V]`` of an output fusion."""
+        embeddings = getattr(encoded, "source_embeddings", None)
+        if embeddings is None:
+            raise ValueError(
+                "this model's output fusion reads the source embeddings: pass what its own encoder returned"
+            )
+        last: DecoderLayer = self.decoder.layers[-1]  # type: ignore[assignment]
+        return fusion.combine(
+            logits,
+            decoder_states=states,
+            encoder_states=encoded.last_hidden_state,
+            source_embeddings=embeddings,
+            visible=visible,
+            feedforward=last.feedforward,
+            project=self.lm_head,
+        )
+
+    def _loss(self, scores: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
+        flat, targets = scores.flatten(0, 1), labels.flatten()  # [B*T, V], [B*T]
+        taken = self.log_probabilities
+        if items is None:
+            return negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="mean")
+        total = negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="sum")
+        return total / (items.to(total.device) if isinstance(items, Tensor) else items)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -308,12 +381,11 @@ def _default(value: bool | None, fallback: Any) -> bool:
     return bool(fallback) if value is None else value
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
-    flat, targets = logits.flatten(0, 1), labels.flatten()  # [B*T, V], [B*T]
-    if items is None:
-        return F.cross_entropy(flat.float(), targets)
-    total = F.cross_entropy(flat.float(), targets, reduction="sum")
-    return total / (items.to(total.device) if isinstance(items, Tensor) else items)
+def _visible_source(mask: Tensor | None, sources: Tensor | None, targets: Tensor | None) -> Tensor | None:
+    """Which source tokens each target token may look at: ``[B, 1, S]``, ``[B, T, S]`` of packed rows, or None."""
+    if sources is not None and targets is not None:
+        return memory_visibility(targets, sources)[:, 0]  # [B, T, S]
+    return None if mask is None else mask.bool()[:, None]  # [B, 1, S]
 
 
 def _refuse_pickles(where: Any, use_safetensors: bool | None) -> None:

@@ -85,9 +85,14 @@ class Stack(nn.Module):
         """
         if (tokens is None) == (embedded is None):
             raise ValueError(f"the {self.side} takes either token ids or embeddings")
-        x = self.embed_tokens(tokens) if embedded is None else embedded  # [B, L, D]
-        if self.scale != 1.0:
-            x = x * self.scale
+        return self.place(self.scaled(self.embed_tokens(tokens) if embedded is None else embedded), positions)
+
+    def scaled(self, embedded: Tensor) -> Tensor:
+        """Token embeddings ``[B, L, D]`` as they meet the position scheme."""
+        return embedded if self.scale == 1.0 else embedded * self.scale
+
+    def place(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Scaled embeddings ``[B, L, D]`` with their positions, dropped out: what enters the first layer."""
         return F.dropout(self.position.embed(x, positions), self.dropout, self.training)
 
     def check_positions(self, length: int, given: Tensor | None) -> None:

@@ -58,6 +58,19 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.layers:FusionSuite",
     )
     yield Kind(
+        "output-fusion",
+        "What the source adds to the scores of the next token",
+        f"{_MODELS}:OutputFusion",
+        suite="zoo.testing.output_fusion:OutputFusionSuite",
+    )
+    yield Kind(
+        "context-encoder",
+        "How a second source (context) enters the model",
+        f"{_MODELS}:ContextEncoder",
+        options_base="zoo.spec.context:ContextOptions",
+        suite="zoo.testing.context_encoder:ContextEncoderSuite",
+    )
+    yield Kind(
         "token-loss",
         "Training loss per target token",
         f"{_TRAINING}:TokenLoss",

@@ -45,6 +45,12 @@ class ModelSection(Options):
     fusion: Annotated[Chosen, Slot("fusion")] = Field(
         description="What cross-attention reads from the encoder's layers"
     )
+    output_fusion: Annotated[Chosen, Slot("output-fusion")] | None = Field(
+        default=None, description="What the source adds to the scores of the next token; nothing where absent"
+    )
+    context_encoder: Annotated[Chosen, Slot("context-encoder")] | None = Field(
+        default=None, description="Second encoder, for a task with a second input (context); none where absent"
+    )
     dropout: Probability = Field(default=0.1, description="Dropout on embeddings and on each sublayer's output")
     attention_dropout: Probability = Field(default=0.0, description="Dropout on attention weights")
     bias: bool = Field(default=True, description="Bias terms in the attention projections")
@@ -181,6 +187,13 @@ class Spec(Options):
             explicit = "tie_embeddings" in self.model.model_fields_set
             loc = ("model", "tie_embeddings") if explicit else ("target_tokenizer",)
             raise ValidationError.from_exception_data("Spec", [error_at(loc, message, "all")])
+        return self
+
+    @model_validator(mode="after")
+    def _packed_rows_have_no_context(self) -> Spec:
+        if self.training.packing and self.model.context_encoder is not None:
+            message = "rows of examples with a context cannot be packed: set packing to false, or drop context_encoder"
+            raise ValidationError.from_exception_data("Spec", [error_at(("training", "packing"), message, True)])
         return self
 
     @model_serializer(mode="wrap")

@@ -25,11 +25,13 @@ import pytest
 # Before the suites are imported: their assertions then explain themselves in other people's test runs too.
 pytest.register_assert_rewrite(
     "zoo.testing.attention",
+    "zoo.testing.context_encoder",
     "zoo.testing.suite",
     "zoo.testing.module",
     "zoo.testing.position",
     "zoo.testing.layers",
     "zoo.testing.initialization",
+    "zoo.testing.output_fusion",
     "zoo.testing.training",
     "zoo.testing.tasks",
     "zoo.testing.metrics",
@@ -37,6 +39,7 @@ pytest.register_assert_rewrite(
 )
 
 from zoo.testing.conformance import conformance_suites  # noqa: E402
+from zoo.testing.context_encoder import ContextEncoderSuite  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
 from zoo.testing.initialization import InitializationSuite  # noqa: E402
 from zoo.testing.layers import (  # noqa: E402
@@ -48,6 +51,7 @@ from zoo.testing.layers import (  # noqa: E402
 )
 from zoo.testing.metrics import MetricData, MetricSuite  # noqa: E402
 from zoo.testing.module import ModuleSuite  # noqa: E402
+from zoo.testing.output_fusion import OutputFusionSuite  # noqa: E402
 from zoo.testing.position import PositionSuite  # noqa: E402
 from zoo.testing.suite import ComponentSuite  # noqa: E402
 from zoo.testing.tasks import CorpusSuite, TaskSuite, TokenizerSuite  # noqa: E402
@@ -58,6 +62,7 @@ __all__ = [
     "BlockSuite",
     "ClippingSuite",
     "ComponentSuite",
+    "ContextEncoderSuite",
     "CorpusSuite",
     "ExecutorSuite",
     "FeedforwardSuite",
@@ -68,6 +73,7 @@ __all__ = [
     "ModuleSuite",
     "NormalizationSuite",
     "OptimizerSuite",
+    "OutputFusionSuite",
     "PositionSuite",
     "ScheduleSuite",
     "TaskSuite",

@@ -257,3 +257,26 @@ class FusionSuite(ModuleSuite):
         for other in others:
             assert torch.equal(other.key_source, first.key_source)
             assert torch.equal(other.value_source, first.value_source)
+
+    def test_contributions_add_up_to_the_memory(self, chosen: Chosen) -> None:
+        """But for one vector that no layer brings; and each term is zero where its layer is omitted."""
+        states, mask = self.sample()
+        fusion = self.built(chosen)
+        assert isinstance(fusion, Fusion)
+        given = states if fusion.needs_all_layers else states[:, -1:]
+        if fusion.contributions(given, 0) is None:
+            pytest.skip("a memory is no sum over layers")
+        for layer in range(self.context.decoder_layers):
+            terms = fusion.contributions(given, layer)
+            assert terms is not None
+            assert terms.shape == (given.shape[1], *given.shape[:1], *given.shape[2:])
+            whole = fusion.memory(given, mask, layer).value_source
+            rest = whole - terms.sum(0)
+            close(rest, rest[:1, :1].expand_as(rest), 1e-5, "the memory less its terms, from place to place")
+            fusion.omitted = frozenset({self.context.encoder_layers})
+            left = fusion.contributions(given, layer)
+            assert left is not None
+            assert not left[-1].any(), "the last layer was omitted, its term is not zero"
+            without = fusion.memory(given, mask, layer).value_source
+            assert not torch.allclose(without, whole), "the last layer was omitted, the memory is as before"
+            fusion.omitted = frozenset()

@@ -193,7 +193,7 @@ class _Attempt:
         self.progress = progress
         self.home = home
         self.train = self._encoded("train", lambda: prepared.task.examples("train"))
-        _refuse_unread_context(model, self.train)
+        _refuse_context_of_one(model, self.train)
         _refuse_past_the_table(model, self.train)
 
     def run(self) -> TrainingOutcome:
@@ -335,18 +335,26 @@ class _Attempt:
         return [item for items in current_registry().hook.zoo_training_callbacks(context=context) for item in items]
 
 
-def _refuse_unread_context(model: Any, pairs: EncodedPairs) -> None:
-    """Raise InputError where the examples have a second input, which the model would not look at."""
+def _refuse_context_of_one(model: Any, pairs: EncodedPairs) -> None:
+    """Raise InputError unless examples and model both have a second input, or neither."""
     if pairs.contexts is not None and not model.reads_context:
         raise InputError(
             "the task gives a second input (context), but the model has one encoder and reads one: set the task's "
-            "context_as: prefix, or take a plugin with a context encoder"
+            "context_as: prefix, or give the model a context encoder (model.context_encoder)"
+        )
+    if pairs.contexts is None and model.reads_context:
+        raise InputError(
+            "the model has a context encoder, but the task gives no second input: take a task that does "
+            "(doc2sent with context_as: second-input), or drop model.context_encoder"
         )
 
 
 def _refuse_past_the_table(model: Any, pairs: EncodedPairs) -> None:
     """Raise InputError where a training example is longer than its stack's position scheme: not some steps later."""
-    for stack, side, sequences in ((model.encoder, "source", pairs.sources), (model.decoder, "target", pairs.targets)):
+    sides = [(model.encoder, "source", pairs.sources), (model.decoder, "target", pairs.targets)]
+    if pairs.contexts is not None:
+        sides.append((model.encoder.context_stack or model.encoder, "context", pairs.contexts))
+    for stack, side, sequences in sides:
         limit, longest = stack.position.position_limit, int(sequences.lengths.max())
         if limit is not None and longest > limit:
             raise InputError(

@@ -130,7 +130,11 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         batch = inputs.batch.to(self.device)
         with autocast(self.device, self.precision):
             logits = real_logits(model, batch, head_owner=self.model, use_cache=False)  # [M, V]
-        context = LossContext(step=self.state.global_step, total_steps=self.spec.training.steps)
+        context = LossContext(
+            step=self.state.global_step,
+            total_steps=self.spec.training.steps,
+            log_probabilities=self.model.log_probabilities,
+        )
         loss = objective_sum(self.parts.objective, logits, batch.targets(), context) / num_items_in_batch
         del logits
         # The gradients of several processes are averaged; what is wanted is the sum, as of micro-batches in one.
