@@ -8,7 +8,7 @@ from torch import Tensor
 from zoo.models.configuration import ZooConfig
 from zoo.models.contracts import Context, ContextPlace
 from zoo.models.encoding import through_layers
-from zoo.models.layers import EncoderLayer, norm_maker
+from zoo.models.layers import EncoderLayer, make_block, norm_maker
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding
 from zoo.spec.context import ContextOptions
@@ -46,7 +46,8 @@ def place_of(section: ModelSection) -> ContextPlace:
         attention_dropout=section.attention_dropout,
         make_norm=norm_maker(section),
         make_feedforward=lambda: section.feedforward.create(section.d_model),
-        make_block=lambda sublayers: section.block.create(sublayers, norm_maker(section), section.dropout),
+        # On top of the encoder: made as its last layer is.
+        make_block=lambda sublayers: make_block(section, "encoder", section.encoder.layers - 1, sublayers),
     )
 
 

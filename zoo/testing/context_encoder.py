@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zoo.models._compat import new_cache, reserve_layers
 from zoo.models.backends import SDPA
 from zoo.models.contracts import Block, Context, ContextEncoder, ContextPlace
-from zoo.spec.options import Chosen, NoOptions
+from zoo.spec.options import Chosen
 from zoo.testing.module import WIDTH, ModuleSuite, close, random_tensor
 
 LAYERS, HEADS = 2, 4
@@ -18,6 +18,9 @@ LAYERS, HEADS = 2, 4
 
 class _PlainBlock(Block):
     """Residual connections alone."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
 
     def forward(self, x: Tensor, sublayers: tuple[nn.Module, ...]) -> Tensor:  # type: ignore[override]
         for sublayer in sublayers:
@@ -40,7 +43,7 @@ class ContextEncoderSuite(ModuleSuite):
             attention_dropout=0.0,
             make_norm=lambda: nn.LayerNorm(WIDTH),
             make_feedforward=lambda: nn.Linear(WIDTH, WIDTH),
-            make_block=lambda sublayers: _PlainBlock(NoOptions(), sublayers, nn.Identity, 0.0),
+            make_block=lambda sublayers: _PlainBlock(),
         )
         component: ContextEncoder = chosen.create(place)
         assert isinstance(component, ContextEncoder)
