@@ -27,6 +27,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.attention",
     "zoo.testing.suite",
     "zoo.testing.module",
+    "zoo.testing.in_a_model",
     "zoo.testing.position",
     "zoo.testing.layers",
     "zoo.testing.training",
@@ -37,6 +38,7 @@ pytest.register_assert_rewrite(
 
 from zoo.testing.conformance import conformance_suites  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
+from zoo.testing.in_a_model import InAModel  # noqa: E402
 from zoo.testing.layers import (  # noqa: E402
     ActivationSuite,
     BlockSuite,
@@ -60,6 +62,7 @@ __all__ = [
     "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",
+    "InAModel",
     "MetricData",
     "MetricSuite",
     "ModuleSuite",
