@@ -30,6 +30,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.in_a_model",
     "zoo.testing.position",
     "zoo.testing.layers",
+    "zoo.testing.decoding",
     "zoo.testing.training",
     "zoo.testing.tasks",
     "zoo.testing.metrics",
@@ -37,6 +38,7 @@ pytest.register_assert_rewrite(
 )
 
 from zoo.testing.conformance import conformance_suites  # noqa: E402
+from zoo.testing.decoding import DecodingSuite  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
 from zoo.testing.in_a_model import InAModel  # noqa: E402
 from zoo.testing.layers import (  # noqa: E402
@@ -59,6 +61,7 @@ __all__ = [
     "ClippingSuite",
     "ComponentSuite",
     "CorpusSuite",
+    "DecodingSuite",
     "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",

@@ -12,16 +12,15 @@ import torch
 from torch import Tensor
 
 from zoo.errors import InputError
-from zoo.models import ZooForConditionalGeneration, assemble
+from zoo.models import ZooForConditionalGeneration
 from zoo.models._compat import CACHE, new_cache
 from zoo.registry import use_registry
-from zoo.spec import ModelSection, resolve_model
+from zoo.spec import ModelSection
 from zoo.spec.options import SLOT_MARK, Chosen
 from zoo.testing.module import ModuleSuite, close, random_tensor
-from zoo.testing.plain import DISTRIBUTION, with_plain_components
+from zoo.testing.plain import DISTRIBUTION, LONGEST, SECTION, VOCABULARY, plain_model, with_plain_components
 from zoo.testing.surroundings import untouched_surroundings
 
-WIDTH, HEADS, VOCABULARY, LONGEST = 16, 2, 23, 32
 SOURCES: tuple[tuple[int, ...], ...] = ((5, 9, 4, 7, 11, 6), (8, 13, 10, 5))
 CONTEXTS: tuple[tuple[int, ...], ...] = ((12, 6, 9), (7, 5, 14, 8, 10))
 TARGETS: tuple[tuple[int, ...], ...] = ((0, 6, 12, 9, 5), (0, 14, 7))
@@ -52,19 +51,7 @@ class InAModel(ModuleSuite):
     def section(self, chosen: Chosen) -> dict[str, Any]:
         """The model section with the component in its slot, as plain data. A kind that needs more around it adds to
         it here."""
-        plain: dict[str, Any] = {
-            "d_model": WIDTH,
-            "heads": HEADS,
-            "encoder": {"layers": 2},
-            "decoder": {"layers": 2},
-            "position": f"{DISTRIBUTION}/plain-position",
-            "block": f"{DISTRIBUTION}/plain-block",
-            "normalization": f"{DISTRIBUTION}/plain-normalization",
-            "feedforward": f"{DISTRIBUTION}/plain-feedforward",
-            "fusion": f"{DISTRIBUTION}/plain-fusion",
-            "dropout": 0.0,
-            "max_positions": LONGEST,
-        }
+        plain: dict[str, Any] = dict(SECTION)
         *above, last = (self.slot or slot_of(self.kind)).split(".")
         place = plain
         for step in above:
@@ -76,8 +63,7 @@ class InAModel(ModuleSuite):
 
     def model(self, chosen: Chosen, **changes: Any) -> ZooForConditionalGeneration:
         """A small model with the component in its slot, in evaluation mode; no weight is as it was initialised."""
-        with use_registry(with_plain_components()):
-            model = assemble(resolve_model({**self.section(chosen), **changes}), VOCABULARY, seed=5)
+        model = plain_model(**{**self.section(chosen), **changes})
         model.eval()
         # Initial zeros and ones would hide a gate or a gain from every comparison below.
         with torch.no_grad():
@@ -232,10 +218,10 @@ class InAModel(ModuleSuite):
         gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
         model.zero_grad(set_to_none=True)
         torch.compiler.reset()
-        compiled = torch.compile(model, fullgraph=extent == "whole", backend="aot_eager", dynamic=False)
-        output: Tensor = compiled(**inputs, use_cache=False).logits[real]  # [tokens, V]
+        compiled: Any = torch.compile(model, fullgraph=extent == "whole", backend="aot_eager", dynamic=False)
+        output = compiled(**inputs, use_cache=False).logits[real]  # [tokens, V]
         close(output, expected, TOLERANCE, "compiled")
-        output.sum().backward()  # type: ignore[no-untyped-call]
+        output.sum().backward()
         for name, parameter in model.named_parameters():
             before = gradients[name]
             if before is not None:

@@ -6,13 +6,15 @@ kit runs, and needs no other plugin for it.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.models import ZooForConditionalGeneration, assemble
 from zoo.models.contracts import (
     Activation,
     Block,
@@ -24,10 +26,26 @@ from zoo.models.contracts import (
     Position,
     Sublayer,
 )
-from zoo.registry import Component, Registry, current_registry
+from zoo.registry import Component, Registry, current_registry, use_registry
+from zoo.spec import resolve_model
 from zoo.spec.options import Chosen, Options, Slot
 
 DISTRIBUTION = "zoo-testing"
+WIDTH, HEADS, VOCABULARY, LONGEST = 16, 2, 23, 32
+SECTION: Mapping[str, Any] = {
+    "d_model": WIDTH,
+    "heads": HEADS,
+    "encoder": {"layers": 2},
+    "decoder": {"layers": 2},
+    "position": f"{DISTRIBUTION}/plain-position",
+    "block": f"{DISTRIBUTION}/plain-block",
+    "normalization": f"{DISTRIBUTION}/plain-normalization",
+    "feedforward": f"{DISTRIBUTION}/plain-feedforward",
+    "fusion": f"{DISTRIBUTION}/plain-fusion",
+    "dropout": 0.0,
+    "max_positions": LONGEST,
+}
+"""A small model section that only plain components fill."""
 
 
 class PlainPosition(Position):
@@ -122,3 +140,9 @@ COMPONENTS = tuple(
 def with_plain_components(registry: Registry | None = None) -> Registry:
     """`registry` (the current one where absent) and the plain components, named ``zoo-testing/plain-KIND``."""
     return (registry or current_registry()).plus(DISTRIBUTION, "0", __name__, COMPONENTS)
+
+
+def plain_model(**changes: Any) -> ZooForConditionalGeneration:
+    """A small untrained model of plain components, but for `changes` of `SECTION`; in training mode, as assembled."""
+    with use_registry(with_plain_components()):
+        return assemble(resolve_model({**SECTION, **changes}), VOCABULARY, seed=5)
