@@ -12,7 +12,11 @@ or has one written for each of the plugin's components, each tried with its defa
 
     globals().update(conformance_suites(distribution="zoo-positional"))
 
-Three traits of a component's record speak to the kit, whatever its kind (a suite says which others it reads):
+Parts of a model are also put into a small model (`InAModel`), beside plain components that come with the kit
+(`zoo.testing.plain`): cached and uncached, padded on either side, saved and loaded, in bfloat16, compiled, too long, empty.
+
+Three traits of a component's record speak to the kit, whatever its kind (a suite says which others it reads; `InAModel`
+reads ``compile`` and ``gradient``):
 
 - ``example``: options to try the component with, where its defaults are not enough (a required key) or too large for
   a test (a vocabulary of thousands). Documentation shows them too.
