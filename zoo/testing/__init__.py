@@ -13,7 +13,7 @@ or has one written for each of the plugin's components, each tried with its defa
     globals().update(conformance_suites(distribution="zoo-positional"))
 
 Parts of a model are also put into a small model (`InAModel`), beside plain components that come with the kit
-(`zoo.testing.plain`): cached and uncached, padded on either side, saved and loaded, in bfloat16, compiled, too long, empty.
+(`zoo.testing.plain`): cached and uncached, padded on either side, saved, in bfloat16, compiled, too long, empty.
 
 Three traits of a component's record speak to the kit, whatever its kind (a suite says which others it reads; `InAModel`
 reads ``compile`` and ``gradient``):
