@@ -210,7 +210,7 @@ class InAModel(ModuleSuite):
         assert extent in COMPILATIONS, f"trait 'compile' is {extent!r}, expected one of {', '.join(COMPILATIONS)}"
         if extent == "none":
             pytest.skip("the record says that torch.compile is not supported (trait 'compile')")
-        model = self.model(first_chosen, encoder={"layers": 1}, decoder={"layers": 1}).train()  # dropout is 0
+        model = self.model(first_chosen).train()  # dropout is 0
         inputs = self.inputs(model)
         real = inputs["decoder_attention_mask"].bool()  # what a padding token's place holds is nobody's business
         expected = model(**inputs, use_cache=False).logits[real]  # [tokens, V]
