@@ -68,7 +68,16 @@ def _spec(task: str, name: str, model: int, seed: int) -> dict[str, Any]:
             "clipping": {"use": "zoo-optimizers/norm", "max_norm": 1.0},
             "log_every": 20,
         },
-        "decoding": {"beams": 1, "max_new_tokens": 80, "length_penalty": 1.0, "batch_size": 32},
+        "decoding": {
+            "strategy": {
+                "use": "zoo-decoding/greedy",
+                "no_repeat_ngram": 0,
+                "repetition_penalty": 1.0,
+                "min_new_tokens": 0,
+            },
+            "max_new_tokens": 80,
+            "batch_size": 32,
+        },
         "evaluation": {"split": "test", "metrics": [{"use": "zoo-tasks-text/bleu"}, {"use": "zoo-tasks-text/chrf"}]},
         "measurement": {"processes": 5, "latency_samples": 20, "warmup": 3, "throughput_batches": [1, 16, 64]},
     }

@@ -28,6 +28,7 @@ training:
   optimizer: adamw
   schedule: constant
   clipping: none
+decoding: {strategy: greedy}
 evaluation: {metrics: [bleu]}
 grid:
   model.position: [sinusoidal, alibi]

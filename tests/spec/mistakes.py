@@ -29,6 +29,7 @@ training:
   clipping: {use: norm, max_norm: 1.0}
 evaluation:
   metrics: [bleu, chrf]
+decoding: {strategy: greedy}
 """
 
 
@@ -69,12 +70,28 @@ MISTAKES = [
         "7:19",
         "set model.tie_embeddings to 'decoder' or 'none'",
     ),
+    # keys that have moved
+    Mistake(
+        "the width of the beam where it stood once",
+        "decoding: {strategy: greedy}",
+        "decoding: {beams: 4, strategy: greedy}",
+        "25:12",
+        "the key 'beams' has moved: write decoding.strategy: {use: beam, width: N}",
+    ),
+    Mistake(
+        "an output shorter than the shortest",
+        "strategy: greedy",
+        "strategy: {use: greedy, min_new_tokens: 9}, max_new_tokens: 8",
+        "25:11",
+        "min_new_tokens 9 is more than max_new_tokens 8",
+    ),
     # missing keys
     Mistake("no name", "name: good\n", "", "1:1", "missing key 'name'"),
     Mistake("no task", "task: {use: translation, corpus: generated, source: qaa, target: qab}\n", "", "1:1", "'task'"),
     Mistake("no heads", "  heads: 4\n", "", "6:3", "missing key 'heads'"),
     Mistake("no position", "  position: sinusoidal\n", "", "6:3", "missing key 'position'"),
     Mistake("no steps", "  steps: 5\n", "", "17:3", "missing key 'steps'"),
+    Mistake("no strategy", "{strategy: greedy}", "{batch_size: 2}", "25:11", "missing key 'strategy'"),
     Mistake("no metrics", "  metrics: [bleu, chrf]", "  split: dev", "24:3", "missing key 'metrics'"),
     Mistake("empty metrics", "[bleu, chrf]", "[]", "24:12", "at least 1 item"),
     Mistake(

@@ -60,6 +60,7 @@ BEYOND_A_SCHEMA = {
     "one matrix for two vocabularies",
     "one matrix for two vocabularies, asked for",
     "heads do not divide width",
+    "an output shorter than the shortest",
     "fraction for a count",
     "extends nothing",
     "extends itself",

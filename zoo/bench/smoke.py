@@ -6,6 +6,7 @@ import torch
 
 from zoo.measure.generation import evaluating
 from zoo.models import assemble
+from zoo.models.decoding import Decoding
 from zoo.spec import Spec
 
 VOCABULARY = 32
@@ -31,13 +32,9 @@ def smoke(spec: Spec) -> None:
             _expect(bool(parameter.grad.isfinite().all()), spec, f"a gradient of {name} that is not finite")
     _expect(any(p.grad is not None and p.grad.any() for p in model.parameters()), spec, "no gradient anywhere")
     with evaluating(model):
-        output = model.generate(
-            input_ids=sources,
-            attention_mask=mask,
-            do_sample=False,
-            num_beams=spec.decoding.beams,
-            max_new_tokens=4,
-        )  # [B, T]
+        strategy: Decoding = spec.decoding.strategy.create()
+        inputs = {"input_ids": sources, "attention_mask": mask}
+        output = strategy.generate(model, inputs, max_new_tokens=4, keys=(0, 1))  # [B, 1 + T]
     _expect(output.shape[0] == 2 and 2 <= output.shape[1] <= 5, spec, f"outputs of shape {tuple(output.shape)}")
 
 

@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "bench": ("zoo.cli.bench:command", "Train, score and measure every cell of specs; append records."),
     "leaderboard": ("zoo.cli.leaderboard:command", "Build or serve the leaderboard site."),
     "data": ("zoo.cli.data:command", "List or prepare corpora."),
-    "plugins": ("zoo.cli.plugins:command", "List plugins, or find out what is wrong with them."),
+    "plugins": ("zoo.cli.plugins:command", "List plugins, find out what is wrong with them, or begin one."),
     "records": ("zoo.cli.records:command", "Check, query or publish benchmark records."),
 }
 

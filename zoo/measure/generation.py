@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from zoo.models.decoding import Decoding, key_of
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
 from zoo.tasks.contracts import Progress, silent
@@ -94,17 +95,24 @@ def encoded_sources(
     return inputs
 
 
-def generation_options(decoding: DecodingSection, *, max_source_tokens: int) -> dict[str, Any]:
-    """What `generate` is told beside its inputs."""
-    options: dict[str, Any] = {
-        "num_beams": decoding.beams,
-        "do_sample": False,
+def generate_ids(
+    model: Any,
+    inputs: Mapping[str, Any],
+    sources: Sequence[Source],
+    decoding: DecodingSection,
+    *,
+    max_source_tokens: int,
+) -> Tensor:
+    """Token ids ``[B, 1 + T]`` as the spec's strategy chooses them; `inputs` are what the model's `generate` takes of
+    the `sources`."""
+    strategy: Decoding = decoding.strategy.create()
+    return strategy.generate(
+        model,
+        inputs,
         # A table of positions has max_positions rows, and the decoder reads one position a new token.
-        "max_new_tokens": min(decoding.max_new_tokens, max_source_tokens),
-    }
-    if decoding.beams > 1:
-        options["length_penalty"] = decoding.length_penalty
-    return options
+        max_new_tokens=min(decoding.max_new_tokens, max_source_tokens),
+        keys=[key_of(source if isinstance(source, str) else "\n".join(source)) for source in sources],
+    )
 
 
 def generate_batch(
@@ -113,7 +121,7 @@ def generate_batch(
     """Outputs of one batch, padded to its longest source. The model's mode is the caller's."""
     encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_source_tokens)
     mask = encoded["attention_mask"]  # [B, S]
-    sequences = model.generate(**encoded, **generation_options(decoding, max_source_tokens=max_source_tokens))  # [B, T]
+    sequences = generate_ids(model, encoded, sources, decoding, max_source_tokens=max_source_tokens)  # [B, 1 + T]
     lengths, unfinished = generated_lengths(sequences, tokenizers.target.eos_token_id)
     return Generated(
         outputs=tuple(tokenizers.target.batch_decode(sequences, skip_special_tokens=True)),

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.measure.device import synchronize
 from zoo.measure.distribution import Measured
-from zoo.measure.generation import Source, encoded_sources, evaluating, generated_lengths, generation_options
+from zoo.measure.generation import Source, encoded_sources, evaluating, generate_ids, generated_lengths
 from zoo.measure.latency import no_collector
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
@@ -43,7 +43,6 @@ def split_times(
     if not sentences:
         raise ValueError("a split needs at least one sentence")
     device = model.device
-    options = generation_options(decoding, max_source_tokens=max_source_tokens)
     encode: list[float] = []
     decode: list[float] = []
     tokens: list[int] = []
@@ -56,7 +55,8 @@ def split_times(
             states = encoder(**encoded)
             synchronize(device)
             between = time.perf_counter()
-            sequences = model.generate(encoder_outputs=states, attention_mask=encoded["attention_mask"], **options)
+            inputs = {"encoder_outputs": states, "attention_mask": encoded["attention_mask"]}
+            sequences = generate_ids(model, inputs, [sentence], decoding, max_source_tokens=max_source_tokens)
             synchronize(device)
             end = time.perf_counter()
             lengths, _ = generated_lengths(sequences, tokenizers.target.eos_token_id)

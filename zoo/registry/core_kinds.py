@@ -71,6 +71,12 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.context_encoder:ContextEncoderSuite",
     )
     yield Kind(
+        "decoding",
+        "How outputs are chosen from a model's probabilities",
+        "zoo.models.decoding:Decoding",
+        suite="zoo.testing.decoding:DecodingSuite",
+    )
+    yield Kind(
         "token-loss",
         "Training loss per target token",
         f"{_TRAINING}:TokenLoss",

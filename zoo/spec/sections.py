@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
@@ -109,12 +110,23 @@ class TrainingSection(Options):
 class DecodingSection(Options):
     """How outputs are generated for evaluation and measurement."""
 
-    beams: int = Field(default=1, ge=1, le=64, description="Beam width; 1 is greedy")
-    max_new_tokens: Count = Field(default=128, description="Longest output, in tokens")
-    length_penalty: float = Field(
-        default=1.0, description="Exponent of the length in a beam's score (log-probability / length^p)"
+    moved: ClassVar[Mapping[str, str]] = {
+        "beams": "decoding.strategy: {use: beam, width: N}",
+        "length_penalty": "decoding.strategy: {use: beam, length_penalty: P}",
+    }
+
+    strategy: Annotated[Chosen, Slot("decoding")] = Field(
+        description="How outputs are chosen from the model's probabilities"
     )
+    max_new_tokens: Count = Field(default=128, description="Longest output, in tokens")
     batch_size: Count = Field(default=32, description="Sentences generated at once")
+
+    @model_validator(mode="after")
+    def _shortest_output_is_not_longer_than_the_longest(self) -> DecodingSection:
+        shortest = getattr(self.strategy.options, "min_new_tokens", 0)
+        if shortest > self.max_new_tokens:
+            raise ValueError(f"min_new_tokens {shortest} is more than max_new_tokens {self.max_new_tokens}")
+        return self
 
 
 class EvaluationSection(Options):
@@ -171,7 +183,7 @@ class Spec(Options):
     )
     model: ModelSection = Field(description="The model")
     training: TrainingSection = Field(description="Its training")
-    decoding: DecodingSection = Field(default_factory=DecodingSection, description="Its decoding")
+    decoding: DecodingSection = Field(description="Its decoding")
     evaluation: EvaluationSection = Field(description="Its evaluation")
     measurement: MeasurementSection = Field(
         default_factory=MeasurementSection, description="Its performance measurement"

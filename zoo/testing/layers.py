@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from zoo.models.contracts import Block, BlockContext, Feedforward, Fusion, FusionContext, Memory, Side
 from zoo.spec.options import Chosen
-from zoo.testing.module import WIDTH, ModuleSuite, close, random_tensor
+from zoo.testing.in_a_model import InAModel
+from zoo.testing.module import WIDTH, close, random_tensor
 
 EXTREMES = (0.0, 1e-8, -1e-8, 1e4, -1e4)
 
 
-class _FeatureSuite(ModuleSuite):
+class _FeatureSuite(InAModel):
     """Modules that map features at each place, whatever stands at the others."""
 
     def sample(self) -> tuple[Tensor, ...]:
@@ -118,7 +119,7 @@ def _sublayers(count: int, log: list[int] | None = None) -> tuple[_Linear, ...]:
     return tuple(_Linear(seed, [] if log is None else log) for seed in range(count))
 
 
-class BlockSuite(ModuleSuite):
+class BlockSuite(InAModel):
     """Blocks: see `zoo.models.contracts.Block`."""
 
     kind: ClassVar[str] = "block"
@@ -202,7 +203,7 @@ class BlockSuite(ModuleSuite):
         assert torch.equal(self.run(block.train(), x), self.run(block.eval(), x))
 
 
-class FusionSuite(ModuleSuite):
+class FusionSuite(InAModel):
     """Fusions: see `zoo.models.contracts.Fusion`."""
 
     kind: ClassVar[str] = "fusion"

@@ -9,6 +9,7 @@ from typing import Any
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError
 from zoo.models import assemble, weights_hash
+from zoo.models.decoding import Decoding
 from zoo.models.tokenizers import Tokenizers, save_tokenizers
 from zoo.spec import Spec
 from zoo.spec.lock import LOCK_NAME, write_lock
@@ -57,13 +58,8 @@ def assemble_for(spec: Spec, prepared: Prepared) -> Any:
         seed=stream_seed(spec.seed, "initialisation"),
         spec=spec,
     )
-    decoding = spec.decoding
-    model.generation_config.update(
-        num_beams=decoding.beams,
-        max_new_tokens=decoding.max_new_tokens,
-        length_penalty=decoding.length_penalty,
-        do_sample=False,
-    )
+    strategy: Decoding = spec.decoding.strategy.create()
+    model.generation_config.update(**strategy.settings(), max_new_tokens=spec.decoding.max_new_tokens)
     return model
 
 
