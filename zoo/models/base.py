@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,9 +21,21 @@ from zoo.spec.sections import ModelSection
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
-class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
-    """A transformers model assembled from registered components."""
+IGNORED = -100
+"""The label of what is not to be predicted, by transformers' habit."""
 
+
+class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
+    """A transformers model assembled from registered components.
+
+    Beside transformers' interface each skeleton answers what training and measuring ask of any: how examples are laid
+    out (`arrangement`), and, of encoded sources, what `generate` continues, what it has written, and how likely a
+    target is. Encoded sources are what tokenizers give: ``input_ids`` and ``attention_mask`` ``[B, S]``, padded on the
+    right, each ending in eos.
+    """
+
+    arrangement: ClassVar[Literal["pair", "sequence"]]
+    """What a training example is: a source and a target apart, or both in one sequence."""
     config_class = ZooConfig
     base_model_prefix = "model"
     main_input_name = "input_ids"
@@ -33,6 +46,26 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+
+    def source_limit(self, new_tokens: int) -> int:
+        """The longest source, in tokens, behind which `new_tokens` can be written."""
+        raise NotImplementedError
+
+    def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `generate` takes for sources."""
+        raise NotImplementedError
+
+    def read_source(self, encoded: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Read sources, once; `generate` goes on from what is returned."""
+        raise NotImplementedError
+
+    def written(self, sequences: Tensor, inputs: dict[str, Any]) -> Tensor:
+        """Of what `generate` returned for `inputs`: the start token and what stands behind it, ``[B, 1 + T]``."""
+        raise NotImplementedError
+
+    def target_logits(self, encoded: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+        """The logits ``[B, T, V]`` that predict targets ``[B, T]`` (-100 = padding, on the right) of sources."""
+        raise NotImplementedError
 
     def _init_weights(self, module: nn.Module) -> None:
         """Initialise what transformers makes itself: the matrices of a resized vocabulary."""
@@ -79,6 +112,19 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
         if kwargs.pop("safe_serialization", True) is False:
             raise InputError("zoo models are saved as safetensors only: leave out safe_serialization=False")
         return super().save_pretrained(save_directory, **kwargs)
+
+
+def refuse_other_architecture(
+    config: ZooConfig, section: ModelSection, architectures: tuple[str, ...], auto_class: str
+) -> None:
+    """Raise InputError unless the section is of one of a skeleton's `architectures`."""
+    if section.architecture not in architectures:
+        other = "AutoModelForCausalLM" if section.is_language_model else "AutoModelForSeq2SeqLM"
+        raise InputError(
+            f"the model is of the architecture {section.architecture}: expected {' or '.join(architectures)} "
+            f"in {auto_class}; load it with {other}",
+            where=config.name_or_path or None,
+        )
 
 
 def default_flag(value: bool | None, fallback: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 from zoo.errors import InputError
 from zoo.models._compat import CACHE, new_cache
 from zoo.models.backends import backend_name
-from zoo.models.base import ZooModel, default_flag, mean_cross_entropy
+from zoo.models.base import ZooModel, default_flag, mean_cross_entropy, refuse_other_architecture
 from zoo.models.configuration import ZooConfig
 from zoo.models.decoder import Decoder
 from zoo.models.encoder import Encoder, EncoderOutput
@@ -44,10 +45,12 @@ class ZooForConditionalGeneration(ZooModel):
     the weights of the parts they share.
     """
 
+    arrangement = "pair"
     _no_split_modules = ["EncoderLayer", "DecoderLayer"]  # noqa: RUF012 - transformers' own habit
 
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
+        refuse_other_architecture(config, section, ("encoder-decoder",), "AutoModelForSeq2SeqLM")
         if config.encoder_vocab_size is not None and section.tie_embeddings == "all":
             raise InputError(
                 "separate vocabularies have no matrix in common: set model.tie_embeddings to 'decoder' or 'none'",
@@ -57,6 +60,7 @@ class ZooForConditionalGeneration(ZooModel):
             config._attn_implementation = backend_name(section.attention)
         super().__init__(config)
         seed = int(torch.randint(2**62, (), device="cpu"))
+        assert section.fusion is not None  # the section has seen to it
         needs_all = section.fusion.load().needs_all_layers
         self.encoder = Encoder(config, section, keep_layers=needs_all, seed=seed)
         self.decoder = Decoder(config, section, seed=seed)
@@ -152,6 +156,24 @@ class ZooForConditionalGeneration(ZooModel):
             self.lm_head = self._get_resized_lm_head(self.lm_head, size, mean_resizing=mean_resizing)
         self.config.vocab_size = size
         self.tie_weights()
+
+    def source_limit(self, new_tokens: int) -> int:
+        return int(self.config.max_position_embeddings)
+
+    def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return dict(encoded)
+
+    def read_source(self, encoded: Mapping[str, Tensor]) -> dict[str, Any]:
+        states = self.encoder(**encoded)
+        return {"encoder_outputs": states, "attention_mask": encoded["attention_mask"]}
+
+    def written(self, sequences: Tensor, inputs: dict[str, Any]) -> Tensor:
+        return sequences
+
+    def target_logits(self, encoded: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+        before = self.prepare_decoder_input_ids_from_labels(labels)  # [B, T]
+        logits: Tensor = self(**encoded, decoder_input_ids=before, use_cache=False).logits  # [B, T, V]
+        return logits
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """Decoder inputs ``[B, T]`` that teach `labels` ``[B, T]``."""
