@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.models import ZooForCausalLM
+from zoo.models._compat import CACHE
 
 TOLERANCE = {"atol": 2e-5, "rtol": 1e-4}
 PAD, EOS, SEPARATOR = 0, 1, 2
@@ -75,7 +76,7 @@ def test_cached_decoding_gives_the_logits_of_uncached(make_lm, architecture, pos
     steps, cache = [], None
     for begin, end in ((0, prompt), *((t, t + 1) for t in range(prompt, ids.shape[1]))):
         output = model(ids[:, begin:end], mask[:, :end], past_key_values=cache, use_cache=True)
-        cache = output[[name for name in ("cache", "past_key_values") if name in output][0]]
+        cache = output[CACHE]
         steps.append(output.logits)
     torch.testing.assert_close(torch.cat(steps, dim=1)[mask.bool()], whole[mask.bool()], **TOLERANCE)
 
@@ -177,7 +178,7 @@ def test_what_does_not_go_together_is_refused(make_lm):
         causal(ids, mask, segment_ids=ones)
     with torch.no_grad():
         cache = prefix.read_source(encoded(SOURCES[:1]))
-    cache = next(value for name, value in cache.items() if name in {"cache", "past_key_values"})
+    cache = cache[CACHE]
     with pytest.raises(ValueError, match="a prefix is read whole"):
         prefix(ids, past_key_values=cache, prefix_mask=ones)
     with pytest.raises(ValueError, match="packed rows are read whole"):

@@ -104,7 +104,7 @@ def evaluate(
         tokenizers,
         [example.source for example in examples],
         spec.decoding,
-        max_source_tokens=spec.model.max_positions,
+        max_source_tokens=model.source_limit(spec.decoding.max_new_tokens),
         progress=progress,
     )
     probes = {
@@ -119,7 +119,7 @@ def evaluate(
             tokenizers,
             examples,
             batch_size=spec.decoding.batch_size,
-            max_tokens=spec.model.max_positions,
+            max_tokens=model.source_limit(spec.model.max_positions),
             progress=progress,
         )
     return score_outputs(generated.outputs, examples, spec, probes=probes, likelihoods=likelihoods)

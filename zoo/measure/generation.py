@@ -43,8 +43,8 @@ def evaluating(model: Any) -> Iterator[None]:
 def generated_lengths(sequences: Tensor, eos: int) -> tuple[list[int], int]:
     """Tokens up to and including the first end token of each row, and how many rows have none.
 
-    sequences ``[B, L]`` as `generate` returns them, the start token first. Padding is not looked at: an untrained
-    model may well generate the padding token.
+    sequences ``[B, L]``, the start token first, as a skeleton's `written` gives them. Padding is not looked at: an
+    untrained model may well generate the padding token.
     """
     body = sequences[:, 1:]  # [B, L-1]
     ended = body.eq(eos)  # [B, L-1]
@@ -79,7 +79,9 @@ def generate_batch(
     """Outputs of one batch, padded to its longest source. The model's mode is the caller's."""
     encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_source_tokens)
     mask = encoded["attention_mask"]  # [B, S]
-    sequences = model.generate(**encoded, **generation_options(decoding, max_source_tokens=max_source_tokens))  # [B, T]
+    inputs = model.prompts(encoded)
+    sequences = model.generate(**inputs, **generation_options(decoding, max_source_tokens=max_source_tokens))
+    sequences = model.written(sequences, inputs)  # [B, 1 + T]
     lengths, unfinished = generated_lengths(sequences, tokenizers.target.eos_token_id)
     return Generated(
         outputs=tuple(tokenizers.target.batch_decode(sequences, skip_special_tokens=True)),

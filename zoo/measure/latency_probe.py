@@ -19,7 +19,8 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     """One answer: samples in seconds of end-to-end latency, of device time (null on a CPU) and of the two parts."""
     loaded = load(request)
     model, tokenizers, device = loaded.model, loaded.tokenizers, loaded.device
-    limit, decoding = loaded.max_source_tokens, request.decoding
+    decoding = request.decoding
+    limit = loaded.max_source_tokens(decoding.max_new_tokens)
     sentences, samples = request.sentences, request.measurement.latency_samples
     options = generation_options(decoding, max_source_tokens=limit)
 
@@ -33,7 +34,7 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
         warmup = warm_up(translate, sentences, at_least=request.measurement.warmup, device=device)
         latency = timed_calls(translate, sentences, samples=samples, device=device)
         encoded = [
-            encoded_sources(tokenizers.source, [sentence], device, limit=limit)
+            model.prompts(encoded_sources(tokenizers.source, [sentence], device, limit=limit))
             for sentence in itertools.islice(sentences, samples)
         ]
         flush = request.measurement.flush_cache

@@ -43,8 +43,7 @@ def target_likelihoods(
             texts = [outputs[place][1] for place in chosen]
             encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_tokens)
             labels = _labels(tokenizers.target, texts, model.device, max_tokens)  # [B, T]
-            inputs = model.prepare_decoder_input_ids_from_labels(labels)  # [B, T]
-            logits = model(**encoded, decoder_input_ids=inputs, use_cache=False).logits.float()  # [B, T, V]
+            logits = model.target_logits(encoded, labels).float()  # [B, T, V]
             losses = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=_IGNORED, reduction="none")  # [B, T]
             scores[chosen] = -losses.double().sum(dim=-1).cpu().numpy()  # [B]
             progress("score contrasts", min(start + len(chosen), len(order)), len(order))
