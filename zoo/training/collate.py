@@ -11,9 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from zoo.models.base import IGNORED
 from zoo.training.batching import MicroBatch
 from zoo.training.ragged import EncodedPairs, Indices, Ragged, offsets_of
+
+IGNORED = -100
+"""The label of what is not to be predicted, by transformers' habit."""
 
 
 @dataclass(frozen=True, kw_only=True)

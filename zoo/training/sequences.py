@@ -10,9 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from zoo.models.base import IGNORED
 from zoo.training.batching import MicroBatch
-from zoo.training.collate import Batch, Rows
+from zoo.training.collate import IGNORED, Batch, Rows
 from zoo.training.ragged import EncodedPairs, Indices, offsets_of
 
 
