@@ -84,7 +84,7 @@ MISTAKES = [
         "half-tied language model",
         MODEL,
         LANGUAGE_MODEL + "  tie_embeddings: decoder\n",
-        "14:19",
+        "15:19",
         "expected 'all' .one. or 'none'",
     ),
     Mistake(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from zoo.errors import InputError
 from zoo.models._compat import CACHE, new_self_attention_cache
 from zoo.models.backends import backend_name
 from zoo.models.base import IGNORED, ZooModel, default_flag, mean_cross_entropy, refuse_other_architecture
@@ -34,6 +35,11 @@ class ZooForCausalLM(ZooModel):
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
         refuse_other_architecture(config, section, ("causal-lm", "prefix-lm"), "AutoModelForCausalLM")
+        if config.encoder_vocab_size is not None:
+            raise InputError(
+                f"a {section.architecture} reads and writes with one vocabulary, not with one of the source's own",
+                where=config.name_or_path or None,
+            )
         if config._attn_implementation is None:
             config._attn_implementation = backend_name(section.attention)
         super().__init__(config)
