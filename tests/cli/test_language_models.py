@@ -47,8 +47,10 @@ def test_a_language_model_is_trained_scored_and_measured(
     run = str(tmp_path / "run")
     output(capsys, "train", str(write(tmp_path, architecture, packing)), "--out", run)
     scores = json.loads(output(capsys, "evaluate", run, "--json"))
-    (chrf,) = [item["value"] for item in scores["quality"] if item["metric"] == "chrF"]
+    (chrf,) = [item["value"] for item in scores["quality"] if item["metric"] == "chrf"]
     assert chrf > 15  # an untrained model has below 10
+    if architecture == "causal-lm":
+        return  # processes of their own take their time: once is enough
     (measured,) = json.loads(output(capsys, "measure", run, "--json"))["models"]
     assert measured["performance"]["encode"]["median"] > 0
 

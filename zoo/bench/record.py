@@ -128,7 +128,7 @@ class Performance(_Part):
     )
     encode: Distribution | None = Field(default=None, description="Encoder alone, one sentence, seconds")
     decode_per_token: Distribution | None = Field(
-        default=None, description="Generation without the encoder, one sentence, seconds per generated token"
+        default=None, description="Generation without reading the source, one sentence, seconds per generated token"
     )
     throughput: list[Throughput] = Field(default_factory=list, description="One for each batch size")
     memory: Memory | None = None
