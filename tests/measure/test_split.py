@@ -22,7 +22,7 @@ def test_the_parts_are_the_whole(tiny: Any) -> None:
             parts += [encode + tokens * decode for encode, tokens, decode in sums]
             for _ in range(5):
                 start = time.perf_counter()
-                generate_ids(tiny.model, encoded, [sentence], decoding, max_source_tokens=512)
+                generate_ids(tiny.model, encoded, [sentence], decoding)
                 whole.append(time.perf_counter() - start)
     # Minima: what other processes on this machine add to either is not what is compared.
     assert min(parts) == pytest.approx(min(whole), rel=0.25)
@@ -58,8 +58,7 @@ def test_tokens_are_those_that_generation_gives(tiny: Any) -> None:
     )
     with evaluating(tiny.model):
         expected = [
-            generate_batch(tiny.model, tiny.tokenizers, [text], tiny.spec.decoding, max_source_tokens=512).tokens
-            for text in tiny.sources[:3]
+            generate_batch(tiny.model, tiny.tokenizers, [text], tiny.spec.decoding).tokens for text in tiny.sources[:3]
         ]
     assert list(found.tokens) == expected
 

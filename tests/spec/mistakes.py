@@ -31,6 +31,8 @@ evaluation:
   metrics: [bleu, chrf]
 decoding: {strategy: greedy}
 """
+MODEL = GOOD[GOOD.index("model:") : GOOD.index("training:")]
+LANGUAGE_MODEL = MODEL.replace("  encoder: {layers: 2}\n", "  architecture: causal-lm\n").replace("  fusion: top\n", "")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,51 @@ MISTAKES = [
     Mistake("capitalised key", "seed: 3", "Seed: 3", "2:1", "did you mean 'seed'"),
     Mistake("number as key", "seed: 3", "3: 3", "2:1", "unknown key '3'"),
     Mistake("empty key", "seed: 3", "'': 3", "2:1", "unknown key ''"),
+    # architectures
+    Mistake("no encoder", "  encoder: {layers: 2}\n", "", "6:3", "missing key 'encoder'"),
+    Mistake("no fusion", "  fusion: top\n", "", "6:3", "missing key 'fusion'"),
+    Mistake(
+        "unknown architecture",
+        "  heads: 4",
+        "  heads: 4\n  architecture: causal_lm",
+        "8:17",
+        "did you mean 'causal-lm'",
+    ),
+    Mistake(
+        "encoder of a language model",
+        MODEL,
+        MODEL.replace("  fusion: top\n", "  architecture: causal-lm\n"),
+        "8:3",
+        "a causal-lm has no encoder: leave 'encoder' out",
+    ),
+    Mistake(
+        "fusion of a language model",
+        MODEL,
+        MODEL.replace("  encoder: {layers: 2}\n", "  architecture: prefix-lm\n"),
+        "14:3",
+        "a prefix-lm has no fusion: leave 'fusion' out",
+    ),
+    Mistake(
+        "half-tied language model",
+        MODEL,
+        LANGUAGE_MODEL + "  tie_embeddings: decoder\n",
+        "15:19",
+        "expected 'all' .one. or 'none'",
+    ),
+    Mistake(
+        "two vocabularies of a language model",
+        MODEL,
+        "target_tokenizer: bpe\n" + LANGUAGE_MODEL,
+        "5:1",
+        "a causal-lm reads and writes with one vocabulary: leave 'target_tokenizer' out",
+    ),
+    Mistake(
+        "source loss of an encoder-decoder",
+        "  steps: 5",
+        "  steps: 5\n  source_loss: true",
+        "18:16",
+        "predicts nothing",
+    ),
     # separate vocabularies
     Mistake(
         "one matrix for two vocabularies",
@@ -96,7 +143,7 @@ MISTAKES = [
     Mistake("empty metrics", "[bleu, chrf]", "[]", "24:12", "at least 1 item"),
     Mistake(
         "model without a value",
-        GOOD[GOOD.index("model:") : GOOD.index("training:")],
+        MODEL,
         "model:\n",
         "5:",
         "expected a mapping",

@@ -18,7 +18,7 @@ from zoo.errors import InputError, ZooError, did_you_mean
 # verb -> (module:command, help). The help stands here so that `zoo --help` imports no verb.
 VERBS: dict[str, tuple[str, str]] = {
     "list": ("zoo.cli.list:command", "List installed components, all or of one kind."),
-    "show": ("zoo.cli.show:command", "Show one component: options, paper, plugin."),
+    "show": ("zoo.cli.show:command", "Show one component, or parameters and FLOPs of a spec's model."),
     "schema": ("zoo.cli.schema:command", "Write a JSON Schema of specs over what is installed."),
     "check": ("zoo.cli.check:command", "Check a spec without importing torch."),
     "build": ("zoo.cli.build:command", "Assemble the model of a spec."),

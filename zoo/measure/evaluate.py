@@ -110,7 +110,7 @@ def evaluate(
         tokenizers,
         [source_of(example) for example in examples],
         spec.decoding,
-        max_source_tokens=spec.model.max_positions,
+        max_source_tokens=model.source_limit(spec.decoding.max_new_tokens),
         progress=progress,
     )
     probes = {
@@ -125,7 +125,7 @@ def evaluate(
             tokenizers,
             examples,
             batch_size=spec.decoding.batch_size,
-            max_tokens=spec.model.max_positions,
+            max_tokens=model.source_limit(spec.model.max_positions),
             progress=progress,
         )
     return score_outputs(generated.outputs, examples, spec, probes=probes, likelihoods=likelihoods)

@@ -57,8 +57,8 @@ def evaluating(model: Any) -> Iterator[None]:
 def generated_lengths(sequences: Tensor, eos: int) -> tuple[list[int], int]:
     """Tokens up to and including the first end token of each row, and how many rows have none.
 
-    sequences ``[B, L]`` as `generate` returns them, the start token first. Padding is not looked at: an untrained
-    model may well generate the padding token.
+    sequences ``[B, L]``, the start token first, as a skeleton's `written` gives them. Padding is not looked at: an
+    untrained model may well generate the padding token.
     """
     body = sequences[:, 1:]  # [B, L-1]
     ended = body.eq(eos)  # [B, L-1]
@@ -100,8 +100,6 @@ def generate_ids(
     inputs: Mapping[str, Any],
     sources: Sequence[Source],
     decoding: DecodingSection,
-    *,
-    max_source_tokens: int,
 ) -> Tensor:
     """Token ids ``[B, 1 + T]`` as the spec's strategy chooses them; `inputs` are what the model's `generate` takes of
     the `sources`."""
@@ -110,7 +108,7 @@ def generate_ids(
         model,
         inputs,
         # A table of positions has max_positions rows, and the decoder reads one position a new token.
-        max_new_tokens=min(decoding.max_new_tokens, max_source_tokens),
+        max_new_tokens=min(decoding.max_new_tokens, model.config.max_position_embeddings),
         keys=[key_of(source if isinstance(source, str) else "\n".join(source)) for source in sources],
     )
 
@@ -121,7 +119,9 @@ def generate_batch(
     """Outputs of one batch, padded to its longest source. The model's mode is the caller's."""
     encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_source_tokens)
     mask = encoded["attention_mask"]  # [B, S]
-    sequences = generate_ids(model, encoded, sources, decoding, max_source_tokens=max_source_tokens)  # [B, 1 + T]
+    inputs = model.prompts(encoded)
+    sequences = generate_ids(model, inputs, sources, decoding)
+    sequences = model.written(sequences, inputs)  # [B, 1 + T]
     lengths, unfinished = generated_lengths(sequences, tokenizers.target.eos_token_id)
     return Generated(
         outputs=tuple(tokenizers.target.batch_decode(sequences, skip_special_tokens=True)),

@@ -19,7 +19,8 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     """One answer: samples in seconds of end-to-end latency, of device time (null on a CPU) and of the two parts."""
     loaded = load(request)
     model, tokenizers, device = loaded.model, loaded.tokenizers, loaded.device
-    limit, decoding = loaded.max_source_tokens, request.decoding
+    decoding = request.decoding
+    limit = loaded.max_source_tokens(decoding.max_new_tokens)
     sentences, samples = request.sentences, request.measurement.latency_samples
 
     def translate(sentence: Source) -> object:
@@ -27,13 +28,13 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
 
     def generate(given: tuple[Source, dict[str, Any]]) -> object:
         sentence, encoded = given
-        return generate_ids(model, encoded, [sentence], decoding, max_source_tokens=limit)
+        return generate_ids(model, encoded, [sentence], decoding)
 
     with evaluating(model):
         warmup = warm_up(translate, sentences, at_least=request.measurement.warmup, device=device)
         latency = timed_calls(translate, sentences, samples=samples, device=device)
         encoded = [
-            (sentence, encoded_sources(tokenizers.source, [sentence], device, limit=limit))
+            (sentence, model.prompts(encoded_sources(tokenizers.source, [sentence], device, limit=limit)))
             for sentence in itertools.islice(sentences, samples)
         ]
         flush = request.measurement.flush_cache

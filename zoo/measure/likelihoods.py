@@ -43,8 +43,7 @@ def target_likelihoods(
             texts = [outputs[place][1] for place in chosen]
             encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_tokens)
             labels = _labels(tokenizers.target, texts, model.device, max_tokens)  # [B, T]
-            inputs = model.prepare_decoder_input_ids_from_labels(labels)  # [B, T]
-            logits = model(**encoded, decoder_input_ids=inputs, use_cache=False).logits  # [B, T, V]
+            logits = model.target_logits(encoded, labels)  # [B, T, V]
             losses = negative_log_likelihood(
                 logits.flatten(0, 1), labels.flatten(), log_probabilities=model.log_probabilities, reduction="none"
             ).view_as(labels)  # [B, T]

@@ -1,4 +1,4 @@
-"""Generation in its two parts: the encoder, once a sentence, and the decoder, once a token."""
+"""Generation in its two parts: reading the source, once a sentence, and writing, once a token."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def split_times(
     samples: int,
     max_source_tokens: int,
 ) -> Split:
-    """Encoder alone, then `generate` from what it gave, over the tokens generated; one sentence at a time.
+    """Reading alone (the encoder; a language model's pass over the source), then `generate` from what that gave, over
+    the tokens generated; one sentence at a time.
 
     What `generate` itself costs a call is in the decoder's part. Warm up first. Raises ValueError without sentences.
     """
@@ -47,19 +48,17 @@ def split_times(
     decode: list[float] = []
     tokens: list[int] = []
     with evaluating(model), no_collector():
-        encoder = model.get_encoder()
         for sentence in itertools.islice(itertools.cycle(sentences), samples):
             encoded = encoded_sources(tokenizers.source, [sentence], device, limit=max_source_tokens)
             synchronize(device)
             start = time.perf_counter()
-            states = encoder(**encoded)
+            read = model.read_source(encoded)
             synchronize(device)
             between = time.perf_counter()
-            inputs = {"encoder_outputs": states, "attention_mask": encoded["attention_mask"]}
-            sequences = generate_ids(model, inputs, [sentence], decoding, max_source_tokens=max_source_tokens)
+            sequences = generate_ids(model, read, [sentence], decoding)
             synchronize(device)
             end = time.perf_counter()
-            lengths, _ = generated_lengths(sequences, tokenizers.target.eos_token_id)
+            lengths, _ = generated_lengths(model.written(sequences, read), tokenizers.target.eos_token_id)
             encode.append(between - start)
             tokens.append(lengths[0])
             decode.append((end - between) / lengths[0])

@@ -37,6 +37,7 @@ __all__ = [
     "cached_keys_and_values",
     "eager_mask",
     "new_cache",
+    "new_self_attention_cache",
     "reserve_layers",
     "save_tokenizer",
     "sdpa_mask",
@@ -50,6 +51,11 @@ CACHE = "cache" if "cache" in Seq2SeqLMOutput.__dataclass_fields__ else "past_ke
 def new_cache() -> Any:
     """An empty cache for a decoder with cross-attention."""
     return EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+
+def new_self_attention_cache() -> Any:
+    """An empty cache for a stack without cross-attention."""
+    return DynamicCache()
 
 
 def cached_keys_and_values(cache: Any, layer: int) -> tuple[Tensor, Tensor]:

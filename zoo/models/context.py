@@ -23,8 +23,8 @@ class ContextStack(Stack):
     side = "encoder"
 
     def __init__(self, config: ZooConfig, section: ModelSection, options: ContextOptions, seed: int) -> None:
-        layers = options.layers or section.encoder.layers
-        encoder = section.encoder.model_copy(update={"layers": layers})
+        layers = options.layers or section.encoder_layers
+        encoder = section.stack("encoder").model_copy(update={"layers": layers})
         # Another seed: the places of a stack name no encoder, and two stacks would begin with the same weights.
         super().__init__(config, section.model_copy(update={"encoder": encoder}), EncoderLayer, seed + 1)
         del self.embed_tokens  # the encoder's are used
@@ -47,7 +47,7 @@ def place_of(section: ModelSection) -> ContextPlace:
         make_norm=norm_maker(section),
         make_feedforward=lambda: section.feedforward.create(section.d_model),
         # On top of the encoder: made as its last layer is.
-        make_block=lambda sublayers: make_block(section, "encoder", section.encoder.layers - 1, sublayers),
+        make_block=lambda sublayers: make_block(section, "encoder", section.encoder_layers - 1, sublayers),
     )
 
 

@@ -89,6 +89,8 @@ class StackContext:
     d_model: int
     heads: int
     max_positions: int
+    prefix: bool = False
+    """Whether the first tokens of a sequence see each other in both directions, in a decoder too (a prefix LM)."""
 
     @property
     def head_dim(self) -> int:
@@ -97,7 +99,7 @@ class StackContext:
     @property
     def causal(self) -> bool:
         """Whether self-attention of this stack looks only backwards."""
-        return self.side == "decoder"
+        return self.side == "decoder" and not self.prefix
 
 
 class Position(nn.Module):

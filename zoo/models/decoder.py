@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
@@ -32,8 +31,11 @@ class Decoder(Stack):
     def __init__(self, config: ZooConfig, section: ModelSection, *, seed: int) -> None:
         super().__init__(config, section, DecoderLayer, seed)
         context = FusionContext(
-            encoder_layers=section.encoder.layers, decoder_layers=section.decoder.layers, d_model=section.d_model
+            encoder_layers=section.stack("encoder").layers,
+            decoder_layers=section.decoder.layers,
+            d_model=section.d_model,
         )
+        assert section.fusion is not None  # the section has seen to it
         with own_randomness(seed, "decoder.fusion"):
             self.fusion: Fusion = section.fusion.create(context)
         self.context_encoder: ContextEncoder | None = None
@@ -68,8 +70,8 @@ class Decoder(Stack):
         total = length + (0 if past_key_values is None else int(past_key_values.get_seq_length()))
         _refuse_half_packed(segment_ids, encoder_segment_ids, attention_mask, cached=total > length)
         placed = self.placed(total, position_ids, segment_ids)
-        padding = _padding(attention_mask, total)
-        q_positions, k_positions = _positions(padding, placed, length, total, given.device)
+        padding = Padding.covering(attention_mask, total, "decoder_attention_mask")
+        q_positions, k_positions = padding.cached_positions(placed, length, total, given.device)
         mask, causal = causal_visibility(padding, length, total, given.device, segment_ids)
         x = self.embed(input_ids, inputs_embeds, q_positions)  # [B, T, D]
         backend = backend_name(self.config._attn_implementation)
@@ -173,27 +175,3 @@ def _refuse_half_packed(targets: Tensor | None, sources: Tensor | None, mask: Te
         )
     if targets is not None and cached:
         raise ValueError("packed rows are decoded whole: there is no going on from a cache")
-
-
-def _padding(attention_mask: Tensor | None, total: int) -> Padding:
-    if attention_mask is None:
-        return Padding(None)
-    if attention_mask.ndim != 2 or attention_mask.shape[1] != total:
-        raise ValueError(
-            f"decoder_attention_mask: expected [batch, {total}] (cached and new tokens), "
-            f"found {list(attention_mask.shape)}; static caches are not supported"
-        )
-    return Padding.of(attention_mask)
-
-
-def _positions(
-    padding: Padding, given: Tensor | None, length: int, total: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Positions of the new tokens and of all tokens, cached ones included: ``[B or 1, T]``, ``[B or 1, P + T]``."""
-    if given is not None and length == total:
-        return given, given
-    counted = padding.positions(total, device)  # [B or 1, P + T]
-    if given is not None:
-        # The cache does not hold the positions of its tokens: they stand where the new ones say, counted backwards.
-        counted = counted + (given[:, :1] - counted[:, total - length : total - length + 1])
-    return (counted, counted) if length == total else (counted[:, total - length :], counted)

@@ -27,7 +27,7 @@ def make_block(section: ModelSection, side: Side, layer: int, sublayers: int) ->
     context = BlockContext(
         side=side,
         layer=layer,
-        encoder_layers=section.encoder.layers,
+        encoder_layers=section.encoder_layers,
         decoder_layers=section.decoder.layers,
         sublayers=sublayers,
         make_norm=norm_maker(section),

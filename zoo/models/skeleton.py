@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,10 +10,10 @@ from torch import Tensor, nn
 from transformers import GenerationConfig
 from transformers.modeling_outputs import Seq2SeqLMOutput
 
-from zoo.errors import InputError, ZooError
-from zoo.models._compat import CACHE, CompatibleModel, GenerationMixin, new_cache
-from zoo.models.attention import CrossAttention, SelfAttention
+from zoo.errors import InputError
+from zoo.models._compat import CACHE, new_cache
 from zoo.models.backends import backend_name
+from zoo.models.base import ZooModel, default_flag, refuse_other_architecture
 from zoo.models.configuration import ZooConfig
 from zoo.models.context import place_of
 from zoo.models.contracts import Context, ContextEncoder, OutputContext, OutputFusion
@@ -25,9 +24,7 @@ from zoo.models.scores import negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
 from zoo.models.visibility import memory_visibility
-from zoo.spec.sections import ModelSection
 
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _TIES = {
     "all": {
         "decoder.embed_tokens.weight": "encoder.embed_tokens.weight",
@@ -44,7 +41,7 @@ def shift_right(labels: Tensor, start: int, pad: int) -> Tensor:
     return shifted.masked_fill_(shifted == -100, pad)
 
 
-class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ignore[misc]
+class ZooForConditionalGeneration(ZooModel):
     """An encoder-decoder assembled from registered components.
 
     Initialisation: attention projections Xavier-uniform with zero biases, embeddings and an untied output matrix
@@ -53,18 +50,12 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     the weights of the parts they share.
     """
 
-    config_class = ZooConfig
-    base_model_prefix = "model"
-    main_input_name = "input_ids"
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = True
-    _supports_sdpa = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
+    arrangement = "pair"
     _no_split_modules = ["EncoderLayer", "DecoderLayer"]  # noqa: RUF012 - transformers' own habit
 
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
+        refuse_other_architecture(config, section, ("encoder-decoder",), "AutoModelForSeq2SeqLM")
         if config.encoder_vocab_size is not None and section.tie_embeddings == "all":
             raise InputError(
                 "separate vocabularies have no matrix in common: set model.tie_embeddings to 'decoder' or 'none'",
@@ -74,6 +65,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             config._attn_implementation = backend_name(section.attention)
         super().__init__(config)
         seed = int(torch.randint(2**62, (), device="cpu"))
+        assert section.fusion is not None  # the section has seen to it
         needs_all = section.fusion.load().needs_all_layers
         self.encoder = Encoder(config, section, keep_layers=needs_all, seed=seed)
         self.decoder = Decoder(config, section, seed=seed)
@@ -102,16 +94,6 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             module._is_hf_initialized = True  # each part has initialised itself; `_init_weights` must not again
         self.post_init()
 
-    def _init_weights(self, module: nn.Module) -> None:
-        """Initialise what transformers makes itself: the matrices of a resized vocabulary."""
-        if isinstance(module, (nn.Embedding, nn.Linear)):
-            initialise_embedding(module.weight, self.section)
-
-    @property
-    def section(self) -> ModelSection:
-        """The resolved model section."""
-        return self.config.section()  # type: ignore[no-any-return]
-
     @property
     def reads_context(self) -> bool:
         """Whether the model has a context encoder, for ``context_input_ids`` and ``context_attention_mask``."""
@@ -121,13 +103,6 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     def log_probabilities(self) -> bool:
         """Whether `logits` of the output are log-probabilities to be taken as they are, not logits to be normalised."""
         return self.output_fusion is not None and self.output_fusion.log_probabilities
-
-    @property
-    def attention_backend(self) -> str | None:
-        """The attention backends that ran in the last pass, such as ``sdpa`` or ``flex+sdpa``; None before it."""
-        attentions = (module for module in self.modules() if isinstance(module, (SelfAttention, CrossAttention)))
-        ran = {module.ran.removeprefix("zoo_") for module in attentions if module.ran}
-        return "+".join(sorted(ran)) or None
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
@@ -208,6 +183,24 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         self.config.vocab_size = size
         self.tie_weights()
 
+    def source_limit(self, new_tokens: int) -> int:
+        return int(self.config.max_position_embeddings)
+
+    def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return dict(encoded)
+
+    def read_source(self, encoded: Mapping[str, Tensor]) -> dict[str, Any]:
+        states = self.encoder(**encoded)
+        return {"encoder_outputs": states, "attention_mask": encoded["attention_mask"]}
+
+    def written(self, sequences: Tensor, inputs: dict[str, Any]) -> Tensor:
+        return sequences
+
+    def target_logits(self, encoded: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+        before = self.prepare_decoder_input_ids_from_labels(labels)  # [B, T]
+        logits: Tensor = self(**encoded, decoder_input_ids=before, use_cache=False).logits  # [B, T, V]
+        return logits
+
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """Decoder inputs ``[B, T]`` that teach `labels` ``[B, T]``."""
         return shift_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
@@ -251,8 +244,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         """
         past_key_values = past_key_values if cache is None else cache
         options = {
-            "output_attentions": _default(output_attentions, self.config.output_attentions),
-            "output_hidden_states": _default(output_hidden_states, self.config.output_hidden_states),
+            "output_attentions": default_flag(output_attentions, self.config.output_attentions),
+            "output_hidden_states": default_flag(output_hidden_states, self.config.output_hidden_states),
         }
         if encoder_outputs is None:
             encoder_outputs = self.encoder(
@@ -301,7 +294,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             encoder_hidden_states=encoder_outputs.hidden_states,
             encoder_attentions=encoder_outputs.attentions,
         )
-        return output if _default(return_dict, self.config.return_dict) else output.to_tuple()
+        return output if default_flag(return_dict, self.config.return_dict) else output.to_tuple()
 
     def states_for_fusion(self, encoder_outputs: Any) -> Tensor:
         """``[B, L, S, D]``, or ``[B, 1, S, D]`` where the fusion needs the top only."""
@@ -347,61 +340,9 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         total = negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="sum")
         return total / (items.to(total.device) if isinstance(items, Tensor) else items)
 
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """As transformers', from safetensors only and leaving torch's generator alone.
-
-        Raises InputError for a folder whose weights are pickles and for a plugin that is not installed; ZooError for
-        weights that do not fit the configuration.
-        """
-        _refuse_pickles(pretrained_model_name_or_path, kwargs.pop("use_safetensors", None))
-        wants_info = kwargs.pop("output_loading_info", False)
-        tolerant = kwargs.pop("ignore_mismatched_sizes", False)
-        with own_randomness(0):
-            model, info = super().from_pretrained(
-                pretrained_model_name_or_path,
-                *args,
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # its own refusal names no weight; ours below does
-                **kwargs,
-            )
-        if not tolerant:
-            _refuse_misfit(pretrained_model_name_or_path, info)
-        return (model, info) if wants_info else model
-
-    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
-        """As transformers', to safetensors only. Raises InputError for ``safe_serialization=False``."""
-        if kwargs.pop("safe_serialization", True) is False:
-            raise InputError("zoo models are saved as safetensors only: leave out safe_serialization=False")
-        return super().save_pretrained(save_directory, **kwargs)
-
-
-def _default(value: bool | None, fallback: Any) -> bool:
-    return bool(fallback) if value is None else value
-
 
 def _visible_source(mask: Tensor | None, sources: Tensor | None, targets: Tensor | None) -> Tensor | None:
     """Which source tokens each target token may look at: ``[B, 1, S]``, ``[B, T, S]`` of packed rows, or None."""
     if sources is not None and targets is not None:
         return memory_visibility(targets, sources)[:, 0]  # [B, T, S]
     return None if mask is None else mask.bool()[:, None]  # [B, 1, S]
-
-
-def _refuse_pickles(where: Any, use_safetensors: bool | None) -> None:
-    if use_safetensors is False:
-        raise InputError("zoo models load safetensors only: leave out use_safetensors=False")
-    folder = Path(where) if isinstance(where, (str, os.PathLike)) else None
-    if folder is None or not folder.is_dir() or any(folder.glob("*.safetensors")):
-        return
-    pickles = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES)
-    found = f"found the pickle {pickles[0]}, which could run code when loaded" if pickles else "found none"
-    raise InputError(f"expected weights in model.safetensors, {found}", where=str(folder))
-
-
-def _refuse_misfit(where: Any, info: dict[str, Any]) -> None:
-    for key, what in (("missing_keys", "lack"), ("unexpected_keys", "hold the unknown"), ("mismatched_keys", "misfit")):
-        names = sorted(str(item[0] if isinstance(item, tuple) else item) for item in info.get(key) or ())
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise ZooError(f"{where}: the weights {what} {names[0]}{more}: they are not of this configuration")

@@ -36,7 +36,7 @@ class Stack(nn.Module):
         seed: int,
     ) -> None:
         super().__init__()
-        mine = section.encoder if self.side == "encoder" else section.decoder
+        mine = section.stack(self.side)
         self.config = config
         self.width = section.d_model
         self.scale = math.sqrt(section.d_model) if section.scale_embeddings else 1.0
@@ -53,6 +53,7 @@ class Stack(nn.Module):
                     d_model=section.d_model,
                     heads=section.heads,
                     max_positions=section.max_positions,
+                    prefix=section.architecture == "prefix-lm",
                 )
             )
         self.layers = nn.ModuleList()
@@ -72,7 +73,7 @@ class Stack(nn.Module):
             context = InitializationContext(
                 side=self.side,
                 layer=index,
-                encoder_layers=section.encoder.layers,
+                encoder_layers=section.encoder_layers,
                 decoder_layers=section.decoder.layers,
                 d_model=section.d_model,
             )
