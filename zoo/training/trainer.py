@@ -9,7 +9,7 @@ operations and its gradient norms (each costs a walk over all parameters in ever
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,13 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.begin(state)
 
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 0:
+            self._trainer.probe(0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._trainer.probe(state.global_step)
+
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         parts = self._trainer.parts
         self._trainer.monitor.gradients(parts.clipping.clip(parts.parameters))
@@ -64,6 +71,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         train: EncodedPairs,
         dev: Callable[[], Iterable[Batch]] | None,
         resume: checkpoints.Checkpoint | None = None,
+        probing: Callable[[int], Mapping[str, float]] | None = None,
         callbacks: Iterable[TrainerCallback] = (),
         world: World | None = None,
     ) -> None:
@@ -78,6 +86,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.rate = 0.0
         self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
+        self._probing = probing
         self._resume = resume
         self.batches = batches_for(
             train, section.batch_tokens, stream_seed(spec.seed, "order"), packing=section.packing
@@ -172,6 +181,22 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         metrics = {"eval_loss": value}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def probe(self, step: int) -> None:
+        """Measure the spec's probes where `step` is one of theirs, by the first process; the others wait.
+
+        Before the first step, too: what training does to a probe is told from what the initial weights have.
+        """
+        probing, every = self._probing, self.spec.training.probe_every
+        if probing is None or every is None or step % every:
+            return
+        self.monitor.flush()
+        begun = time.perf_counter()
+        found = self.world.agreed(lambda: dict(probing(step)))
+        self.monitor.probed(found)
+        self.monitor.paused(time.perf_counter() - begun)
+        logged = {f"probe/{name}": value for name, value in found.items()}
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logged)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.monitor.flush()
