@@ -17,7 +17,16 @@ from typing import Any
 
 import torch
 
-from zoo.bench.outcome import Outcome, machine_facts, one_line, performance_of, quality_of, samples_of, series_of, status_of
+from zoo.bench.outcome import (
+    Outcome,
+    machine_facts,
+    one_line,
+    performance_of,
+    quality_of,
+    samples_of,
+    series_of,
+    status_of,
+)
 from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
 from zoo.bench.record import CurvePoint
 from zoo.bench.work import WorkFolder

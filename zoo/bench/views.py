@@ -290,9 +290,7 @@ VIEWS = (
     View(
         "probe_series",
         "one row a value of a probe along an axis; x where the places are numbers, label where they are names",
-        _columns(
-            series=TEXT, line=TEXT, place=INTEGER, x=REAL, label=TEXT, value=REAL, axis=TEXT, unit=TEXT
-        ),
+        _columns(series=TEXT, line=TEXT, place=INTEGER, x=REAL, label=TEXT, value=REAL, axis=TEXT, unit=TEXT),
         _probe_series,
     ),
 )

@@ -39,9 +39,7 @@ class ProbeBatch:
         return replace(self, input_ids=input_ids, attention_mask=mask)
 
 
-def teacher_forced(
-    model: Any, tokenizers: Tokenizers, examples: Sequence[Example], *, max_tokens: int
-) -> ProbeBatch:
+def teacher_forced(model: Any, tokenizers: Tokenizers, examples: Sequence[Example], *, max_tokens: int) -> ProbeBatch:
     """The batch of `examples`, on the model's device, each side cut at `max_tokens` tokens."""
     source = _encoded(tokenizers.source, [example.source for example in examples], max_tokens)
     target = _encoded(tokenizers.target, [example.target for example in examples], max_tokens)
@@ -61,9 +59,7 @@ def teacher_forced(
 
 def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy in nats of each label ``[B, T]`` under logits ``[B, T, V]``; 0 where a label is IGNORED."""
-    return F.cross_entropy(
-        logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
-    )  # [B, T]
+    return F.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")  # [B, T]
 
 
 class MeanLoss:

@@ -81,9 +81,7 @@ class ProbeContext:
         chosen = self.examples if examples is None else examples
         size = self.options.batch_size
         for start in range(0, len(chosen), size):
-            yield teacher_forced(
-                self.model, self.tokenizers, chosen[start : start + size], max_tokens=self.max_tokens
-            )
+            yield teacher_forced(self.model, self.tokenizers, chosen[start : start + size], max_tokens=self.max_tokens)
 
 
 class Probe(ABC):

@@ -61,13 +61,11 @@ def cross_attention(model: Any, batch: ProbeBatch) -> list[CrossAttention]:
     if weights[0].shape[-1] != batch.input_ids.shape[1]:
         raise InputError(f"the decoder of {type(model).__name__} attends to something else than its source's tokens")
     cache = getattr(output, CACHE).cross_attention_cache
-    return [
-        CrossAttention(item, cached_keys_and_values(cache, layer)[1]) for layer, item in enumerate(weights)
-    ]
+    return [CrossAttention(item, cached_keys_and_values(cache, layer)[1]) for layer, item in enumerate(weights)]
 
 
 def self_attention(model: Any, inputs: dict[str, Tensor]) -> Sequence[Tensor]:
-    """Attention weights ``[B, H, L, L]`` of every layer of a decoder-only model. Raises InputError where it has none."""
+    """Attention weights ``[B, H, L, L]`` of every layer of a decoder-only model. Raises InputError without any."""
     with _weights_shown(model):
         weights: Sequence[Tensor] = model(**inputs, output_attentions=True, return_dict=True).attentions
     if not weights:

@@ -133,7 +133,9 @@ class EvaluationSection(Options):
         for place, name in enumerate(names):
             if name in names[:place]:
                 message = f"the probe '{name}' stands here twice: what it finds is recorded under its name"
-                raise ValidationError.from_exception_data("EvaluationSection", [error_at(("probes", place), message, name)])
+                raise ValidationError.from_exception_data(
+                    "EvaluationSection", [error_at(("probes", place), message, name)]
+                )
         return self
 
 

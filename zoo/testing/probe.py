@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import pytest
 import torch
 
 from zoo.models.tokenizers import Tokenizers
@@ -59,13 +58,16 @@ class ProbeSuite(ComponentSuite):
         assert isinstance(found, ProbeResult)
         assert found.scalars or found.series, "the probe found nothing"
         for name in (*found.scalars, *found.series):
-            assert name == name.strip() and name, f"{name!r} is no name"
+            assert name, "a name is empty"
+            assert name == name.strip(), f"{name!r} has space around it"
         for name, value in found.scalars.items():
             assert math.isfinite(float(value)), f"{name} is {value}"
         for name, series in found.series.items():
             assert isinstance(series, Series)
-            assert series.axis.strip() and series.unit.strip(), f"{name}: axis and unit say what is shown"
-            assert series.x and series.lines, f"{name} is empty"
+            assert series.axis.strip(), f"{name}: the axis says what the places are"
+            assert series.unit.strip(), f"{name}: the unit says what the values are"
+            assert series.x, f"{name} has no places"
+            assert series.lines, f"{name} has no lines"
             kinds = {isinstance(place, str) for place in series.x}
             assert len(kinds) == 1, f"{name}: places are numbers or names, not both"
         json.dumps(_plain(found), allow_nan=False)
@@ -114,7 +116,7 @@ class ProbeSuite(ComponentSuite):
         options = chosen.options.model_copy(update={"max_examples": 3})
         bounded = Chosen(chosen.component, options)
         model, examples = self.model(), self.examples()
-        sample = drawn(examples, 3, options.sample_seed)
+        sample = drawn(examples, 3, bounded.create().options.sample_seed)
         assert len(sample) == 3
         assert _plain(self.measure(bounded, model)) == _plain(self.measure(bounded, model, sample))
 
@@ -123,7 +125,12 @@ def _plain(found: ProbeResult) -> dict[str, Any]:
     return {
         "scalars": {name: repr(float(value)) for name, value in found.scalars.items()},
         "series": {
-            name: [series.axis, series.unit, list(series.x), {line: list(map(repr, v)) for line, v in series.lines.items()}]
+            name: [
+                series.axis,
+                series.unit,
+                list(series.x),
+                {line: list(map(repr, v)) for line, v in series.lines.items()},
+            ]
             for name, series in found.series.items()
         },
     }
