@@ -179,7 +179,10 @@ def test_what_the_first_schema_left_open_stays_open(
     [
         ({**FIRST, "schema": "zoo.record/4"}, "schema 'zoo.record/4' is newer than this version of zoo"),
         ({**FIRST, "schema": "zoo.record/10"}, "update zoo"),
-        ({**FIRST, "schema": "inspect.log/1"}, "schema 'inspect.log/1': expected zoo.record/1 or zoo.record/2 or zoo.record/3"),
+        (
+            {**FIRST, "schema": "inspect.log/1"},
+            "schema 'inspect.log/1': expected zoo.record/1 or zoo.record/2 or zoo.record/3",
+        ),
         ({**FIRST, "schema": 2}, "schema 2: expected zoo.record/1 or zoo.record/2 or zoo.record/3"),
         ({"name": "x"}, "the key 'schema' is missing; expected zoo.record/1 or zoo.record/2 or zoo.record/3"),
         ([FIRST], "expected a JSON object with the key 'schema', found list"),

@@ -23,13 +23,13 @@ class ProbeBatch:
 
     input_ids: Tensor  # [B, S]
     attention_mask: Tensor  # [B, S], 1 = real
-    decoder_input_ids: Tensor  # [B, T], the labels moved right by one
+    decoder_input_ids: Tensor  # [B, T], the labels moved right behind the start token, or a language model's separator
     labels: Tensor  # [B, T], IGNORED where padded
     context_input_ids: Tensor | None = None  # [B, C], the second input, where examples have one
     context_attention_mask: Tensor | None = None  # [B, C]
 
     def inputs(self) -> dict[str, Tensor]:
-        """Keyword arguments of the model's forward pass; the loss is the probe's to compute."""
+        """Keyword arguments of an encoder-decoder's forward pass; the loss is the probe's to compute."""
         named = {name: value for name, value in vars(self).items() if name != "labels"}
         return {name: value for name, value in named.items() if value is not None}
 
@@ -50,11 +50,30 @@ def teacher_forced(model: Any, tokenizers: Tokenizers, examples: Sequence[Exampl
     return ProbeBatch(
         input_ids=source["input_ids"].to(model.device),
         attention_mask=source["attention_mask"].to(model.device),
-        decoder_input_ids=model.prepare_decoder_input_ids_from_labels(labels),
+        decoder_input_ids=_read(model, labels),
         labels=labels,
         context_input_ids=None if context is None else context["input_ids"].to(model.device),
         context_attention_mask=None if context is None else context["attention_mask"].to(model.device),
     )
+
+
+def _read(model: Any, labels: Tensor) -> Tensor:
+    """What the model reads of a target before it predicts each label ``[B, T]``."""
+    if hasattr(model, "prepare_decoder_input_ids_from_labels"):
+        prepared: Tensor = model.prepare_decoder_input_ids_from_labels(labels)
+        return prepared  # [B, T]
+    moved = torch.cat((torch.full_like(labels[:, :1], model.separator), labels[:, :-1]), dim=1)  # [B, T]
+    return moved.masked_fill(moved == IGNORED, model.config.pad_token_id)
+
+
+def target_logits(model: Any, batch: ProbeBatch) -> Tensor:
+    """The logits ``[B, T, V]`` that predict the labels, of a model of any skeleton."""
+    if getattr(model.config, "is_encoder_decoder", False):
+        logits: Tensor = model(**batch.inputs(), use_cache=False).logits
+        return logits
+    encoded = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    answered: Tensor = model.target_logits(encoded, batch.labels)
+    return answered
 
 
 def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
@@ -71,7 +90,7 @@ class MeanLoss:
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Count logits ``[B, T, V]`` against labels ``[B, T]``."""
-        self._total += float(token_losses(logits, labels).double().sum())
+        self._total += float(token_losses(logits.detach(), labels).double().sum())
         self._tokens += int(labels.ne(IGNORED).sum())
 
     @property

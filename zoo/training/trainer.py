@@ -196,7 +196,10 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.monitor.probed(found)
         self.monitor.paused(time.perf_counter() - begun)
         logged = {f"probe/{name}": value for name, value in found.items()}
+        # Telling the callbacks takes back that this step's losses are to be logged, which they may be.
+        due = self.control.should_log
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, logged)
+        self.control.should_log = due
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.monitor.flush()

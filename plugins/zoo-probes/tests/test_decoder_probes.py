@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional as F
+from transformers import BartConfig, BartForConditionalGeneration, LlamaConfig, LlamaForCausalLM
 from zoo_probes.cross_attention_mass import ClassMass
 from zoo_probes.gradient_norms import layer_of
 from zoo_probes.source_mass import source_share
 from zoo_probes.source_swap import cyclic_permutation
 from zoo_probes.token_classes import CLASSES, TokenClasses, text_class
 
+from zoo.errors import InputError
 from zoo.probes.contracts import ProbeResult
 from zoo.probes.reading import CrossAttention, cross_attention
 from zoo.testing.tiny_model import TAG, tiny_examples, tiny_tokenizers
@@ -221,3 +223,88 @@ def test_gradient_norms_are_those_of_backward(make_model: Any, measure: Measure,
 )
 def test_the_layer_of_a_parameter(name: str, place: tuple[str, int] | None) -> None:
     assert layer_of(name) == place
+
+
+class Sequences(LlamaForCausalLM):  # type: ignore[misc]
+    """transformers' language model, with what a zoo skeleton says of itself."""
+
+    arrangement = "sequence"
+    separator = 2
+
+    def target_logits(self, encoded: dict[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """One row after another, without padding."""
+        rows = []
+        for ids, mask, label in zip(encoded["input_ids"], encoded["attention_mask"], labels, strict=True):
+            source = ids[: int(mask.sum()) - 1]
+            read = torch.cat((source, torch.tensor([self.separator]), label[:-1].clamp_min(0)))
+            rows.append(self(input_ids=read[None]).logits[0, len(source) :])
+        return torch.stack(rows)
+
+
+def language_model() -> Any:
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=len(tiny_tokenizers().source), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=4, pad_token_id=0, bos_token_id=2, eos_token_id=1,
+    )  # fmt: skip
+    return Sequences(config).double().eval()
+
+
+def test_the_source_mass_of_a_language_model_is_attention_before_the_separator(measure: Measure) -> None:
+    """With equal logits each token looks at everything before it alike: s of s + 1 + t tokens are source."""
+    model = language_model()
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.q_proj.weight.zero_()
+    examples = tiny_examples()
+    found = measure("source-mass", model, examples, batch_size=5, steps=3)
+    tokenizer = tiny_tokenizers().source
+    lengths = [
+        (len(tokenizer(item.source)["input_ids"]) - 1, len(tokenizer(item.target)["input_ids"])) for item in examples
+    ]
+    expected = [sum(s / (s + 1 + t) for s, _ in lengths) / len(lengths) for t in range(3)]
+    assert found.series["by_step"].lines["mean over layers"] == pytest.approx(expected, rel=1e-6)
+    whole = [s / (s + 1 + t) for s, length in lengths for t in range(length)]
+    assert found.scalars["source_share"] == pytest.approx(sum(whole) / len(whole), rel=1e-6)
+
+
+def test_source_swap_and_gradients_read_language_models_too(measure: Measure) -> None:
+    model = language_model()
+    assert measure("source-swap", model).scalars["difference"] != 0.0
+    found = measure("gradient-norms", model)
+    assert set(found.series["by_layer"].lines) == {"layers"}
+    assert found.scalars["total"] > 0
+
+
+@pytest.mark.parametrize("name", ["shift", "reversal", "index-r2", "cached-decoding", "cross-attention-mass"])
+def test_a_probe_that_reads_an_encoder_refuses_a_model_without_one(measure: Measure, name: str) -> None:
+    with pytest.raises(InputError, match=f"the probe '{name}' reads an encoder, and Sequences has none"):
+        measure(name, language_model())
+
+
+def test_probes_read_transformers_own_encoder_decoders(measure: Measure) -> None:
+    """What grafting makes of a pretrained model: BART, whose attention modules and caches are named otherwise."""
+    torch.manual_seed(3)
+    size = {
+        "d_model": 16,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+    }
+    config = BartConfig(
+        vocab_size=len(tiny_tokenizers().source), encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=64,
+        pad_token_id=0, bos_token_id=2, eos_token_id=1, decoder_start_token_id=0, **size,
+    )  # fmt: skip
+    model = BartForConditionalGeneration(config).double().eval()
+    before = model.config._attn_implementation
+    assert measure("cached-decoding", model).scalars["largest_difference"] < 1e-9
+    mass = measure("cross-attention-mass", model).scalars
+    assert sum(mass[name] for name in CLASSES if name in mass) == pytest.approx(1.0)
+    assert model.config._attn_implementation == before
+    assert 0 < measure("source-mass", model).scalars["source_share"] < 1
+    assert measure("reversal", model).scalars["difference"] > 0
+    assert len(measure("gradient-norms", model).series["by_layer"].lines["decoder"]) == 2
+    assert measure("embedding-norms", model).scalars["source_mean"] > 0
+    with pytest.raises(InputError, match="cannot move the positions of BartEncoder"):
+        measure("shift", model)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch.nn import functional as F
 
-from zoo.probes.batches import IGNORED
+from zoo.probes.batches import IGNORED, target_logits
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|block|layer|h)\.(\d+)\.")
@@ -30,7 +30,7 @@ class GradientNorms(Probe):
         batch = next(iter(context.batches()), None)
         if batch is None:
             return ProbeResult()
-        logits = context.model(**batch.inputs(), use_cache=False).logits  # [B, T, V]
+        logits = target_logits(context.model, batch)  # [B, T, V]
         loss = F.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
         named = [(name, item) for name, item in context.model.named_parameters() if item.requires_grad]
         gradients = torch.autograd.grad(loss, [item for _, item in named], allow_unused=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from zoo.probes.batches import MeanLoss
+from zoo.probes.batches import MeanLoss, target_logits
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult
 from zoo.tasks import Example
 
@@ -35,7 +35,7 @@ class SourceSwap(Probe):
     def _loss(self, context: ProbeContext, examples: Sequence[Example]) -> float:
         loss = MeanLoss()
         for batch in context.batches(examples):
-            loss.add(context.model(**batch.inputs(), use_cache=False).logits, batch.labels)
+            loss.add(target_logits(context.model, batch), batch.labels)
         return loss.value
 
 
