@@ -28,7 +28,10 @@ def test_probes_are_named_with_or_without_options_and_are_part_of_the_spec() -> 
         (["evaluation.probes=[{use: shift, ofset: 3}]"], "unknown key 'ofset': did you mean 'offset'"),
         (["evaluation.probes=[shift, {use: shift, offset: 3}]"], "the probe 'shift' stands here twice"),
         (["training.probe_every=5"], "there is nothing to measure: name probes in evaluation.probes"),
-        (["evaluation.probes=[shift]", "training.probe_every=0"], "'probe_every': expected a number at least 1, found 0"),
+        (
+            ["evaluation.probes=[shift]", "training.probe_every=0"],
+            "'probe_every': expected a number at least 1, found 0",
+        ),
     ],
 )
 def test_a_mistake_is_named_where_it_stands(sets: list[str], expected: str) -> None:
