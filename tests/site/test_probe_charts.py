@@ -26,7 +26,7 @@ def test_a_series_over_numbers_is_a_line_through_its_values(make_record):
     end, word = chart.lines
     assert (end.full_label, word.full_label) == ("end", "word")
     points = [tuple(map(float, point.split(","))) for point in end.points.split()]
-    assert [at for at, _ in points] == pytest.approx([x["1.0"], x["2.0"], x["3.0"]], abs=0.11)
+    assert [at for at, _ in points] == pytest.approx([x["1"], x["2"], x["3"]], abs=0.11)
     assert [at for _, at in points] == pytest.approx(
         [(y["0.0"] + y["1.0"]) / 2, y["0.0"] + (y["1.0"] - y["0.0"]) / 4, y["0.0"]], abs=0.11
     )
@@ -44,6 +44,24 @@ def test_names_are_dots_that_nothing_joins(make_record):
     assert line.points == ""
     assert [mark.label for mark in line.marks] == ["raw, end: 0.750", "raw, word: 0.250"]
     assert [tick.label for tick in figure.chart.x_ticks] == ["end", "word"]
+
+
+def test_lines_over_names_stand_side_by_side_in_the_order_of_the_key(make_record):
+    three = {**CLASSES, "lines": {name: [0.5, 0.5] for name in ("raw", "weighted", "even")}}
+    (figure,) = series_figures([make_record(probe_series={"mass.by_class": three})])
+    places = [[float(mark.x) for mark in line.marks] for line in figure.chart.lines]
+    end, word = zip(*places, strict=True)
+    assert end[0] < end[1] < end[2] < word[0] < word[1] < word[2]
+    ticks = [float(tick.at) for tick in figure.chart.x_ticks]
+    assert [end[1], word[1]] == pytest.approx(ticks, abs=0.11)
+
+
+def test_places_that_are_whole_have_no_ticks_between(make_record):
+    (figure,) = series_figures([make_record(probe_series={"mass.by_layer": LAYERS})])
+    assert [tick.label for tick in figure.chart.x_ticks] == ["1", "2", "3"]
+    parts = {**LAYERS, "x": [0.0, 0.25, 1.0]}
+    (figure,) = series_figures([make_record(probe_series={"norms.quantiles": parts})])
+    assert [tick.label for tick in figure.chart.x_ticks] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
 
 
 def test_of_several_seeds_the_chart_shows_the_mean_and_each_and_the_table_each(make_record):

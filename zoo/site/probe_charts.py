@@ -13,6 +13,8 @@ from zoo.site.scales import Scale, Tick, nice_ticks
 _DRAWABLE = 1e12
 _LABEL_WIDTH = 30
 _PLACE_WIDTH = 14
+_UNIT_WIDTH = 34
+_SPREAD = 0.6
 _MOST_LINES = 16
 _MOST_DOTS = 40
 KINDS = 8
@@ -184,12 +186,17 @@ def _chart(name: str, axis: str, unit: str, places: Sequence[Place], found: Valu
     else:
         ends = [at[place] for points in drawn.values() for place, _ in points]
         x_values = nice_ticks(min(ends), max(ends), 7)
+        if all(end.is_integer() for end in ends):
+            # There is no layer and no step between two.
+            x_values = [value for value in x_values if value.is_integer()]
         x_scale = Scale(x_values[0], x_values[-1], _LEFT, _RIGHT)
         x_ticks = x_scale.ticks(x_values)
     lines = []
     for number, (line, points) in enumerate(drawn.items()):
+        # Side by side over a name, where nothing else would keep lines of like value apart.
+        aside = _SPREAD * ((number + 0.5) / len(drawn) - 0.5) if named else 0.0
         marks = tuple(
-            Mark(x_scale.pixel(at[place]), y_scale.pixel(_mean(seeds)), _said(line, place, seeds))
+            Mark(x_scale.pixel(at[place] + aside), y_scale.pixel(_mean(seeds)), _said(line, place, seeds))
             for place, seeds in points
         )
         lines.append(
@@ -200,7 +207,7 @@ def _chart(name: str, axis: str, unit: str, places: Sequence[Place], found: Valu
                 points="" if named else " ".join(f"{mark.x},{mark.y}" for mark in marks),
                 marks=marks if named or len(marks) <= _MOST_DOTS else (),
                 seeds=tuple(
-                    (x_scale.pixel(at[place]), y_scale.pixel(value))
+                    (x_scale.pixel(at[place] + aside), y_scale.pixel(value))
                     for place, seeds in points
                     if len(seeds) > 1
                     for value in seeds
@@ -212,7 +219,7 @@ def _chart(name: str, axis: str, unit: str, places: Sequence[Place], found: Valu
         title=one_line(name),
         description=_described(axis, unit, drawn),
         x_label=one_line(axis),
-        y_label=_cut(unit, 42),
+        y_label=_cut(unit, _UNIT_WIDTH),
         height=max(_BOTTOM + 56, _TOP + 20 + _KEY_ROW * len(lines)),
         x_ticks=x_ticks,
         y_ticks=y_scale.ticks(y_values),

@@ -117,7 +117,7 @@ class ClassMass:
         return scalars, {
             "by_class": by_class,
             "raw_by_layer": by_layer(raw, "share of cross-attention"),
-            "weighted_by_layer": by_layer(weighted, "share of cross-attention, value-norm weighted"),
+            "weighted_by_layer": by_layer(weighted, "share, value-norm weighted"),
         }
 
 

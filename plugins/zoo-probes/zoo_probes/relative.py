@@ -32,7 +32,7 @@ class RelativeDifference:
         layers = (self._sums / self._tokens).tolist()
         series = Series(
             axis="encoder layer (0: embeddings)",
-            unit="difference relative to the state's norm",
+            unit="relative difference",
             x=tuple(range(len(layers))),
             lines={"mean over tokens": layers},
         )
