@@ -174,6 +174,10 @@ class TrainingSection(Options):
         default=0, ge=0, le=64, description="Processes that make batches ahead; the batches are the same for any number"
     )
     evaluate_every: Count | None = Field(default=None, description="Steps between dev-loss evaluations")
+    probe_every: Count | None = Field(
+        default=None,
+        description="Steps between measurements of evaluation.probes on the development split, logged with the curve",
+    )
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
     log_every: Count = Field(default=20, description="Steps between log lines")
@@ -208,12 +212,26 @@ class EvaluationSection(Options):
     metrics: list[Annotated[Chosen, Slot("metric")]] = Field(
         min_length=1, description="Quality metrics; the first one ranks"
     )
+    probes: list[Annotated[Chosen, Slot("probe")]] = Field(
+        default=[], description="What else is read off the model, on a sample of the scored examples"
+    )
     max_examples: Count | None = Field(default=None, description="Score only the first N examples of the split")
     keep: Literal["text", "scores"] = Field(
         default="text",
         description="What is kept of each example: its texts and scores, or scores alone (for text that is not yours "
         "to publish)",
     )
+
+    @model_validator(mode="after")
+    def _each_probe_once(self) -> EvaluationSection:
+        names = [chosen.name for chosen in self.probes]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                message = f"the probe '{name}' stands here twice: what it finds is recorded under its name"
+                raise ValidationError.from_exception_data(
+                    "EvaluationSection", [error_at(("probes", place), message, name)]
+                )
+        return self
 
 
 class MeasurementSection(Options):
@@ -296,6 +314,14 @@ class Spec(Options):
         if self.training.packing and self.model.context_encoder is not None:
             message = "rows of examples with a context cannot be packed: set packing to false, or drop context_encoder"
             raise ValidationError.from_exception_data("Spec", [error_at(("training", "packing"), message, True)])
+        return self
+
+    @model_validator(mode="after")
+    def _probing_needs_probes(self) -> Spec:
+        if self.training.probe_every is not None and not self.evaluation.probes:
+            message = "there is nothing to measure: name probes in evaluation.probes"
+            every = self.training.probe_every
+            raise ValidationError.from_exception_data("Spec", [error_at(("training", "probe_every"), message, every)])
         return self
 
     @model_serializer(mode="wrap")
