@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from zoo.models import assemble
-from zoo.models.contracts import Block, Feedforward, Fusion, Memory, Normalization, Position, Sublayer
+from zoo.models.contracts import Block, BlockContext, Feedforward, Fusion, Memory, Normalization, Position, Sublayer
 from zoo.models.tokenizers import Tokenizers
 from zoo.registry import Component, RegisteredComponent, Registry, use_registry
 from zoo.registry.discovery import PluginReport, discover
@@ -56,9 +56,9 @@ class TwoMatrices(Feedforward):
 class PostNorm(Block):
     """A normalisation behind each residual sum."""
 
-    def __init__(self, options: Options, sublayers: int, make_norm: Any, dropout: float) -> None:
-        super().__init__(options, sublayers, make_norm, dropout)
-        self.norms = nn.ModuleList(make_norm() for _ in range(sublayers))
+    def __init__(self, options: Options, context: BlockContext) -> None:
+        super().__init__(options, context)
+        self.norms = nn.ModuleList(context.make_norm() for _ in range(context.sublayers))
 
     def forward(self, x: Tensor, sublayers: tuple[Sublayer, ...]) -> Tensor:
         for norm, sublayer in zip(self.norms, sublayers, strict=True):
@@ -73,7 +73,12 @@ class TopLayer(Fusion):
     shared_by_layers = True
 
     def memory(self, layer_states: Tensor, mask: Tensor | None, decoder_layer: int) -> Memory:
-        return Memory(layer_states[:, -1], layer_states[:, -1], mask)
+        top = self.contributions(layer_states, decoder_layer)[-1]  # [B, S, D]
+        return Memory(top, top, mask)
+
+    def contributions(self, layer_states: Tensor, decoder_layer: int) -> Tensor:
+        top = layer_states[:, -1:].transpose(0, 1)  # [1, B, S, D]
+        return torch.zeros_like(top) if self.context.encoder_layers in self.omitted else top
 
 
 _PARTS = {"position": Sines, "normalization": LayerNorm, "feedforward": TwoMatrices, "block": PostNorm}

@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
+from zoo.measure.generation import generate_outputs, source_of
 from zoo.models import load_model
-from zoo.measure.generation import generate_outputs
 from zoo.models.tokenizers import TARGET_FOLDER, Tokenizers, load_tokenizers
 from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.registry import TrainingContext, current_registry
@@ -330,7 +330,7 @@ class _Attempt:
         examples = prepared.task.examples("dev")[:_DEV_EXAMPLES]
 
         def write(sample: Sequence[Example]) -> Sequence[str]:
-            sources = [example.source for example in sample]
+            sources = [source_of(example) for example in sample]
             longest = spec.model.max_positions
             return generate_outputs(
                 self.model, prepared.tokenizers, sources, spec.decoding, max_source_tokens=longest
