@@ -149,7 +149,7 @@ def evaluate(
         tokenizers,
         spec.evaluation.probes,
         examples,
-        max_tokens=spec.model.max_positions,
+        max_tokens=model.source_limit(spec.model.max_positions),
         write=lambda sample: [written[example.id] for example in sample],
         spec=spec,
         progress=progress,

@@ -331,7 +331,7 @@ class _Attempt:
 
         def write(sample: Sequence[Example]) -> Sequence[str]:
             sources = [source_of(example) for example in sample]
-            longest = spec.model.max_positions
+            longest = self.model.source_limit(spec.decoding.max_new_tokens)
             return generate_outputs(
                 self.model, prepared.tokenizers, sources, spec.decoding, max_source_tokens=longest
             ).outputs
@@ -342,7 +342,7 @@ class _Attempt:
                 prepared.tokenizers,
                 spec.evaluation.probes,
                 examples,
-                max_tokens=spec.model.max_positions,
+                max_tokens=self.model.source_limit(spec.model.max_positions),
                 write=write,
                 spec=spec,
                 step=step,
