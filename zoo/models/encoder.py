@@ -24,13 +24,15 @@ class EncoderOutput(BaseModelOutput):  # type: ignore[misc]
 
     `layer_states` ``[B, layers + 1, S, D]`` holds every layer's output, embeddings first, the last one normalised as
     in `last_hidden_state`; None where the fusion needs the top layer only. It is one batch-first tensor because beam
-    search repeats each tensor of this object for the beams, and nothing nested in it.
+    search repeats each tensor of this object for the beams, and nothing nested in it. `positions` ``[B, S]`` are those
+    of the tokens, where cross-attention asks for them.
     """
 
     last_hidden_state: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
     layer_states: Tensor | None = None
+    positions: Tensor | None = None
 
 
 class Encoder(Stack):
@@ -42,6 +44,7 @@ class Encoder(Stack):
     def __init__(self, config: ZooConfig, section: ModelSection, *, keep_layers: bool, seed: int) -> None:
         super().__init__(config, section, EncoderLayer, seed)
         self.keep_layers = keep_layers
+        self.keep_positions = section.decoder.cross_position is not None
 
     def forward(
         self,
@@ -79,6 +82,7 @@ class Encoder(Stack):
             causal=False,
             backend=backend_name(self.config._attn_implementation),
             share=not self.checkpointing,
+            consecutive=position_ids is None and not padding.gaps,
         )
         states: list[Tensor] | None = [x] if self.keep_layers or output_hidden_states else None
         weights: list[Tensor] | None = [] if output_attentions else None
@@ -94,5 +98,6 @@ class Encoder(Stack):
             hidden_states=tuple(states or ()) if output_hidden_states else None,
             attentions=None if weights is None else tuple(weights),
             layer_states=torch.stack(states, dim=1) if self.keep_layers and states else None,  # [B, L, S, D]
+            positions=positions.expand(x.shape[:2]) if self.keep_positions else None,  # [B, S]
         )
         return output if return_dict is not False else output.to_tuple()

@@ -61,6 +61,7 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
         view: View,
         memory_view: View,
         position: Position,
+        cross_position: Position | None = None,
         past_key_values: Any = None,
         weights: list[Tensor] | None = None,
         cross_weights: list[Tensor] | None = None,
@@ -76,7 +77,7 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
 
         def attend_memory(inner: Tensor) -> Tensor:
             return self.cross_attention(  # type: ignore[no-any-return]
-                inner, key_source, value_source, memory_view, past_key_values, cross_weights
+                inner, key_source, value_source, memory_view, past_key_values, cross_weights, cross_position
             )
 
         return self.block(x, (attend, attend_memory, self.feedforward))  # type: ignore[no-any-return]

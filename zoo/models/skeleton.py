@@ -249,6 +249,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             decoder_position_ids,
             segment_ids=decoder_segment_ids,
             encoder_segment_ids=segment_ids,
+            encoder_positions=getattr(encoder_outputs, "positions", None),
             **options,
         )
         logits = self.lm_head(decoded.last_hidden_state)  # [B, T, V]

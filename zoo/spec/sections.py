@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
+from zoo.spec.positions import position_places
 
 Position = Annotated[Chosen, Slot("position")]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -23,6 +24,29 @@ class StackSection(Options):
     )
 
 
+class DecoderSection(StackSection):
+    """The decoder: a stack with attention to the memory."""
+
+    cross_position: Position | None = Field(
+        default=None,
+        description="Position scheme of cross-attention, which places target tokens and source tokens; none where "
+        "absent. It must act in attention alone",
+    )
+
+    @model_validator(mode="after")
+    def _cross_position_acts_in_attention(self) -> DecoderSection:
+        chosen = self.cross_position
+        if chosen is not None and "embedding" in position_places(chosen):
+            message = (
+                f"'{chosen.name}' adds positions to embeddings, and cross-attention has none of its own: "
+                "choose a scheme that acts in attention alone (zoo list position)"
+            )
+            raise ValidationError.from_exception_data(
+                "DecoderSection", [error_at(("cross_position",), message, chosen.id)]
+            )
+        return self
+
+
 class ModelSection(Options):
     """What is assembled."""
 
@@ -32,7 +56,7 @@ class ModelSection(Options):
     d_model: int = Field(ge=1, le=65536, description="Width D of the residual stream")
     heads: int = Field(ge=1, le=1024, description="Attention heads H; D must be divisible by H")
     encoder: StackSection = Field(description="Encoder stack")
-    decoder: StackSection = Field(description="Decoder stack")
+    decoder: DecoderSection = Field(description="Decoder stack")
     position: Position = Field(description="Position scheme of both stacks")
     block: Annotated[Chosen, Slot("block")] = Field(description="Where residual connections and normalisations stand")
     normalization: Annotated[Chosen, Slot("normalization")] = Field(description="Normalisation layer")
