@@ -26,7 +26,8 @@ class Parts(Position):
     def _combine(self, parts: Sequence[Position]) -> None:
         self.parts = tuple(parts)
         self.rotates = any(_rotates(part) for part in parts)
-        self._outputs = tuple(sorted(self.parts[::-1], key=lambda part: not _rotates(part)))
+        backwards = [part for part in reversed(self.parts) if _rotates(part)]
+        self._outputs = (*backwards, *(part for part in parts if not _rotates(part)))
         limits = [part.position_limit for part in parts if part.position_limit is not None]
         self.content_dependent = any(part.content_dependent for part in parts)
         self.needs_statistics = any(part.needs_statistics for part in parts)
