@@ -183,7 +183,9 @@ def _flex(compiled: bool) -> Callable[..., Tensor]:
     fused: Callable[..., Tensor] = torch.compile(plain, dynamic=True)
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        with torch._dynamo.config.patch(cache_size_limit=_VARIANTS):
+        # Lengths vary, but the numbers that a scheme's bucket or formula holds are constants: as variables they would
+        # be inputs of the kernel, which it cannot take.
+        with torch._dynamo.config.patch(cache_size_limit=_VARIANTS, specialize_int=True, specialize_float=True):
             return fused(*args, **kwargs)
 
     return call
