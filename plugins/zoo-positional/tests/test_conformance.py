@@ -20,7 +20,7 @@ class TestLearned(PositionSuite):
 
 class TestShaw(PositionSuite):
     component = "zoo-positional/shaw"
-    options = ({"clip": 3}, {"clip": 1}, {"clip": 3, "values": False})
+    options = ({"clip": 1}, {"clip": 3, "values": False})
 
 
 class TestT5(PositionSuite):
@@ -40,12 +40,12 @@ class TestRotary(PositionSuite):
 
 class TestAlibi(PositionSuite):
     component = "zoo-positional/alibi"
-    options = ({"exponent": 4.0}, {"shape": "asymmetric"}, {"shape": "asymmetric", "slopes": "marian"})
+    options = ({"exponent": 4.0}, {"shape": "asymmetric", "slopes": "marian"})
 
 
 class TestPTransformer(PositionSuite):
     component = "zoo-positional/p-transformer"
-    options = ({"clip": 2}, {"relative": "none", "layout": "interleaved"}, {"relative": "shaw-keys-and-values"})
+    options = ({"relative": "none", "layout": "interleaved"}, {"relative": "shaw-keys-and-values", "clip": 2})
 
 
 class TestDeberta(PositionSuite):
