@@ -16,6 +16,7 @@ from pydantic import (
 
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
+from zoo.spec.positions import position_places
 
 Position = Annotated[Chosen, Slot("position")]
 Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm"]
@@ -32,6 +33,29 @@ class StackSection(Options):
     )
 
 
+class DecoderSection(StackSection):
+    """The decoder: a stack with attention to the memory."""
+
+    cross_position: Position | None = Field(
+        default=None,
+        description="Position scheme of cross-attention, which places target tokens and source tokens; none where "
+        "absent. It must act in attention alone",
+    )
+
+    @model_validator(mode="after")
+    def _cross_position_acts_in_attention(self) -> DecoderSection:
+        chosen = self.cross_position
+        if chosen is not None and "embedding" in position_places(chosen):
+            message = (
+                f"'{chosen.name}' adds positions to embeddings, and cross-attention has none of its own: "
+                "choose a scheme that acts in attention alone (zoo list position)"
+            )
+            raise ValidationError.from_exception_data(
+                "DecoderSection", [error_at(("cross_position",), message, chosen.id)]
+            )
+        return self
+
+
 _BY_ARCHITECTURE: dict[str, Any] = {
     # What an encoder-decoder must have and a language model cannot: said here once for loader and schema.
     "if": {"properties": {"architecture": {"const": "encoder-decoder"}}},
@@ -42,6 +66,7 @@ _BY_ARCHITECTURE: dict[str, Any] = {
             "fusion": {"type": "null"},
             "output_fusion": {"type": "null"},
             "context_encoder": {"type": "null"},
+            "decoder": {"properties": {"cross_position": {"type": "null"}}},
             "tie_embeddings": {"enum": ["all", "none"]},
         }
     },
@@ -62,7 +87,7 @@ class ModelSection(Options):
     d_model: int = Field(ge=1, le=65536, description="Width D of the residual stream")
     heads: int = Field(ge=1, le=1024, description="Attention heads H; D must be divisible by H")
     encoder: StackSection | None = Field(default=None, description="Encoder stack, of an encoder-decoder")
-    decoder: StackSection = Field(description="Decoder stack; the only one of a language model")
+    decoder: DecoderSection = Field(description="Decoder stack; the only one of a language model")
     position: Position = Field(description="Position scheme of both stacks")
     block: Annotated[Chosen, Slot("block")] = Field(description="Where residual connections and normalisations stand")
     normalization: Annotated[Chosen, Slot("normalization")] = Field(description="Normalisation layer")
@@ -124,6 +149,9 @@ class ModelSection(Options):
                 error_at((name,), f"a {self.architecture} has no {name}: leave '{name}' out", None, at_key=True)
                 for name in found
             ]
+            if self.decoder.cross_position is not None:
+                message = f"a {self.architecture} has no cross-attention: leave 'cross_position' out"
+                details.append(error_at(("decoder", "cross_position"), message, None, at_key=True))
             if self.tie_embeddings == "decoder":
                 message = f"a {self.architecture} has an input and an output matrix: expected 'all' (one) or 'none'"
                 details.append(error_at(("tie_embeddings",), message, self.tie_embeddings))
