@@ -94,6 +94,7 @@ class SacrebleuCorpus(Corpus):
                 "sets": published,
                 "train": {"name": train.name, "revision": train.revision, "licence": train.licence},
                 "dropped": {"segments without source or reference": empty, **result.dropped},
+                "kept": result.kept,
             },
         )
 
