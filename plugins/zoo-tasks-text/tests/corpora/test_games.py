@@ -71,6 +71,15 @@ def test_pairs_follow_the_file_and_the_rest_is_interface():
     assert dropped == {"untranslated": 1}
 
 
+def test_what_is_left_out_of_a_file_keeps_its_place_in_the_order():
+    texts = ["It rains. Untranslated one. It stops.", "XYZ", "It snows."]
+    translations = ["下雨了。Untranslated one。雨停了。", "XYZ", "下雪了。"]
+    found = {text: Place("talk", order, "talk_topic") for order, text in enumerate(texts)}
+    messages = [Message(None, *both) for both in zip(texts, translations, strict=True)]
+    pairs = align(messages, found, "zh", Counter())
+    assert [(pair.order, pair.texts["en"]) for pair in pairs] == [(0, "It rains."), (2, "It stops."), (4, "It snows.")]
+
+
 def test_a_message_of_the_program_has_the_same_document_in_all_languages():
     chinese = align([Message(None, "Save it.", "保存。")], {}, "zh", Counter())
     japanese = align([Message(None, "Save it.", "保存する。")], {}, "ja", Counter())

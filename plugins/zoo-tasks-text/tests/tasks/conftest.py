@@ -62,3 +62,10 @@ def many() -> Callable[[int], GivenCorpus]:
         return GivenCorpus({"train": pairs, "dev": pairs, "test": pairs})
 
     return made
+
+
+@pytest.fixture
+def gapped() -> GivenCorpus:
+    """One document whose third sentence is missing."""
+    pairs = [pair("a", order) for order in (0, 1, 3, 4)]
+    return GivenCorpus({"train": pairs, "dev": pairs, "test": pairs})

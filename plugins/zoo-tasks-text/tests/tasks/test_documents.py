@@ -129,11 +129,11 @@ def test_nothing_to_read_together_is_refused(options, model):
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.integers(0, 9)), min_size=1, max_size=40),
+    st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 9)), min_size=1, max_size=40, unique=True),
     st.integers(1, 6),
 )
 def test_documents_stay_together_in_order_and_every_pair_is_placed_once(rows, size):
-    pairs = [Pair({"zh": "x", "en": "y"}, document, order) for document, order in rows]
+    pairs = [Pair({"zh": "x", "en": "y"}, None if name == "d" else name, order) for name, order in rows]
     order = DocumentOrder(pairs)
     assert sorted(order.order) == list(range(len(pairs)))
     chunks = order.chunks(size)
@@ -142,12 +142,19 @@ def test_documents_stay_together_in_order_and_every_pair_is_placed_once(rows, si
         assert len(chunk) <= size
         assert len({pairs[item].document for item in chunk}) == 1
         assert len(chunk) == 1 or pairs[chunk[0]].document is not None
-        assert [pairs[item].order for item in chunk] == sorted(pairs[item].order for item in chunk)
+        assert [pairs[item].order - pairs[chunk[0]].order for item in chunk] == list(range(len(chunk)))
     for index, pair in enumerate(pairs):
         before = order.previous(index, size)
-        assert all(pairs[item].document == pair.document and pairs[item].order <= pair.order for item in before)
-        expected = 0 if pair.document is None else sum(
-            (other.document, other.order, place) < (pair.document, pair.order, index)
-            for place, other in enumerate(pairs) if other.document == pair.document
-        )  # fmt: skip
-        assert len(before) == min(size, expected)
+        assert all(pairs[item].document == pair.document for item in before)
+        orders = {other.order for other in pairs if other.document == pair.document}
+        expected = []
+        while pair.document is not None and pair.order - len(expected) - 1 in orders and len(expected) < size:
+            expected.insert(0, pair.order - len(expected) - 1)
+        assert [pairs[item].order for item in before] == expected
+
+
+def test_neither_context_nor_chunk_reaches_over_a_missing_sentence(gapped):
+    sources = [example.source for example in doc2sent(gapped, context_sentences=3).examples("train")]
+    assert sources == ["源 a.0", "源 a.0\n源 a.1", "源 a.3", "源 a.3\n源 a.4"]
+    chunks = [example.source for example in doc2doc(gapped, sentences=3).examples("train")]
+    assert chunks == ["源 a.0\n源 a.1", "源 a.3\n源 a.4"]

@@ -1,4 +1,4 @@
-"""`splits.by_document` and `splits.separated` for data larger than memory: two walks over it, digests in between.
+"""Splits that share nothing, from data larger than memory: two walks over it, digests in between.
 
 Peak memory is about 90 bytes a pair, whatever the length of its texts. Sides are compared by 64 bits of BLAKE2b: among
 a hundred million sides, the odds that two different ones are ever taken for one are 3 in 10,000, and then one pair is
@@ -90,14 +90,17 @@ def separate(
     test: float,
     salt: str,
     whole: frozenset[Split] = frozenset(),
+    repeating: frozenset[Split] = frozenset(),
     progress: Progress = silent,
 ) -> Separation:
     """Deal the pairs of `sources` out to splits that share no side and no document.
 
     Shares `dev` and `test` of the train source go to the splits that have no source, as `by_document` deals them; then
     each split is deduplicated, and loses what stands in test, or in dev, as in `separated`, and what is of their
-    documents. Splits in `whole` stay as they are, duplicates included: the others lose what stands in them, and two of
-    them may share pairs, which `Separation.kept` counts.
+    documents. Sentences that documents repeat are no duplicates: of pairs with a document, only those of a copy go, a
+    document of which every pair stands further ahead. Splits in `repeating` are not deduplicated. Splits in `whole`
+    stay as they are, duplicates included: the others lose what stands in them, and two of them may share pairs, which
+    `Separation.kept` counts.
     """
     shares = {"dev": 0.0 if "dev" in sources else dev, "test": 0.0 if "test" in sources else test}
     found = _Digested(sources, languages, shares["dev"], shares["test"], salt, progress)
@@ -115,6 +118,11 @@ def separate(
     for split in sorted(order, key=lambda split: split not in whole):
         rows = np.flatnonzero(found.places == SPLITS.index(split))
         unique = _first_of_each([found.sides[language][rows] for language in languages])
+        if split in repeating:
+            unique[:] = True
+        elif split not in whole:
+            fresh = _with(np.zeros(0, np.uint64), found.documents[rows[unique]])
+            unique |= (found.documents[rows] != 0) & _among(found.documents, rows, fresh)
         seen = np.zeros(len(rows), np.bool_)
         for language in languages:
             seen |= _among(found.sides[language], rows, taken[language])
