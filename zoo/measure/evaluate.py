@@ -13,6 +13,7 @@ from zoo.models.tokenizers import Tokenizers
 from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
+from zoo.tasks.fitting import fitted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,10 +100,11 @@ def evaluate(
     if not examples:
         raise ValueError("evaluation needs at least one example")
     prepare_metrics(spec, examples)
+    read = fitted(tokenizers.source, examples, spec.model.max_positions)
     generated = generate_outputs(
         model,
         tokenizers,
-        [example.source for example in examples],
+        [example.source for example in read],
         spec.decoding,
         max_source_tokens=spec.model.max_positions,
         progress=progress,

@@ -22,7 +22,7 @@ from zoo.training.preparation import tokenizer_hash
 from zoo.training.ragged import EncodedPairs, Ragged
 
 ABOUT = "about.json"
-_LAYOUT = "zoo.encoded/1"
+_LAYOUT = "zoo.encoded/2"
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BLOCK = 2**22
 

@@ -39,7 +39,7 @@ class PreparedDocToDoc(PreparedParallel):
         name = f"{first.document}#{first.order}-{chunk[-1].order}" if whole else f"{split}:{index}"
         sentences = "\n".join(" ".join(self.source_of(pair).split()) for pair in chunk)
         lines = [" ".join(pair.texts[target].split()) for pair in chunk]
-        read = self.tagged(sentences, first, name, split)
+        read, tag = self.tagged(sentences, first, name, split)
         return Example(
             id=name,
             source=read,
@@ -47,6 +47,7 @@ class PreparedDocToDoc(PreparedParallel):
             document=first.document if whole else None,
             domain=first.domain,
             sentence=None if read == sentences else sentences,
+            tag=tag,
             checks=tuple(check for pair in chunk for check in pair.checks.get(target, ())),
             contrasts=tuple(
                 "\n".join([*lines[:place], " ".join(wrong.split()), *lines[place + 1 :]])

@@ -92,7 +92,7 @@ class PreparedDocToSent(PreparedParallel):
             sentence = " ".join(self.source_of(pair).split())
             before = [self.tags.escaped(text) for text in contexts.of(index, name)]
             prefix = options.context_as == "prefix"
-            read = self.tagged("\n".join([*before, sentence] if prefix else [sentence]), pair, name, split)
+            read, tag = self.tagged("\n".join([*before, sentence] if prefix else [sentence]), pair, name, split)
             return Example(
                 id=name,
                 source=read,
@@ -100,7 +100,9 @@ class PreparedDocToSent(PreparedParallel):
                 document=pair.document,
                 domain=pair.domain,
                 sentence=None if read == sentence else sentence,
+                tag=tag,
                 context=None if prefix else "\n".join(before),
+                context_lines=len(before),
                 checks=pair.checks.get(options.target, ()),
                 contrasts=pair.contrasts.get(options.target, ()),
             )
