@@ -77,6 +77,20 @@ def test_noise_has_the_length_of_the_true_context_and_words_of_the_corpus(many):
     assert changed > 50
 
 
+def test_noise_for_a_line_of_one_word_is_a_word_and_for_wide_text_characters(lines):
+    spaced = ["Yes.", "Go away now.", "Stay here, please."] * 20
+    wide = ["好。", "LibreOffice 的帮助页面打开了。", "请不要打开这个文件。"] * 20
+    for texts in (spaced, wide):
+        units = {word for text in texts for word in (text.split() if texts is spaced else set(text) - {" "})}
+        examples = doc2sent(lines(texts), context="noise", context_sentences=1).examples("test")
+        contexts = [e.source.split("\n")[0] for e in examples if (e.sentence or "").startswith(texts[1])]
+        assert len(contexts) == 20
+        for context in contexts:
+            found = context.split() if texts is spaced else list(context)
+            assert len(found) == (1 if texts is spaced else len(texts[0]))
+            assert set(found) <= units
+
+
 def test_context_can_be_left_out_at_evaluation_alone(documents):
     prepared = doc2sent(documents, evaluation_context="none")
     assert prepared.examples("train")[1].source == "源 a.0\n源 a.1"
@@ -108,6 +122,20 @@ def test_shuffled_doc2doc_has_the_same_sentences_in_other_company(many):
     assert lines[0] != lines[1]
     assert sorted(lines[0]) == sorted(lines[1])
     assert [e.target.count("\n") for e in true] == [e.target.count("\n") for e in shuffled]
+
+
+def test_shuffled_doc2doc_with_tags_draws_within_a_domain(many, documents):
+    for corpus in (many(20), documents):
+        domains = {pair.texts["zh"]: pair.domain for pair in corpus.pairs("train")}
+        examples = doc2doc(corpus, context="shuffled", tag="domain").examples("train")
+        lines = []
+        for example in examples:
+            own = example.source.removeprefix(f"{example.tag} ").split("\n")
+            assert {domains[line] for line in own} == {example.domain}
+            assert example.tag == (f"<{example.domain}>" if example.domain else None)
+            lines += own
+        assert sorted(lines) == sorted(domains)
+        assert max(example.target.count("\n") for example in examples) > 0
 
 
 def test_the_line_feed_is_one_token_and_tokenizers_learn_sentences_without_it(documents):

@@ -26,7 +26,14 @@ class PreparedDocToDoc(PreparedParallel):
         pairs, shuffled = self.corpus.pairs(split), self.options.context == "shuffled"
         chunks = DocumentOrder(pairs).chunks(self.options.sentences)
         if shuffled:
-            chunks = _redistributed(chunks, split)
+            if self.options.tag == "domain":
+                # A chunk has one tag, which must be that of all its sentences.
+                chunks = [part for chunk in chunks for part in _by_domain(chunk, pairs)]
+            groups: dict[str | None, list[list[int]]] = {}
+            for chunk in chunks:
+                domain = pairs[chunk[0]].domain if self.options.tag == "domain" else None
+                groups.setdefault(domain, []).append(chunk)
+            chunks = [chunk for group in groups.values() for chunk in _redistributed(group, split)]
 
         def example(index: int) -> Example:
             return self._example([pairs[item] for item in chunks[index]], split, index, shuffled)
@@ -55,6 +62,14 @@ class PreparedDocToDoc(PreparedParallel):
                 for wrong in pair.contrasts.get(target, ())
             ),
         )
+
+
+def _by_domain(chunk: list[int], pairs: Sequence[Pair]) -> list[list[int]]:
+    """The pairs of a chunk, those of each domain apart."""
+    parts: dict[str | None, list[int]] = {}
+    for item in chunk:
+        parts.setdefault(pairs[item].domain, []).append(item)
+    return list(parts.values())
 
 
 def _redistributed(chunks: list[list[int]], split: Split) -> list[list[int]]:
