@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from zoo.spec.options import Options
 
@@ -12,7 +12,17 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Words = Annotated[int, Field(ge=0, le=100)]
 Sentences = Annotated[int, Field(ge=1, le=100)]
 Morphology = Literal["none", "case", "agglutinative"]
-WordOrder = Literal["sov"] | Share
+
+
+def _told(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """One line for both of what a word order may be."""
+    try:
+        return handler(value)
+    except ValidationError:
+        raise ValueError("expected sov or a number from 0 to 1") from None
+
+
+WordOrder = Annotated[Literal["sov"] | Share, WrapValidator(_told)]
 
 
 class GeneratedOptions(Options):
