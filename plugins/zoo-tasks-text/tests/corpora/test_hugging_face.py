@@ -222,15 +222,12 @@ def test_a_damaged_file_is_one_line(tmp_path, name, content):
     assert list((tmp_path / "home" / "corpora" / "mine").glob("[!.]*")) == []
 
 
-@pytest.mark.parametrize("name", ["test.jsonl", "test.csv", "test.jsonl.gz"])
+@pytest.mark.parametrize("name", ["test.jsonl", "test.csv"])
 def test_an_empty_file_is_named(tmp_path, name):
     (csv if name.endswith("csv") else jsonl)(tmp_path / "data")
-    (tmp_path / "data" / name).write_bytes(gzip.compress(b"") if name.endswith(".gz") else b"")
-    with pytest.raises(InputError) as caught:
+    (tmp_path / "data" / name).write_bytes(b"")
+    with pytest.raises(InputError, match=f"{name}: the file is empty"):
         prepare(tmp_path, tmp_path / "data")
-    assert "empty" in str(caught.value)
-    assert ("data[test]" if name.endswith(".gz") else name) in str(caught.value)
-    assert "StopIteration" not in str(caught.value)
 
 
 def test_two_kinds_of_files_are_refused(tmp_path):
