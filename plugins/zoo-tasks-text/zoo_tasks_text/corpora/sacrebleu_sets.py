@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.atomic import atomic_directory, locked, write_atomic
+from zoo.atomic import atomic_directory, locked, swept, write_atomic
 from zoo.errors import InputError, ZooError, did_you_mean
 from zoo.tasks import Corpus, DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import Progress, silent
@@ -109,7 +109,7 @@ def read_set(home: DataHome, name: str, languages: tuple[str, str]) -> tuple[lis
     folder = home.downloads / "sacrebleu" / f"{name.replace('/', '_')}.{langpair}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():
-            with atomic_directory(folder) as temporary:
+            with swept(folder.parent), atomic_directory(folder) as temporary:
                 _fetch(name, languages, temporary)
     columns = {
         field: (folder / field).read_bytes().decode().split("\n")[:-1]
