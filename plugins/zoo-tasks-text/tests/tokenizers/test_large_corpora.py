@@ -81,7 +81,7 @@ def test_every_text_is_as_likely_to_be_drawn() -> None:
 @pytest.mark.parametrize("name", TRAINERS)
 def test_the_option_bounds_what_is_learned_from(name: str) -> None:
     trainer, options = TRAINERS[name]
-    texts, size = sample_texts(), {"byte-level": 280, "word": 50}.get(name, 200)
+    texts, size = sample_texts(), {"byte-level": 280, "word": 50}.get(name, 150)
     found = [
         trainer(options(vocab_size=size, **more)).train(iter(given)).backend_tokenizer.to_str()
         for given, more in ((texts, {"max_lines": 100}), (sampled(texts, 100), {}), (texts, {}))
