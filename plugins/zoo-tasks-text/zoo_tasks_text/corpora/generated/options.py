@@ -28,7 +28,12 @@ WordOrder = Annotated[Literal["sov"] | Share, WrapValidator(_told)]
 class GeneratedOptions(Options):
     """The generated language pair. As they stand: single sentences, no phenomena but reordering and agreement."""
 
-    pairs: int = Field(default=10_000, ge=1, le=5_000_000, description="Training pairs")
+    pairs: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Training pairs; making them takes up to 50 bytes of memory each, 75 for a moment",
+    )
     dev_pairs: int = Field(default=500, ge=1, le=100_000, description="Dev pairs")
     test_pairs: int = Field(default=500, ge=1, le=100_000, description="Test pairs")
     seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of the lexicon and of the sentences")
