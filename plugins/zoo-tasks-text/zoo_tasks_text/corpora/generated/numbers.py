@@ -16,7 +16,7 @@ class NumberSet:
     """
 
     def __init__(self) -> None:
-        self._table = array("Q", bytes(8 * _SMALLEST))
+        self._table = array("Q", [0]) * _SMALLEST
         """A free place holds 0."""
         self._count = 0
         self._zero = False
@@ -59,7 +59,7 @@ class NumberSet:
 
     def _double(self) -> None:
         old = self._table
-        self._table = array("Q", bytes(16 * len(old)))
+        self._table = array("Q", [0]) * (2 * len(old))
         for number in old:
             if number:
                 self._table[self._place(number)] = number
