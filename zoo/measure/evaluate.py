@@ -16,6 +16,7 @@ from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
+from zoo.tasks.fitting import fitted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,12 +118,13 @@ def evaluate(
         raise InputError("the examples have a second input (context), but the model has no context encoder")
     if with_probes:
         refuse_unfit(model, spec.evaluation.probes)
+    limit = model.source_limit(spec.decoding.max_new_tokens)
     generated = generate_outputs(
         model,
         tokenizers,
-        [source_of(example) for example in examples],
+        [source_of(example) for example in fitted(tokenizers.source, examples, limit)],
         spec.decoding,
-        max_source_tokens=model.source_limit(spec.decoding.max_new_tokens),
+        max_source_tokens=limit,
         progress=progress,
     )
     probes = {

@@ -26,6 +26,7 @@ from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import LOCK_NAME, read_lock
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.fitting import fitted
 from zoo.training import checkpoints
 from zoo.training.building import assemble_for, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch
@@ -330,8 +331,8 @@ class _Attempt:
         examples = prepared.task.examples("dev")[:_DEV_EXAMPLES]
 
         def write(sample: Sequence[Example]) -> Sequence[str]:
-            sources = [source_of(example) for example in sample]
             longest = self.model.source_limit(spec.decoding.max_new_tokens)
+            sources = [source_of(example) for example in fitted(prepared.tokenizers.source, sample, longest)]
             return generate_outputs(
                 self.model, prepared.tokenizers, sources, spec.decoding, max_source_tokens=longest
             ).outputs
