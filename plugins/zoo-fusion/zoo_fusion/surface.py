@@ -44,17 +44,22 @@ class Surface(OutputFusion):
     ) -> Tensor:
         query = self.query(decoder_states.detach())  # [B, T, D]
         key = self.key(encoder_states.detach())  # [B, S, D]
-        scores = (query @ key.transpose(-1, -2) * self.context.d_model**-0.5).float()  # [B, T, S]
+        scores = _wide(query @ key.transpose(-1, -2) * self.context.d_model**-0.5)  # [B, T, S]
         if visible is not None:
             # Not -inf: of an empty source nothing is visible, and a softmax over nothing would be NaN.
             scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
         surface = scores.softmax(-1).to(source_embeddings.dtype) @ source_embeddings  # [B, T, D]
         surface = self.norm(surface + feedforward(surface))  # [B, T, D]
-        return self.fused(logits.float(), project(surface).float().log_softmax(-1))
+        return self.fused(_wide(logits), _wide(project(surface)).log_softmax(-1))
 
     @abstractmethod
     def fused(self, logits: Tensor, log_source: Tensor) -> Tensor:
-        """The scores ``[..., V]`` from the decoder's logits and ``log p_src``, both ``[..., V]`` and float32."""
+        """The scores ``[..., V]`` from the decoder's logits and ``log p_src``, both ``[..., V]``, in float32 at least."""
+
+
+def _wide(x: Tensor) -> Tensor:
+    """In float32 at least: a softmax in half precision loses the rare."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class SurfaceHard(Surface):
