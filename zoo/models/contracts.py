@@ -88,10 +88,12 @@ class StackContext:
     d_model: int
     heads: int
     max_positions: int
+    head_width: int | None = None
+    """Width of a head where it is not the model's width over the heads."""
 
     @property
     def head_dim(self) -> int:
-        return self.d_model // self.heads
+        return self.head_width or self.d_model // self.heads
 
     @property
     def causal(self) -> bool:

@@ -30,6 +30,7 @@ _TIES = {
         "lm_head.weight": "encoder.embed_tokens.weight",
     },
     "decoder": {"lm_head.weight": "decoder.embed_tokens.weight"},
+    "inputs": {"decoder.embed_tokens.weight": "encoder.embed_tokens.weight"},
     "none": {},
 }
 
@@ -63,7 +64,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
 
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
-        if config.encoder_vocab_size is not None and section.tie_embeddings == "all":
+        if config.encoder_vocab_size is not None and section.tie_embeddings in {"all", "inputs"}:
             raise InputError(
                 "separate vocabularies have no matrix in common: set model.tie_embeddings to 'decoder' or 'none'",
                 where=config.name_or_path or None,
@@ -78,6 +79,9 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         self.lm_head = nn.Linear(section.d_model, config.vocab_size, bias=False)
         with own_randomness(seed, "lm_head"):
             initialise_embedding(self.lm_head.weight, section)
+        self.output_scale = section.d_model**-0.5 if section.scale_output else 1.0
+        bias = torch.zeros(config.vocab_size) if section.output_bias else None
+        self.register_buffer("output_bias", bias)  # [V]
         self.generation_config = GenerationConfig(
             pad_token_id=config.pad_token_id,
             eos_token_id=config.eos_token_id,
@@ -182,6 +186,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             self.lm_head.out_features = size
         else:
             self.lm_head = self._get_resized_lm_head(self.lm_head, size, mean_resizing=mean_resizing)
+        if self.output_bias is not None:
+            self.output_bias = F.pad(self.output_bias, (0, size - self.output_bias.shape[0]))  # [V]
         self.config.vocab_size = size
         self.tie_weights()
 
@@ -251,7 +257,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             encoder_segment_ids=segment_ids,
             **options,
         )
-        logits = self.lm_head(decoded.last_hidden_state)  # [B, T, V]
+        logits = self._logits(decoded.last_hidden_state)  # [B, T, V]
         output = Seq2SeqLMOutput(
             loss=None if labels is None else _cross_entropy(logits, labels, num_items_in_batch),
             logits=logits,
@@ -264,6 +270,12 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             encoder_attentions=encoder_outputs.attentions,
         )
         return output if _default(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _logits(self, states: Tensor) -> Tensor:
+        """The decoder's last states ``[B, T, D]`` -> ``[B, T, V]``."""
+        scaled = states if self.output_scale == 1.0 else states * self.output_scale
+        logits: Tensor = self.lm_head(scaled)  # [B, T, V]
+        return logits if self.output_bias is None else logits + self.output_bias
 
     def _states_for_fusion(self, encoder_outputs: Any) -> Tensor:
         """``[B, L, S, D]``, or ``[B, 1, S, D]`` where the fusion needs the top only."""

@@ -51,8 +51,11 @@ class Stack(nn.Module):
                     d_model=section.d_model,
                     heads=section.heads,
                     max_positions=section.max_positions,
+                    head_width=section.head_dim,
                 )
             )
+        with own_randomness(seed, f"{self.side}.embedding_norm"):
+            self.embedding_norm: nn.Module = norm_maker(section)() if section.embedding_norm else nn.Identity()
         self.layers = nn.ModuleList()
         for index in range(mine.layers):
             with own_randomness(seed, f"{self.side}.layers.{index}"):
@@ -71,7 +74,8 @@ class Stack(nn.Module):
         x = self.embed_tokens(tokens) if embedded is None else embedded  # [B, L, D]
         if self.scale != 1.0:
             x = x * self.scale
-        return F.dropout(self.position.embed(x, positions), self.dropout, self.training)
+        placed = self.embedding_norm(self.position.embed(x, positions))  # [B, L, D]
+        return F.dropout(placed, self.dropout, self.training)
 
     def check_positions(self, length: int, given: Tensor | None) -> None:
         """Refuse, with InputError, `length` tokens (or given positions) that leave the scheme's table."""

@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
+from zoo.spec.pretrained.section import PretrainedSection
 
 Position = Annotated[Chosen, Slot("position")]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -30,7 +31,10 @@ class ModelSection(Options):
         default="encoder-decoder", description="Skeleton: how stacks are connected"
     )
     d_model: int = Field(ge=1, le=65536, description="Width D of the residual stream")
-    heads: int = Field(ge=1, le=1024, description="Attention heads H; D must be divisible by H")
+    heads: int = Field(
+        ge=1, le=1024, description="Attention heads H; D must be divisible by H, unless head_dim is given"
+    )
+    head_dim: int | None = Field(default=None, ge=1, le=65536, description="Width Dh of a head; D / H where absent")
     encoder: StackSection = Field(description="Encoder stack")
     decoder: StackSection = Field(description="Decoder stack")
     position: Position = Field(description="Position scheme of both stacks")
@@ -46,9 +50,19 @@ class ModelSection(Options):
     scale_embeddings: bool = Field(
         default=True, description="Multiply token embeddings by sqrt(D) (Vaswani et al. 2017, section 3.4)"
     )
-    tie_embeddings: Literal["all", "decoder", "none"] = Field(
+    embedding_norm: bool = Field(
+        default=False, description="Normalise embeddings, with their positions, before the first layer (BART)"
+    )
+    scale_output: bool = Field(
+        default=False, description="Multiply by D^-0.5 what the output matrix reads (T5 1.0, whose output is tied)"
+    )
+    output_bias: bool = Field(
+        default=False, description="A bias on the logits, zero unless it is read from a pretrained model; not trained"
+    )
+    tie_embeddings: Literal["all", "decoder", "inputs", "none"] = Field(
         default="all",
-        description="Which matrices are one: source, target and output (all), target and output (decoder), none",
+        description="Which matrices are one: source, target and output (all), target and output (decoder), source and "
+        "target (inputs), none",
     )
     max_positions: int = Field(
         default=512, ge=1, le=1_000_000, description="Longest sequence, in tokens, that tables are made for"
@@ -60,10 +74,14 @@ class ModelSection(Options):
     embedding_std: float | None = Field(
         default=None, gt=0, description="Standard deviation of initial token embeddings; D^-0.5 where absent"
     )
+    pretrained: PretrainedSection | None = Field(
+        default=None,
+        description="The pretrained model whose weights are the initial ones: written by resolving 'from'",
+    )
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSection:
-        if self.d_model % self.heads:
+        if self.head_dim is None and self.d_model % self.heads:
             raise ValueError(f"d_model {self.d_model} is not divisible by heads {self.heads}")
         return self
 
@@ -168,14 +186,15 @@ class Spec(Options):
 
     @model_validator(mode="after")
     def _separate_vocabularies_share_no_matrix(self) -> Spec:
-        if self.target_tokenizer is not None and self.model.tie_embeddings == "all":
+        if self.target_tokenizer is not None and self.model.tie_embeddings in {"all", "inputs"}:
             message = (
                 "separate vocabularies (target_tokenizer) have no matrix in common: "
                 "set model.tie_embeddings to 'decoder' or 'none'"
             )
             explicit = "tie_embeddings" in self.model.model_fields_set
             loc = ("model", "tie_embeddings") if explicit else ("target_tokenizer",)
-            raise ValidationError.from_exception_data("Spec", [error_at(loc, message, "all")])
+            found = self.model.tie_embeddings
+            raise ValidationError.from_exception_data("Spec", [error_at(loc, message, found)])
         return self
 
     @model_serializer(mode="wrap")

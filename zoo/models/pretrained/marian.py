@@ -1,0 +1,69 @@
+"""Weights of MarianMTModel (OPUS-MT), and what BART's and mBART's have in common with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from zoo.models.pretrained.pieces import Piece, linear
+from zoo.spec.sections import ModelSection
+
+UNUSED = {"encoder.embed_positions.weight": "a table of sines, computed here", "decoder.embed_positions.weight": "a table of sines, computed here"}  # fmt: skip
+
+
+def translation(section: ModelSection) -> Iterator[Piece]:
+    """Every tensor of a Marian model in its own scheme. Names as in MarianModel, without the prefix ``model.``."""
+    yield from embeddings(section)
+    yield from layers(section)
+
+
+def embeddings(section: ModelSection) -> Iterator[Piece]:
+    """Embedding and output matrices ``[V, D]``, and the bias on the logits ``[1, V]`` -> ``[V]``."""
+    shared = ("shared.weight",)
+    if section.tie_embeddings in {"all", "inputs"}:
+        yield Piece("encoder.embed_tokens.weight", shared)
+    else:
+        yield Piece("encoder.embed_tokens.weight", ("encoder.embed_tokens.weight",))
+        yield Piece("decoder.embed_tokens.weight", ("decoder.embed_tokens.weight",), fallback=("lm_head.weight",))
+    if section.tie_embeddings in {"inputs", "none"}:
+        yield Piece("lm_head.weight", ("lm_head.weight",))
+    yield Piece("output_bias", ("final_logits_bias",), _flat, optional=True)
+
+
+def aliases(section: ModelSection) -> dict[str, str]:
+    """Names under which a checkpoint may hold a tied matrix once more -> the name that is read."""
+    shared = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    if section.tie_embeddings == "decoder":
+        return {"lm_head.weight": "decoder.embed_tokens.weight"}
+    found = dict.fromkeys(shared, "shared.weight") if section.tie_embeddings in {"all", "inputs"} else {}
+    return {**found, "lm_head.weight": "shared.weight"} if section.tie_embeddings == "all" else found
+
+
+def layers(section: ModelSection) -> Iterator[Piece]:
+    """Attention, feed-forward and normalisations of every layer."""
+    for side, stack in (("encoder", section.encoder), ("decoder", section.decoder)):
+        for index in range(stack.layers):
+            yield from _layer(f"{side}.layers.{index}", decoder=side == "decoder")
+
+
+def _layer(name: str, *, decoder: bool) -> Iterator[Piece]:
+    norms = ["self_attn_layer_norm", "final_layer_norm"]
+    for part, target in (("q", "k", "v"), "self_attention.qkv"), (("out",), "self_attention.out"):
+        yield from linear(f"{name}.{target}", tuple(f"{name}.self_attn.{item}_proj" for item in part), bias=True)
+    if decoder:
+        norms.insert(1, "encoder_attn_layer_norm")
+        for part, target in (
+            (("q",), "cross_attention.query"),
+            (("k", "v"), "cross_attention.kv"),
+            (("out",), "cross_attention.out"),
+        ):
+            yield from linear(f"{name}.{target}", tuple(f"{name}.encoder_attn.{item}_proj" for item in part), bias=True)
+    yield from linear(f"{name}.feedforward.up", (f"{name}.fc1",), bias=True)
+    yield from linear(f"{name}.feedforward.down", (f"{name}.fc2",), bias=True)
+    for place, norm in enumerate(norms):
+        yield from linear(f"{name}.block.norms.{place}", (f"{name}.{norm}",), bias=True)
+
+
+def _flat(bias: Tensor) -> Tensor:
+    return bias.reshape(-1)  # [V]
