@@ -11,7 +11,7 @@ from zoo.registry import Registry, current_registry
 from zoo.spec import ModelSection, resolve_model
 
 PAD, EOS, BOS, UNK = 0, 1, 2, 3
-"""The special ids of every zoo tokenizer. The decoder starts with PAD."""
+"""The special ids of every tokenizer that zoo trains; the decoder starts with PAD. Pretrained models have their own."""
 
 
 class ZooConfig(PretrainedConfig):  # type: ignore[misc]
@@ -33,7 +33,7 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         encoder_vocab_size: int | None = None,
         pad_token_id: int = PAD,
         eos_token_id: int = EOS,
-        bos_token_id: int = BOS,
+        bos_token_id: int | None = BOS,
         decoder_start_token_id: int = PAD,
         **kwargs: Any,
     ) -> None:

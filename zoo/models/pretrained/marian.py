@@ -9,7 +9,9 @@ from torch import Tensor
 from zoo.models.pretrained.pieces import Piece, linear
 from zoo.spec.sections import ModelSection
 
-UNUSED = {"encoder.embed_positions.weight": "a table of sines, computed here", "decoder.embed_positions.weight": "a table of sines, computed here"}  # fmt: skip
+_SINES = "a table of sines, computed here"
+UNUSED = {"encoder.embed_positions.weight": _SINES, "decoder.embed_positions.weight": _SINES}
+"""What a checkpoint may hold and this model does not read."""
 
 
 def translation(section: ModelSection) -> Iterator[Piece]:
@@ -25,7 +27,7 @@ def embeddings(section: ModelSection) -> Iterator[Piece]:
         yield Piece("encoder.embed_tokens.weight", shared)
     else:
         yield Piece("encoder.embed_tokens.weight", ("encoder.embed_tokens.weight",))
-        yield Piece("decoder.embed_tokens.weight", ("decoder.embed_tokens.weight",), fallback=("lm_head.weight",))
+        yield Piece("decoder.embed_tokens.weight", ("decoder.embed_tokens.weight",))
     if section.tie_embeddings in {"inputs", "none"}:
         yield Piece("lm_head.weight", ("lm_head.weight",))
     yield Piece("output_bias", ("final_logits_bias",), _flat, optional=True)

@@ -9,14 +9,13 @@ from torch import Tensor
 from zoo.models.pretrained.pieces import Piece, stacked
 from zoo.spec.sections import ModelSection
 
-UNUSED = {
-    "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": "never read by T5 either",
-}
+UNUSED = {"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": "never read by T5 either"}
+"""What a checkpoint may hold and this model does not read."""
 
 
 def translation(section: ModelSection) -> Iterator[Piece]:
     """Every tensor in the model's own scheme."""
-    yield Piece("encoder.embed_tokens.weight", ("shared.weight",), fallback=("encoder.embed_tokens.weight",))
+    yield Piece("encoder.embed_tokens.weight", ("shared.weight",))
     if section.tie_embeddings == "inputs":
         yield Piece("lm_head.weight", ("lm_head.weight",), fallback=("shared.weight",))
     for side, stack in (("encoder", section.encoder), ("decoder", section.decoder)):
