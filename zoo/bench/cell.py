@@ -26,7 +26,10 @@ _OPTIONAL_SECTIONS = ("target_tokenizer",)
 def baseline_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The sections of a resolved spec that decide the score of a control. Raises KeyError where one is not there."""
     sections = {section: spec[section] for section in BASELINE_SECTIONS}
-    return sections | {section: spec[section] for section in _OPTIONAL_SECTIONS if spec.get(section) is not None}
+    # Untrained, a model that begins with a pretrained one is a control of its own.
+    begun = (spec.get("model") or {}).get("pretrained") is not None
+    optional = (*_OPTIONAL_SECTIONS, *(("model",) if begun else ()))
+    return sections | {section: spec[section] for section in optional if spec.get(section) is not None}
 
 
 @dataclass(frozen=True)

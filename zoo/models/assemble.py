@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ def assemble(
     seed: int,
     source_vocabulary_size: int | None = None,
     spec: Spec | None = None,
-    token_ids: Mapping[str, int | None] | None = None,
+    token_ids: Mapping[str, Any] | None = None,
 ) -> ZooForConditionalGeneration:
     """Build the model that `section` describes, on the CPU, in float32.
 

@@ -80,8 +80,8 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         with own_randomness(seed, "lm_head"):
             initialise_embedding(self.lm_head.weight, section)
         self.output_scale = section.d_model**-0.5 if section.scale_output else 1.0
-        bias = torch.zeros(config.vocab_size) if section.output_bias else None
-        self.register_buffer("output_bias", bias)  # [V]
+        self.output_bias: Tensor | None
+        self.register_buffer("output_bias", torch.zeros(config.vocab_size) if section.output_bias else None)  # [V]
         self.generation_config = GenerationConfig(
             pad_token_id=config.pad_token_id,
             eos_token_id=config.eos_token_id,

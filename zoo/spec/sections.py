@@ -197,6 +197,23 @@ class Spec(Options):
             raise ValidationError.from_exception_data("Spec", [error_at(loc, message, found)])
         return self
 
+    @model_validator(mode="after")
+    def _pretrained_tokenizers_come_with_their_model(self) -> Spec:
+        chosen = {"tokenizer": self.tokenizer, "target_tokenizer": self.target_tokenizer}
+        taken = [key for key, item in chosen.items() if item and item.component.traits.get("pretrained") is True]
+        if not taken:
+            return self
+        name = self.tokenizer.name if taken[0] == "tokenizer" else chosen[taken[0]].name  # type: ignore[union-attr]
+        if self.model.pretrained is None:
+            message = (
+                f"'{name}' is the tokenizer of a pretrained model, and the model begins with none: give model.from"
+            )
+        elif self.target_tokenizer is not None:
+            message = f"'{name}' reads both sides: leave out target_tokenizer"
+        else:
+            return self
+        raise ValidationError.from_exception_data("Spec", [error_at((taken[0],), message, name)])
+
     @model_serializer(mode="wrap")
     def _without_an_absent_tokenizer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # A spec that shares its vocabulary keeps the hash that it had before there were separate ones.

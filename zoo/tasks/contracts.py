@@ -171,6 +171,24 @@ class TokenizerTrainer(ABC):
         """
 
 
+class PretrainedTokenizer(ABC):
+    """A tokenizer that is not trained but taken from the model that a spec begins with (``model.from``).
+
+    Built as ``target(options)``; its component has the trait ``pretrained: True``.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def load(self, checkpoint: str) -> Any:
+        """A tokenizer as transformers has it, from a folder or from a name on the hub; it pads on the right.
+
+        ``tokenizer(text)`` ends in eos, whatever it begins with; its special ids are those of the checkpoint. Raises
+        InputError where the checkpoint has no tokenizer, or one that breaks this.
+        """
+
+
 @dataclass(frozen=True)
 class Score:
     """A metric's verdict on one set of outputs."""

@@ -18,14 +18,15 @@ from transformers import AutoModelForSeq2SeqLM
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
-from zoo.models.tokenizers import TARGET_FOLDER, Tokenizers, load_tokenizers
+from zoo.models.pretrained import GraftReport
+from zoo.models.tokenizers import SLOW_TOKENIZER, TARGET_FOLDER, Tokenizers, load_tokenizers
 from zoo.registry import TrainingContext, current_registry
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import LOCK_NAME, read_lock
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.training import checkpoints
-from zoo.training.building import assemble_for, content_hashes, refuse_occupied, write_folder
+from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch, Collator
 from zoo.training.encoded import encoded_pairs
 from zoo.training.loader import batches_for
@@ -58,7 +59,8 @@ class Run:
 @errors_only()
 def load_run(directory: Path) -> Run:
     """Read a folder that `build` or `train` wrote. Raises InputError where it is none, or is damaged."""
-    for name in (LOCK_NAME, "config.json", "tokenizer.json"):
+    slow = (directory / SLOW_TOKENIZER).is_file()
+    for name in (LOCK_NAME, "config.json", "tokenizer_config.json" if slow else "tokenizer.json"):
         if not (directory / name).is_file():
             raise InputError(f"no {name} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
     spec = read_lock(directory / LOCK_NAME).spec
@@ -106,8 +108,8 @@ def train(
         if finished is not None:
             return finished
         prepared = world.in_turn(lambda: prepare(spec, home, progress if world.first else silent))
-        model = assemble_for(spec, prepared)
-        attempt = world.together(lambda: _Attempt(spec, out, model, prepared, progress, world, home))
+        model, report = assemble_with_report(spec, prepared)
+        attempt = world.together(lambda: _Attempt(spec, out, model, prepared, progress, world, home, report))
         with ExitStack() as stack:
             world.agreed(lambda: _begin(attempt, occupied, stack))
             return attempt.run()
@@ -126,9 +128,9 @@ def _begin(attempt: _Attempt, occupied: bool, stack: ExitStack) -> None:
     """Check or write the run's folder, and take hold of it."""
     out, model, prepared = attempt.out, attempt.model, attempt.prepared
     if occupied:
-        _refuse_other_content(out, content_hashes(model, prepared))
+        _refuse_other_content(out, content_hashes(model, prepared, attempt.report))
     else:
-        write_folder(attempt.spec, out, model, prepared, _begun(attempt.spec, out))
+        write_folder(attempt.spec, out, model, prepared, attempt.report, _begun(attempt.spec, out))
     stack.enter_context(_only_process(out))
 
 
@@ -183,6 +185,7 @@ class _Attempt:
         progress: Progress,
         world: World,
         home: DataHome,
+        report: GraftReport | None = None,
     ) -> None:
         progress = progress if world.first else silent
         self.world = world
@@ -192,6 +195,7 @@ class _Attempt:
         self.prepared = prepared
         self.progress = progress
         self.home = home
+        self.report = report
         self.train = self._encoded("train", lambda: prepared.task.examples("train"))
         _refuse_unread_context(model, self.train)
         _refuse_past_the_table(model, self.train)

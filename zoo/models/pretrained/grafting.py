@@ -14,8 +14,8 @@ from zoo.errors import InputError
 from zoo.models.pretrained import bart, marian, t5
 from zoo.models.pretrained.pieces import Piece, Translation
 from zoo.models.pretrained.reading import Weights, open_weights
-from zoo.models.pretrained.report import GraftReport, Kept
 from zoo.models.pretrained.replaced import Replacements
+from zoo.models.pretrained.report import GraftReport, Kept
 from zoo.spec import ModelSection, resolve_model
 from zoo.spec.pretrained import Checkpoint, PretrainedSection, find_checkpoint, own_scheme
 
@@ -77,9 +77,7 @@ def _own_section(checkpoint: Checkpoint, pretrained: PretrainedSection) -> Model
 class _Graft:
     """The copying, and what it came to."""
 
-    def __init__(
-        self, model: Any, weights: Weights, aliases: Mapping[str, str], replacements: Replacements
-    ) -> None:
+    def __init__(self, model: Any, weights: Weights, aliases: Mapping[str, str], replacements: Replacements) -> None:
         tied = model.tied_names()
         self.model = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
         self.weights = weights
@@ -134,9 +132,7 @@ class _Graft:
         }
         numbers = {name: tensor.numel() for name, tensor in self.model.items()}
         fresh = sum(numbers[name] for name in new)
-        fresh += sum(
-            item.new_rows * numbers[name] // self.model[name].shape[0] for name, item in self.kept.items()
-        )
+        fresh += sum(item.new_rows * numbers[name] // self.model[name].shape[0] for name, item in self.kept.items())
         return GraftReport(
             path=path,
             type=kind,

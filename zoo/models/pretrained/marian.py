@@ -50,21 +50,22 @@ def layers(section: ModelSection) -> Iterator[Piece]:
 
 
 def _layer(name: str, *, decoder: bool) -> Iterator[Piece]:
+    yield from _projections(f"{name}.self_attention", f"{name}.self_attn", {"qkv": "qkv"})
     norms = ["self_attn_layer_norm", "final_layer_norm"]
-    for part, target in (("q", "k", "v"), "self_attention.qkv"), (("out",), "self_attention.out"):
-        yield from linear(f"{name}.{target}", tuple(f"{name}.self_attn.{item}_proj" for item in part), bias=True)
     if decoder:
+        yield from _projections(f"{name}.cross_attention", f"{name}.encoder_attn", {"query": "q", "kv": "kv"})
         norms.insert(1, "encoder_attn_layer_norm")
-        for part, target in (
-            (("q",), "cross_attention.query"),
-            (("k", "v"), "cross_attention.kv"),
-            (("out",), "cross_attention.out"),
-        ):
-            yield from linear(f"{name}.{target}", tuple(f"{name}.encoder_attn.{item}_proj" for item in part), bias=True)
     yield from linear(f"{name}.feedforward.up", (f"{name}.fc1",), bias=True)
     yield from linear(f"{name}.feedforward.down", (f"{name}.fc2",), bias=True)
     for place, norm in enumerate(norms):
         yield from linear(f"{name}.block.norms.{place}", (f"{name}.{norm}",), bias=True)
+
+
+def _projections(ours: str, theirs: str, fused: dict[str, str]) -> Iterator[Piece]:
+    """An attention's: `fused` maps zoo's names to the letters of what stands in them."""
+    for target, letters in fused.items():
+        yield from linear(f"{ours}.{target}", tuple(f"{theirs}.{letter}_proj" for letter in letters), bias=True)
+    yield from linear(f"{ours}.out", (f"{theirs}.out_proj",), bias=True)
 
 
 def _flat(bias: Tensor) -> Tensor:

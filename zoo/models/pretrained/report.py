@@ -47,7 +47,11 @@ class GraftReport:
             "revision": self.revision,
             "parameters": dict(self.parameters),
             "kept": [
-                {"to": item.target, "from": list(item.sources), **({"new_rows": item.new_rows} if item.new_rows else {})}
+                {
+                    "to": item.target,
+                    "from": list(item.sources),
+                    **({"new_rows": item.new_rows} if item.new_rows else {}),
+                }
                 for item in self.kept
             ],
             "new": [{"to": name, "because": reason} for name, reason in self.new.items()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CONVERT = (
-    "convert it once, where you trust it: python -c \"from transformers import AutoModelForSeq2SeqLM as M; "
+    'convert it once, where you trust it: python -c "from transformers import AutoModelForSeq2SeqLM as M; '
     "M.from_pretrained('{name}').save_pretrained('FOLDER', safe_serialization=True)\""
 )
 
@@ -83,7 +84,8 @@ class Checkpoint:
         pickles = sorted(path.name for path in self._folder.glob("*") if path.suffix in _PICKLES) if self.local else []
         found = f"has its weights as the pickle {pickles[0]} alone" if pickles else f"has no {WEIGHTS}"
         raise InputError(
-            f"{found}; pickles can run code when loaded, so safetensors are read only: {_CONVERT.format(name=self.name)}",
+            f"{found}; pickles can run code when loaded, so only safetensors are read: "
+            f"{_CONVERT.format(name=self.name)}",
             where=self.name,
         )
 
@@ -133,6 +135,10 @@ def _fetched(repository: str, name: str) -> Path | None:
         RepositoryNotFoundError,
     )
 
+    # Its retries are told of line by line; what came of them is told below.
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         return Path(hf_hub_download(repository, name))
     except (RepositoryNotFoundError, HFValidationError):
@@ -141,9 +147,11 @@ def _fetched(repository: str, name: str) -> Path | None:
         if not isinstance(error, LocalEntryNotFoundError) or _known_absent(repository, name):
             return None
         raise InputError(
-            "no such folder, and no model of this name in the hub's cache, while the Hugging Face hub cannot be reached",
+            "no such folder, and the Hugging Face hub cannot be reached: no model of this name is in its cache",
             where=repository,
         ) from None
+    finally:
+        logger.setLevel(level)
 
 
 def _known_absent(repository: str, name: str) -> bool:

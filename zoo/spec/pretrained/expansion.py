@@ -84,10 +84,7 @@ def _grafted(own: Node, graft: Node, section: type[BaseModel]) -> Node:
                 f"model: 'graft': '{key}' is no component of a model: {did_you_mean(key, slots)}",
                 where=str(entry.key_mark),
             )
-        if isinstance(below, dict):
-            new = _stack(own, key, entry.node, below)
-        else:
-            new = _used(entry.node)
+        new = _stack(own, key, entry.node, below) if isinstance(below, dict) else _used(entry.node)
         result = merge(result, mapping({key: Entry(entry.key_mark, new)}, graft.mark))
     return result
 

@@ -51,9 +51,7 @@ def _marian(config: Fields) -> Plain:
         (shared, tied), "none"
     )
     if not shared:
-        section["pretrained"]["decoder_vocab_size"] = config.integer(
-            "decoder_vocab_size", config.integer("vocab_size")
-        )
+        section["pretrained"]["decoder_vocab_size"] = config.integer("decoder_vocab_size", config.integer("vocab_size"))
     return section
 
 
@@ -114,9 +112,7 @@ def _t5(config: Fields) -> Plain:
     if gate not in {"", "gated"}:
         raise InputError(f"'feed_forward_proj': expected relu or gated-gelu, found '{projection}'", where=config.where)
     activation = _activation(config, "feed_forward_proj", "gelu_new" if projection == "gated-gelu" else name)
-    # transformers 4 says by `tie_word_embeddings` that the output is tied and scaled, 5 by another key that it is scaled.
-    first = config.boolean("tie_word_embeddings", config.plain["model_type"] == "t5")
-    first = config.boolean("scale_decoder_outputs", first)
+    first = _is_first_t5(config)
     heads, d_model = config.integer("num_heads"), config.integer("d_model")
     head_dim = config.integer("d_kv", 64)
     dropout = config.number("dropout_rate", 0.1)
@@ -132,7 +128,7 @@ def _t5(config: Fields) -> Plain:
         "decoder": {"layers": config.integer("num_decoder_layers", config.integer("num_layers"))},
         "position": {
             "use": "zoo-positional/t5",
-            "num_buckets": config.integer("relative_attention_num_buckets", 32),
+            "buckets": config.integer("relative_attention_num_buckets", 32),
             "max_distance": config.integer("relative_attention_max_distance", 128),
         },
         "block": {"use": "zoo-blocks/pre-norm"},
@@ -157,6 +153,16 @@ def _t5(config: Fields) -> Plain:
     }
 
 
+def _is_first_t5(config: Fields) -> bool:
+    """Whether this is T5 1.0, whose output matrix is the embeddings' and reads scaled states.
+
+    transformers 4 says both by ``tie_word_embeddings``, 5 the scaling by a key of its own. mT5 is never of this kind.
+    """
+    if config.text("model_type") != "t5":
+        return False
+    return config.boolean("scale_decoder_outputs", config.boolean("tie_word_embeddings", True))
+
+
 def _t5_feedforward(config: Fields, *, gated: bool, activation: Plain, dropout: float) -> Plain:
     options = {"width": config.integer("d_ff"), "activation": activation, "dropout": dropout, "bias": False}
     return {"use": "zoo-blocks/glu" if gated else "zoo-blocks/mlp", **options}
@@ -164,7 +170,9 @@ def _t5_feedforward(config: Fields, *, gated: bool, activation: Plain, dropout: 
 
 def _activation(config: Fields, key: str, name: str) -> Plain:
     if name not in _ACTIVATIONS:
-        raise InputError(f"'{key}': no activation '{name}' here: {did_you_mean(name, _ACTIVATIONS)}", where=config.where)
+        raise InputError(
+            f"'{key}': no activation '{name}' here: {did_you_mean(name, _ACTIVATIONS)}", where=config.where
+        )
     return _ACTIVATIONS[name]
 
 
@@ -172,7 +180,9 @@ def _alike(config: Fields, encoder: str, decoder: str, default: int) -> int:
     """A size that both stacks must have in common."""
     first, second = config.integer(encoder, default), config.integer(decoder, default)
     if first != second:
-        raise InputError(f"'{encoder}' {first} and '{decoder}' {second} differ: zoo's stacks have one", where=config.where)
+        raise InputError(
+            f"'{encoder}' {first} and '{decoder}' {second} differ: zoo's stacks have one", where=config.where
+        )
     return first
 
 
