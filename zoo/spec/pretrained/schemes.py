@@ -107,7 +107,8 @@ def _of_bart_kind(config: Fields, activation: str) -> Plain:
 
 
 def _t5(config: Fields) -> Plain:
-    projection = config.text("feed_forward_proj", "relu")
+    usual = "relu" if config.text("model_type") == "t5" else "gated-gelu"
+    projection = config.text("feed_forward_proj", usual)
     gate, _, name = projection.rpartition("-")
     if gate not in {"", "gated"}:
         raise InputError(f"'feed_forward_proj': expected relu or gated-gelu, found '{projection}'", where=config.where)
