@@ -72,6 +72,11 @@ def write_checkpoint(kind: str, folder: Path, *, tokenizer: bool = True, **chang
     return folder
 
 
+def saved_names(model: Any) -> list[str]:
+    """Names of the tensors that a zoo model is saved as, sorted: a tied matrix has one."""
+    return sorted(set(model.state_dict()) - set(model.tied_names()))
+
+
 def _model(kind: str, options: dict[str, Any]) -> Any:
     if kind == "marian":
         extra = {"decoder_vocab_size": options["vocab_size"], "activation_function": "swish", "scale_embedding": True}
@@ -91,7 +96,7 @@ def _draw(model: Any) -> None:
     with torch.no_grad():
         for name, tensor in sorted([*model.named_parameters(), *model.named_buffers()]):
             if (tensor.is_floating_point() and "embed_positions" not in name) or tensor.requires_grad:
-                tensor.normal_(std=0.3, generator=draw)
+                tensor.normal_(mean=1.0 if "norm" in name and name.endswith("weight") else 0.0, std=0.3, generator=draw)
 
 
 def _untie(folder: Path) -> None:

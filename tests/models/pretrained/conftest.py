@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from zoo.models import assemble
 from zoo.models.pretrained import GraftReport, graft_weights
@@ -89,14 +91,34 @@ def read(write_spec: Callable[..., Path]) -> Callable[..., Read]:
 
     def make(folder: Path, graft: Any = None, **changes: Any) -> Read:
         section = load_spec(write_spec(folder, graft, **changes)).model
-        model = fresh(section, folder)
+        model = _fresh(section, folder)
         return Read(section, model, graft_weights(model, section))
 
     return make
 
 
-def fresh(section: ModelSection, folder: Path) -> Any:
-    """The same model before anything was read into it."""
+@pytest.fixture
+def fresh() -> Callable[[ModelSection, Path], Any]:
+    """``fresh(section, folder)``: the model of a section before anything was read into it."""
+    return _fresh
+
+
+@pytest.fixture
+def rewritten(tmp_path: Path) -> Callable[..., Path]:
+    """``rewritten(folder, change)``: a copy of a checkpoint whose tensors `change` was called with."""
+
+    def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> Path:
+        copy = tmp_path / "rewritten"
+        shutil.copytree(folder, copy)
+        tensors = load_file(copy / "model.safetensors")
+        change(tensors)
+        save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+        return copy
+
+    return rewrite
+
+
+def _fresh(section: ModelSection, folder: Path) -> Any:
     vocabulary = pretrained_vocabulary(section, load_tokenizers(folder))
     model = assemble(section, vocabulary.size, seed=5, token_ids=vocabulary.token_ids).eval()
     model.generation_config.update(**vocabulary.generation)
