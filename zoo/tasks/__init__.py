@@ -15,6 +15,7 @@ from zoo.tasks.contracts import (
     Split,
     SummedMetric,
     Task,
+    TokenizerSource,
     TokenizerTrainer,
 )
 from zoo.tasks.detection import Box, Detection, GroundTruth
@@ -39,5 +40,6 @@ __all__ = [
     "Split",
     "SummedMetric",
     "Task",
+    "TokenizerSource",
     "TokenizerTrainer",
 ]

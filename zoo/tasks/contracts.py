@@ -156,11 +156,15 @@ class Task(ABC):
         """Prepare the task's data."""
 
 
-class TokenizerTrainer(ABC):
-    """Built as ``target(options)``. Same texts and options give the same tokenizer, byte for byte."""
+class TokenizerSource(ABC):
+    """Where a tokenizer comes from: it is trained, or taken from a pretrained model. Built as ``target(options)``."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
+
+
+class TokenizerTrainer(TokenizerSource):
+    """Trains one. Same texts and options give the same tokenizer, byte for byte."""
 
     @abstractmethod
     def train(self, texts: Iterator[str]) -> Any:
@@ -171,14 +175,8 @@ class TokenizerTrainer(ABC):
         """
 
 
-class PretrainedTokenizer(ABC):
-    """A tokenizer that is not trained but taken from the model that a spec begins with (``model.from``).
-
-    Built as ``target(options)``; its component has the trait ``pretrained: True``.
-    """
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
+class PretrainedTokenizer(TokenizerSource):
+    """Takes that of the model that a spec begins with (``model.from``); the component has the trait `pretrained`."""
 
     @abstractmethod
     def load(self, checkpoint: str) -> Any:
