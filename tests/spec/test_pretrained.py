@@ -55,7 +55,7 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Callable[..., Path]:
-    """``checkpoint(d_model=16)``: a folder with Marian's config.json, changed so, and a file that stands for weights."""
+    """``checkpoint(d_model=16)``: a folder with Marian's config.json, changed so, and what stands for weights."""
 
     def write(name: str = "checkpoint", without: tuple[str, ...] = (), **changes: Any) -> Path:
         folder = tmp_path / name
@@ -129,7 +129,10 @@ def test_a_copy_of_a_checkpoint_is_the_same_and_other_weights_are_not(checkpoint
         ({"position": "rotary"}, {"position": "rotary"}),
         ({"position": {"layout": "interleaved"}}, {"position.layout": "interleaved", "position": "sinusoidal"}),
         ({"feedforward": "mlp"}, {"feedforward.width": 40}),
-        ({"feedforward": {"activation": "gelu"}}, {"feedforward.width": 40, "feedforward.activation.use": "zoo-blocks/gelu"}),
+        (
+            {"feedforward": {"activation": "gelu"}},
+            {"feedforward.width": 40, "feedforward.activation.use": "zoo-blocks/gelu"},
+        ),
         ({"feedforward": "swiglu"}, {"feedforward": "swiglu", "feedforward.width": None}),
         ({"encoder": {"position": {"base": 100.0}}}, {"encoder.position.base": 100.0, "encoder.layers": 2}),
     ],
@@ -186,7 +189,7 @@ def test_a_mistake_is_one_line_with_its_place(
 def test_grafts_and_pretrained_tokenizers_need_a_pretrained_model(spec_of: Any, checkpoint: Any) -> None:
     with pytest.raises(InputError, match="'graft' replaces parts of a pretrained model: say which with 'from'"):
         load_spec(spec_of({"graft": {"position": "rotary"}}))
-    whole = {key: value for key, value in load_spec(spec_of({"from": str(checkpoint())})).model.plain().items()}
+    whole = load_spec(spec_of({"from": str(checkpoint())})).model.plain()
     with pytest.raises(InputError, match=r"'pretrained' is the tokenizer of a pretrained model.*give model\.from"):
         load_spec(spec_of({**whole, "pretrained": None}))
     with pytest.raises(InputError, match="'pretrained' reads both sides: leave out target_tokenizer"):
@@ -207,7 +210,10 @@ def test_pickles_are_refused_with_the_way_to_convert_them(load: Load, checkpoint
 @pytest.mark.parametrize(
     ("write", "told"),
     [
-        (lambda folder: (folder / "config.json").unlink(), "no config.json there: not the folder of a pretrained model"),
+        (
+            lambda folder: (folder / "config.json").unlink(),
+            "no config.json there: not the folder of a pretrained model",
+        ),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json is no JSON"),
         (lambda folder: (folder / "config.json").write_text("[1]"), "config.json: expected a JSON object"),
         (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors"),
@@ -269,5 +275,7 @@ def test_a_model_of_the_hub_is_read_from_its_cache_without_a_network_and_without
 
 
 def test_what_is_neither_a_folder_nor_a_name_is_not_asked_of_the_hub(spec_of: Any) -> None:
-    with pytest.raises(InputError, match="no such folder; expected one with a pretrained model, or its name on the hub"):
+    with pytest.raises(
+        InputError, match="no such folder; expected one with a pretrained model, or its name on the hub"
+    ):
         load_spec(spec_of({"from": "./no/such folder"}))

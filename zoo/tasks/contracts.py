@@ -156,14 +156,14 @@ class Task(ABC):
         """Prepare the task's data."""
 
 
-class TokenizerSource(ABC):
+class TokenizerSource:
     """Where a tokenizer comes from: it is trained, or taken from a pretrained model. Built as ``target(options)``."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
 
-class TokenizerTrainer(TokenizerSource):
+class TokenizerTrainer(TokenizerSource, ABC):
     """Trains one. Same texts and options give the same tokenizer, byte for byte."""
 
     @abstractmethod
@@ -175,7 +175,7 @@ class TokenizerTrainer(TokenizerSource):
         """
 
 
-class PretrainedTokenizer(TokenizerSource):
+class PretrainedTokenizer(TokenizerSource, ABC):
     """Takes that of the model that a spec begins with (``model.from``); the component has the trait `pretrained`."""
 
     @abstractmethod

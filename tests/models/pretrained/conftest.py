@@ -22,9 +22,13 @@ from zoo.spec import ModelSection, load_spec
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from checkpoints import write_checkpoint  # noqa: E402
+from checkpoints import write_checkpoint
 
-NEEDED = {"t5": ["position/t5"], "t5-gated": ["position/t5", "feedforward/glu"], "mt5": ["position/t5", "feedforward/glu"]}
+NEEDED = {
+    "t5": ["position/t5"],
+    "t5-gated": ["position/t5", "feedforward/glu"],
+    "mt5": ["position/t5", "feedforward/glu"],
+}
 SPEC: dict[str, Any] = {
     "name": "grafted",
     "task": {

@@ -137,7 +137,9 @@ def test_tokens_that_are_added_get_rows_behind_the_pretrained_ones(checkpoint, w
     rows = {item.target: item.new_rows for item in report.kept if item.new_rows}
     assert rows == {"encoder.embed_tokens.weight": 3, "output_bias": 3}
     assert torch.equal(model.encoder.embed_tokens.weight[size:], start[size:])
-    assert torch.equal(model.encoder.embed_tokens.weight[:size], load_file(folder / "model.safetensors")["model.shared.weight"])
+    assert torch.equal(
+        model.encoder.embed_tokens.weight[:size], load_file(folder / "model.safetensors")["model.shared.weight"]
+    )
     assert model.output_bias[size:].tolist() == [0, 0, 0]
     assert report.parameters["new"] == 3 * 32 + 3
 
@@ -174,7 +176,9 @@ def test_weights_saved_without_an_output_layer_are_read(checkpoint, read, rewrit
 
     found, plain = read(rewritten(checkpoint("bart"), bare)), read(checkpoint("bart"))
     assert found.report.new == {"output_bias": "not in the checkpoint"}
-    assert torch.equal(found.model.decoder.layers[0].feedforward.up.weight, plain.model.decoder.layers[0].feedforward.up.weight)
+    assert torch.equal(
+        found.model.decoder.layers[0].feedforward.up.weight, plain.model.decoder.layers[0].feedforward.up.weight
+    )
 
 
 def test_weights_that_nobody_reads_are_on_the_report(checkpoint, read, rewritten):
@@ -187,7 +191,10 @@ def test_weights_that_nobody_reads_are_on_the_report(checkpoint, read, rewritten
     ("change", "told"),
     [
         (lambda t: t.pop("model.encoder.layers.1.fc1.bias"), "lacks the weights 'encoder.layers.1.fc1.bias'"),
-        (lambda t: t.update({"lm_head.weight": t["model.shared.weight"] + 1}), "is not 'model.shared.weight', to which"),
+        (
+            lambda t: t.update({"lm_head.weight": t["model.shared.weight"] + 1}),
+            "is not 'model.shared.weight', to which",
+        ),
         (
             lambda t: t.update({"model.encoder.layers.0.fc1.weight": torch.zeros(47, 32)}),
             "expected the shape [48, 32] for encoder.layers.0.feedforward.up.weight, found [47, 32]",

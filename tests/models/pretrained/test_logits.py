@@ -49,7 +49,9 @@ def test_every_weight_is_kept_once(both, checkpoint):
     _, (_, ours, report) = both
     assert not report.new
     assert not report.dropped
-    assert [item.target for item in report.kept] == [name for name in ours.state_dict() if name not in ours.tied_names()]
+    assert [item.target for item in report.kept] == [
+        name for name in ours.state_dict() if name not in ours.tied_names()
+    ]
 
 
 def test_saved_and_loaded_it_needs_no_checkpoint(both, batch, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A pretrained model's own tokenizer: both its sides, its special ids, a task's tokens, and the folder it is kept in."""
+"""A pretrained model's own tokenizer: its sides, its special ids, a task's tokens, and the folder it is kept in."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import shutil
 from types import SimpleNamespace
 
-import pytest
 import numpy as np
+import pytest
 import torch
 from checkpoints import texts
 from transformers import AutoTokenizer
