@@ -43,7 +43,7 @@ T5_SIZES: dict[str, Any] = {
     "d_kv": 6,  # 4 heads of 6 are no 32
     "d_ff": HIDDEN,
     "num_layers": 2,
-    "num_decoder_layers": 3,
+    "num_decoder_layers": 2,  # transformers 5 makes caches for `num_layers`, whatever the decoder has
     "num_heads": HEADS,
     "relative_attention_num_buckets": 8,
     "relative_attention_max_distance": 12,
