@@ -1,16 +1,17 @@
-"""Stores of many records, as years of benches would leave them: what the promises about scale are measured on."""
+"""What benchmarks share: one thread, lines for a reader, and stores of many records, as years of benches leave them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 MODELS, SEEDS = 50, 5
 _POSITIONS = ("rotary", "alibi", "sinusoidal", "learned", "t5", "relative", "fire", "nope")
@@ -67,7 +68,16 @@ def _spec(task: str, name: str, model: int, seed: int) -> dict[str, Any]:
             "clipping": {"use": "zoo-optimizers/norm", "max_norm": 1.0},
             "log_every": 20,
         },
-        "decoding": {"beams": 1, "max_new_tokens": 80, "length_penalty": 1.0, "batch_size": 32},
+        "decoding": {
+            "strategy": {
+                "use": "zoo-decoding/greedy",
+                "no_repeat_ngram": 0,
+                "repetition_penalty": 1.0,
+                "min_new_tokens": 0,
+            },
+            "max_new_tokens": 80,
+            "batch_size": 32,
+        },
         "evaluation": {"split": "test", "metrics": [{"use": "zoo-tasks-text/bleu"}, {"use": "zoo-tasks-text/chrf"}]},
         "measurement": {"processes": 5, "latency_samples": 20, "warmup": 3, "throughput_batches": [1, 16, 64]},
     }
@@ -227,6 +237,26 @@ def _outputs(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     pq.write_table(table, file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return {"file": file.name, "sha256": digest, "examples": _EXAMPLES, "text": True}
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Figures and weights do not depend on how many cores the machine has."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Print a line that pytest does not capture."""
+
+    def show(line: str) -> None:
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{line}")
+
+    return show
 
 
 @pytest.fixture(scope="session")

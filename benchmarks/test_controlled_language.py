@@ -7,11 +7,10 @@ but the cue would give the answer away. About a minute of one core for each of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from zoo.measure import evaluate, evaluation_examples
 from zoo.spec import load_spec
@@ -23,24 +22,6 @@ CHANCE = 0.5
 ENOUGH = 0.95
 LEVEL = 0.99
 """Of the exact interval that must hold chance: one run in a hundred is a false alarm."""
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Weights do not depend on how many cores the machine has."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    def show(line: str) -> None:
-        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"\n{line}")
-
-    return show
 
 
 def homographs(name: str, folder: Path) -> tuple[int, int]:

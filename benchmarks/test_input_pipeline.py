@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,7 @@ MADE = 200
 """Micro-batches that the pipeline makes a round: more than five epochs, so that the shuffling of an epoch counts."""
 CLOCK = Replay()
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # the pipeline has one
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")  # the pipeline has one, and so has the model beside it
 
 
 @pytest.fixture
@@ -192,9 +186,11 @@ def test_what_workers_make(request, measuring, spec, prepared, pairs, workers):
     consumer = Consumer(spec, prepared, [share.batch for share in _loader(spec, pairs, False, 0, STEPS)])
     with_workers = iter(_loader(spec, pairs, False, workers, (ROUNDS + 3) * MADE))
     next(with_workers)  # they have started
+    made = []
 
     def pipeline() -> int:
-        return sum(share.tokens for share in itertools.islice(with_workers, MADE))
+        made.append(tuple(share.tokens for share in itertools.islice(with_workers, MADE)))
+        return sum(made[-1])
 
     _report(request, f"batching and collating by {workers} worker(s)", _ratios(pipeline, consumer))
     with_workers.close()

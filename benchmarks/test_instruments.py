@@ -26,7 +26,7 @@ import pytest
 import torch
 
 from zoo.measure.device_time import device_times
-from zoo.measure.generation import evaluating, generation_options
+from zoo.measure.generation import evaluating, generate_ids
 from zoo.measure.interleaved import compared, interleaved
 from zoo.measure.latency import timed_calls
 from zoo.measure.performance import measure_clocks, pooled_clocks, probe_request
@@ -55,23 +55,6 @@ def measuring(request: pytest.FixtureRequest) -> Iterator[None]:
     gc.freeze()  # each instrument collects before it times: not all that a test session holds, every time
     yield
     gc.unfreeze()
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    def show(line: str) -> None:
-        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"\n{line}")
-
-    return show
 
 
 @dataclass(frozen=True)
@@ -133,10 +116,9 @@ def test_encoder_and_decoder_are_the_whole(one_thread: None, say: Callable[[str]
     }
     model: Any = assemble(ModelSection.model_validate(section), 200, seed=1)
     tokenizer = FixedTokenizer(torch.randint(4, 200, (1, 24)), eos_token_id=int(model.config.eos_token_id))
-    decoding = DecodingSection(max_new_tokens=4)
+    decoding = DecodingSection.model_validate({"strategy": "zoo-decoding/greedy", "max_new_tokens": 4})
     both = Tokenizers(tokenizer, tokenizer)
     encoded = tokenizer(["any"])
-    options = generation_options(decoding, max_source_tokens=512)
 
     def parts() -> float:
         split = split_times(model, both, ["any"], decoding, samples=30, max_source_tokens=512)
@@ -147,7 +129,7 @@ def test_encoder_and_decoder_are_the_whole(one_thread: None, say: Callable[[str]
         seconds = []
         for _ in range(30):
             start = time.perf_counter()
-            model.generate(**encoded, **options)
+            generate_ids(model, encoded, ["any"], decoding)
             seconds.append(time.perf_counter() - start)
         return min(seconds)
 

@@ -34,6 +34,7 @@ training:
   optimizer: adamw
   schedule: constant
   clipping: none
+decoding: {strategy: greedy}
 evaluation: {metrics: [bleu]}
 """
 

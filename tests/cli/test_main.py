@@ -28,7 +28,10 @@ def zoo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["check"], "zoo: Missing argument 'SPEC'. (see 'zoo check --help')"),
         (["list", "positions"], "zoo: unknown kind 'positions': did you mean 'position'?"),
         (["list", "--jsn"], "zoo: No such option"),
-        (["show", "rotary"], "zoo: zoo show: expected KIND/NAME, found 'rotary': did you mean 'position/rotary'?"),
+        (
+            ["show", "rotary"],
+            "zoo: zoo show: expected KIND/NAME or the file of a spec, found 'rotary': did you mean 'position/rotary'?",
+        ),
         (["--no-plugin", "zoo-positonal", "list"], "zoo: --no-plugin: no plugin 'zoo-positonal' is installed: did you"),
         (["show", "position/rotari"], "zoo: unknown position 'rotari': did you mean 'rotary'?"),
         (["check", "no-such-file.yaml"], "zoo: no-such-file.yaml: there is no such file"),

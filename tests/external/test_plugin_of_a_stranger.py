@@ -83,6 +83,7 @@ model:
   feedforward: swiglu
   fusion: top
 training: {steps: 1, objective: cross-entropy, optimizer: adamw, schedule: constant, clipping: none}
+decoding: {strategy: greedy}
 evaluation: {metrics: [chrf]}
 """
 GENERATE = """

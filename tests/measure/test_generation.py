@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from zoo.measure.generation import evaluating, generate_batch, generate_outputs, generated_lengths
+from zoo.spec.sections import DecodingSection
 
 
 def test_tokens_count_up_to_the_first_end_and_padding_never() -> None:
@@ -21,9 +22,13 @@ def test_tokens_count_up_to_the_first_end_and_padding_never() -> None:
     assert generated_lengths(sequences, eos) == ([3, 1, 5, 5], 1)
 
 
+@pytest.mark.parametrize("strategy", ["greedy", "sampling"])
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
-def test_outputs_come_in_the_order_of_their_sources_whatever_the_batch(tiny: Any, batch_size: int) -> None:
-    decoding = tiny.spec.decoding.model_copy(update={"batch_size": batch_size})
+def test_outputs_come_in_the_order_of_their_sources_whatever_the_batch(
+    tiny: Any, batch_size: int, strategy: str
+) -> None:
+    plain = {"strategy": strategy, "batch_size": batch_size, "max_new_tokens": 12}
+    decoding = DecodingSection.model_validate(plain)
     found = generate_outputs(tiny.model, tiny.tokenizers, tiny.sources, decoding, max_source_tokens=512)
     with evaluating(tiny.model):
         alone = [
@@ -36,19 +41,24 @@ def test_outputs_come_in_the_order_of_their_sources_whatever_the_batch(tiny: Any
     assert len(set(found.outputs)) > 1, "outputs that are all alike show no order"
 
 
-@pytest.mark.parametrize("beams", [1, 3])
-def test_decoding_is_what_the_spec_says(tiny: Any, beams: int) -> None:
-    decoding = tiny.spec.decoding.model_copy(update={"beams": beams, "max_new_tokens": 5, "length_penalty": 0.3})
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [
+        ({"use": "greedy", "no_repeat_ngram": 1}, {"num_beams": 1, "no_repeat_ngram_size": 1}),
+        ({"use": "beam", "width": 3, "length_penalty": 0.3}, {"num_beams": 3, "length_penalty": 0.3}),
+    ],
+    ids=["greedy", "beam"],
+)
+def test_decoding_is_what_the_spec_says(tiny: Any, strategy: dict[str, Any], options: dict[str, Any]) -> None:
+    decoding = DecodingSection.model_validate({"strategy": strategy, "max_new_tokens": 5})
     found = generate_outputs(tiny.model, tiny.tokenizers, tiny.sources[:3], decoding, max_source_tokens=512)
     assert found.tokens <= 3 * 5
     encoded = tiny.tokenizer(tiny.sources[:3], padding=True, return_tensors="pt")
-    options = {"length_penalty": 0.3} if beams > 1 else {}
     with evaluating(tiny.model):
         expected = tiny.model.generate(
             input_ids=encoded["input_ids"],
             attention_mask=encoded["attention_mask"],
             do_sample=False,
-            num_beams=beams,
             max_new_tokens=5,
             **options,
         )

@@ -24,7 +24,7 @@ def request_for(directory: Path, **changes: Any) -> ProbeRequest:
     facts = {
         "directory": directory,
         "sentences": ["un\ndeux", "三"],
-        "decoding": DecodingSection(),
+        "decoding": DecodingSection.model_validate({"strategy": "greedy"}),
         "measurement": MeasurementSection(),
         "device": "cpu",
         "threads": 1,
@@ -165,7 +165,10 @@ def test_a_batch_that_the_systems_memory_does_not_hold_is_an_answer_of_a_living_
     tiny.tokenizer.save_pretrained(tmp_path)
     measurement = MeasurementSection(throughput_batches=[1, 2, 64, 128])
     request = request_for(
-        tmp_path, sentences=tiny.sources[:2], decoding=DecodingSection(max_new_tokens=2), measurement=measurement
+        tmp_path,
+        sentences=tiny.sources[:2],
+        decoding=DecodingSection.model_validate({"strategy": {"use": "sampling", "top_k": 5}, "max_new_tokens": 2}),
+        measurement=measurement,
     )
     done = subprocess.run(
         [sys.executable, "-c", LIMITED],

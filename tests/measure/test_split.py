@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from zoo.measure.generation import encoded_sources, evaluating, generation_options
+from zoo.measure.generation import encoded_sources, evaluating, generate_ids
 from zoo.measure.split import split_times
+from zoo.spec.sections import DecodingSection
 
 
 def test_the_parts_are_the_whole(tiny: Any) -> None:
     """Encoder and tokens times decoder against `generate` on the same sentence, in turn, in one run."""
     decoding, sentence = tiny.spec.decoding, tiny.sources[0]
-    options = generation_options(decoding, max_source_tokens=512)
     encoded = encoded_sources(tiny.tokenizer, [sentence], tiny.model.device, limit=512)
     parts, whole = [], []
     with evaluating(tiny.model):
@@ -22,21 +22,21 @@ def test_the_parts_are_the_whole(tiny: Any) -> None:
             parts += [encode + tokens * decode for encode, tokens, decode in sums]
             for _ in range(5):
                 start = time.perf_counter()
-                tiny.model.generate(**encoded, **options)
+                generate_ids(tiny.model, encoded, [sentence], decoding)
                 whole.append(time.perf_counter() - start)
     # Minima: what other processes on this machine add to either is not what is compared.
     assert min(parts) == pytest.approx(min(whole), rel=0.25)
 
 
-@pytest.mark.parametrize("beams", [1, 3])
-def test_each_part_takes_what_is_its_own(tiny: Any, beams: int) -> None:
+@pytest.mark.parametrize("strategy", ["greedy", {"use": "beam", "width": 3}, "sampling"], ids=str)
+def test_each_part_takes_what_is_its_own(tiny: Any, strategy: Any) -> None:
     """The encoder is made to take 40 ms and each step of the decoder 20 ms."""
     step = 0.02
     handles = [
         tiny.model.get_encoder().register_forward_pre_hook(lambda *_: time.sleep(2 * step)),
         tiny.model.get_decoder().register_forward_pre_hook(lambda *_: time.sleep(step)),
     ]
-    decoding = tiny.spec.decoding.model_copy(update={"beams": beams, "max_new_tokens": 5})
+    decoding = DecodingSection.model_validate({"strategy": strategy, "max_new_tokens": 5})
     # With the end token out of reach every sentence takes the same number of steps.
     tiny.model.generation_config.suppress_tokens = [tiny.tokenizer.eos_token_id]
     try:
@@ -58,8 +58,7 @@ def test_tokens_are_those_that_generation_gives(tiny: Any) -> None:
     )
     with evaluating(tiny.model):
         expected = [
-            generate_batch(tiny.model, tiny.tokenizers, [text], tiny.spec.decoding, max_source_tokens=512).tokens
-            for text in tiny.sources[:3]
+            generate_batch(tiny.model, tiny.tokenizers, [text], tiny.spec.decoding).tokens for text in tiny.sources[:3]
         ]
     assert list(found.tokens) == expected
 

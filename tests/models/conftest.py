@@ -24,6 +24,8 @@ PRIVATE = {
     "shaw-both-sides": ("position", "ShawBothSides"),
     "key-side": ("position", "KeySide"),
     "weighted-layers": ("fusion", "WeightedLayers"),
+    "mark-matrices": ("initialization", "MarkMatrices"),
+    "leave-matrices": ("initialization", "LeaveMatrices"),
 }
 
 MakeSection = Callable[..., ModelSection]

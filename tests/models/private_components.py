@@ -10,7 +10,10 @@ from zoo.models.contracts import (
     Dense,
     Fusion,
     FusionContext,
+    Initialization,
+    InitializationContext,
     KeyTable,
+    Matrix,
     Memory,
     Position,
     QueryTable,
@@ -119,3 +122,23 @@ class WeightedLayers(Fusion):
         real = layer_states.new_ones(mixed.shape[:2], dtype=torch.bool) if mask is None else mask.clone()
         real[:, 0] = False
         return Memory(mixed, layer_states[:, 0], real)
+
+
+class LeaveMatrices(Initialization):
+    """Looks at nothing and changes nothing."""
+
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        pass
+
+
+class MarkMatrices(Initialization):
+    """Fills each matrix with what the host said of it, as a number."""
+
+    ROLES = ("query", "key", "value", "attention-output", "feedforward")
+
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        mark = 1000 * context.layer + 100 * ("self", "cross", None).index(matrix.attention)
+        matrix.weight.fill_(mark + self.ROLES.index(matrix.role))
+        assert (context.side, context.encoder_layers, context.decoder_layers) in {("encoder", 2, 3), ("decoder", 2, 3)}
+        assert context.layers == {"encoder": 2, "decoder": 3}[context.side]
+        assert matrix.weight.shape[1] == context.d_model or matrix.name == "feedforward.down"

@@ -62,7 +62,7 @@ def test_everything_that_was_measured_is_on_the_page(build, make_record, part):
         "100 ms90.0 ms to 200 msp90 120 ms, p99 150 ms1,000 samplesmedians of 3 processes: 99.0, 100, 101"
     )
     assert by_start["Device timet"].startswith("80.0 ms")
-    assert by_start["Encoder alon"].startswith("20.0 ms")
+    assert by_start["Reading the "].startswith("20.0 ms")
     assert by_start["Decoding, a "].startswith("4.00 ms")
     throughput = [cells[0] for label, cells in rows.items() if label.startswith("Throughput")]
     assert throughput == ["80.05.00 sentences a second", "900", "out of memory"]

@@ -29,7 +29,10 @@ training:
   clipping: {use: norm, max_norm: 1.0}
 evaluation:
   metrics: [bleu, chrf]
+decoding: {strategy: greedy}
 """
+MODEL = GOOD[GOOD.index("model:") : GOOD.index("training:")]
+LANGUAGE_MODEL = MODEL.replace("  encoder: {layers: 2}\n", "  architecture: causal-lm\n").replace("  fusion: top\n", "")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,51 @@ MISTAKES = [
     Mistake("capitalised key", "seed: 3", "Seed: 3", "2:1", "did you mean 'seed'"),
     Mistake("number as key", "seed: 3", "3: 3", "2:1", "unknown key '3'"),
     Mistake("empty key", "seed: 3", "'': 3", "2:1", "unknown key ''"),
+    # architectures
+    Mistake("no encoder", "  encoder: {layers: 2}\n", "", "6:3", "missing key 'encoder'"),
+    Mistake("no fusion", "  fusion: top\n", "", "6:3", "missing key 'fusion'"),
+    Mistake(
+        "unknown architecture",
+        "  heads: 4",
+        "  heads: 4\n  architecture: causal_lm",
+        "8:17",
+        "did you mean 'causal-lm'",
+    ),
+    Mistake(
+        "encoder of a language model",
+        MODEL,
+        MODEL.replace("  fusion: top\n", "  architecture: causal-lm\n"),
+        "8:3",
+        "a causal-lm has no encoder: leave 'encoder' out",
+    ),
+    Mistake(
+        "fusion of a language model",
+        MODEL,
+        MODEL.replace("  encoder: {layers: 2}\n", "  architecture: prefix-lm\n"),
+        "14:3",
+        "a prefix-lm has no fusion: leave 'fusion' out",
+    ),
+    Mistake(
+        "half-tied language model",
+        MODEL,
+        LANGUAGE_MODEL + "  tie_embeddings: decoder\n",
+        "15:19",
+        "expected 'all' .one. or 'none'",
+    ),
+    Mistake(
+        "two vocabularies of a language model",
+        MODEL,
+        "target_tokenizer: bpe\n" + LANGUAGE_MODEL,
+        "5:1",
+        "a causal-lm reads and writes with one vocabulary: leave 'target_tokenizer' out",
+    ),
+    Mistake(
+        "source loss of an encoder-decoder",
+        "  steps: 5",
+        "  steps: 5\n  source_loss: true",
+        "18:16",
+        "predicts nothing",
+    ),
     # separate vocabularies
     Mistake(
         "one matrix for two vocabularies",
@@ -69,17 +117,33 @@ MISTAKES = [
         "7:19",
         "set model.tie_embeddings to 'decoder' or 'none'",
     ),
+    # keys that have moved
+    Mistake(
+        "the width of the beam where it stood once",
+        "decoding: {strategy: greedy}",
+        "decoding: {beams: 4, strategy: greedy}",
+        "25:12",
+        "the key 'beams' has moved: write decoding.strategy: {use: beam, width: N}",
+    ),
+    Mistake(
+        "an output shorter than the shortest",
+        "strategy: greedy",
+        "strategy: {use: greedy, min_new_tokens: 9}, max_new_tokens: 8",
+        "25:11",
+        "min_new_tokens 9 is more than max_new_tokens 8",
+    ),
     # missing keys
     Mistake("no name", "name: good\n", "", "1:1", "missing key 'name'"),
     Mistake("no task", "task: {use: translation, corpus: generated, source: qaa, target: qab}\n", "", "1:1", "'task'"),
     Mistake("no heads", "  heads: 4\n", "", "6:3", "missing key 'heads'"),
     Mistake("no position", "  position: sinusoidal\n", "", "6:3", "missing key 'position'"),
     Mistake("no steps", "  steps: 5\n", "", "17:3", "missing key 'steps'"),
+    Mistake("no strategy", "{strategy: greedy}", "{batch_size: 2}", "25:11", "missing key 'strategy'"),
     Mistake("no metrics", "  metrics: [bleu, chrf]", "  split: dev", "24:3", "missing key 'metrics'"),
     Mistake("empty metrics", "[bleu, chrf]", "[]", "24:12", "at least 1 item"),
     Mistake(
         "model without a value",
-        GOOD[GOOD.index("model:") : GOOD.index("training:")],
+        MODEL,
         "model:\n",
         "5:",
         "expected a mapping",

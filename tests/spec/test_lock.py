@@ -58,11 +58,11 @@ def test_drift_names_versions_values_and_contents(spec_file: Path, tmp_path: Pat
     document["distributions"]["zoo-positional"] = "0.0.1"
     document["spec"]["model"]["position"]["an_old_option"] = 3
     del document["spec"]["model"]["position"]["an_old_option"]
-    del document["spec"]["decoding"]["beams"]  # as if written before the option existed
+    del document["spec"]["decoding"]["batch_size"]  # as if written before the option existed
     path.write_text(yaml.safe_dump(document))
     lines = drift(read_lock(path), {**CONTENT, "weights": "sha256:dd"}).lines()
     assert len(lines) == 3
-    assert "drift: spec.decoding.beams: locked absent, now 1" in lines
+    assert "drift: spec.decoding.batch_size: locked absent, now 32" in lines
     assert any(line.startswith("drift: distributions.zoo-positional: locked 0.0.1, now ") for line in lines)
     assert "drift: content.weights: locked sha256:cc, now sha256:dd" in lines
 

@@ -49,6 +49,7 @@ SPEC: dict[str, Any] = {
         "schedule": "constant",
         "clipping": "none",
     },
+    "decoding": {"strategy": "greedy"},
     "evaluation": {"metrics": ["bleu"]},
 }
 
@@ -93,7 +94,7 @@ def load(checkpoint: Callable[..., Path], spec_of: Callable[..., Path]) -> Load:
 
 def test_the_section_says_all_that_the_configuration_says(load: Load) -> None:
     model = load().model
-    assert (model.d_model, model.heads, model.encoder.layers, model.decoder.layers) == (24, 4, 2, 1)
+    assert (model.d_model, model.heads, model.encoder_layers, model.decoder.layers) == (24, 4, 2, 1)
     assert (model.dropout, model.max_positions, model.embedding_std) == (0.15, 50, 0.05)
     assert model.position.plain() == {"use": "zoo-positional/sinusoidal", "layout": "halves", "base": 10000.0}
     assert model.feedforward.options.plain()["activation"] == {"use": "zoo-blocks/silu"}
@@ -279,3 +280,14 @@ def test_what_is_neither_a_folder_nor_a_name_is_not_asked_of_the_hub(spec_of: An
         InputError, match="no such folder; expected one with a pretrained model, or its name on the hub"
     ):
         load_spec(spec_of({"from": "./no/such folder"}))
+
+
+@pytest.mark.parametrize("name", ["scale_output", "output_bias", "pretrained"])
+def test_a_language_model_has_no_part_of_a_pretrained_encoder_decoder(load: Load, name: str) -> None:
+    spec = load().plain()
+    given = spec["model"][name] or True
+    off = {"scale_output": False, "output_bias": False, "pretrained": None}
+    spec["model"] |= {"architecture": "causal-lm", "encoder": None, "fusion": None, **off, name: given}
+    spec["tokenizer"] = "bpe"
+    with pytest.raises(InputError, match=f"a causal-lm has no {name}: leave '{name}' out"):
+        resolve(spec)

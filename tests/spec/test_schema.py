@@ -15,7 +15,7 @@ from zoo.spec.reader import read_text
 from zoo.spec.schema import spec_schema
 
 sys.path.insert(0, str(Path(__file__).parent))
-from mistakes import GOOD, MISTAKES, Mistake
+from mistakes import GOOD, LANGUAGE_MODEL, MISTAKES, MODEL, Mistake
 
 SPECS = sorted((Path(__file__).parents[2] / "benchmarks" / "specs").glob("*.yaml"))
 
@@ -47,6 +47,16 @@ def test_a_resolved_spec_is_valid(schema: dict[str, Any], tmp_path: Path) -> Non
     assert faults(schema, load_cells(path)[0].spec.plain()) == []
 
 
+def test_a_language_model_without_an_encoder_is_valid_given_and_resolved(
+    schema: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "lm.yaml"
+    path.write_text(GOOD.replace(MODEL, LANGUAGE_MODEL) + "grid: {training.source_loss: [true, false]}\n")
+    assert faults(schema, read_text(path.read_text(), "lm").plain()) == []
+    for cell in load_cells(path):
+        assert faults(schema, cell.spec.plain()) == []
+
+
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_the_specs_that_ship_are_valid(schema: dict[str, Any], path: Path) -> None:
     document = read_text(path.read_text(), str(path)).plain()
@@ -57,9 +67,12 @@ def test_the_specs_that_ship_are_valid(schema: dict[str, Any], path: Path) -> No
 
 # What a schema cannot say: relations between values, YAML's own errors, files that are not there.
 BEYOND_A_SCHEMA = {
+    "two vocabularies of a language model",
+    "source loss of an encoder-decoder",
     "one matrix for two vocabularies",
     "one matrix for two vocabularies, asked for",
     "heads do not divide width",
+    "an output shorter than the shortest",
     "fraction for a count",
     "extends nothing",
     "extends itself",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from zoo.registry import Component, LoadPolicy, RegisteredComponent, Registry, use_registry
+from zoo.registry import Component, LoadPolicy, PluginReport, RegisteredComponent, Registry, use_registry
 from zoo.registry.discovery import discover
 from zoo.testing import ComponentSuite
 
@@ -43,6 +43,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Installed]:
             )
             found = discover(LoadPolicy(), entry_points=[])
             found.components.append(RegisteredComponent(component, "stranger", "0"))
+            found.reports.append(PluginReport("stranger", "0", "stranger", module.__name__, status="ok"))
             stack.enter_context(use_registry(Registry(found)))
             return type("TestStranger", (suite,), {"component": "stranger/tested"})()
 

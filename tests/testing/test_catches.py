@@ -13,7 +13,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from zoo.models.contracts import Feedforward, Formula, Fusion, Memory, Position, StackContext, Term
+from zoo.models.contracts import (
+    Feedforward,
+    Formula,
+    Fusion,
+    Initialization,
+    InitializationContext,
+    Matrix,
+    Memory,
+    Position,
+    StackContext,
+    Term,
+)
 from zoo.spec.options import Chosen, Options
 from zoo.tasks import Items, SummedMetric
 from zoo.testing import (
@@ -21,6 +32,7 @@ from zoo.testing import (
     ComponentSuite,
     FeedforwardSuite,
     FusionSuite,
+    InitializationSuite,
     MetricSuite,
     OptimizerSuite,
     PositionSuite,
@@ -207,6 +219,105 @@ def test_a_feedforward_layer_that_mixes_places_is_caught(installed: Installed) -
     suite = installed(FeedforwardSuite, LooksAround)
     with pytest.raises(AssertionError, match="place 0 alone"):
         _run(suite, "test_each_place_is_computed_as_if_alone")
+
+
+class HidesAMatrix(Feedforward):
+    """Multiplies by a parameter that it does not show."""
+
+    def __init__(self, options: Options, width: int) -> None:
+        super().__init__(options, width)
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Parameter(torch.randn(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) @ self.outer
+
+
+class ShowsACopy(HidesAMatrix):
+    """Shows its matrix as a new tensor, which can be set without effect."""
+
+    def matrices(self) -> dict[str, Tensor]:
+        return super().matrices() | {"outer": self.outer.T.contiguous()}
+
+
+@pytest.mark.parametrize(
+    ("component", "says"), [(HidesAMatrix, "elements shown"), (ShowsACopy, "outer shares no memory")]
+)
+def test_a_feedforward_layer_whose_matrices_cannot_be_set_is_caught(
+    installed: Installed, component: type[Feedforward], says: str
+) -> None:
+    suite = installed(FeedforwardSuite, component)
+    with pytest.raises(AssertionError, match=says):
+        _run(suite, "test_initialisations_get_every_matrix_once")
+
+
+class SoundStart(Initialization):
+    """Draws every matrix from one distribution: nothing wrong with it."""
+
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        nn.init.normal_(matrix.weight, std=(context.layers * matrix.weight.shape[1]) ** -0.5)
+
+
+class DividesByTheOtherStack(SoundStart):
+    """Forgets that a model may have one stack only."""
+
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        matrix.weight.div_(context.encoder_layers * context.decoder_layers)
+
+
+class WritesTheWholeParameter(SoundStart):
+    """Sets what the matrix is a part of."""
+
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        nn.init.normal_(matrix.weight if matrix.weight._base is None else matrix.weight._base)
+
+
+class DrawsElsewhere(SoundStart):
+    """Draws from numpy's global generator."""
+
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        matrix.weight.copy_(torch.from_numpy(np.random.standard_normal(tuple(matrix.weight.shape))))
+
+
+class CountsItsCalls(SoundStart):
+    """Gives each matrix its turn's number."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.calls = 0
+
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        self.calls += 1
+        matrix.weight.fill_(float(self.calls))
+
+
+class Forgets(SoundStart):
+    """Leaves everything as it was."""
+
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        pass
+
+
+STARTS = [
+    (DividesByTheOtherStack, "test_every_matrix_of_every_kind_of_model_is_finite", r"encoder of depths \(6, 0\)"),
+    (WritesTheWholeParameter, "test_only_the_matrix_itself_is_written", "neighbours were written to"),
+    (DrawsElsewhere, "test_draws_come_from_torchs_generator_alone", "numpy's random state"),
+    (CountsItsCalls, "test_a_matrix_does_not_depend_on_those_before_it", "depends on the order"),
+    (Forgets, "test_something_is_set", "as it was"),
+]
+
+
+@pytest.mark.parametrize(("component", "test", "words"), STARTS)
+def test_an_unsound_initialisation_is_caught(
+    installed: Installed, component: type[Initialization], test: str, words: str
+) -> None:
+    with pytest.raises(CAUGHT, match=words):
+        _run(installed(InitializationSuite, component), test)
+
+
+@pytest.mark.parametrize("test", sorted({case[1] for case in STARTS}))
+def test_a_sound_initialisation_passes_what_catches_the_others(installed: Installed, test: str) -> None:
+    _run(installed(InitializationSuite, SoundStart), test)
 
 
 class DropsTheMask(Fusion):

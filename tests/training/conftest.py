@@ -43,6 +43,7 @@ TINY: dict[str, Any] = {
         "clipping": {"use": "norm", "max_norm": 1.0},
         "log_every": 4,
     },
+    "decoding": {"strategy": "greedy"},
     "evaluation": {"metrics": ["bleu"]},
 }
 

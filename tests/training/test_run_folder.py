@@ -30,7 +30,9 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def test_a_built_folder_loads_with_transformers_alone(
     make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
 ) -> None:
-    spec = make_spec(**{"decoding": {"beams": 3, "max_new_tokens": 17, "length_penalty": 0.6}})
+    spec = make_spec(
+        **{"decoding": {"strategy": {"use": "beam", "width": 3, "length_penalty": 0.6}, "max_new_tokens": 17}}
+    )
     built = build(spec, tmp_path / "out", home)
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,23 @@ class Letters:
         return {"input_ids": [[*map(ord, text), 1] for text in texts]}
 
 
+def command(process: psutil.Process) -> str:
+    """The command line of a process; nothing of one that has ended meanwhile."""
+    with suppress(psutil.NoSuchProcess):  # of a zombie too
+        return " ".join(process.cmdline())
+    return ""
+
+
 @pytest.fixture(autouse=True)
 def _nobody_is_left() -> Iterator[None]:
     others = psutil.Process().children()  # such as the browser, which starts further ones at any time
     yield
     mine = set(psutil.Process().children(recursive=True)) - set(others)
-    mine -= {child for other in others if other.is_running() for child in other.children(recursive=True)}
+    for other in others:
+        with suppress(psutil.NoSuchProcess):
+            mine -= set(other.children(recursive=True))
     # The tracker of semaphores serves the whole process.
-    mine = [process for process in mine if "resource_tracker" not in " ".join(process.cmdline())]
+    mine = [process for process in mine if "resource_tracker" not in command(process)]
     _, alive = psutil.wait_procs(mine, timeout=10)
     assert not alive
 
@@ -94,9 +104,7 @@ def test_workers_leave_torchs_generator_alone_and_end_with_who_stops_early() -> 
     assert torch.equal(torch.get_rng_state(), before)
     family = psutil.Process().children(recursive=True)
     shares.close()
-    workers = [
-        process for process in family if "spawn_main" in " ".join(process.cmdline() if process.is_running() else [])
-    ]
+    workers = [process for process in family if "spawn_main" in command(process)]
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
 
@@ -219,7 +227,7 @@ def test_workers_end_with_their_run_and_a_run_with_its_worker(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         family = psutil.Process(parent.pid).children(recursive=True)
-        workers = [process for process in family if "spawn_main" in " ".join(process.cmdline())]
+        workers = [process for process in family if "spawn_main" in command(process)]
         assert len(workers) == 2
         (parent if victim == "parent" else workers[0]).kill()
         error = parent.communicate(timeout=60)[1]

@@ -36,6 +36,7 @@ from zoo.measure import (
     measure_performance,
     prepare_metrics,
 )
+from zoo.measure.generation import source_of
 from zoo.models import count_parameters
 from zoo.spec import Spec, resolve
 from zoo.tasks import DataHome
@@ -84,7 +85,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     model = run.model.to(default_device())
     evaluation = evaluate(model, run.tokenizers, evaluation_examples(task, spec), spec, progress=progress)
     # The sentences that are timed are the ones that are shown: spread evenly over the test set.
-    sentences = [sample.source for sample in evaluation.samples]
+    sentences = [source_of(sample) for sample in evaluation.samples]
     parameters = count_parameters(model)
     del model, run
     free_memory()  # what is measured below is measured by other processes

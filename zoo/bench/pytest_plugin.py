@@ -52,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes seconds, such as compiling a model (zoo.testing)")
     config.addinivalue_line("markers", "zoo_cells(*patterns): specs whose cells the fixture zoo_cell runs")
     if not config.getoption("benchmark"):
         if config.getoption("benchmark_strict"):

@@ -126,9 +126,11 @@ class Performance(_Part):
         default=None,
         description="Generation alone by CUDA events, one sentence that is on the device, seconds between the events",
     )
-    encode: Distribution | None = Field(default=None, description="Encoder alone, one sentence, seconds")
+    encode: Distribution | None = Field(
+        default=None, description="Reading the source alone (the encoder), one sentence, seconds"
+    )
     decode_per_token: Distribution | None = Field(
-        default=None, description="Generation without the encoder, one sentence, seconds per generated token"
+        default=None, description="Generation without reading the source, one sentence, seconds per generated token"
     )
     throughput: list[Throughput] = Field(default_factory=list, description="One for each batch size")
     memory: Memory | None = None

@@ -6,6 +6,8 @@ import torch
 
 from zoo.measure.generation import evaluating
 from zoo.models import assemble
+from zoo.models.decoding import Decoding
+from zoo.models.scores import negative_log_likelihood
 from zoo.spec import Spec
 
 VOCABULARY = 32
@@ -23,21 +25,22 @@ def smoke(spec: Spec) -> None:
     targets = torch.randint(4, VOCABULARY, (2, 5), generator=generator)  # [B, T]
     mask = torch.ones_like(sources)  # [B, S]
     mask[1, 4:] = 0
-    loss = model(input_ids=sources, attention_mask=mask, labels=targets).loss
+    encoded = {"input_ids": sources, "attention_mask": mask}
+    logits = model.target_logits(encoded, targets)  # [B, T, V]
+    loss = negative_log_likelihood(
+        logits.flatten(0, 1), targets.flatten(), log_probabilities=model.log_probabilities, reduction="mean"
+    )
     _expect(bool(torch.isfinite(loss)), spec, f"a loss of {loss.item()}")
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
             _expect(bool(parameter.grad.isfinite().all()), spec, f"a gradient of {name} that is not finite")
     _expect(any(p.grad is not None and p.grad.any() for p in model.parameters()), spec, "no gradient anywhere")
     with evaluating(model):
-        output = model.generate(
-            input_ids=sources,
-            attention_mask=mask,
-            do_sample=False,
-            num_beams=spec.decoding.beams,
-            max_new_tokens=4,
-        )  # [B, T]
+        strategy: Decoding = spec.decoding.strategy.create()
+        inputs = model.prompts(encoded)
+        output = strategy.generate(model, inputs, max_new_tokens=4, keys=(0, 1))
+        output = model.written(output, inputs)  # [B, 1 + T]
     _expect(output.shape[0] == 2 and 2 <= output.shape[1] <= 5, spec, f"outputs of shape {tuple(output.shape)}")
 
 

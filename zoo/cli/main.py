@@ -18,17 +18,18 @@ from zoo.errors import InputError, ZooError, did_you_mean
 # verb -> (module:command, help). The help stands here so that `zoo --help` imports no verb.
 VERBS: dict[str, tuple[str, str]] = {
     "list": ("zoo.cli.list:command", "List installed components, all or of one kind."),
-    "show": ("zoo.cli.show:command", "Show one component: options, paper, plugin."),
+    "show": ("zoo.cli.show:command", "Show one component, or parameters and FLOPs of a spec's model."),
     "schema": ("zoo.cli.schema:command", "Write a JSON Schema of specs over what is installed."),
     "check": ("zoo.cli.check:command", "Check a spec without importing torch."),
     "build": ("zoo.cli.build:command", "Assemble the model of a spec."),
     "train": ("zoo.cli.train:command", "Train the model of a spec."),
     "evaluate": ("zoo.cli.evaluate:command", "Score a trained model."),
     "measure": ("zoo.cli.measure:command", "Latency, throughput and memory of models; compare them in turn."),
+    "backends": ("zoo.cli.backends:command", "Attention kernels, time and memory of a step, model by model of a grid."),
     "bench": ("zoo.cli.bench:command", "Train, score and measure every cell of specs; append records."),
     "leaderboard": ("zoo.cli.leaderboard:command", "Build or serve the leaderboard site."),
     "data": ("zoo.cli.data:command", "List or prepare corpora."),
-    "plugins": ("zoo.cli.plugins:command", "List plugins, or find out what is wrong with them."),
+    "plugins": ("zoo.cli.plugins:command", "List plugins, find out what is wrong with them, or begin one."),
     "records": ("zoo.cli.records:command", "Check, query or publish benchmark records."),
 }
 

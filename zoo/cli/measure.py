@@ -99,9 +99,10 @@ def _lines(file: Path) -> list[str]:
     return lines
 
 
-def _sentences_of(directories: tuple[Path, ...], specs: list[Spec], progress: Progress) -> list[str]:
+def _sentences_of(directories: tuple[Path, ...], specs: list[Spec], progress: Progress) -> list[Any]:
     """Sources of the task that all specs have. Raises InputError where they have several."""
     from zoo.measure import evaluation_examples
+    from zoo.measure.generation import source_of
     from zoo.tasks import DataHome
 
     for directory, spec in zip(directories, specs, strict=True):
@@ -113,7 +114,7 @@ def _sentences_of(directories: tuple[Path, ...], specs: list[Spec], progress: Pr
     task = specs[0].task.create().prepare(DataHome.default(), progress)
     examples = evaluation_examples(task, specs[0])
     count = min(SENTENCES, len(examples))
-    return [examples[index * len(examples) // count].source for index in range(count)]
+    return [source_of(examples[index * len(examples) // count]) for index in range(count)]
 
 
 def _comparisons(found: list[Performance]) -> list[list[Comparison]]:

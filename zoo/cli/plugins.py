@@ -1,6 +1,8 @@
-"""`zoo plugins list|doctor`."""
+"""`zoo plugins list|doctor|new`."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
@@ -11,7 +13,7 @@ from zoo.registry import PluginReport, Registry, current_registry
 
 @click.group("plugins")
 def command() -> None:
-    """List plugins, or find out what is wrong with them."""
+    """List plugins, find out what is wrong with them, or begin one of your own."""
 
 
 def _row(report: PluginReport) -> dict[str, object]:
@@ -78,3 +80,18 @@ def doctor(as_json: bool) -> int:
             f"{len(registry.plugins)} plugins, {len(registry.components())} components, {len(problems)} problems"
         )
     return 1 if problems else 0
+
+
+@command.command("new")
+@click.argument("name")
+@click.option("--kind", default="position", show_default=True, help="Kind of its component.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; ./NAME where absent.")
+def new(name: str, kind: str, out: Path | None) -> None:
+    """Write a package NAME with one component that works, its tests, and a spec that uses it."""
+    from zoo.scaffold import write_plugin
+
+    folder = out or Path(name)
+    files = write_plugin(name, kind, folder)
+    for file in files:
+        click.echo(str(folder / file))
+    click.echo(f"next: pip install -e '{folder}[test]' && cd '{folder}' && pytest && zoo check spec.yaml")

@@ -1,15 +1,19 @@
-"""`zoo show KIND/NAME`."""
+"""`zoo show KIND/NAME` and `zoo show SPEC`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from zoo.cli.output import print_json, print_table
+from zoo.cli.show_model import Sizes, show_model
 from zoo.errors import InputError
 from zoo.registry import RegisteredComponent, current_registry
 from zoo.spec.describe import option_rows
+
+_TOKENS = click.IntRange(1, 10_000_000)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -17,7 +21,7 @@ def _split(text: str) -> tuple[str, str]:
     if not slash or not name:
         found = sorted(f"{item.kind}/{item.name}" for item in current_registry().components() if item.name == text)
         meant = f"did you mean '{found[0]}'?" if found else "'zoo list' names all"
-        raise InputError(f"expected KIND/NAME, found '{text}': {meant}", where="zoo show")
+        raise InputError(f"expected KIND/NAME or the file of a spec, found '{text}': {meant}", where="zoo show")
     return kind, name
 
 
@@ -34,10 +38,41 @@ def _options(item: RegisteredComponent) -> list[dict[str, Any]]:
 
 
 @click.command("show")
-@click.argument("component", metavar="KIND/NAME")
+@click.argument("what", metavar="KIND/NAME|SPEC")
+@click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Of a spec: set one value.")
+@click.option("--cell", metavar="LABEL", help="Of a spec: the point of its grid to show; all where absent.")
+@click.option(
+    "--source-tokens", type=_TOKENS, default=32, show_default=True, help="Of a spec: source to count FLOPs of."
+)
+@click.option(
+    "--target-tokens", type=_TOKENS, default=32, show_default=True, help="Of a spec: target to count FLOPs of."
+)
+@click.option("--vocabulary", type=_TOKENS, help="Of a spec: tokens. Default: what its tokenizer is asked for.")
+@click.option("--source-vocabulary", type=_TOKENS, help="The same, of a source with a tokenizer of its own.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(component: str, as_json: bool) -> None:
-    """Show one component: its options, papers and plugin."""
+def command(
+    what: str,
+    sets: tuple[str, ...],
+    cell: str | None,
+    source_tokens: int,
+    target_tokens: int,
+    vocabulary: int | None,
+    source_vocabulary: int | None,
+    as_json: bool,
+) -> None:
+    """Show one component (options, papers, plugin), or how many parameters and FLOPs the model of a spec has."""
+    if what.endswith((".yaml", ".yml")) or Path(what).is_file():
+        sizes = Sizes(source_tokens, target_tokens, vocabulary, source_vocabulary)
+        show_model(Path(what), sets, cell, sizes, as_json=as_json)
+    elif sets or cell or vocabulary or source_vocabulary:
+        raise InputError(
+            f"'{what}' is no file of a spec, which --set, --cell and vocabularies are for", where="zoo show"
+        )
+    else:
+        _show_component(what, as_json=as_json)
+
+
+def _show_component(component: str, *, as_json: bool) -> None:
     item = current_registry().get(*_split(component))
     options = _options(item)
     if as_json:

@@ -36,7 +36,7 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
         request.sentences,
         request.decoding,
         batches=request.measurement.throughput_batches,
-        max_source_tokens=loaded.max_source_tokens,
+        max_source_tokens=loaded.max_source_tokens(request.decoding.max_new_tokens),
     ):
         largest = rate.batch if rate.status == "ok" else largest
         yield {"rate": asdict(rate)}
@@ -93,7 +93,11 @@ def _generate(loaded: Loaded, request: ProbeRequest, batch: int) -> int:
     texts = batch_of(request.sentences, batch)
     with evaluating(loaded.model):
         return generate_batch(
-            loaded.model, loaded.tokenizers, texts, request.decoding, max_source_tokens=loaded.max_source_tokens
+            loaded.model,
+            loaded.tokenizers,
+            texts,
+            request.decoding,
+            max_source_tokens=loaded.max_source_tokens(request.decoding.max_new_tokens),
         ).tokens
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zoo.errors import InputError
 from zoo.measure.collapse import collapse_probes, collapsed
-from zoo.measure.generation import generate_outputs
+from zoo.measure.generation import generate_outputs, source_of
 from zoo.measure.likelihoods import target_likelihoods
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.options import Chosen
@@ -30,6 +31,8 @@ class EvaluatedSample:
     source: str
     reference: str
     output: str
+    context: str | None = None
+    """What the model read beside the source; None where it read nothing."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +97,20 @@ def evaluate(
 ) -> Evaluation:
     """Generate as `spec.decoding` says and score with the metrics of `spec.evaluation`.
 
-    Scores every given example: `evaluation_examples` chooses them. Raises ValueError without examples.
+    Scores every given example: `evaluation_examples` chooses them. Raises ValueError without examples, InputError
+    where they have a context and the model no encoder for it.
     """
     if not examples:
         raise ValueError("evaluation needs at least one example")
     prepare_metrics(spec, examples)
+    if any(example.context is not None for example in examples) and not model.reads_context:
+        raise InputError("the examples have a second input (context), but the model has no context encoder")
     generated = generate_outputs(
         model,
         tokenizers,
-        [example.source for example in examples],
+        [source_of(example) for example in examples],
         spec.decoding,
-        max_source_tokens=spec.model.max_positions,
+        max_source_tokens=model.source_limit(spec.decoding.max_new_tokens),
         progress=progress,
     )
     probes = {
@@ -119,7 +125,7 @@ def evaluate(
             tokenizers,
             examples,
             batch_size=spec.decoding.batch_size,
-            max_tokens=spec.model.max_positions,
+            max_tokens=model.source_limit(spec.model.max_positions),
             progress=progress,
         )
     return score_outputs(generated.outputs, examples, spec, probes=probes, likelihoods=likelihoods)
@@ -169,4 +175,5 @@ def _shown(outputs: Sequence[str], examples: Sequence[Example]) -> tuple[Evaluat
     """Examples spread evenly over the set: the same ones for every model on it, good or bad."""
     count = min(SHOWN_SAMPLES, len(examples))
     chosen = [index * len(examples) // count for index in range(count)]
-    return tuple(EvaluatedSample(examples[i].id, examples[i].source, examples[i].target, outputs[i]) for i in chosen)
+    shown = ((examples[i], outputs[i]) for i in chosen)
+    return tuple(EvaluatedSample(e.id, e.source, e.target, output, e.context) for e, output in shown)

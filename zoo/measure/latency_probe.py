@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zoo.measure.device_time import device_times
-from zoo.measure.generation import encoded_sources, evaluating, generate_batch, generation_options
+from zoo.measure.generation import Source, encoded_sources, evaluating, generate_batch, generate_ids
 from zoo.measure.latency import timed_calls
 from zoo.measure.loading import load
 from zoo.measure.probe import ProbeRequest, serve
@@ -19,21 +19,22 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     """One answer: samples in seconds of end-to-end latency, of device time (null on a CPU) and of the two parts."""
     loaded = load(request)
     model, tokenizers, device = loaded.model, loaded.tokenizers, loaded.device
-    limit, decoding = loaded.max_source_tokens, request.decoding
+    decoding = request.decoding
+    limit = loaded.max_source_tokens(decoding.max_new_tokens)
     sentences, samples = request.sentences, request.measurement.latency_samples
-    options = generation_options(decoding, max_source_tokens=limit)
 
-    def translate(sentence: str) -> object:
+    def translate(sentence: Source) -> object:
         return generate_batch(model, tokenizers, [sentence], decoding, max_source_tokens=limit)
 
-    def generate(encoded: dict[str, Any]) -> object:
-        return model.generate(**encoded, **options)
+    def generate(given: tuple[Source, dict[str, Any]]) -> object:
+        sentence, encoded = given
+        return generate_ids(model, encoded, [sentence], decoding)
 
     with evaluating(model):
         warmup = warm_up(translate, sentences, at_least=request.measurement.warmup, device=device)
         latency = timed_calls(translate, sentences, samples=samples, device=device)
         encoded = [
-            encoded_sources(tokenizers.source, [sentence], device, limit=limit)
+            (sentence, model.prompts(encoded_sources(tokenizers.source, [sentence], device, limit=limit)))
             for sentence in itertools.islice(sentences, samples)
         ]
         flush = request.measurement.flush_cache

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from zoo.measure.generation import encoded_sources, evaluating
+from zoo.measure.generation import encoded_sources, evaluating, source_of
+from zoo.models.scores import negative_log_likelihood
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks.contracts import Example, Progress, silent
 
@@ -39,13 +39,14 @@ def target_likelihoods(
     with evaluating(model):
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            sources = [examples[outputs[place][0]].source for place in chosen]
+            sources = [source_of(examples[outputs[place][0]]) for place in chosen]
             texts = [outputs[place][1] for place in chosen]
             encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_tokens)
             labels = _labels(tokenizers.target, texts, model.device, max_tokens)  # [B, T]
-            inputs = model.prepare_decoder_input_ids_from_labels(labels)  # [B, T]
-            logits = model(**encoded, decoder_input_ids=inputs, use_cache=False).logits.float()  # [B, T, V]
-            losses = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=_IGNORED, reduction="none")  # [B, T]
+            logits = model.target_logits(encoded, labels)  # [B, T, V]
+            losses = negative_log_likelihood(
+                logits.flatten(0, 1), labels.flatten(), log_probabilities=model.log_probabilities, reduction="none"
+            ).view_as(labels)  # [B, T]
             scores[chosen] = -losses.double().sum(dim=-1).cpu().numpy()  # [B]
             progress("score contrasts", min(start + len(chosen), len(order)), len(order))
     rows: list[list[float]] = [[] for _ in examples]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from zoo.measure.probe import ProbeRequest
-from zoo.models import ZooForConditionalGeneration
+from zoo.models import load_model
 from zoo.models.tokenizers import Tokenizers, load_tokenizers
 
 
@@ -20,9 +20,9 @@ class Loaded:
     tokenizers: Tokenizers
     device: torch.device
 
-    @property
-    def max_source_tokens(self) -> int:
-        return int(self.model.config.max_position_embeddings)
+    def max_source_tokens(self, new_tokens: int) -> int:
+        """The longest source behind which so many tokens can be written."""
+        return int(self.model.source_limit(new_tokens))
 
     def facts(self) -> dict[str, Any]:
         """What every answer says of the model that was measured; complete once it has generated."""
@@ -33,5 +33,5 @@ def load(request: ProbeRequest) -> Loaded:
     """Tokenizers and model of the request, the model on its device."""
     device = torch.device(request.device)
     tokenizers = load_tokenizers(request.directory)
-    model = ZooForConditionalGeneration.from_pretrained(request.directory).to(device).eval()
+    model = load_model(request.directory).to(device).eval()
     return Loaded(model, tokenizers, device)

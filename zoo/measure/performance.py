@@ -16,6 +16,7 @@ from zoo.measure.device import DeviceKind, default_device, device_kind, device_n
 from zoo.measure.distribution import Measured, pooled
 from zoo.measure.energy import EnergyReading
 from zoo.measure.environment import machine_state
+from zoo.measure.generation import Source, text_of
 from zoo.measure.gpu import gpu_uuid
 from zoo.measure.interleaved import interleaved
 from zoo.measure.memory import MemoryReading
@@ -67,14 +68,14 @@ class Performance:
 
 
 def probe_request(
-    directory: Path, sentences: Sequence[str], spec: Spec, *, device: torch.device | None = None
+    directory: Path, sentences: Sequence[Source], spec: Spec, *, device: torch.device | None = None
 ) -> ProbeRequest:
     """What a probe is asked about the model in `directory`, on `device` (the first GPU, else the CPU).
 
     Raises InputError without a sentence.
     """
     device = device or default_device()
-    texts = [sentence for sentence in sentences if sentence.strip()]
+    texts = [sentence for sentence in sentences if text_of(sentence).strip()]
     if not texts:
         raise InputError("expected at least one sentence to measure with, found none")
     return ProbeRequest(
@@ -144,7 +145,7 @@ def measure_capacity(request: ProbeRequest) -> Capacity:
 
 def measure_performance(
     directory: Path,
-    sentences: Sequence[str],
+    sentences: Sequence[Source],
     spec: Spec,
     *,
     device: torch.device | None = None,

@@ -34,7 +34,7 @@ class ProbeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     directory: Path = Field(description="Folder of 'zoo build' or 'zoo train'")
-    sentences: list[str] = Field(min_length=1)
+    sentences: list[str | tuple[str, str]] = Field(min_length=1, description="Texts, or texts with their contexts")
     decoding: DecodingSection
     measurement: MeasurementSection
     device: str

@@ -1,4 +1,4 @@
-"""Generation in its two parts: the encoder, once a sentence, and the decoder, once a token."""
+"""Generation in its two parts: reading the source, once a sentence, and writing, once a token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.measure.device import synchronize
 from zoo.measure.distribution import Measured
-from zoo.measure.generation import encoded_sources, evaluating, generated_lengths, generation_options
+from zoo.measure.generation import Source, encoded_sources, evaluating, generate_ids, generated_lengths
 from zoo.measure.latency import no_collector
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
@@ -30,36 +30,35 @@ class Split:
 def split_times(
     model: Any,
     tokenizers: Tokenizers,
-    sentences: Sequence[str],
+    sentences: Sequence[Source],
     decoding: DecodingSection,
     *,
     samples: int,
     max_source_tokens: int,
 ) -> Split:
-    """Encoder alone, then `generate` from what it gave, over the tokens generated; one sentence at a time.
+    """Reading alone (the encoder; a language model's pass over the source), then `generate` from what that gave, over
+    the tokens generated; one sentence at a time.
 
     What `generate` itself costs a call is in the decoder's part. Warm up first. Raises ValueError without sentences.
     """
     if not sentences:
         raise ValueError("a split needs at least one sentence")
     device = model.device
-    options = generation_options(decoding, max_source_tokens=max_source_tokens)
     encode: list[float] = []
     decode: list[float] = []
     tokens: list[int] = []
     with evaluating(model), no_collector():
-        encoder = model.get_encoder()
         for sentence in itertools.islice(itertools.cycle(sentences), samples):
             encoded = encoded_sources(tokenizers.source, [sentence], device, limit=max_source_tokens)
             synchronize(device)
             start = time.perf_counter()
-            states = encoder(**encoded)
+            read = model.read_source(encoded)
             synchronize(device)
             between = time.perf_counter()
-            sequences = model.generate(encoder_outputs=states, attention_mask=encoded["attention_mask"], **options)
+            sequences = generate_ids(model, read, [sentence], decoding)
             synchronize(device)
             end = time.perf_counter()
-            lengths, _ = generated_lengths(sequences, tokenizers.target.eos_token_id)
+            lengths, _ = generated_lengths(model.written(sequences, read), tokenizers.target.eos_token_id)
             encode.append(between - start)
             tokens.append(lengths[0])
             decode.append((end - between) / lengths[0])

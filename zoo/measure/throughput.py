@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from zoo.measure.device import synchronize
-from zoo.measure.generation import evaluating, generate_batch
+from zoo.measure.generation import Source, evaluating, generate_batch
 from zoo.measure.oom import free_memory, is_out_of_memory
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
@@ -31,7 +31,7 @@ class Rate:
 def rates(
     model: Any,
     tokenizers: Tokenizers,
-    sentences: Sequence[str],
+    sentences: Sequence[Source],
     decoding: DecodingSection,
     *,
     batches: Sequence[int],
@@ -71,7 +71,7 @@ def rates(
 def rate_of(
     model: Any,
     tokenizers: Tokenizers,
-    sentences: Sequence[str],
+    sentences: Sequence[Source],
     decoding: DecodingSection,
     *,
     batch: int,
@@ -100,6 +100,6 @@ def rate_of(
     return Rate(batch, "ok", tokens / seconds, batch * repeats / seconds)
 
 
-def batch_of(sentences: Sequence[str], batch: int) -> list[str]:
+def batch_of(sentences: Sequence[Source], batch: int) -> list[Source]:
     """The first `batch` sentences, repeated in their order until there are as many."""
     return list(itertools.islice(itertools.cycle(sentences), batch))

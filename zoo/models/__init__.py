@@ -3,11 +3,21 @@
 from zoo.models import auto as _auto
 from zoo.models import backends as _backends
 from zoo.models.assemble import assemble
+from zoo.models.causal_lm import ZooForCausalLM
 from zoo.models.configuration import ZooConfig
 from zoo.models.parameters import count_parameters, weights_hash
 from zoo.models.skeleton import ZooForConditionalGeneration
+from zoo.models.skeletons import load_model
 
-__all__ = ["ZooConfig", "ZooForConditionalGeneration", "assemble", "count_parameters", "weights_hash"]
+__all__ = [
+    "ZooConfig",
+    "ZooForCausalLM",
+    "ZooForConditionalGeneration",
+    "assemble",
+    "count_parameters",
+    "load_model",
+    "weights_hash",
+]
 
 _backends.register()
 _auto.register()

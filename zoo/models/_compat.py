@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedModel
-from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderDecoderCache
 from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import Seq2SeqLMOutput
@@ -37,6 +37,8 @@ __all__ = [
     "cached_keys_and_values",
     "eager_mask",
     "new_cache",
+    "new_self_attention_cache",
+    "reserve_layers",
     "save_tokenizer",
     "sdpa_mask",
 ]
@@ -51,10 +53,21 @@ def new_cache() -> Any:
     return EncoderDecoderCache(DynamicCache(), DynamicCache())
 
 
+def new_self_attention_cache() -> Any:
+    """An empty cache for a stack without cross-attention."""
+    return DynamicCache()
+
+
 def cached_keys_and_values(cache: Any, layer: int) -> tuple[Tensor, Tensor]:
     """What one layer of a (self- or cross-attention) cache holds: keys and values ``[B, H, L, Dh]``."""
     entry = cache.layers[layer]
     return entry.keys, entry.values
+
+
+def reserve_layers(cache: Any, count: int) -> None:
+    """Let a cache hold `count` layers: `generate` makes it for as many as the configuration counts."""
+    while len(cache.layers) < count:
+        cache.layers.append(DynamicLayer())
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:

@@ -65,6 +65,14 @@ def view_of_pass(
     return View(q_positions, k_positions, mask, causal, backend, terms)
 
 
+def view_of_memory(x: Tensor, keys: int, mask: Tensor | None, backend: str) -> View:
+    """The view of queries x ``[B, Lq, D]`` on a memory of `keys` tokens, each seen as `mask` ``[B, Lk]`` says."""
+    seen = None if mask is None else mask.bool()[:, None, None]  # [B, 1, 1, Lk]
+    q_positions = torch.arange(x.shape[1], device=x.device)[None]  # [1, Lq]
+    k_positions = torch.arange(keys, device=x.device)[None]  # [1, Lk]
+    return View(q_positions, k_positions, seen, causal=False, backend=backend)
+
+
 class _Attention(nn.Module):
     """Shared by self- and cross-attention: head shapes, the output projection, and the call of a backend."""
 

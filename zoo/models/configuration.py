@@ -11,7 +11,8 @@ from zoo.registry import Registry, current_registry
 from zoo.spec import ModelSection, resolve_model
 
 PAD, EOS, BOS, UNK = 0, 1, 2, 3
-"""The special ids of every tokenizer that zoo trains; the decoder starts with PAD. Pretrained models have their own."""
+"""The special ids of every tokenizer that zoo trains; pretrained models have their own. A decoder starts with PAD; BOS
+stands between the source and the target of a language model."""
 
 
 class ZooConfig(PretrainedConfig):  # type: ignore[misc]
@@ -41,7 +42,7 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         self.vocab_size = vocab_size
         self.encoder_vocab_size = encoder_vocab_size
         self.plugins = dict(plugins or {})
-        kwargs["is_encoder_decoder"] = True
+        kwargs["is_encoder_decoder"] = self.model.get("architecture", "encoder-decoder") == "encoder-decoder"
         kwargs["tie_word_embeddings"] = self.model.get("tie_embeddings", "all") != "none"
         super().__init__(
             pad_token_id=pad_token_id,

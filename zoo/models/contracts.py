@@ -10,11 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zoo.spec.context import ContextOptions
 from zoo.spec.options import Options
 
 Side = Literal["encoder", "decoder"]
@@ -90,6 +91,8 @@ class StackContext:
     max_positions: int
     head_width: int | None = None
     """Width of a head where it is not the model's width over the heads."""
+    prefix: bool = False
+    """Whether the first tokens of a sequence see each other in both directions, in a decoder too (a prefix LM)."""
 
     @property
     def head_dim(self) -> int:
@@ -98,7 +101,7 @@ class StackContext:
     @property
     def causal(self) -> bool:
         """Whether self-attention of this stack looks only backwards."""
-        return self.side == "decoder"
+        return self.side == "decoder" and not self.prefix
 
 
 class Position(nn.Module):
@@ -170,28 +173,105 @@ class Feedforward(nn.Module):
     def __init__(self, options: Options, width: int) -> None:
         super().__init__()
 
+    def matrices(self) -> dict[str, Tensor]:
+        """The weight matrices ``[out, in]`` by name, for `Initialization`: those of the `nn.Linear` inside.
 
-Sublayer = Callable[[Tensor], Tensor]
+        Override it where matrices stand elsewhere.
+        """
+        return {name: part.weight for name, part in self.named_modules() if isinstance(part, nn.Linear)}
+
+
+@dataclass(frozen=True)
+class LayerContext:
+    """The place of one layer. A model of one stack has 0 layers in the other."""
+
+    side: Side
+    layer: int
+    encoder_layers: int
+    decoder_layers: int
+
+    @property
+    def layers(self) -> int:
+        """Layers of the stack that this one belongs to."""
+        return self.encoder_layers if self.side == "encoder" else self.decoder_layers
+
+
+Transform = Callable[[Tensor], Tensor]
+Sublayer = Transform
 MakeNorm = Callable[[], nn.Module]
+
+
+@dataclass(frozen=True)
+class BlockContext(LayerContext):
+    """The layer that a block is built for, with what it is made of.
+
+    `sublayers` is their number (2 in an encoder layer, 3 where there is cross-attention); `make_norm` makes one more
+    normalisation of the model's width; `dropout` is the probability on each sublayer's output.
+    """
+
+    sublayers: int
+    make_norm: MakeNorm
+    dropout: float
 
 
 class Block(nn.Module):
     """The arrangement of one layer's sublayers: where residuals and normalisations stand.
 
-    Built once per layer as ``target(options, sublayers, make_norm, dropout)`` where `sublayers` is the number of
-    sublayers (2 in an encoder layer, 3 in a decoder layer). `forward` gets x ``[B, L, D]`` and the sublayers as
-    callables, in order: self-attention, [cross-attention,] feed-forward. A sublayer's output has not been through
-    dropout: the block applies it.
+    Built once per layer as ``target(options, context)``. `forward` gets x ``[B, L, D]`` and the sublayers as callables,
+    in order: self-attention, [cross-attention,] feed-forward. A sublayer's output has not been through dropout: the
+    block applies it.
     """
 
     final_norm: bool = False
     """Whether the host adds one normalisation after the last layer of a stack (pre-norm needs it)."""
 
-    def __init__(self, options: Options, sublayers: int, make_norm: MakeNorm, dropout: float) -> None:
+    def __init__(self, options: Options, context: BlockContext) -> None:
         super().__init__()
 
     def forward(self, x: Tensor, sublayers: tuple[Sublayer, ...]) -> Tensor:
         raise NotImplementedError
+
+
+Role = Literal["query", "key", "value", "attention-output", "feedforward"]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One weight matrix of a layer, as an initialisation sees it.
+
+    `weight` ``[out, in]`` is detached and shares the parameter's memory; of a fused matrix it is the part that the
+    role names. `attention` says which attention it belongs to, None for the feed-forward layer. `name` is its own
+    within the layer, such as ``cross_attention.key`` or ``feedforward.up``.
+    """
+
+    name: str
+    role: Role
+    attention: Literal["self", "cross"] | None
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class InitializationContext(LayerContext):
+    """The layer whose matrices are initialised."""
+
+    d_model: int
+
+
+class Initialization(ABC):
+    """How the matrices of the layers start. Built once per stack as ``target(options)``.
+
+    The host calls `initialize` once for each matrix of each layer, after the components have initialised themselves:
+    redraw it in place, or rescale what is there. Draws come from torch's generator, which the host seeds by the
+    matrix's place, so that a model keeps its other weights when a part of it is exchanged. Biases, normalisations and
+    embeddings are not handed over. Loading a model puts the saved weights over all of it.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        """Set ``matrix.weight`` in place."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +301,14 @@ class Fusion(nn.Module, ABC):
     shared_by_layers: bool = False
     """Whether every decoder layer gets the same memory, so that the host asks once."""
 
+    embeddings_before_positions: bool = False
+    """If True, ``layer_states[:, 0]`` are the scaled token embeddings alone, before positions and dropout; else what
+    enters the first encoder layer. An instance may set it."""
+
+    omitted: frozenset[int] = frozenset()
+    """Encoder outputs that a measurement leaves out (0 = embeddings): a fusion with `contributions` gives them weight
+    zero, without dividing it among the others."""
+
     def __init__(self, options: Options, context: FusionContext) -> None:
         super().__init__()
         self.options = options
@@ -229,6 +317,124 @@ class Fusion(nn.Module, ABC):
     @abstractmethod
     def memory(self, layer_states: Tensor, mask: Tensor | None, decoder_layer: int) -> Memory:
         """layer_states ``[B, L, S, D]``, mask ``[B, S]`` (True = real) -> Memory of that decoder layer."""
+
+    def contributions(self, layer_states: Tensor, decoder_layer: int) -> Tensor | None:
+        """What each encoder output adds to the values of a decoder layer's memory: ``[L, B, S, D]``.
+
+        The terms add up to the memory's `value_source`, but for a vector ``[D]`` that no layer brings (a bias). Where
+        the sum is normalised, they are divided by its scale, which counts as given (Kobayashi et al. 2021,
+        arXiv:2109.07152, section 3). None where a memory is no sum over layers.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class OutputContext:
+    """The place an output fusion is built for."""
+
+    d_model: int
+
+
+class OutputFusion(nn.Module, ABC):
+    """Changes the scores of the next token by what it finds in the source. Built as ``target(options, context)``."""
+
+    log_probabilities: bool = False
+    """Whether `combine` gives log-probabilities that are to be taken as they are: they need not sum to one, and the
+    training loss normalises nothing. If False it gives logits."""
+
+    def __init__(self, options: Options, context: OutputContext) -> None:
+        super().__init__()
+        self.options = options
+        self.context = context
+
+    @abstractmethod
+    def combine(
+        self,
+        logits: Tensor,
+        *,
+        decoder_states: Tensor,
+        encoder_states: Tensor,
+        source_embeddings: Tensor,
+        visible: Tensor | None,
+        feedforward: Transform,
+        project: Transform,
+    ) -> Tensor:
+        """logits ``[..., V]`` -> scores ``[..., V]``.
+
+        decoder_states ``[B, T, D]`` and encoder_states ``[B, S, D]`` are the tops of their stacks; source_embeddings
+        ``[B, S, D]`` scaled token embeddings before positions and dropout; `visible`, broadcastable to ``[B, T, S]``,
+        says which source tokens each target token may look at (None: all of them). `feedforward` is that of the last
+        decoder layer, ``[B, T, D]`` to ``[B, T, D]``; `project` takes ``[B, T, D]`` to logits of the shape of
+        `logits`, which is ``[M, V]`` in training: the M real target tokens only.
+        """
+
+
+@dataclass(frozen=True)
+class Context:
+    """States of a second source. A row without a real token is an example that has no context."""
+
+    states: Tensor  # [B, C, D]
+    mask: Tensor | None  # [B, C], True = real; None where all are
+
+    def visible(self) -> Tensor | None:
+        """What may be attended to, ``[B, C]``: of an empty row everything, as a softmax over nothing would be NaN."""
+        return None if self.mask is None else self.mask | ~self.mask.any(-1, keepdim=True)  # [B, C]
+
+    def where_present(self, mixed: Tensor, plain: Tensor) -> Tensor:
+        """`mixed` ``[B, L, D]`` for examples that have a context, `plain` ``[B, L, D]`` for the others."""
+        if self.mask is None:
+            return mixed
+        return torch.where(self.mask.any(-1)[:, None, None], mixed, plain)  # [B, L, D]
+
+
+@dataclass(frozen=True)
+class ContextPlace:
+    """The place a context encoder is built for; the makers make the model's own kind of part."""
+
+    d_model: int
+    heads: int
+    decoder_layers: int
+    bias: bool
+    dropout: float
+    attention_dropout: float
+    make_norm: MakeNorm
+    make_feedforward: Callable[[], nn.Module]
+    make_block: Callable[[int], Block]
+
+
+class ContextEncoder(nn.Module):
+    """Where the states of a second source enter the model. Built as ``target(options, place)``.
+
+    The host reads the context (`zoo.spec.context.ContextOptions` say how) and hands its states to the component: to
+    `merge` once a sentence, or to `attend` in every decoder layer.
+    """
+
+    where: Literal["encoder", "decoder"] = "encoder"
+    """encoder: `merge` changes the encoder's output; decoder: each decoder layer attends to the context."""
+
+    def __init__(self, options: ContextOptions, place: ContextPlace) -> None:
+        super().__init__()
+        self.options = options
+        self.place = place
+
+    def merge(self, states: Tensor, mask: Tensor | None, context: Context | None, backend: str) -> Tensor:
+        """The encoder's output ``[B, S, D]``, its mask ``[B, S]`` (True = real) -> ``[B, S, D]``.
+
+        `backend` is the model's attention backend, for `zoo.models.attention.view_of_memory`. An example without
+        context, or all where `context` is None, must not depend on what stands in its place.
+        """
+        return states
+
+    def attend(
+        self, decoder_layer: int, x: Tensor, attended: Tensor, context: Context, backend: str, cache: Any
+    ) -> Tensor:
+        """What enters a decoder layer's cross-attention ``[B, T, D]`` and what this found in the source ``[B, T, D]``
+        -> what both sources give ``[B, T, D]``. Where an example has no context that is `attended`.
+
+        `cache` is the pass's EncoderDecoderCache or None; layers from `decoder_layers` on of its cross-attention are
+        free for ``place.decoder_layers`` more (`zoo.models.attention.CrossAttention` keeps keys and values there).
+        """
+        return attended
 
 
 def position_ids(mask: Tensor | None, length: int, *, device: torch.device, offset: int = 0) -> Tensor:

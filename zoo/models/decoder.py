@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from zoo.models._compat import CACHE
+from zoo.models._compat import CACHE, reserve_layers
 from zoo.models.attention import View, view_of_pass
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
-from zoo.models.contracts import Fusion, FusionContext
-from zoo.models.layers import DecoderLayer
+from zoo.models.contracts import Context, ContextEncoder, Fusion, FusionContext
+from zoo.models.layers import AttendContext, DecoderLayer
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding, causal_visibility, memory_visibility
@@ -31,10 +31,15 @@ class Decoder(Stack):
     def __init__(self, config: ZooConfig, section: ModelSection, *, seed: int) -> None:
         super().__init__(config, section, DecoderLayer, seed)
         context = FusionContext(
-            encoder_layers=section.encoder.layers, decoder_layers=section.decoder.layers, d_model=section.d_model
+            encoder_layers=section.stack("encoder").layers,
+            decoder_layers=section.decoder.layers,
+            d_model=section.d_model,
         )
+        assert section.fusion is not None  # the section has seen to it
         with own_randomness(seed, "decoder.fusion"):
             self.fusion: Fusion = section.fusion.create(context)
+        self.context_encoder: ContextEncoder | None = None
+        """What attends to a second source; an encoder's stands there."""
 
     def forward(
         self,
@@ -49,13 +54,14 @@ class Decoder(Stack):
         output_hidden_states: bool | None = None,
         segment_ids: Tensor | None = None,
         encoder_segment_ids: Tensor | None = None,
+        context: Context | None = None,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Token ids ``[B, T]`` or vectors ``[B, T, D]`` after what `past_key_values` holds (P tokens).
 
         `attention_mask` ``[B, P + T]`` (nonzero = real); `encoder_states` ``[B, L, S, D]``, or ``[B, 1, S, D]`` where
         the fusion needs the top only; `position_ids` ``[B or 1, T]``: without them real tokens count from zero.
         Of packed rows `segment_ids` ``[B, T]`` and `encoder_segment_ids` ``[B, S]`` number the sentences from 1, with
-        0 for padding: each sees its own tokens and its own source.
+        0 for padding: each sees its own tokens and its own source. `context` is a second source for the decoder.
         """
         given = input_ids if input_ids is not None else inputs_embeds
         if given is None:
@@ -64,8 +70,8 @@ class Decoder(Stack):
         total = length + (0 if past_key_values is None else int(past_key_values.get_seq_length()))
         _refuse_half_packed(segment_ids, encoder_segment_ids, attention_mask, cached=total > length)
         placed = self.placed(total, position_ids, segment_ids)
-        padding = _padding(attention_mask, total)
-        q_positions, k_positions = _positions(padding, placed, length, total, given.device)
+        padding = Padding.covering(attention_mask, total, "decoder_attention_mask")
+        q_positions, k_positions = padding.cached_positions(placed, length, total, given.device)
         mask, causal = causal_visibility(padding, length, total, given.device, segment_ids)
         x = self.embed(input_ids, inputs_embeds, q_positions)  # [B, T, D]
         backend = backend_name(self.config._attn_implementation)
@@ -88,17 +94,22 @@ class Decoder(Stack):
         hidden: list[Tensor] | None = [x] if output_hidden_states else None
         weights: list[Tensor] | None = [] if output_attentions else None
         cross_weights: list[Tensor] | None = [] if output_attentions else None
-        for layer, scheme, (key_source, value_source, memory_mask) in zip(self.layers, schemes, memories, strict=True):
+        if context is not None and past_key_values is not None:
+            reserve_layers(past_key_values.cross_attention_cache, 2 * len(self.layers))
+        for index, (layer, scheme, memory) in enumerate(zip(self.layers, schemes, memories, strict=True)):
+            key_source, value_source, memory_mask = memory
             x = layer(
                 x,
                 key_source,
                 value_source,
+                None if context is None else context.states,
                 view=view,
                 memory_view=_memory_view(memory_mask, view, backend, own_source),
                 position=scheme,
                 past_key_values=past_key_values,
                 weights=weights,
                 cross_weights=cross_weights,
+                attend_context=self._attend_context(index, context, past_key_values),
             )  # [B, T, D]
             if hidden is not None:
                 hidden.append(x)
@@ -112,6 +123,18 @@ class Decoder(Stack):
             attentions=None if weights is None else tuple(weights),
             cross_attentions=None if cross_weights is None else tuple(cross_weights),
         )
+
+    def _attend_context(self, layer: int, context: Context | None, cache: Any) -> AttendContext | None:
+        component = self.context_encoder
+        if context is None or component is None:
+            return None
+
+        backend = backend_name(self.config._attn_implementation)
+
+        def attend(x: Tensor, attended: Tensor, states: Tensor) -> Tensor:
+            return component.attend(layer, x, attended, replace(context, states=states), backend, cache)
+
+        return attend
 
     def _memories(self, states: Tensor | None, mask: Tensor | None, cache: Any) -> list[Sources]:
         """The memory of each layer. Where the cache holds keys and values already, the sources are None."""
@@ -152,27 +175,3 @@ def _refuse_half_packed(targets: Tensor | None, sources: Tensor | None, mask: Te
         )
     if targets is not None and cached:
         raise ValueError("packed rows are decoded whole: there is no going on from a cache")
-
-
-def _padding(attention_mask: Tensor | None, total: int) -> Padding:
-    if attention_mask is None:
-        return Padding(None)
-    if attention_mask.ndim != 2 or attention_mask.shape[1] != total:
-        raise ValueError(
-            f"decoder_attention_mask: expected [batch, {total}] (cached and new tokens), "
-            f"found {list(attention_mask.shape)}; static caches are not supported"
-        )
-    return Padding.of(attention_mask)
-
-
-def _positions(
-    padding: Padding, given: Tensor | None, length: int, total: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Positions of the new tokens and of all tokens, cached ones included: ``[B or 1, T]``, ``[B or 1, P + T]``."""
-    if given is not None and length == total:
-        return given, given
-    counted = padding.positions(total, device)  # [B or 1, P + T]
-    if given is not None:
-        # The cache does not hold the positions of its tokens: they stand where the new ones say, counted backwards.
-        counted = counted + (given[:, :1] - counted[:, total - length : total - length + 1])
-    return (counted, counted) if length == total else (counted[:, total - length :], counted)

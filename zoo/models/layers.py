@@ -9,13 +9,32 @@ from torch import Tensor, nn
 
 from zoo.models._compat import GradientCheckpointingLayer
 from zoo.models.attention import CrossAttention, SelfAttention, View
-from zoo.models.contracts import Position
+from zoo.models.contracts import Block, BlockContext, Position, Side
 from zoo.spec.sections import ModelSection
+
+AttendContext = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""What enters the cross-attention ``[B, T, D]``, what it found ``[B, T, D]``, and states of a second source
+``[B, C, D]`` -> ``[B, T, D]``."""
 
 
 def norm_maker(section: ModelSection) -> Callable[[], nn.Module]:
     """Makes one more normalisation of the model's width."""
     return lambda: section.normalization.create(section.d_model)
+
+
+def make_block(section: ModelSection, side: Side, layer: int, sublayers: int) -> Block:
+    """The block of layer `layer` of a stack."""
+    context = BlockContext(
+        side=side,
+        layer=layer,
+        encoder_layers=section.encoder_layers,
+        decoder_layers=section.decoder.layers,
+        sublayers=sublayers,
+        make_norm=norm_maker(section),
+        dropout=section.dropout,
+    )
+    block: Block = section.block.create(context)
+    return block
 
 
 class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
@@ -32,7 +51,7 @@ class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
             head_dim=section.head_dim,
         )
         self.feedforward = section.feedforward.create(section.d_model)
-        self.block = section.block.create(2, norm_maker(section), section.dropout)
+        self.block = make_block(section, "encoder", layer, sublayers=2)
 
     def forward(self, x: Tensor, *, view: View, position: Position, weights: list[Tensor] | None = None) -> Tensor:
         """x ``[B, S, D]`` -> ``[B, S, D]``."""
@@ -65,13 +84,14 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
             head_dim=section.head_dim,
         )
         self.feedforward = section.feedforward.create(section.d_model)
-        self.block = section.block.create(3, norm_maker(section), section.dropout)
+        self.block = make_block(section, "decoder", layer, sublayers=3)
 
     def forward(
         self,
         x: Tensor,
         key_source: Tensor | None,
         value_source: Tensor | None,
+        context_states: Tensor | None = None,
         *,
         view: View,
         memory_view: View,
@@ -79,8 +99,9 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
         past_key_values: Any = None,
         weights: list[Tensor] | None = None,
         cross_weights: list[Tensor] | None = None,
+        attend_context: AttendContext | None = None,
     ) -> Tensor:
-        """x ``[B, T, D]``, sources ``[B, S, D]`` -> ``[B, T, D]``.
+        """x ``[B, T, D]``, sources ``[B, S, D]``, states of a second source ``[B, C, D]`` -> ``[B, T, D]``.
 
         The sources are positional: what a checkpointed layer gets by keyword receives no gradient.
         """
@@ -90,8 +111,11 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
             return self.self_attention(inner, view, position, own_cache, weights)  # type: ignore[no-any-return]
 
         def attend_memory(inner: Tensor) -> Tensor:
-            return self.cross_attention(  # type: ignore[no-any-return]
+            attended: Tensor = self.cross_attention(
                 inner, key_source, value_source, memory_view, past_key_values, cross_weights
-            )
+            )  # [B, T, D]
+            if attend_context is None or context_states is None:
+                return attended
+            return attend_context(inner, attended, context_states)
 
         return self.block(x, (attend, attend_memory, self.feedforward))  # type: ignore[no-any-return]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,18 +11,21 @@ from torch import Tensor, nn
 from transformers import GenerationConfig
 from transformers.modeling_outputs import Seq2SeqLMOutput
 
-from zoo.errors import InputError, ZooError
-from zoo.models._compat import CACHE, CompatibleModel, GenerationMixin, new_cache
-from zoo.models.attention import CrossAttention, SelfAttention
+from zoo.errors import InputError
+from zoo.models._compat import CACHE, new_cache
 from zoo.models.backends import backend_name
+from zoo.models.base import ZooModel, default_flag, refuse_other_architecture
 from zoo.models.configuration import ZooConfig
+from zoo.models.context import place_of
+from zoo.models.contracts import Context, ContextEncoder, OutputContext, OutputFusion
 from zoo.models.decoder import Decoder
 from zoo.models.encoder import Encoder, EncoderOutput
+from zoo.models.layers import DecoderLayer
+from zoo.models.scores import negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
-from zoo.spec.sections import ModelSection
+from zoo.models.visibility import memory_visibility
 
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _TIES = {
     "all": {
         "decoder.embed_tokens.weight": "encoder.embed_tokens.weight",
@@ -41,7 +43,7 @@ def shift_right(labels: Tensor, start: int, pad: int) -> Tensor:
     return shifted.masked_fill_(shifted == -100, pad)
 
 
-class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ignore[misc]
+class ZooForConditionalGeneration(ZooModel):
     """An encoder-decoder assembled from registered components.
 
     Initialisation: attention projections Xavier-uniform with zero biases, embeddings and an untied output matrix
@@ -50,20 +52,12 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
     the weights of the parts they share.
     """
 
-    config_class = ZooConfig
-    base_model_prefix = "model"
-    main_input_name = "input_ids"
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = True
-    reads_context = False
-    """Whether the forward pass takes a second input, ``context_input_ids`` and ``context_attention_mask``."""
-    _supports_sdpa = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
+    arrangement = "pair"
     _no_split_modules = ["EncoderLayer", "DecoderLayer"]  # noqa: RUF012 - transformers' own habit
 
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
+        refuse_other_architecture(config, section, ("encoder-decoder",), "AutoModelForSeq2SeqLM")
         if config.encoder_vocab_size is not None and section.tie_embeddings in {"all", "inputs"}:
             raise InputError(
                 "separate vocabularies have no matrix in common: set model.tie_embeddings to 'decoder' or 'none'",
@@ -73,9 +67,21 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             config._attn_implementation = backend_name(section.attention)
         super().__init__(config)
         seed = int(torch.randint(2**62, (), device="cpu"))
+        assert section.fusion is not None  # the section has seen to it
         needs_all = section.fusion.load().needs_all_layers
         self.encoder = Encoder(config, section, keep_layers=needs_all, seed=seed)
         self.decoder = Decoder(config, section, seed=seed)
+        self.output_fusion: OutputFusion | None = None
+        if section.output_fusion is not None:
+            with own_randomness(seed, "output_fusion"):
+                self.output_fusion = section.output_fusion.create(OutputContext(section.d_model))
+        if section.context_encoder is not None:
+            with own_randomness(seed, "context_encoder"):
+                component: ContextEncoder = section.context_encoder.create(place_of(section))
+            (self.encoder if component.where == "encoder" else self.decoder).context_encoder = component
+            self.encoder.keep_context = component.where == "decoder"
+        self.encoder.bare_first_state = self.decoder.fusion.embeddings_before_positions
+        self.encoder.keep_embeddings = self.output_fusion is not None
         self.lm_head = nn.Linear(section.d_model, config.vocab_size, bias=False)
         with own_randomness(seed, "lm_head"):
             initialise_embedding(self.lm_head.weight, section)
@@ -93,22 +99,15 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             module._is_hf_initialized = True  # each part has initialised itself; `_init_weights` must not again
         self.post_init()
 
-    def _init_weights(self, module: nn.Module) -> None:
-        """Initialise what transformers makes itself: the matrices of a resized vocabulary."""
-        if isinstance(module, (nn.Embedding, nn.Linear)):
-            initialise_embedding(module.weight, self.section)
+    @property
+    def reads_context(self) -> bool:
+        """Whether the model has a context encoder, for ``context_input_ids`` and ``context_attention_mask``."""
+        return self.encoder.context_reader is not None
 
     @property
-    def section(self) -> ModelSection:
-        """The resolved model section."""
-        return self.config.section()  # type: ignore[no-any-return]
-
-    @property
-    def attention_backend(self) -> str | None:
-        """The attention backends that ran in the last pass, such as ``sdpa`` or ``flex+sdpa``; None before it."""
-        attentions = (module for module in self.modules() if isinstance(module, (SelfAttention, CrossAttention)))
-        ran = {module.ran.removeprefix("zoo_") for module in attentions if module.ran}
-        return "+".join(sorted(ran)) or None
+    def log_probabilities(self) -> bool:
+        """Whether `logits` of the output are log-probabilities to be taken as they are, not logits to be normalised."""
+        return self.output_fusion is not None and self.output_fusion.log_probabilities
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
@@ -191,6 +190,24 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         self.config.vocab_size = size
         self.tie_weights()
 
+    def source_limit(self, new_tokens: int) -> int:
+        return int(self.config.max_position_embeddings)
+
+    def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return dict(encoded)
+
+    def read_source(self, encoded: Mapping[str, Tensor]) -> dict[str, Any]:
+        states = self.encoder(**encoded)
+        return {"encoder_outputs": states, "attention_mask": encoded["attention_mask"]}
+
+    def written(self, sequences: Tensor, inputs: dict[str, Any]) -> Tensor:
+        return sequences
+
+    def target_logits(self, encoded: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+        before = self.prepare_decoder_input_ids_from_labels(labels)  # [B, T]
+        logits: Tensor = self(**encoded, decoder_input_ids=before, use_cache=False).logits  # [B, T, V]
+        return logits
+
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """Decoder inputs ``[B, T]`` that teach `labels` ``[B, T]``."""
         return shift_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
@@ -217,25 +234,36 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         cache: Any = None,
         segment_ids: Tensor | None = None,
         decoder_segment_ids: Tensor | None = None,
+        context_input_ids: Tensor | None = None,
+        context_attention_mask: Tensor | None = None,
     ) -> Seq2SeqLMOutput | tuple[Any, ...]:
         """Logits ``[B, T, V]`` for source ids ``[B, S]`` and target ids ``[B, T]``.
 
-        `labels` ``[B, T]`` give the target shifted right, unless decoder inputs are given, and the loss: cross entropy,
+        `labels` ``[B, T]`` give the target shifted right, unless decoder inputs are given, and the loss: cross entropy
+        (of `log_probabilities` the negative of what the label has),
         mean over labels other than -100 (or their sum over `num_items_in_batch`). `position_ids` and
         `decoder_position_ids` place the tokens; without them real tokens count from zero. `cache` is what transformers
         calls `past_key_values` from 5.24 on. `cache_position` is accepted from transformers 4 and not looked at: the
         cache knows its length. `segment_ids` ``[B, S]`` and
         `decoder_segment_ids` ``[B, T]`` say that rows are packed: tokens of segment 1, 2, ... see, and are placed by,
-        their own segment only, and segment 0 is padding (no mask is given then).
+        their own segment only, and segment 0 is padding (no mask is given then). `context_input_ids` ``[B, C]`` and
+        `context_attention_mask` ``[B, C]`` are the second source of a model with a context encoder.
         """
         past_key_values = past_key_values if cache is None else cache
         options = {
-            "output_attentions": _default(output_attentions, self.config.output_attentions),
-            "output_hidden_states": _default(output_hidden_states, self.config.output_hidden_states),
+            "output_attentions": default_flag(output_attentions, self.config.output_attentions),
+            "output_hidden_states": default_flag(output_hidden_states, self.config.output_hidden_states),
         }
         if encoder_outputs is None:
             encoder_outputs = self.encoder(
-                input_ids, attention_mask, inputs_embeds, position_ids, segment_ids=segment_ids, **options
+                input_ids,
+                attention_mask,
+                inputs_embeds,
+                position_ids,
+                segment_ids=segment_ids,
+                context_input_ids=context_input_ids,
+                context_attention_mask=context_attention_mask,
+                **options,
             )
         elif not hasattr(encoder_outputs, "last_hidden_state"):
             encoder_outputs = EncoderOutput(*encoder_outputs)
@@ -248,18 +276,22 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         decoded = self.decoder(
             decoder_input_ids,
             decoder_attention_mask,
-            self._states_for_fusion(encoder_outputs),
+            self.states_for_fusion(encoder_outputs),
             attention_mask,
             past_key_values,
             decoder_inputs_embeds,
             decoder_position_ids,
             segment_ids=decoder_segment_ids,
             encoder_segment_ids=segment_ids,
+            context=self._context_of(encoder_outputs),
             **options,
         )
         logits = self._logits(decoded.last_hidden_state)  # [B, T, V]
+        if self.output_fusion is not None:
+            visible = _visible_source(attention_mask, segment_ids, decoder_segment_ids)
+            logits = self._fused(self.output_fusion, logits, decoded.last_hidden_state, encoder_outputs, visible)
         output = Seq2SeqLMOutput(
-            loss=None if labels is None else _cross_entropy(logits, labels, num_items_in_batch),
+            loss=None if labels is None else self._loss(logits, labels, num_items_in_batch),
             logits=logits,
             **{CACHE: past_key_values},
             decoder_hidden_states=decoded.hidden_states,
@@ -269,7 +301,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             encoder_hidden_states=encoder_outputs.hidden_states,
             encoder_attentions=encoder_outputs.attentions,
         )
-        return output if _default(return_dict, self.config.return_dict) else output.to_tuple()
+        return output if default_flag(return_dict, self.config.return_dict) else output.to_tuple()
 
     def _logits(self, states: Tensor) -> Tensor:
         """The decoder's last states ``[B, T, D]`` -> ``[B, T, V]``."""
@@ -277,7 +309,7 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
         logits: Tensor = self.lm_head(scaled)  # [B, T, V]
         return logits if self.output_bias is None else logits + self.output_bias
 
-    def _states_for_fusion(self, encoder_outputs: Any) -> Tensor:
+    def states_for_fusion(self, encoder_outputs: Any) -> Tensor:
         """``[B, L, S, D]``, or ``[B, 1, S, D]`` where the fusion needs the top only."""
         if not self.encoder.keep_layers:
             return encoder_outputs.last_hidden_state[:, None]  # type: ignore[no-any-return]
@@ -286,62 +318,44 @@ class ZooForConditionalGeneration(CompatibleModel, GenerationMixin):  # type: ig
             raise ValueError("this model's fusion reads every encoder layer: pass what its own encoder returned")
         return states  # type: ignore[no-any-return]
 
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """As transformers', from safetensors only and leaving torch's generator alone.
+    def _context_of(self, encoded: Any) -> Context | None:
+        """The second source, where the decoder is to attend to it."""
+        states = getattr(encoded, "context_states", None)
+        if states is None:
+            return None
+        return Context(states, encoded.context_mask)
 
-        Raises InputError for a folder whose weights are pickles and for a plugin that is not installed; ZooError for
-        weights that do not fit the configuration.
-        """
-        _refuse_pickles(pretrained_model_name_or_path, kwargs.pop("use_safetensors", None))
-        wants_info = kwargs.pop("output_loading_info", False)
-        tolerant = kwargs.pop("ignore_mismatched_sizes", False)
-        with own_randomness(0):
-            model, info = super().from_pretrained(
-                pretrained_model_name_or_path,
-                *args,
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # its own refusal names no weight; ours below does
-                **kwargs,
+    def _fused(
+        self, fusion: OutputFusion, logits: Tensor, states: Tensor, encoded: Any, visible: Tensor | None
+    ) -> Tensor:
+        """Scores ``[B, T, V]`` of an output fusion."""
+        embeddings = getattr(encoded, "source_embeddings", None)
+        if embeddings is None:
+            raise ValueError(
+                "this model's output fusion reads the source embeddings: pass what its own encoder returned"
             )
-        if not tolerant:
-            _refuse_misfit(pretrained_model_name_or_path, info)
-        return (model, info) if wants_info else model
+        last: DecoderLayer = self.decoder.layers[-1]  # type: ignore[assignment]
+        return fusion.combine(
+            logits,
+            decoder_states=states,
+            encoder_states=encoded.last_hidden_state,
+            source_embeddings=embeddings,
+            visible=visible,
+            feedforward=last.feedforward,
+            project=self.lm_head,
+        )
 
-    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
-        """As transformers', to safetensors only. Raises InputError for ``safe_serialization=False``."""
-        if kwargs.pop("safe_serialization", True) is False:
-            raise InputError("zoo models are saved as safetensors only: leave out safe_serialization=False")
-        return super().save_pretrained(save_directory, **kwargs)
-
-
-def _default(value: bool | None, fallback: Any) -> bool:
-    return bool(fallback) if value is None else value
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
-    flat, targets = logits.flatten(0, 1), labels.flatten()  # [B*T, V], [B*T]
-    if items is None:
-        return F.cross_entropy(flat.float(), targets)
-    total = F.cross_entropy(flat.float(), targets, reduction="sum")
-    return total / (items.to(total.device) if isinstance(items, Tensor) else items)
+    def _loss(self, scores: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
+        flat, targets = scores.flatten(0, 1), labels.flatten()  # [B*T, V], [B*T]
+        taken = self.log_probabilities
+        if items is None:
+            return negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="mean")
+        total = negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="sum")
+        return total / (items.to(total.device) if isinstance(items, Tensor) else items)
 
 
-def _refuse_pickles(where: Any, use_safetensors: bool | None) -> None:
-    if use_safetensors is False:
-        raise InputError("zoo models load safetensors only: leave out use_safetensors=False")
-    folder = Path(where) if isinstance(where, (str, os.PathLike)) else None
-    if folder is None or not folder.is_dir() or any(folder.glob("*.safetensors")):
-        return
-    pickles = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES)
-    found = f"found the pickle {pickles[0]}, which could run code when loaded" if pickles else "found none"
-    raise InputError(f"expected weights in model.safetensors, {found}", where=str(folder))
-
-
-def _refuse_misfit(where: Any, info: dict[str, Any]) -> None:
-    for key, what in (("missing_keys", "lack"), ("unexpected_keys", "hold the unknown"), ("mismatched_keys", "misfit")):
-        names = sorted(str(item[0] if isinstance(item, tuple) else item) for item in info.get(key) or ())
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise ZooError(f"{where}: the weights {what} {names[0]}{more}: they are not of this configuration")
+def _visible_source(mask: Tensor | None, sources: Tensor | None, targets: Tensor | None) -> Tensor | None:
+    """Which source tokens each target token may look at: ``[B, 1, S]``, ``[B, T, S]`` of packed rows, or None."""
+    if sources is not None and targets is not None:
+        return memory_visibility(targets, sources)[:, 0]  # [B, T, S]
+    return None if mask is None else mask.bool()[:, None]  # [B, 1, S]

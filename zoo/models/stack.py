@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from zoo.errors import InputError
 from zoo.models._compat import GradientCheckpointingLayer
 from zoo.models.configuration import ZooConfig
-from zoo.models.contracts import Position, Side, StackContext
+from zoo.models.contracts import Initialization, InitializationContext, Position, Side, StackContext
+from zoo.models.initialization import initialise_layer
 from zoo.models.layers import norm_maker
 from zoo.models.seeding import own_randomness
 from zoo.models.visibility import segment_positions
@@ -21,7 +22,8 @@ from zoo.spec.sections import ModelSection
 class Stack(nn.Module):
     """One stack of layers over embedded tokens.
 
-    Token embeddings start as N(0, std), std = section.embedding_std or D^-0.5. Components initialise themselves.
+    Token embeddings start as N(0, std), std = section.embedding_std or D^-0.5. Components initialise themselves; then
+    section.initialization, where there is one, has the matrices of the layers.
     """
 
     side: Side
@@ -34,7 +36,7 @@ class Stack(nn.Module):
         seed: int,
     ) -> None:
         super().__init__()
-        mine = section.encoder if self.side == "encoder" else section.decoder
+        mine = section.stack(self.side)
         self.config = config
         self.width = section.d_model
         self.scale = math.sqrt(section.d_model) if section.scale_embeddings else 1.0
@@ -52,6 +54,7 @@ class Stack(nn.Module):
                     heads=section.heads,
                     max_positions=section.max_positions,
                     head_width=section.head_dim,
+                    prefix=section.architecture == "prefix-lm",
                 )
             )
         with own_randomness(seed, f"{self.side}.embedding_norm"):
@@ -60,9 +63,24 @@ class Stack(nn.Module):
         for index in range(mine.layers):
             with own_randomness(seed, f"{self.side}.layers.{index}"):
                 self.layers.append(make_layer(section, index))
+        self._initialise(section, seed)
         with own_randomness(seed, f"{self.side}.final_norm"):
             normalise = section.block.load().final_norm
             self.final_norm: nn.Module = norm_maker(section)() if normalise else nn.Identity()
+
+    def _initialise(self, section: ModelSection, seed: int) -> None:
+        if section.initialization is None:
+            return
+        initialization: Initialization = section.initialization.create()
+        for index, layer in enumerate(self.layers):
+            context = InitializationContext(
+                side=self.side,
+                layer=index,
+                encoder_layers=section.encoder_layers,
+                decoder_layers=section.decoder.layers,
+                d_model=section.d_model,
+            )
+            initialise_layer(layer, initialization, context, seed)
 
     def embed(self, tokens: Tensor | None, embedded: Tensor | None, positions: Tensor) -> Tensor:
         """Scaled, placed and dropped-out embeddings ``[B, L, D]`` of token ids ``[B, L]`` or of vectors given as such.
@@ -71,9 +89,14 @@ class Stack(nn.Module):
         """
         if (tokens is None) == (embedded is None):
             raise ValueError(f"the {self.side} takes either token ids or embeddings")
-        x = self.embed_tokens(tokens) if embedded is None else embedded  # [B, L, D]
-        if self.scale != 1.0:
-            x = x * self.scale
+        return self.place(self.scaled(self.embed_tokens(tokens) if embedded is None else embedded), positions)
+
+    def scaled(self, embedded: Tensor) -> Tensor:
+        """Token embeddings ``[B, L, D]`` as they meet the position scheme."""
+        return embedded if self.scale == 1.0 else embedded * self.scale
+
+    def place(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Scaled embeddings ``[B, L, D]`` with their positions, dropped out: what enters the first layer."""
         placed = self.embedding_norm(self.position.embed(x, positions))  # [B, L, D]
         return F.dropout(placed, self.dropout, self.training)
 

@@ -33,10 +33,36 @@ class Padding:
         full, left = torch.stack((mask.all(), rises)).tolist()
         return cls(None) if full else cls(mask, left=left)
 
+    @classmethod
+    def covering(cls, attention_mask: Tensor | None, total: int, name: str) -> Padding:
+        """As `of`. Raises ValueError, naming the argument, unless the mask covers cached and new tokens: `total`."""
+        if attention_mask is not None and (attention_mask.ndim != 2 or attention_mask.shape[1] != total):
+            raise ValueError(
+                f"{name}: expected [batch, {total}] (cached and new tokens), "
+                f"found {list(attention_mask.shape)}; static caches are not supported"
+            )
+        return cls.of(attention_mask)
+
     def positions(self, length: int, device: torch.device) -> Tensor:
         """Positions of `length` tokens: ``[1, L]``, or ``[B, L]`` where left padding makes them differ."""
         # Padding on the right is never looked at, so there a token's index will do: one row serves the batch.
         return position_ids(self.mask if self.left else None, length, device=device)
+
+    def cached_positions(
+        self, given: Tensor | None, length: int, total: int, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Positions of the last `length` of `total` tokens, and of all, cached ones included.
+
+        ``[B or 1, T]`` and ``[B or 1, P + T]``. `given` ``[B or 1, T]`` are those of the new tokens, where somebody
+        chose them.
+        """
+        if given is not None and length == total:
+            return given, given
+        counted = self.positions(total, device)  # [B or 1, P + T]
+        if given is not None:
+            # The cache does not hold the positions of its tokens: they stand where the new ones say, counted backwards.
+            counted = counted + (given[:, :1] - counted[:, total - length : total - length + 1])
+        return (counted, counted) if length == total else (counted[:, total - length :], counted)
 
     def keys(self) -> Tensor | None:
         """The mask as attention takes it: ``[B, 1, 1, Lk]``, or None."""

@@ -46,10 +46,35 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.layers:BlockSuite",
     )
     yield Kind(
+        "initialization",
+        "How the weight matrices of the layers start",
+        f"{_MODELS}:Initialization",
+        suite="zoo.testing.initialization:InitializationSuite",
+    )
+    yield Kind(
         "fusion",
         "What the decoder's cross-attention reads from the encoder's layers",
         f"{_MODELS}:Fusion",
         suite="zoo.testing.layers:FusionSuite",
+    )
+    yield Kind(
+        "output-fusion",
+        "What the source adds to the scores of the next token",
+        f"{_MODELS}:OutputFusion",
+        suite="zoo.testing.output_fusion:OutputFusionSuite",
+    )
+    yield Kind(
+        "context-encoder",
+        "How a second source (context) enters the model",
+        f"{_MODELS}:ContextEncoder",
+        options_base="zoo.spec.context:ContextOptions",
+        suite="zoo.testing.context_encoder:ContextEncoderSuite",
+    )
+    yield Kind(
+        "decoding",
+        "How outputs are chosen from a model's probabilities",
+        "zoo.models.decoding:Decoding",
+        suite="zoo.testing.decoding:DecodingSuite",
     )
     yield Kind(
         "token-loss",

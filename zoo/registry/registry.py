@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 from zoo.errors import InputError, did_you_mean
-from zoo.registry.component import RegisteredComponent
+from zoo.registry.component import Component, RegisteredComponent
 from zoo.registry.discovery import Discovery, LoadPolicy, PluginReport, discover
 from zoo.registry.kind import Kind
 
@@ -35,6 +36,25 @@ class Registry:
                     stacklevel=2,
                 )
         return registry
+
+    def plus(self, distribution: str, version: str, module: str, components: Iterable[Component]) -> Registry:
+        """This registry and `components`, as if an installed plugin called `distribution` brought them (tests do).
+
+        One that holds that plugin already is given back as it is.
+        """
+        if any(report.distribution == distribution for report in self._found.reports):
+            return self
+        added = [RegisteredComponent(component, distribution, version) for component in components]
+        report = PluginReport(
+            distribution, version, module, module, "ok", components=tuple(f"{item.kind}/{item.name}" for item in added)
+        )
+        return Registry(
+            replace(
+                self._found,
+                components=[*self._found.components, *added],
+                reports=[*self._found.reports, report],
+            )
+        )
 
     @property
     def hook(self) -> Any:

@@ -231,8 +231,8 @@ def device_columns(key: DeviceKey, label: str, group: str, found: Sequence[Stand
         per_unit=1e-3,
     )
     device.time("Device time", "device_time", "device time", "The same call by the GPU's own events")
-    device.time("Encoder", "encode", "encoder time", "Encoder alone, one sentence")
-    device.time("Per token", "decode_per_token", "time per token", "Generation without the encoder, per token")
+    device.time("Encoder", "encode", "encoder time", "Reading the source alone (the encoder), one sentence")
+    device.time("Per token", "decode_per_token", "time per token", "Generation without reading the source, per token")
     device.throughput()
     device.memory()
     device.scalar(

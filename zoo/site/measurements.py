@@ -41,8 +41,8 @@ class MeasuredOn:
 _TIMES = (
     ("latency", "Latency", "one sentence, end to end"),
     ("device_time", "Device time", "the same by the GPU's own clock"),
-    ("encode", "Encoder alone", "one sentence"),
-    ("decode_per_token", "Decoding, a token", "one sentence, without the encoder"),
+    ("encode", "Reading the source", "the encoder, or a language model's prompt; one sentence"),
+    ("decode_per_token", "Decoding, a token", "one sentence, without reading the source"),
 )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -31,6 +32,8 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
+    moved: ClassVar[Mapping[str, str]] = {}
+    """Keys that stood here in earlier versions, and what is written today."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -42,12 +45,10 @@ class Options(BaseModel):
             raise ValidationError.from_exception_data(cls.__name__, [error_at((), message, data)])
         known = cls.model_fields
         errors: list[InitErrorDetails] = [
-            error_at((key,), f"unknown key '{key}': {did_you_mean(key, known)}", value, at_key=True)
-            for key, value in data.items()
-            if key not in known
+            error_at((key,), _unknown(key, cls), value, at_key=True) for key, value in data.items() if key not in known
         ]
         # A misspelt key is one mistake, not also a missing one.
-        meant = {nearest(key, known) for key in data if key not in known}
+        meant = {nearest(key, known) for key in data if key not in known and key not in cls.moved}
         try:
             valid = handler({key: value for key, value in data.items() if key in known})
         except ValidationError as error:
@@ -59,6 +60,12 @@ class Options(BaseModel):
     def plain(self) -> dict[str, Any]:
         """The options as plain data, ready for YAML or JSON, every default written out."""
         return self.model_dump(mode="json")
+
+
+def _unknown(key: str, model: type[Options]) -> str:
+    if key in model.moved:
+        return f"the key '{key}' has moved: write {model.moved[key]}"
+    return f"unknown key '{key}': {did_you_mean(key, model.model_fields)}"
 
 
 class NoOptions(Options):

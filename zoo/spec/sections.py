@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.pretrained.section import PretrainedSection
 
 Position = Annotated[Chosen, Slot("position")]
+Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
 class StackSection(Options):
-    """One stack of layers: the encoder or the decoder."""
+    """One stack of layers: the encoder, the decoder, or a language model's only one."""
 
     layers: int = Field(ge=1, le=1000, description="Number of layers")
     position: Position | None = Field(
@@ -24,25 +33,60 @@ class StackSection(Options):
     )
 
 
+_BY_ARCHITECTURE: dict[str, Any] = {
+    # What an encoder-decoder must have and a language model cannot: said here once for loader and schema.
+    "if": {"properties": {"architecture": {"const": "encoder-decoder"}}},
+    "then": {"required": ["encoder", "fusion"]},
+    "else": {
+        "properties": {
+            "encoder": {"type": "null"},
+            "fusion": {"type": "null"},
+            "output_fusion": {"type": "null"},
+            "context_encoder": {"type": "null"},
+            "tie_embeddings": {"enum": ["all", "none"]},
+            "scale_output": {"const": False},
+            "output_bias": {"const": False},
+            "pretrained": {"type": "null"},
+        }
+    },
+}
+
+
 class ModelSection(Options):
     """What is assembled."""
 
-    architecture: Literal["encoder-decoder"] = Field(
-        default="encoder-decoder", description="Skeleton: how stacks are connected"
+    model_config = ConfigDict(json_schema_extra=_BY_ARCHITECTURE)
+
+    architecture: Architecture = Field(
+        default="encoder-decoder",
+        description="Skeleton: an encoder and a decoder; or one stack that reads the source and goes on with the "
+        "target, where each token sees what stands before it (causal-lm), and the source sees itself in both "
+        "directions (prefix-lm)",
     )
     d_model: int = Field(ge=1, le=65536, description="Width D of the residual stream")
     heads: int = Field(
         ge=1, le=1024, description="Attention heads H; D must be divisible by H, unless head_dim is given"
     )
     head_dim: int | None = Field(default=None, ge=1, le=65536, description="Width Dh of a head; D / H where absent")
-    encoder: StackSection = Field(description="Encoder stack")
-    decoder: StackSection = Field(description="Decoder stack")
+    encoder: StackSection | None = Field(default=None, description="Encoder stack, of an encoder-decoder")
+    decoder: StackSection = Field(description="Decoder stack; the only one of a language model")
     position: Position = Field(description="Position scheme of both stacks")
     block: Annotated[Chosen, Slot("block")] = Field(description="Where residual connections and normalisations stand")
     normalization: Annotated[Chosen, Slot("normalization")] = Field(description="Normalisation layer")
     feedforward: Annotated[Chosen, Slot("feedforward")] = Field(description="Feed-forward layer")
-    fusion: Annotated[Chosen, Slot("fusion")] = Field(
-        description="What cross-attention reads from the encoder's layers"
+    initialization: Annotated[Chosen, Slot("initialization")] | None = Field(
+        default=None,
+        description="Initial weights of the layers' matrices; where absent, each component initialises itself "
+        "(Xavier uniform in ours)",
+    )
+    fusion: Annotated[Chosen, Slot("fusion")] | None = Field(
+        default=None, description="What cross-attention reads from the encoder's layers, in an encoder-decoder"
+    )
+    output_fusion: Annotated[Chosen, Slot("output-fusion")] | None = Field(
+        default=None, description="What the source adds to the scores of the next token; nothing where absent"
+    )
+    context_encoder: Annotated[Chosen, Slot("context-encoder")] | None = Field(
+        default=None, description="Second encoder, for a task with a second input (context); none where absent"
     )
     dropout: Probability = Field(default=0.1, description="Dropout on embeddings and on each sublayer's output")
     attention_dropout: Probability = Field(default=0.0, description="Dropout on attention weights")
@@ -62,7 +106,7 @@ class ModelSection(Options):
     tie_embeddings: Literal["all", "decoder", "inputs", "none"] = Field(
         default="all",
         description="Which matrices are one: source, target and output (all), target and output (decoder), source and "
-        "target (inputs), none",
+        "target (inputs), none; a language model's input and output (all), or none",
     )
     max_positions: int = Field(
         default=512, ge=1, le=1_000_000, description="Longest sequence, in tokens, that tables are made for"
@@ -85,6 +129,53 @@ class ModelSection(Options):
             raise ValueError(f"d_model {self.d_model} is not divisible by heads {self.heads}")
         return self
 
+    @model_validator(mode="after")
+    def _parts_of_the_architecture(self) -> ModelSection:
+        of_two_stacks = (
+            "encoder",
+            "fusion",
+            "output_fusion",
+            "context_encoder",
+            "scale_output",
+            "output_bias",
+            "pretrained",
+        )
+        if not self.is_language_model:
+            missing = [name for name in ("encoder", "fusion") if getattr(self, name) is None]
+            details = [
+                error_at((name,), f"missing key '{name}' ({type(self).model_fields[name].description})", None)
+                for name in missing
+            ]
+        else:
+            found = [name for name in of_two_stacks if getattr(self, name) not in (None, False)]
+            details = [
+                error_at((name,), f"a {self.architecture} has no {name}: leave '{name}' out", None, at_key=True)
+                for name in found
+            ]
+            if self.tie_embeddings in {"decoder", "inputs"}:
+                message = f"a {self.architecture} has an input and an output matrix: expected 'all' (one) or 'none'"
+                details.append(error_at(("tie_embeddings",), message, self.tie_embeddings))
+        if details:
+            raise ValidationError.from_exception_data("ModelSection", details)
+        return self
+
+    @property
+    def is_language_model(self) -> bool:
+        """Whether one stack reads the source and writes the target."""
+        return self.architecture != "encoder-decoder"
+
+    @property
+    def encoder_layers(self) -> int:
+        """Layers of the encoder; 0 where the architecture has none."""
+        return 0 if self.encoder is None else self.encoder.layers
+
+    def stack(self, side: Literal["encoder", "decoder"]) -> StackSection:
+        """The stack of that side. Raises ValueError where the architecture has none."""
+        found = self.encoder if side == "encoder" else self.decoder
+        if found is None:
+            raise ValueError(f"a {self.architecture} has no {side}")
+        return found
+
 
 class TrainingSection(Options):
     """How the model is trained."""
@@ -98,6 +189,9 @@ class TrainingSection(Options):
     clipping: Annotated[Chosen, Slot("clipping")] = Field(description="Gradient clipping before each step")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
+    )
+    source_loss: bool = Field(
+        default=False, description="Learn to predict the source's tokens too, in a causal-lm; else the target's alone"
     )
     max_tokens: Count = Field(default=256, description="Longer training examples are left out (on any side)")
     packing: bool = Field(
@@ -116,12 +210,23 @@ class TrainingSection(Options):
 class DecodingSection(Options):
     """How outputs are generated for evaluation and measurement."""
 
-    beams: int = Field(default=1, ge=1, le=64, description="Beam width; 1 is greedy")
-    max_new_tokens: Count = Field(default=128, description="Longest output, in tokens")
-    length_penalty: float = Field(
-        default=1.0, description="Exponent of the length in a beam's score (log-probability / length^p)"
+    moved: ClassVar[Mapping[str, str]] = {
+        "beams": "decoding.strategy: {use: beam, width: N}",
+        "length_penalty": "decoding.strategy: {use: beam, length_penalty: P}",
+    }
+
+    strategy: Annotated[Chosen, Slot("decoding")] = Field(
+        description="How outputs are chosen from the model's probabilities"
     )
+    max_new_tokens: Count = Field(default=128, description="Longest output, in tokens")
     batch_size: Count = Field(default=32, description="Sentences generated at once")
+
+    @model_validator(mode="after")
+    def _shortest_output_is_not_longer_than_the_longest(self) -> DecodingSection:
+        shortest = getattr(self.strategy.options, "min_new_tokens", 0)
+        if shortest > self.max_new_tokens:
+            raise ValueError(f"min_new_tokens {shortest} is more than max_new_tokens {self.max_new_tokens}")
+        return self
 
 
 class EvaluationSection(Options):
@@ -178,11 +283,29 @@ class Spec(Options):
     )
     model: ModelSection = Field(description="The model")
     training: TrainingSection = Field(description="Its training")
-    decoding: DecodingSection = Field(default_factory=DecodingSection, description="Its decoding")
+    decoding: DecodingSection = Field(description="Its decoding")
     evaluation: EvaluationSection = Field(description="Its evaluation")
     measurement: MeasurementSection = Field(
         default_factory=MeasurementSection, description="Its performance measurement"
     )
+
+    @model_validator(mode="after")
+    def _one_stack_has_one_vocabulary(self) -> Spec:
+        architecture = self.model.architecture
+        details = []
+        if self.model.is_language_model and self.target_tokenizer is not None:
+            message = f"a {architecture} reads and writes with one vocabulary: leave 'target_tokenizer' out"
+            details.append(error_at(("target_tokenizer",), message, None, at_key=True))
+        if self.training.source_loss and architecture != "causal-lm":
+            why = {
+                "encoder-decoder": "its encoder predicts nothing",
+                "prefix-lm": "each source token sees the ones that it would predict",
+            }[architecture]
+            message = f"expected false in a {architecture}: {why}"
+            details.append(error_at(("training", "source_loss"), message, True))
+        if details:
+            raise ValidationError.from_exception_data("Spec", details)
+        return self
 
     @model_validator(mode="after")
     def _separate_vocabularies_share_no_matrix(self) -> Spec:
@@ -213,6 +336,13 @@ class Spec(Options):
         else:
             return self
         raise ValidationError.from_exception_data("Spec", [error_at((taken[0],), message, name)])
+
+    @model_validator(mode="after")
+    def _packed_rows_have_no_context(self) -> Spec:
+        if self.training.packing and self.model.context_encoder is not None:
+            message = "rows of examples with a context cannot be packed: set packing to false, or drop context_encoder"
+            raise ValidationError.from_exception_data("Spec", [error_at(("training", "packing"), message, True)])
+        return self
 
     @model_serializer(mode="wrap")
     def _without_an_absent_tokenizer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

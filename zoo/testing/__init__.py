@@ -12,7 +12,11 @@ or has one written for each of the plugin's components, each tried with its defa
 
     globals().update(conformance_suites(distribution="zoo-positional"))
 
-Three traits of a component's record speak to the kit, whatever its kind (a suite says which others it reads):
+Parts of a model are also put into a small model (`InAModel`), beside plain components that come with the kit
+(`zoo.testing.plain`): cached and uncached, padded on either side, saved, in bfloat16, compiled, too long, empty.
+
+Three traits of a component's record speak to the kit, whatever its kind (a suite says which others it reads; `InAModel`
+reads ``compile`` and ``gradient``):
 
 - ``example``: options to try the component with, where its defaults are not enough (a required key) or too large for
   a test (a vocabulary of thousands). Documentation shows them too.
@@ -25,10 +29,15 @@ import pytest
 # Before the suites are imported: their assertions then explain themselves in other people's test runs too.
 pytest.register_assert_rewrite(
     "zoo.testing.attention",
+    "zoo.testing.context_encoder",
     "zoo.testing.suite",
     "zoo.testing.module",
+    "zoo.testing.in_a_model",
     "zoo.testing.position",
     "zoo.testing.layers",
+    "zoo.testing.initialization",
+    "zoo.testing.output_fusion",
+    "zoo.testing.decoding",
     "zoo.testing.training",
     "zoo.testing.tasks",
     "zoo.testing.metrics",
@@ -36,7 +45,11 @@ pytest.register_assert_rewrite(
 )
 
 from zoo.testing.conformance import conformance_suites  # noqa: E402
+from zoo.testing.context_encoder import ContextEncoderSuite  # noqa: E402
+from zoo.testing.decoding import DecodingSuite  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
+from zoo.testing.in_a_model import InAModel  # noqa: E402
+from zoo.testing.initialization import InitializationSuite  # noqa: E402
 from zoo.testing.layers import (  # noqa: E402
     ActivationSuite,
     BlockSuite,
@@ -46,6 +59,7 @@ from zoo.testing.layers import (  # noqa: E402
 )
 from zoo.testing.metrics import MetricData, MetricSuite  # noqa: E402
 from zoo.testing.module import ModuleSuite  # noqa: E402
+from zoo.testing.output_fusion import OutputFusionSuite  # noqa: E402
 from zoo.testing.position import PositionSuite  # noqa: E402
 from zoo.testing.suite import ComponentSuite  # noqa: E402
 from zoo.testing.tasks import CorpusSuite, TaskSuite, TokenizerSuite  # noqa: E402
@@ -56,15 +70,20 @@ __all__ = [
     "BlockSuite",
     "ClippingSuite",
     "ComponentSuite",
+    "ContextEncoderSuite",
     "CorpusSuite",
+    "DecodingSuite",
     "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",
+    "InAModel",
+    "InitializationSuite",
     "MetricData",
     "MetricSuite",
     "ModuleSuite",
     "NormalizationSuite",
     "OptimizerSuite",
+    "OutputFusionSuite",
     "PositionSuite",
     "ScheduleSuite",
     "TaskSuite",

@@ -82,9 +82,10 @@ class ReferenceAttention:
             k_positions = torch.cat((cache.positions, positions), dim=1)  # [B or 1, Lk]
         q = q * q.shape[-1] ** -0.5
         content: tuple[Tensor | None, Tensor | None] = (q, k) if scheme.content_dependent else (None, None)
-        logits = (q @ k.mT).float()  # [B, H, Lq, Lk]
+        precision = torch.promote_types(q.dtype, torch.float32)  # float32, or float64 where that is checked
+        logits = (q @ k.mT).to(precision)  # [B, H, Lq, Lk]
         for term in scheme.score(content[0], content[1], positions, k_positions):
-            logits = logits + dense_bias(term, positions, k_positions).float()
+            logits = logits + dense_bias(term, positions, k_positions).to(precision)
         if causal:
             hidden = torch.ones(logits.shape[-2:], dtype=torch.bool, device=x.device).triu(
                 logits.shape[-1] - logits.shape[-2] + 1

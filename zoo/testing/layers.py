@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.models.contracts import Block, Fusion, FusionContext, Memory
+from zoo.models.contracts import Block, BlockContext, Feedforward, Fusion, FusionContext, Memory, Side
 from zoo.spec.options import Chosen
-from zoo.testing.module import WIDTH, ModuleSuite, close, random_tensor
+from zoo.testing.in_a_model import InAModel
+from zoo.testing.module import WIDTH, close, random_tensor
 
 EXTREMES = (0.0, 1e-8, -1e-8, 1e4, -1e4)
 
 
-class _FeatureSuite(ModuleSuite):
+class _FeatureSuite(InAModel):
     """Modules that map features at each place, whatever stands at the others."""
 
     def sample(self) -> tuple[Tensor, ...]:
@@ -82,9 +83,23 @@ class FeedforwardSuite(_FeatureSuite):
 
     kind: ClassVar[str] = "feedforward"
 
-    def build(self, chosen: Chosen) -> nn.Module:
-        module: nn.Module = chosen.create(WIDTH)
+    def build(self, chosen: Chosen) -> Feedforward:
+        module: Feedforward = chosen.create(WIDTH)
+        assert isinstance(module, Feedforward)
         return module
+
+    def test_initialisations_get_every_matrix_once(self, chosen: Chosen) -> None:
+        """`matrices` is what an initialisation of the model sets: views will do, copies will not."""
+        module = self.build(chosen)
+        owners = {weight.untyped_storage().data_ptr(): name for name, weight in module.named_parameters()}
+        shown: dict[str, int] = {}
+        for name, matrix in module.matrices().items():
+            assert matrix.ndim == 2, f"{name} is no matrix: {tuple(matrix.shape)}"
+            owner = owners.get(matrix.untyped_storage().data_ptr())
+            assert owner is not None, f"{name} shares no memory with a parameter"
+            shown[owner] = shown.get(owner, 0) + matrix.numel()
+        sizes = {name: weight.numel() for name, weight in module.named_parameters() if weight.ndim > 1}
+        assert shown == sizes, "elements shown by parameter, and elements there"
 
 
 class _Linear:
@@ -104,13 +119,31 @@ def _sublayers(count: int, log: list[int] | None = None) -> tuple[_Linear, ...]:
     return tuple(_Linear(seed, [] if log is None else log) for seed in range(count))
 
 
-class BlockSuite(ModuleSuite):
+class BlockSuite(InAModel):
     """Blocks: see `zoo.models.contracts.Block`."""
 
     kind: ClassVar[str] = "block"
 
-    def build(self, chosen: Chosen, sublayers: int = 3, dropout: float = 0.0) -> Block:
-        block: Block = chosen.create(sublayers, lambda: nn.LayerNorm(WIDTH), dropout)
+    def build(
+        self,
+        chosen: Chosen,
+        sublayers: int = 3,
+        dropout: float = 0.0,
+        side: Side = "decoder",
+        layer: int = 1,
+        depths: tuple[int, int] = (3, 2),
+    ) -> Block:
+        """The block of one layer of a model with so many encoder and decoder layers."""
+        context = BlockContext(
+            side=side,
+            layer=layer,
+            encoder_layers=depths[0],
+            decoder_layers=depths[1],
+            sublayers=sublayers,
+            make_norm=lambda: nn.LayerNorm(WIDTH),
+            dropout=dropout,
+        )
+        block: Block = chosen.create(context)
         assert isinstance(block, Block)
         return block
 
@@ -137,6 +170,21 @@ class BlockSuite(ModuleSuite):
         sublayers[index].weight = -sublayers[index].weight
         assert not torch.allclose(block(x, tuple(sublayers)), kept, atol=1e-4)
 
+    @pytest.mark.parametrize(
+        ("side", "depths"), [("encoder", (6, 0)), ("decoder", (0, 6)), ("encoder", (6, 2)), ("decoder", (2, 6))]
+    )
+    def test_every_layer_of_every_kind_of_model_has_one(
+        self, chosen: Chosen, side: Side, depths: tuple[int, int]
+    ) -> None:
+        """A model of one stack has 0 layers in the other."""
+        sublayers = 3 if side == "decoder" and depths[0] else 2
+        (x,) = self.sample()
+        for layer in (0, 5):
+            block = self.build(chosen, sublayers, side=side, layer=layer, depths=depths).eval()
+            output = block(x, _sublayers(sublayers))
+            assert output.shape == x.shape
+            assert torch.isfinite(output).all()
+
     def test_final_norm_is_a_plain_fact(self, chosen: Chosen) -> None:
         assert isinstance(self.build(chosen).final_norm, bool)
 
@@ -155,7 +203,7 @@ class BlockSuite(ModuleSuite):
         assert torch.equal(self.run(block.train(), x), self.run(block.eval(), x))
 
 
-class FusionSuite(ModuleSuite):
+class FusionSuite(InAModel):
     """Fusions: see `zoo.models.contracts.Fusion`."""
 
     kind: ClassVar[str] = "fusion"
@@ -210,3 +258,26 @@ class FusionSuite(ModuleSuite):
         for other in others:
             assert torch.equal(other.key_source, first.key_source)
             assert torch.equal(other.value_source, first.value_source)
+
+    def test_contributions_add_up_to_the_memory(self, chosen: Chosen) -> None:
+        """But for one vector that no layer brings; and each term is zero where its layer is omitted."""
+        states, mask = self.sample()
+        fusion = self.built(chosen)
+        assert isinstance(fusion, Fusion)
+        given = states if fusion.needs_all_layers else states[:, -1:]
+        if fusion.contributions(given, 0) is None:
+            pytest.skip("a memory is no sum over layers")
+        for layer in range(self.context.decoder_layers):
+            terms = fusion.contributions(given, layer)
+            assert terms is not None
+            assert terms.shape == (given.shape[1], *given.shape[:1], *given.shape[2:])
+            whole = fusion.memory(given, mask, layer).value_source
+            rest = whole - terms.sum(0)
+            close(rest, rest[:1, :1].expand_as(rest), 1e-5, "the memory less its terms, from place to place")
+            fusion.omitted = frozenset({self.context.encoder_layers})
+            left = fusion.contributions(given, layer)
+            assert left is not None
+            assert not left[-1].any(), "the last layer was omitted, its term is not zero"
+            without = fusion.memory(given, mask, layer).value_source
+            assert not torch.allclose(without, whole), "the last layer was omitted, the memory is as before"
+            fusion.omitted = frozenset()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from zoo.spec.options import Chosen
 from zoo.testing.suite import ComponentSuite
@@ -19,7 +20,7 @@ WIDTH = 16
 
 def random_tensor(*shape: int, seed: int = 0) -> Tensor:
     """Standard normal numbers that do not touch the global generator."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def close(actual: Tensor, expected: Tensor, tolerance: float, message: str = "") -> None:
@@ -93,6 +94,30 @@ class ModuleSuite(ComponentSuite):
                 assert item.grad is not None, f"no gradient reaches input {index}"
                 assert torch.isfinite(item.grad).all(), f"the gradient of input {index} is not finite"
 
+    def test_gradients_are_the_derivatives(self, chosen: Chosen) -> None:
+        """torch's gradcheck in float64, by one random direction; only where there are parameters to learn.
+
+        The trait ``gradient: estimated`` says that what flows back is not the derivative by design (straight-through
+        estimators); then this is not asked. Computing in float32 whatever comes in is no such reason: promote instead.
+        """
+        extent = self.registered().traits.get("gradient", "exact")
+        assert extent in {"exact", "estimated"}, f"trait 'gradient' is {extent!r}, expected exact or estimated"
+        module = self.built(chosen).double()
+        names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+        if extent == "estimated" or not names:
+            pytest.skip("the record says that gradients are estimated" if names else "no parameters")
+        inputs = tuple(item.double() if item.is_floating_point() else item for item in self.sample())
+        inputs = tuple(item.requires_grad_() if item.is_floating_point() else item for item in inputs)
+        weights = [module.get_parameter(name).detach().requires_grad_() for name in names]
+        runner = _Runner(self, module)
+
+        def value(*given: Tensor) -> Tensor:
+            held = {f"module.{name}": weight for name, weight in zip(names, given, strict=False)}
+            output: Tensor = functional_call(runner, held, given[len(names) :])
+            return output
+
+        assert torch.autograd.gradcheck(value, (*weights, *inputs), fast_mode=True, atol=1e-4)
+
     def test_inputs_are_left_as_they_were(self, chosen: Chosen) -> None:
         inputs = self.sample()
         before = [item.clone() for item in inputs]
@@ -159,3 +184,14 @@ class ModuleSuite(ComponentSuite):
         output = self.run(self.built(chosen).bfloat16(), *halved)
         assert output.dtype == torch.bfloat16, f"bfloat16 in, {output.dtype} out"
         close(output, expected, 0.05, "bfloat16 against float32")
+
+
+class _Runner(nn.Module):
+    """A suite's way of running a module, as a module itself."""
+
+    def __init__(self, suite: ModuleSuite, module: nn.Module) -> None:
+        super().__init__()
+        self.suite, self.module = suite, module
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.suite.run(self.module, *inputs)

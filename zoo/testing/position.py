@@ -11,7 +11,8 @@ from torch import Tensor
 from zoo.models.contracts import Dense, Formula, Position, Side, StackContext
 from zoo.spec.options import Chosen
 from zoo.testing.attention import ReferenceAttention, dense_bias
-from zoo.testing.module import ModuleSuite, close, random_tensor
+from zoo.testing.in_a_model import InAModel
+from zoo.testing.module import close, random_tensor
 
 HEADS, HEAD_DIM, LENGTH = 6, 4, 7
 WIDTH = HEADS * HEAD_DIM
@@ -19,7 +20,7 @@ MAX_POSITIONS = 512
 SIDES: tuple[Side, ...] = ("encoder", "decoder")
 
 
-class PositionSuite(ModuleSuite):
+class PositionSuite(InAModel):
     """Position schemes: see `zoo.models.contracts.Position`.
 
     Traits: ``where`` (embedding, attention, both, none) says where the scheme acts; ``cache`` (plain where absent, or

@@ -56,6 +56,14 @@ class ComponentSuite:
     @pytest.fixture
     def chosen(self, given: Mapping[str, Any]) -> Chosen:
         """The component with the options of this case."""
+        return self._choose(given)
+
+    @pytest.fixture
+    def first_chosen(self) -> Chosen:
+        """The component with the options of the first case: for what takes too long to try with each."""
+        return self._choose(self.cases()[0])
+
+    def _choose(self, given: Mapping[str, Any]) -> Chosen:
         record = self.registered()
         if record.traits.get("network") and os.environ.get(NETWORK) != "1":
             pytest.skip(f"{record.id} needs the network: set {NETWORK}=1")

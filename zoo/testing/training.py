@@ -75,6 +75,16 @@ class TokenLossSuite(ComponentSuite):
             below = loss(logits - step * direction, targets, CONTEXT).double().sum()
         close((logits.grad * direction).sum(), (above - below) / (2 * step), 1e-2, "gradient against differences")
 
+    def test_log_probabilities_are_taken_as_they_are_where_claimed(self, chosen: Chosen) -> None:
+        loss = self.build(chosen)
+        if not loss.takes_log_probabilities:
+            pytest.skip("not claimed")
+        logits, targets = self.sample()
+        taken = LossContext(CONTEXT.step, CONTEXT.total_steps, log_probabilities=True)
+        plain = loss(logits, targets, CONTEXT)
+        close(loss(logits.log_softmax(-1), targets, taken), plain, 1e-5, "normalised log-probabilities against logits")
+        assert (loss(logits.log_softmax(-1) - 1, targets, taken) > plain + 0.1).all(), "they were normalised again"
+
     def test_each_token_is_scored_as_if_alone(self, chosen: Chosen) -> None:
         if self.registered().traits.get("tokens") == "joint":
             pytest.skip("the record says that tokens are scored jointly")

@@ -9,6 +9,7 @@ from typing import Any
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError
 from zoo.models import assemble, weights_hash
+from zoo.models.decoding import Decoding
 from zoo.models.pretrained import GraftReport, graft_weights
 from zoo.models.pretrained.report import write_report
 from zoo.models.pretrained.vocabulary import Vocabulary, pretrained_vocabulary
@@ -73,13 +74,8 @@ def assemble_with_report(spec: Spec, prepared: Prepared) -> tuple[Any, GraftRepo
     if spec.model.pretrained is not None:
         report = graft_weights(model, spec.model, vocabulary_kept=keeps)
     model.generation_config.update(**vocabulary.generation)
-    decoding = spec.decoding
-    model.generation_config.update(
-        num_beams=decoding.beams,
-        max_new_tokens=decoding.max_new_tokens,
-        length_penalty=decoding.length_penalty,
-        do_sample=False,
-    )
+    strategy: Decoding = spec.decoding.strategy.create()
+    model.generation_config.update(**strategy.settings(), max_new_tokens=spec.decoding.max_new_tokens)
     return model, report
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,27 +15,20 @@ from zoo.training.batching import MicroBatch
 from zoo.training.ragged import EncodedPairs, Indices, Ragged, offsets_of
 
 IGNORED = -100
-"""The label of padding, by transformers' habit."""
+"""The label of what is not to be predicted, by transformers' habit."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One micro-batch, padded on the right to its longest row on each side."""
+@dataclass(frozen=True, kw_only=True)
+class Batch(ABC):
+    """One micro-batch, padded on the right to its longest row."""
 
-    input_ids: Tensor  # [B, S]
-    attention_mask: Tensor | None
-    """``[B, S]``, 1 = real; None where nothing is padded, which lets attention take its fast path, and where packed."""
-    decoder_input_ids: Tensor  # [B, T], the targets moved right by one behind the start token
-    labels: Tensor  # [B, T], IGNORED where padded
+    input_ids: Tensor  # [B, L]
+    labels: Tensor  # [B, T], IGNORED where nothing is to be predicted
     real: Tensor | None
-    """``[M]``: flat places of the M real target tokens in ``[B * T]``; None where all are."""
+    """``[M]``: flat places of the M tokens to be predicted in ``[B * T]``; None where all are."""
     target_tokens: int
     """M."""
     source_tokens: int
-    context_input_ids: Tensor | None = None  # [B, C], the second input
-    context_attention_mask: Tensor | None = None  # [B, C], 1 = real; None where nothing is padded
-    segment_ids: Tensor | None = None  # [B, S], packed rows: example 1, 2, ... of the row, 0 = padding
-    decoder_segment_ids: Tensor | None = None  # [B, T]
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -44,15 +38,39 @@ class Batch:
         return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
 
     def targets(self) -> Tensor:
-        """The M real target tokens, ``[M]``."""
+        """The M tokens to be predicted, ``[M]``."""
         flat = self.labels.reshape(-1)  # [B * T]
         return flat if self.real is None else flat[self.real]  # [M]
 
+    @abstractmethod
     def model_inputs(self) -> dict[str, Tensor]:
-        """Keyword arguments of the model's forward pass. Without labels: the loss is the host's to compute.
+        """Keyword arguments of the model's forward pass. Without labels: the loss is the host's to compute."""
 
-        No decoder mask is needed: padding stands to the right of everything real, where causal attention never looks.
-        """
+
+class Collating(Protocol):
+    """Makes the batches of a layout."""
+
+    def __call__(self, examples: MicroBatch | Indices) -> Batch:
+        """The tensors of the chosen examples."""
+
+    def predicted(self, indices: Indices) -> int:
+        """How many tokens of the chosen examples are to be predicted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairBatch(Batch):
+    """Sources, and targets apart from them, as encoder-decoders read them."""
+
+    decoder_input_ids: Tensor  # [B, T], the targets moved right by one behind the start token
+    attention_mask: Tensor | None
+    """``[B, S]``, 1 = real; None where nothing is padded, which lets attention take its fast path, and where packed."""
+    context_input_ids: Tensor | None = None  # [B, C], the second input
+    context_attention_mask: Tensor | None = None  # [B, C], 1 = real; None where nothing is padded
+    segment_ids: Tensor | None = None  # [B, S], packed rows: example 1, 2, ... of the row, 0 = padding
+    decoder_segment_ids: Tensor | None = None  # [B, T]
+
+    def model_inputs(self) -> dict[str, Tensor]:
+        # No decoder mask: padding stands to the right of everything real, where causal attention never looks.
         inputs = {"input_ids": self.input_ids, "decoder_input_ids": self.decoder_input_ids}
         for name in (
             "attention_mask",
@@ -68,20 +86,23 @@ class Batch:
 
 
 class Collator:
-    """Makes batches from encoded pairs."""
+    """Makes batches of sources and targets from encoded pairs."""
 
     def __init__(self, pairs: EncodedPairs, *, pad_id: int, start_id: int) -> None:
         self._pairs = pairs
         self._pad_id = pad_id
         self._start_id = start_id
 
-    def __call__(self, examples: MicroBatch | Indices) -> Batch:
+    def predicted(self, indices: Indices) -> int:
+        return int(self._pairs.targets.lengths_of(indices).sum())
+
+    def __call__(self, examples: MicroBatch | Indices) -> PairBatch:
         chosen = examples if isinstance(examples, MicroBatch) else MicroBatch(examples)
-        sources = _Side(self._pairs.sources, chosen)
-        targets = _Side(self._pairs.targets, chosen)
+        sources = Rows.of(self._pairs.sources, chosen)
+        targets = Rows.of(self._pairs.targets, chosen)
         packed = chosen.rows is not None
-        context = None if self._pairs.contexts is None else _Side(self._pairs.contexts, chosen)
-        return Batch(
+        context = None if self._pairs.contexts is None else Rows.of(self._pairs.contexts, chosen)
+        return PairBatch(
             input_ids=sources.filled(sources.tokens, self._pad_id),
             attention_mask=None if packed else sources.mask(),
             decoder_input_ids=targets.shifted(self._start_id, self._pad_id),
@@ -96,21 +117,27 @@ class Collator:
         )
 
 
-class _Side:
-    """The tokens of one side, one sequence behind the other, and their places in the batch's rows."""
+class Rows:
+    """Tokens ``[M]``, one sequence behind the other, and their places in the batch's rows."""
 
-    def __init__(self, sequences: Ragged, chosen: MicroBatch) -> None:
-        self.tokens = sequences.joined(chosen.indices)  # [M]
-        self._lengths = sequences.lengths_of(chosen.indices)
+    def __init__(self, tokens: npt.NDArray[Any], lengths: npt.NDArray[Any], rows: Indices | None) -> None:
+        """`lengths`: of the sequences; `rows`: where each row begins among them, and the end; None is one a row."""
+        self.tokens = tokens  # [M]
+        self._lengths = lengths
         offsets = offsets_of(self._lengths)
         self._starts = offsets[:-1]  # of each sequence in `tokens`
-        self._rows = np.arange(len(self._lengths) + 1) if chosen.rows is None else chosen.rows
+        self._rows = np.arange(len(self._lengths) + 1) if rows is None else rows
         ends = offsets[self._rows]  # of rows in `tokens`
         used = np.diff(ends)  # tokens of each row
         self._shape = len(used), int(used.max())
         self.full = int(used.min()) == self._shape[1]
         shift = np.arange(len(used)) * self._shape[1] - ends[:-1]
         self.places = np.arange(len(self.tokens)) + np.repeat(shift, used)  # [M], in the flat [rows * width]
+
+    @classmethod
+    def of(cls, sequences: Ragged, chosen: MicroBatch) -> Rows:
+        """The rows of the chosen sequences."""
+        return cls(sequences.joined(chosen.indices), sequences.lengths_of(chosen.indices), chosen.rows)
 
     def filled(self, values: npt.NDArray[Any], fill: int) -> Tensor:
         """One value for each token ``[M]`` as rows, filled up on the right: ``[B, L]``."""

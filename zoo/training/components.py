@@ -8,6 +8,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from zoo.errors import InputError
 from zoo.spec.sections import TrainingSection
 from zoo.training.contracts import Clipping, NamedParameters, Schedule, TokenLoss
 
@@ -25,14 +26,23 @@ class Components:
 
     @classmethod
     def build(cls, section: TrainingSection, model: Any) -> Components:
-        """Build them over `model`, which already stands on its device."""
+        """Build them over `model`, which already stands on its device.
+
+        Raises InputError where the objective would normalise scores that are to be taken as they are.
+        """
+        objective: TokenLoss = section.objective.create()
+        if model.log_probabilities and not objective.takes_log_probabilities:
+            raise InputError(
+                f"the objective '{section.objective.id}' reads logits, but the model's output fusion gives "
+                "log-probabilities that need not sum to one: take cross-entropy, or another output fusion"
+            )
         parameters = [(name, item) for name, item in model.named_parameters() if item.requires_grad]
         optimizer: Optimizer = section.optimizer.create().create(parameters)
         schedule: Schedule = section.schedule.create()
         total = section.steps
         return cls(
             parameters=parameters,
-            objective=section.objective.create().to(model.device),
+            objective=objective.to(model.device),
             optimizer=optimizer,
             scheduler=LambdaLR(optimizer, lambda step: schedule.factor(step, total)),
             clipping=section.clipping.create(),

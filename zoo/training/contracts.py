@@ -20,10 +20,15 @@ class LossContext:
 
     step: int
     total_steps: int
+    log_probabilities: bool = False
+    """Whether the scores are log-probabilities to be taken as they are, even where they do not sum to one."""
 
 
 class TokenLoss(nn.Module):
     """Built as ``target(options)``. The host drops padding before and reduces after."""
+
+    takes_log_probabilities: bool = False
+    """Whether `forward` heeds ``context.log_probabilities``. If not, models that give such scores are refused."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()

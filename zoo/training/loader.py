@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from zoo.errors import InputError
 from zoo.training.batching import Batches, MicroBatch, TokenBatches
-from zoo.training.collate import Batch, Collator
+from zoo.training.collate import Batch, Collating
+from zoo.training.layouts import PAIRS, Layout
 from zoo.training.packing import PackedBatches
 from zoo.training.ragged import EncodedPairs
 from zoo.training.workers import collated
@@ -21,13 +22,16 @@ class Share:
 
     batch: Batch
     target_tokens: int
+    """Tokens to be predicted."""
     tokens: int
     """Source and target."""
 
 
-def batches_for(pairs: EncodedPairs, budget: int, seed: int, *, packing: bool = False) -> Batches:
+def batches_for(
+    pairs: EncodedPairs, budget: int, seed: int, *, packing: bool = False, layout: Layout = PAIRS
+) -> Batches:
     """The batches of `pairs`, one example a row or several. Raises InputError where these pairs cannot be packed."""
-    lengths = [side.lengths for side in pairs.sides]
+    lengths = layout.lengths(pairs)
     if not packing:
         return TokenBatches(lengths, budget, seed)
     if pairs.contexts is not None:
@@ -49,7 +53,7 @@ class Loader:
         self,
         pairs: EncodedPairs,
         batches: Batches,
-        collate: Collator,
+        collate: Collating,
         count: int,
         world: World | None = None,
         *,
@@ -73,8 +77,10 @@ class Loader:
         chosen = (group[self._world.rank] for group in mine)
         batches = collated(chosen, self._collate, self._workers) if self._workers else map(self._collate, chosen)
         for batch, group in zip(batches, counted, strict=True):
-            tokens = [sum(int(side[part.indices].sum()) for part in group) for side in self._batches.lengths[:2]]
-            yield Share(batch, tokens[1], sum(tokens))
+            predicted = sum(self._collate.predicted(part.indices) for part in group)
+            sides = (self.dataset.sources, self.dataset.targets)
+            tokens = sum(int(side.lengths_of(part.indices).sum()) for part in group for side in sides)
+            yield Share(batch, predicted, tokens)
 
     def _plan(self) -> Iterator[list[MicroBatch]]:
         """The micro-batches that all processes take at the same time, group by group."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from zoo.models.scores import negative_log_likelihood
 from zoo.training.collate import Batch
 from zoo.training.contracts import LossContext, TokenLoss
 
@@ -61,7 +61,10 @@ def dev_loss(model: Any, batches: Iterator[Batch], device: torch.device, precisi
             batch = cpu_batch.to(device)
             with autocast(device, precision):
                 logits = real_logits(model, batch, use_cache=False)  # [M, V]
-            total += F.cross_entropy(logits.float(), batch.targets(), reduction="sum").to(total)
+            taken = model.log_probabilities
+            total += negative_log_likelihood(logits, batch.targets(), log_probabilities=taken, reduction="sum").to(
+                total
+            )
             tokens += batch.target_tokens
     finally:
         model.train(was_training)

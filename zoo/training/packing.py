@@ -45,7 +45,7 @@ class PackedBatches(Batches):
 
     def _filled(self, order: Indices) -> Iterator[list[int]]:
         """Rows of example numbers, as they are closed."""
-        sources, targets = self.lengths
+        sources, targets = self.lengths[0], self.lengths[-1]  # the same where both stand in one row
         room: list[tuple[int, int]] = []  # of each open row, on either side
         rows: list[list[int]] = []
         for start in range(0, len(order), _WINDOW):

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForSeq2SeqLM
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
+from zoo.models import load_model
 from zoo.models.pretrained import GraftReport
 from zoo.models.tokenizers import SLOW_TOKENIZER, TARGET_FOLDER, Tokenizers, load_tokenizers
 from zoo.registry import TrainingContext, current_registry
@@ -27,8 +27,9 @@ from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.training import checkpoints
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
-from zoo.training.collate import Batch, Collator
+from zoo.training.collate import Batch
 from zoo.training.encoded import encoded_pairs
+from zoo.training.layouts import layout_of
 from zoo.training.loader import batches_for
 from zoo.training.logs import ProgressReport, TensorBoardLogs
 from zoo.training.monitor import NotFiniteError
@@ -73,7 +74,7 @@ def load_run(directory: Path) -> Run:
             where=str(directory),
         )
     try:
-        model = AutoModelForSeq2SeqLM.from_pretrained(str(directory))
+        model = load_model(directory)
         tokenizers = load_tokenizers(directory)
     except Exception as error:
         # The tokenizers library has no exception of its own, and transformers' OSErrors about a file carry no number:
@@ -197,8 +198,8 @@ class _Attempt:
         self.home = home
         self.report = report
         self.train = self._encoded("train", lambda: prepared.task.examples("train"))
-        _refuse_unread_context(model, self.train)
-        _refuse_past_the_table(model, self.train)
+        _refuse_context_of_one(model, self.train)
+        layout_of(model).refuse_past_the_table(model, self.train)
 
     def run(self) -> TrainingOutcome:
         self.world.agreed(self._clean)
@@ -316,9 +317,9 @@ class _Attempt:
         if section.evaluate_every is None:
             return None
         pairs = self._encoded(f"dev-first-{_DEV_EXAMPLES}", lambda: self.prepared.task.examples("dev")[:_DEV_EXAMPLES])
-        config = self.model.config
-        collate = Collator(pairs, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)
-        batches = batches_for(pairs, section.batch_tokens, 0).micro_batches(0)
+        layout = layout_of(self.model)
+        collate = layout.collator(pairs, self.model.config)
+        batches = batches_for(pairs, section.batch_tokens, 0, layout=layout).micro_batches(0)
         return lambda: map(collate, batches)
 
     def _encoded(self, split: str, examples: Callable[[], Sequence[Example]]) -> EncodedPairs:
@@ -339,24 +340,18 @@ class _Attempt:
         return [item for items in current_registry().hook.zoo_training_callbacks(context=context) for item in items]
 
 
-def _refuse_unread_context(model: Any, pairs: EncodedPairs) -> None:
-    """Raise InputError where the examples have a second input, which the model would not look at."""
+def _refuse_context_of_one(model: Any, pairs: EncodedPairs) -> None:
+    """Raise InputError unless examples and model both have a second input, or neither."""
     if pairs.contexts is not None and not model.reads_context:
         raise InputError(
             "the task gives a second input (context), but the model has one encoder and reads one: set the task's "
-            "context_as: prefix, or take a plugin with a context encoder"
+            "context_as: prefix, or give the model a context encoder (model.context_encoder)"
         )
-
-
-def _refuse_past_the_table(model: Any, pairs: EncodedPairs) -> None:
-    """Raise InputError where a training example is longer than its stack's position scheme: not some steps later."""
-    for stack, side, sequences in ((model.encoder, "source", pairs.sources), (model.decoder, "target", pairs.targets)):
-        limit, longest = stack.position.position_limit, int(sequences.lengths.max())
-        if limit is not None and longest > limit:
-            raise InputError(
-                f"the longest {side} has {longest} tokens, but the position scheme of the {stack.side} "
-                f"ends at {limit}: set training.max_tokens to at most {limit}, or raise model.max_positions"
-            )
+    if pairs.contexts is None and model.reads_context:
+        raise InputError(
+            "the model has a context encoder, but the task gives no second input: take a task that does "
+            "(doc2sent with context_as: second-input), or drop model.context_encoder"
+        )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

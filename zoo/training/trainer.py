@@ -20,9 +20,10 @@ from transformers.trainer_callback import PrinterCallback
 
 from zoo.spec import Spec
 from zoo.training import checkpoints
-from zoo.training.collate import Batch, Collator
+from zoo.training.collate import Batch
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
+from zoo.training.layouts import layout_of
 from zoo.training.loader import Loader, Share, batches_for
 from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
 from zoo.training.monitor import Monitor, NotFiniteError
@@ -79,11 +80,11 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
         self._resume = resume
+        layout = layout_of(model)
         self.batches = batches_for(
-            train, section.batch_tokens, stream_seed(spec.seed, "order"), packing=section.packing
+            train, section.batch_tokens, stream_seed(spec.seed, "order"), packing=section.packing, layout=layout
         )
-        config = model.config
-        collate = Collator(train, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)
+        collate = layout.collator(train, model.config, source_loss=section.source_loss)
         count = section.steps * section.gradient_accumulation
         self._loader = Loader(train, self.batches, collate, count, self.world, workers=section.data_workers)
         super().__init__(
@@ -130,7 +131,11 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         batch = inputs.batch.to(self.device)
         with autocast(self.device, self.precision):
             logits = real_logits(model, batch, head_owner=self.model, use_cache=False)  # [M, V]
-        context = LossContext(step=self.state.global_step, total_steps=self.spec.training.steps)
+        context = LossContext(
+            step=self.state.global_step,
+            total_steps=self.spec.training.steps,
+            log_probabilities=self.model.log_probabilities,
+        )
         loss = objective_sum(self.parts.objective, logits, batch.targets(), context) / num_items_in_batch
         del logits
         # The gradients of several processes are averaged; what is wanted is the sum, as of micro-batches in one.

@@ -56,7 +56,7 @@ def collated(plan: Iterable[MicroBatch], collate: Collate, workers: int) -> Iter
     context = multiprocessing.get_context("spawn")
     reading, writing = context.Pipe(duplex=False)
     with closing(reading), closing(writing):
-        loader: DataLoader[dict[str, Any]] = DataLoader(
+        loader: DataLoader[_Sent] = DataLoader(
             _Collated(collate),
             batch_size=None,
             sampler=plan,
@@ -76,26 +76,31 @@ def collated(plan: Iterable[MicroBatch], collate: Collate, workers: int) -> Iter
             batches._shutdown_workers()  # type: ignore[attr-defined]
 
 
-class _Collated(Dataset[dict[str, Any]]):
+_Sent = tuple[type[Batch], dict[str, Any]]
+
+
+class _Collated(Dataset[_Sent]):
     """What a worker does with its part of the plan."""
 
     def __init__(self, collate: Collate) -> None:
         self._collate = collate
 
-    def __getitem__(self, examples: MicroBatch) -> dict[str, Any]:
+    def __getitem__(self, examples: MicroBatch) -> _Sent:
         # Arrays go through a pipe; a tensor would cost a file descriptor and a piece of shared memory each.
-        batch = vars(self._collate(examples))
-        return {name: value.numpy() if isinstance(value, Tensor) else value for name, value in batch.items()}
+        batch = self._collate(examples)
+        fields = vars(batch).items()
+        return type(batch), {name: value.numpy() if isinstance(value, Tensor) else value for name, value in fields}
 
 
-def _received(sent: dict[str, Any]) -> Batch:
+def _received(sent: _Sent) -> Batch:
+    kind, items = sent
     fields: dict[str, Any] = {
-        name: torch.from_numpy(item) if isinstance(item, np.ndarray) else item for name, item in sent.items()
+        name: torch.from_numpy(item) if isinstance(item, np.ndarray) else item for name, item in items.items()
     }
-    return Batch(**fields)
+    return kind(**fields)
 
 
-def _as_it_is(item: dict[str, Any]) -> dict[str, Any]:
+def _as_it_is(item: _Sent) -> _Sent:
     return item
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from zoo_blocks.activation import Gelu, LeakyRelu, Relu, Silu
+from zoo_blocks.activation import Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu
 from zoo_blocks.options import GeluOptions, LeakyReluOptions
 
 from zoo.spec.options import NoOptions
@@ -22,6 +22,8 @@ CASES = {
     "gelu exact": (Gelu(GeluOptions()), lambda x: x * 0.5 * math.erfc(-x / math.sqrt(2))),
     "gelu tanh": (Gelu(GeluOptions(form="tanh")), _tanh_gelu),
     "silu": (Silu(NoOptions()), lambda x: x / (1 + math.exp(-x))),
+    "sigmoid": (Sigmoid(NoOptions()), lambda x: 1 / (1 + math.exp(-x))),
+    "identity": (Identity(NoOptions()), lambda x: x),
 }
 
 

@@ -1,6 +1,6 @@
 """The conformance kit over options other than the defaults."""
 
-from zoo.testing import ActivationSuite, FeedforwardSuite, NormalizationSuite
+from zoo.testing import ActivationSuite, FeedforwardSuite, InitializationSuite, NormalizationSuite
 
 
 class TestLayerNorm(NormalizationSuite):
@@ -35,3 +35,26 @@ class TestMlp(FeedforwardSuite):
 class TestSwiglu(FeedforwardSuite):
     component = "zoo-blocks/swiglu"
     options = ({"width": 10}, {"bias": True})
+
+
+class TestGlu(FeedforwardSuite):
+    component = "zoo-blocks/glu"
+    options = (
+        {"width": 10, "bias": True, "activation": "identity"},
+        {"activation": {"use": "gelu", "form": "tanh"}, "dropout": 0.3},
+    )
+
+
+class TestXavier(InitializationSuite):
+    component = "zoo-blocks/xavier"
+    options = ({"gain": 0.5, "distribution": "normal"},)
+
+
+class TestDeepNorm(InitializationSuite):
+    component = "zoo-blocks/deep-norm"
+    options = ({"distribution": "uniform"},)
+
+
+class TestDepthScaled(InitializationSuite):
+    component = "zoo-blocks/depth-scaled"
+    options = ({"of": {"use": "normal", "std": 0.1}}, {"of": "small"})

@@ -1,1 +1,1 @@
-"""Layer blocks, normalisations, activations and feed-forward layers."""
+"""Layer blocks, normalisations, activations, feed-forward layers and initialisations."""

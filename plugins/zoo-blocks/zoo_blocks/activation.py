@@ -43,3 +43,17 @@ class Silu(Activation):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.silu(x)
+
+
+class Sigmoid(Activation):
+    """``1 / (1 + exp(-x))``, the gate of a GLU (Dauphin et al. 2016, equation 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sigmoid()
+
+
+class Identity(Activation):
+    """``x``: the gate of the bilinear layer (Shazeer 2020, equation 4)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x

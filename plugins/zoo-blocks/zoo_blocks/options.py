@@ -1,4 +1,4 @@
-"""Options of blocks, normalisations, activations and feed-forward layers. Torch-free."""
+"""Options of normalisations, activations, feed-forward layers and initialisations. Torch-free."""
 
 from __future__ import annotations
 
@@ -58,3 +58,53 @@ class SwigluOptions(Options):
         description="Hidden width; 8/3 D rounded up where absent, which has the weights of an mlp of width 4 D",
     )
     bias: bool = Field(default=False, description="Bias terms in the three projections; the paper has none")
+
+
+class GluOptions(Options):
+    """Options of `glu`."""
+
+    width: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Hidden width; 8/3 D rounded up where absent, which has the weights of an mlp of width 4 D",
+    )
+    activation: Annotated[Chosen, Slot("activation")] = Field(
+        default="zoo-blocks/sigmoid",  # type: ignore[assignment]  # the slot turns the name into a component
+        description="Non-linearity of the gate: sigmoid (GLU), identity (Bilinear), relu (ReGLU), gelu (GEGLU), "
+        "silu (SwiGLU)",
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout on the gated features")
+    bias: bool = Field(default=False, description="Bias terms in the three projections; the paper has none")
+
+
+Distribution = Literal["uniform", "normal"]
+
+
+class XavierOptions(Options):
+    """Options of `xavier`."""
+
+    gain: float = Field(default=1.0, gt=0, le=100, description="Factor of the standard deviation")
+    distribution: Distribution = Field(default="uniform", description="Shape of the draws, of equal variance")
+
+
+class NormalOptions(Options):
+    """Options of `normal`."""
+
+    std: float = Field(default=0.02, gt=0, le=100, description="Standard deviation of every matrix")
+
+
+class DeepNormInitializationOptions(Options):
+    """Options of the initialisation `deep-norm`."""
+
+    distribution: Distribution = Field(
+        default="normal", description="Shape of the draws, of equal variance; the paper draws from normal"
+    )
+
+
+class DepthScaledOptions(Options):
+    """Options of `depth-scaled`."""
+
+    of: Annotated[Chosen, Slot("initialization")] | None = Field(
+        default=None, description="Initialisation that is scaled; where absent, each component's own"
+    )

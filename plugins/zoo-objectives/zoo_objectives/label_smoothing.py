@@ -21,17 +21,20 @@ class LabelSmoothing(TokenLoss):
     """
 
     options: LabelSmoothingOptions
+    takes_log_probabilities = True
 
     def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
         logits = logits.float()  # [M, V]
+        if context.log_probabilities:
+            return self._with_masked_classes(logits, targets, logits.new_zeros(()))
         if bool((logits.detach().amin(-1) == -math.inf).any()):
-            return self._with_masked_classes(logits, targets)
+            return self._with_masked_classes(logits, targets, logits.logsumexp(-1))
         # torch's kernel takes a quarter of the time of the general formula, and nothing is masked in most models.
         return F.cross_entropy(logits, targets, label_smoothing=self.options.epsilon, reduction="none")  # [M]
 
-    def _with_masked_classes(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def _with_masked_classes(self, logits: Tensor, targets: Tensor, log_z: Tensor) -> Tensor:
+        """`log_z` is the logarithm of the normaliser: ``[M]``, or 0 where the scores are log-probabilities."""
         epsilon = self.options.epsilon
-        log_z = logits.logsumexp(-1)  # [M]
         target = logits.gather(-1, targets[:, None]).squeeze(-1)  # [M]
         masked = logits == -math.inf  # [M, V]
         classes = masked.logical_not().sum(-1)  # [M]

@@ -46,7 +46,7 @@ SPEC: dict[str, Any] = {
         "schedule": "constant",
         "clipping": "none",
     },
-    "decoding": {"max_new_tokens": 8},
+    "decoding": {"strategy": "greedy", "max_new_tokens": 8},
     "evaluation": {"metrics": ["bleu"]},
 }
 

@@ -236,3 +236,15 @@ def test_weights_in_several_files_are_one_model(checkpoint, read, rewritten):
     for name, tensor in plain.model.state_dict().items():
         assert torch.equal(found.model.state_dict()[name], tensor)
     assert found.section.pretrained.revision != plain.section.pretrained.revision
+
+
+def test_a_resized_vocabulary_keeps_the_bias_on_its_logits(checkpoint, read, batch):
+    section, model, _ = read(checkpoint("bart"))
+    inputs = batch(section.pretrained)
+    before = logits(model, inputs)
+    size = section.pretrained.vocab_size
+    model.resize_token_embeddings(size + 2)
+    assert torch.equal(logits(model, inputs)[..., :size], before)
+    assert model.output_bias[size:].tolist() == [0, 0]
+    model.resize_token_embeddings(size - 5)
+    assert torch.equal(logits(model, inputs), before[..., : size - 5])

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from zoo.models.contracts import Side
 from zoo.models.pretrained.pieces import Piece, linear
 from zoo.spec.sections import ModelSection
 
+SIDES: tuple[Side, ...] = ("encoder", "decoder")
 _SINES = "a table of sines, computed here"
 UNUSED = {"encoder.embed_positions.weight": _SINES, "decoder.embed_positions.weight": _SINES}
 """What a checkpoint may hold and this model does not read."""
@@ -44,8 +46,8 @@ def aliases(section: ModelSection) -> dict[str, str]:
 
 def layers(section: ModelSection) -> Iterator[Piece]:
     """Attention, feed-forward and normalisations of every layer."""
-    for side, stack in (("encoder", section.encoder), ("decoder", section.decoder)):
-        for index in range(stack.layers):
+    for side in SIDES:
+        for index in range(section.stack(side).layers):
             yield from _layer(f"{side}.layers.{index}", decoder=side == "decoder")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from zoo.models.contracts import Side
 from zoo.spec import ModelSection
 from zoo.spec.options import Chosen
 
@@ -55,12 +56,11 @@ class Replacements:
             if match is None:
                 continue
             if slots == ("position",):
-                side = match["side"]
+                side: Side = "encoder" if match["side"] == "encoder" else "decoder"
                 return [(f"{side} position", _position(self._own, side), _position(self._section, side))]
             return [(slot, getattr(self._own, slot), getattr(self._section, slot)) for slot in slots]
         return []
 
 
-def _position(section: ModelSection, side: str) -> Chosen:
-    found: Chosen = getattr(section, side).position or section.position
-    return found
+def _position(section: ModelSection, side: Side) -> Chosen:
+    return section.stack(side).position or section.position

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from zoo.models.pretrained.marian import SIDES
 from zoo.models.pretrained.pieces import Piece, stacked
 from zoo.spec.sections import ModelSection
 
@@ -18,11 +19,11 @@ def translation(section: ModelSection) -> Iterator[Piece]:
     yield Piece("encoder.embed_tokens.weight", ("shared.weight",))
     if section.tie_embeddings == "inputs":
         yield Piece("lm_head.weight", ("lm_head.weight",), fallback=("shared.weight",))
-    for side, stack in (("encoder", section.encoder), ("decoder", section.decoder)):
+    for side in SIDES:
         yield Piece(
             f"{side}.position.table", (f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",), _turned
         )
-        for index in range(stack.layers):
+        for index in range(section.stack(side).layers):
             yield from _layer(section, side, index)
         yield Piece(f"{side}.final_norm.weight", (f"{side}.final_layer_norm.weight",))
 

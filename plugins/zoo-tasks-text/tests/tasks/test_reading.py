@@ -47,7 +47,7 @@ SPEC = {
         "schedule": "constant",
         "clipping": "none",
     },
-    "decoding": {"max_new_tokens": 8},
+    "decoding": {"strategy": "greedy", "max_new_tokens": 8},
     "evaluation": {
         "metrics": ["bleu", "contrastive", "omitted", {"use": "phenomenon-accuracy", "phenomenon": "pronoun"}]
     },

@@ -22,6 +22,19 @@ def components() -> Iterator[Component]:
         summary="Controlled language: a generated pair of any size whose properties are options; needs no download",
         traits={"languages": ("qaa", "qab"), "family": "generated", "network": False},
     )
+    yield Component(
+        kind="corpus",
+        name="reversal",
+        target="zoo_tasks_text.corpora.reversal:Reversal",
+        options="zoo_tasks_text.corpora.options:ReversalOptions",
+        summary="Random sequences of words and their reverses, a test of positions; needs no download",
+        traits={
+            "languages": ("qac", "qad"),
+            "family": "reversal",
+            "network": False,
+            "example": {"pairs": 300, "dev_pairs": 20, "test_pairs": 20},
+        },
+    )
 
     for family, what in _FROM_DEBIAN.items():
         for language, name in (("zh", "Chinese"), ("ja", "Japanese")):

@@ -22,6 +22,24 @@ class DebianOptions(Options):
     )
 
 
+class ReversalOptions(Options):
+    """Random sequences and their reverses."""
+
+    pairs: int = Field(default=10_000, ge=1, le=1_000_000, description="Training pairs")
+    dev_pairs: int = Field(default=500, ge=1, le=100_000, description="Dev pairs")
+    test_pairs: int = Field(default=500, ge=1, le=100_000, description="Test pairs")
+    seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of the sequences")
+    symbols: int = Field(default=32, ge=2, le=70, description="Different words; each is drawn with equal chance")
+    min_length: int = Field(default=4, ge=1, le=1_000, description="Fewest words of a sequence")
+    max_length: int = Field(default=12, ge=1, le=1_000, description="Most words of a sequence")
+
+    @model_validator(mode="after")
+    def _lengths_in_order(self) -> ReversalOptions:
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
+        return self
+
+
 COMPRESSED = (".gz", ".bz2", ".xz")
 EXTRA_COLUMNS = ("document", "order", "domain", "licence")
 

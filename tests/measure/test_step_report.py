@@ -1,0 +1,57 @@
+"""The cost of a step, model by model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from zoo.measure.step_report import Shape, step_costs
+from zoo.models import assemble
+from zoo.spec.sections import ModelSection
+
+CPU = torch.device("cpu")
+
+
+def build(**changes):
+    section = {
+        "d_model": 16,
+        "heads": 2,
+        "encoder": {"layers": 2},
+        "decoder": {"layers": 1},
+        "position": "zoo-positional/sinusoidal",
+        "block": "zoo-blocks/pre-norm",
+        "normalization": "zoo-blocks/layer-norm",
+        "feedforward": {"use": "zoo-blocks/mlp", "width": 24},
+        "fusion": "zoo-fusion/top",
+        **changes,
+    }
+    return lambda: assemble(ModelSection.model_validate(section), 40, seed=1)
+
+
+def test_costs_of_each_model_in_turn():
+    calls = []
+    fused, eager, wide = step_costs(
+        [("fused", build()), ("eager", build(attention="eager")), ("wide", build(d_model=64))],
+        Shape(3, 9, 7),
+        rounds=4,
+        device=CPU,
+        layers=[3, 3, 3],
+        progress=lambda *call: calls.append(call),
+    )
+    assert fused.label == "fused"
+    assert fused.fused
+    assert fused.kernels == ("sdpa flash",)
+    assert fused.scores_written == 0
+    assert not eager.fused
+    assert eager.kernels == ("written out",)
+    assert eager.scores_written >= 2
+    assert len(fused.seconds) == 4
+    assert fused.ratio(fused)[0] == 1
+    assert eager.peak_bytes > fused.peak_bytes
+    assert wide.peak_bytes > 3 * fused.peak_bytes  # the gradients of a matrix are sixteen times as large
+    assert calls[-1] == ("time", 12, 12)
+
+
+def test_equal_lengths_are_refused():
+    with pytest.raises(ValueError, match="both 9 tokens"):
+        step_costs([("a", build())], Shape(3, 9, 9), rounds=1, device=CPU, layers=[3])

@@ -1,0 +1,171 @@
+"""`zoo show SPEC`: what the model of a spec holds and computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.output import print_json, print_table
+from zoo.errors import InputError, did_you_mean
+from zoo.spec import Chosen, Spec, load_cells
+
+if TYPE_CHECKING:
+    from zoo.models.flops import ForwardFlops, ParameterCounts
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a model is counted with; a vocabulary of None is what the spec's tokenizer is asked to make."""
+
+    source_tokens: int
+    target_tokens: int
+    vocabulary: int | None
+    source_vocabulary: int | None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The model of one cell, counted."""
+
+    spec: Spec
+    vocabulary: int
+    source_vocabulary: int | None
+    """Of a vocabulary of the source's own."""
+    estimated: bool
+    """Whether a vocabulary is what a tokenizer is asked to make, not one that was made."""
+    parameters: ParameterCounts
+    flops: ForwardFlops
+
+    def plain(self) -> dict[str, Any]:
+        parameters, flops = self.parameters, self.flops
+        return {
+            "name": self.spec.name,
+            "architecture": self.spec.model.architecture,
+            "vocabulary": self.vocabulary,
+            "source_vocabulary": self.source_vocabulary,
+            "vocabulary_estimated": self.estimated,
+            "parameters": {
+                "total": parameters.total,
+                "embedding": parameters.embedding,
+                "non_embedding": parameters.non_embedding,
+                "parts": parameters.parts,
+            },
+            "flops": {
+                "source_tokens": flops.source_tokens,
+                "target_tokens": flops.target_tokens,
+                "forward": flops.total,
+                "forward_per_token": flops.per_token,
+                "training": flops.training,
+                "parts": flops.parts,
+            },
+        }
+
+
+def show_model(path: Path, sets: Sequence[str], cell: str | None, sizes: Sizes, *, as_json: bool) -> None:
+    """Print parameters and operations of every cell of a spec, or of one. Builds each model; trains no tokenizer."""
+    cells = load_cells(path, sets)
+    chosen = [item.spec for item in cells if cell is None or item.label == cell]
+    if not chosen:
+        labels = [item.label for item in cells if item.label]
+        raise InputError(f"--cell '{cell}': {did_you_mean(str(cell), labels)}", where=str(path))
+    counted = [count(spec, sizes) for spec in chosen]
+    if as_json:
+        print_json([item.plain() for item in counted])
+    elif len(counted) == 1:
+        _print_parts(counted[0])
+    else:
+        _print_rows(counted)
+
+
+def count(spec: Spec, sizes: Sizes) -> Counted:
+    """Assemble the model of a spec and count."""
+    from zoo.models import assemble
+    from zoo.models.flops import forward_flops, parameter_counts
+
+    own = spec.target_tokenizer is not None
+    written = spec.target_tokenizer if spec.target_tokenizer is not None else spec.tokenizer
+    vocabulary = _asked_for(written, "--vocabulary") if sizes.vocabulary is None else sizes.vocabulary
+    source = sizes.source_vocabulary
+    if source is not None and not own:
+        raise InputError("--source-vocabulary: source and target of this spec share a vocabulary", where="zoo show")
+    if own and source is None:
+        source = _asked_for(spec.tokenizer, "--source-vocabulary")
+    model = assemble(spec.model, vocabulary, source_vocabulary_size=source, seed=spec.seed, spec=spec)
+    return Counted(
+        spec,
+        vocabulary,
+        source,
+        sizes.vocabulary is None or (own and sizes.source_vocabulary is None),
+        parameter_counts(model),
+        forward_flops(model, sizes.source_tokens, sizes.target_tokens),
+    )
+
+
+def _asked_for(tokenizer: Chosen, option: str) -> int:
+    """Tokens that a tokenizer is to make. Raises InputError where its options do not say."""
+    size = getattr(tokenizer.options, "vocab_size", None)
+    if not isinstance(size, int):
+        raise InputError(f"tokenizer '{tokenizer.id}' has no vocab_size: give {option} N", where="zoo show")
+    return size
+
+
+def _print_parts(item: Counted) -> None:
+    parameters, flops = item.parameters, item.flops
+    click.echo(f"{item.spec.name} ({item.spec.model.architecture})")
+    click.echo(_vocabulary(item))
+    click.echo("")
+    rows = [("parameters", f"{parameters.total:,}")]
+    rows += [("  token matrices", f"{parameters.embedding:,}"), ("  all else", f"{parameters.non_embedding:,}")]
+    rows += [(f"FLOPs of {flops.source_tokens} + {flops.target_tokens} tokens", f"{flops.total:,}")]
+    rows += [("  a token", f"{flops.per_token:,.0f}"), ("  training, 3 x", f"{flops.training:,}")]
+    for name, number in rows:
+        click.echo(f"{name:<30}{number:>20}")
+    click.echo("")
+    parts = list(dict.fromkeys([*parameters.parts, *flops.parts]))
+    lines = [(part, _number(parameters.parts, part), _number(flops.parts, part)) for part in parts]
+    print_table(lines, ("PART", "PARAMETERS", "FLOPS"))
+    click.echo("")
+    click.echo(_CONVENTIONS)
+
+
+def _print_rows(counted: Sequence[Counted]) -> None:
+    rows = [
+        (
+            item.spec.name,
+            item.spec.model.architecture,
+            f"{item.parameters.total:,}",
+            f"{item.parameters.non_embedding:,}",
+            f"{item.flops.total:,}",
+        )
+        for item in counted
+    ]
+    first = counted[0].flops
+    flops = f"FLOPS ({first.source_tokens} + {first.target_tokens} TOKENS)"
+    print_table(rows, ("NAME", "ARCHITECTURE", "PARAMETERS", "WITHOUT TOKEN MATRICES", flops))
+    click.echo("")
+    for line in dict.fromkeys(_vocabulary(item) for item in counted):
+        click.echo(line)
+    click.echo(_CONVENTIONS)
+
+
+_CONVENTIONS = (
+    "FLOPs are those of the matrix products of a forward pass over one example; a multiplication and an addition are\n"
+    "two, and the end tokens of both sides count. Training counts as three forward passes."
+)
+
+
+def _vocabulary(item: Counted) -> str:
+    sizes = f"{item.vocabulary:,} tokens"
+    if item.source_vocabulary is not None:
+        sizes = f"{item.source_vocabulary:,} tokens of the source, {item.vocabulary:,} of the target"
+    if not item.estimated:
+        return f"vocabulary: {sizes}"
+    return f"vocabulary: {sizes}, as the tokenizer is asked for: a trained one may have fewer, and a task adds its own"
+
+
+def _number(parts: Mapping[str, int], part: str) -> str:
+    return f"{parts[part]:,}" if part in parts else "-"

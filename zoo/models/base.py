@@ -1,0 +1,168 @@
+"""What every skeleton has in common: safetensors only, errors that name the weight, and initial token matrices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.errors import InputError, ZooError
+from zoo.models._compat import CompatibleModel, GenerationMixin
+from zoo.models.attention import CrossAttention, SelfAttention
+from zoo.models.configuration import ZooConfig
+from zoo.models.seeding import own_randomness
+from zoo.models.stack import initialise_embedding
+from zoo.spec.sections import ModelSection
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+IGNORED = -100
+"""The label of what is not to be predicted, by transformers' habit."""
+
+
+class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
+    """A transformers model assembled from registered components.
+
+    Beside transformers' interface each skeleton answers what training and measuring ask of any: how examples are laid
+    out (`arrangement`), and, of encoded sources, what `generate` continues, what it has written, and how likely a
+    target is. Encoded sources are what tokenizers give: ``input_ids`` and ``attention_mask`` ``[B, S]``, padded on the
+    right, each ending in eos.
+    """
+
+    arrangement: ClassVar[Literal["pair", "sequence"]]
+    """What a training example is: a source and a target apart, or both in one sequence."""
+    config_class = ZooConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = True
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether the forward pass takes a second input, ``context_input_ids`` and ``context_attention_mask``."""
+        return False
+
+    @property
+    def log_probabilities(self) -> bool:
+        """Whether `logits` of the output are log-probabilities to be taken as they are, not logits to be normalised."""
+        return False
+
+    def source_limit(self, new_tokens: int) -> int:
+        """The longest source, in tokens, behind which `new_tokens` can be written."""
+        raise NotImplementedError
+
+    def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `generate` takes for sources."""
+        raise NotImplementedError
+
+    def read_source(self, encoded: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Read sources, once; `generate` goes on from what is returned."""
+        raise NotImplementedError
+
+    def written(self, sequences: Tensor, inputs: dict[str, Any]) -> Tensor:
+        """Of what `generate` returned for `inputs`: the start token and what stands behind it, ``[B, 1 + T]``."""
+        raise NotImplementedError
+
+    def target_logits(self, encoded: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+        """The logits ``[B, T, V]`` that predict targets ``[B, T]`` (-100 = padding, on the right) of sources."""
+        raise NotImplementedError
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialise what transformers makes itself: the matrices of a resized vocabulary."""
+        if isinstance(module, (nn.Embedding, nn.Linear)):
+            initialise_embedding(module.weight, self.section)
+
+    @property
+    def section(self) -> ModelSection:
+        """The resolved model section."""
+        return self.config.section()  # type: ignore[no-any-return]
+
+    @property
+    def attention_backend(self) -> str | None:
+        """The attention backends that ran in the last pass, such as ``sdpa`` or ``flex+sdpa``; None before it."""
+        attentions = (module for module in self.modules() if isinstance(module, (SelfAttention, CrossAttention)))
+        ran = {module.ran.removeprefix("zoo_") for module in attentions if module.ran}
+        return "+".join(sorted(ran)) or None
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As transformers', from safetensors only and leaving torch's generator alone.
+
+        Raises InputError for a folder whose weights are pickles and for a plugin that is not installed; ZooError for
+        weights that do not fit the configuration.
+        """
+        _refuse_pickles(pretrained_model_name_or_path, kwargs.pop("use_safetensors", None))
+        wants_info = kwargs.pop("output_loading_info", False)
+        tolerant = kwargs.pop("ignore_mismatched_sizes", False)
+        with own_randomness(0):
+            model, info = super().from_pretrained(
+                pretrained_model_name_or_path,
+                *args,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # its own refusal names no weight; ours below does
+                **kwargs,
+            )
+        if not tolerant:
+            _refuse_misfit(pretrained_model_name_or_path, info)
+        return (model, info) if wants_info else model
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
+        """As transformers', to safetensors only. Raises InputError for ``safe_serialization=False``."""
+        if kwargs.pop("safe_serialization", True) is False:
+            raise InputError("zoo models are saved as safetensors only: leave out safe_serialization=False")
+        return super().save_pretrained(save_directory, **kwargs)
+
+
+def refuse_other_architecture(
+    config: ZooConfig, section: ModelSection, architectures: tuple[str, ...], auto_class: str
+) -> None:
+    """Raise InputError unless the section is of one of a skeleton's `architectures`."""
+    if section.architecture not in architectures:
+        other = "AutoModelForCausalLM" if section.is_language_model else "AutoModelForSeq2SeqLM"
+        raise InputError(
+            f"the model is of the architecture {section.architecture}: expected {' or '.join(architectures)} "
+            f"in {auto_class}; load it with {other}",
+            where=config.name_or_path or None,
+        )
+
+
+def default_flag(value: bool | None, fallback: Any) -> bool:
+    """`value`, or `fallback` where nobody gave one."""
+    return bool(fallback) if value is None else value
+
+
+def mean_cross_entropy(logits: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
+    """Cross entropy of logits ``[B, T, V]``: mean over labels ``[B, T]`` other than -100, or their sum over `items`."""
+    flat, targets = logits.flatten(0, 1), labels.flatten()  # [B*T, V], [B*T]
+    if items is None:
+        return F.cross_entropy(flat.float(), targets)
+    total = F.cross_entropy(flat.float(), targets, reduction="sum")
+    return total / (items.to(total.device) if isinstance(items, Tensor) else items)
+
+
+def _refuse_pickles(where: Any, use_safetensors: bool | None) -> None:
+    if use_safetensors is False:
+        raise InputError("zoo models load safetensors only: leave out use_safetensors=False")
+    folder = Path(where) if isinstance(where, (str, os.PathLike)) else None
+    if folder is None or not folder.is_dir() or any(folder.glob("*.safetensors")):
+        return
+    pickles = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES)
+    found = f"found the pickle {pickles[0]}, which could run code when loaded" if pickles else "found none"
+    raise InputError(f"expected weights in model.safetensors, {found}", where=str(folder))
+
+
+def _refuse_misfit(where: Any, info: dict[str, Any]) -> None:
+    for key, what in (("missing_keys", "lack"), ("unexpected_keys", "hold the unknown"), ("mismatched_keys", "misfit")):
+        names = sorted(str(item[0] if isinstance(item, tuple) else item) for item in info.get(key) or ())
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ZooError(f"{where}: the weights {what} {names[0]}{more}: they are not of this configuration")

@@ -1,0 +1,67 @@
+"""The contract of decoding strategies: how a model's output is chosen from its probabilities."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from zoo.spec.options import Options
+
+NEUTRAL: Mapping[str, Any] = {
+    "do_sample": False,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "length_penalty": 1.0,
+    "early_stopping": False,
+    "no_repeat_ngram_size": 0,
+    "repetition_penalty": 1.0,
+    "min_new_tokens": None,
+}
+"""Settings of a search that does nothing special: those that a saved model carries must not mix with a strategy's."""
+
+
+class Decoding(ABC):
+    """A decoding strategy. Built as ``target(options)``.
+
+    Where its options have one called ``min_new_tokens``, the spec is refused if that exceeds the longest output.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """The strategy as fields of transformers' GenerationConfig, as far as these can say it: they are saved with
+        the model, so that its plain `generate()` decodes alike."""
+
+    def generate(self, model: Any, inputs: Mapping[str, Any], *, max_new_tokens: int, keys: Sequence[int]) -> Tensor:
+        """Token ids ``[B, 1 + T]``, the start token first; T is at most `max_new_tokens`.
+
+        After the first end token a row holds padding or end tokens.
+
+        `inputs` are the keyword arguments of the model's `generate` that hold B sources; the model is in evaluation
+        mode. `keys` hold a number for each of the B examples: what is drawn at random depends on the options and the
+        example's key alone, never on the rest of the batch or on a global generator.
+        """
+        return run_generate(model, inputs, self.settings(), max_new_tokens=max_new_tokens)
+
+
+def run_generate(
+    model: Any, inputs: Mapping[str, Any], settings: Mapping[str, Any], *, max_new_tokens: int, **more: Any
+) -> Tensor:
+    """transformers' `generate` with these settings and neutral ones beside them, whatever the model was saved with."""
+    chosen: dict[str, Any] = {**NEUTRAL, **settings, "max_new_tokens": max_new_tokens}
+    if chosen["min_new_tokens"] is not None:
+        # The longest output may have been cut to the end of a table of positions.
+        chosen["min_new_tokens"] = min(chosen["min_new_tokens"], max_new_tokens)
+    sequences: Tensor = model.generate(**inputs, **chosen, **more)  # [B, 1 + T]
+    return sequences
+
+
+def key_of(text: str) -> int:
+    """The key of the example whose source is `text`: the same text has the same draws in every batch and run."""
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "little")

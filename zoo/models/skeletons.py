@@ -1,0 +1,25 @@
+"""Which class builds and loads the models of an architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zoo.models.base import ZooModel
+from zoo.models.causal_lm import ZooForCausalLM
+from zoo.models.configuration import ZooConfig
+from zoo.models.skeleton import ZooForConditionalGeneration
+from zoo.spec.sections import Architecture
+
+SKELETONS: dict[Architecture, type[ZooModel]] = {
+    "encoder-decoder": ZooForConditionalGeneration,
+    "causal-lm": ZooForCausalLM,
+    "prefix-lm": ZooForCausalLM,
+}
+
+
+def load_model(folder: Path, **options: Any) -> ZooModel:
+    """The model in a folder that `save_pretrained` wrote, whatever its architecture; errors as `from_pretrained`'s."""
+    architecture = ZooConfig.from_pretrained(str(folder)).section().architecture
+    model: ZooModel = SKELETONS[architecture].from_pretrained(str(folder), **options)
+    return model
