@@ -102,7 +102,20 @@ def _append(folder: Path, seed: int = 1, job: str = "model", text: bool = True, 
             }
         ],
         "probes": {"distinct_output_ratio": 1.0},
-        "curve": [{"step": 20, "loss": 5.5}, {"step": 40, "loss": 5.25}],
+        "probe_series": {
+            "shares.by_layer": {
+                "axis": "layer",
+                "unit": "share",
+                "x": [1, 2],
+                "lines": {"one": [0.25, None], "two": [0.75, 1.0]},
+            },
+            "mass.by_class": {"axis": "class", "unit": "share", "x": ["end", "word"], "lines": {"raw": [0.5, 0.5]}},
+        },
+        "curve": [
+            {"step": 0, "probes": {"swap.difference": 0.0}},
+            {"step": 20, "loss": 5.5},
+            {"step": 40, "loss": 5.25, "probes": {"swap.difference": 0.5, "swap.loss": 5.0}},
+        ],
         "samples": [{"id": "text/0", "source": sources[0], "reference": SENTENCES[0], "output": outputs[0]}]
         if text
         else [],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, locked, sweep, write_atomic
+from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, locked, sweep, swept, write_atomic
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +52,20 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         (folder / "newer").write_text("2")
     assert [entry.name for entry in target.iterdir()] == ["newer"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_who_writes_alone_sweeps_what_killed_writers_left(tmp_path: Path) -> None:
+    left = tmp_path / f"{TEMPORARY_PREFIX}old"
+    left.mkdir()
+    with swept(tmp_path), atomic_directory(tmp_path / "one") as first:
+        assert not left.exists()
+        left.mkdir()
+        with swept(tmp_path), atomic_directory(tmp_path / "two"):
+            assert first.is_dir(), "of a writer at work"
+            assert left.exists()
+    with swept(tmp_path):
+        assert not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["one", "two"]
 
 
 WRITER = """

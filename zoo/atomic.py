@@ -91,6 +91,27 @@ def sweep(folder: Path) -> list[Path]:
 
 
 @contextmanager
+def swept(folder: Path) -> Iterator[None]:
+    """Write in `folder` within this block, beside others that do so; what killed ones left is removed on entering.
+
+    Every writer holds a shared lock; who can have it alone knows that no other is at work.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / ".writers.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # another one writes: the next to come alone sweeps
+        else:
+            sweep(folder)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def locked(path: Path, patience: float | None = None) -> Iterator[int]:
     """Wait for the advisory lock on the file `path`, hold it, and yield its descriptor.
 

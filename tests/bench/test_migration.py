@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from zoo.bench import SCHEMA, Record, RecordStore, record_text
-from zoo.bench.migration import STEPS, from_1_to_2, migrated
+from zoo.bench.migration import STEPS, from_1_to_2, from_2_to_3, migrated
 
 # A record as the first schema had it, written out: no code of today made it.
 FIRST: dict[str, Any] = {
@@ -109,8 +109,9 @@ def test_everything_else_of_an_older_record_is_as_it_was(tmp_path: Path) -> None
     write(tmp_path, FIRST)
     (record,) = RecordStore(tmp_path).read().records
     now = json.loads(record_text(record))
-    for key in FIRST.keys() - {"schema", "performance"}:
+    for key in FIRST.keys() - {"schema", "performance", "curve"}:
         assert now[key] == FIRST[key], key
+    assert now["curve"] == [{**FIRST["curve"][0], "probes": {}}]
 
 
 def test_an_older_record_ends_its_cell(tmp_path: Path) -> None:
@@ -122,8 +123,23 @@ def test_an_older_record_ends_its_cell(tmp_path: Path) -> None:
 
 def test_a_step_changes_nothing_of_what_it_is_given() -> None:
     before = json.dumps(FIRST)
-    from_1_to_2(FIRST)
+    from_2_to_3(from_1_to_2(FIRST))
     assert json.dumps(FIRST) == before
+
+
+def test_a_record_of_the_second_schema_has_no_series_and_keeps_everything(tmp_path: Path) -> None:
+    second = from_1_to_2(FIRST)
+    assert second["schema"] == "zoo.record/2"
+    path = write(tmp_path, second)
+    reading = RecordStore(tmp_path).read()
+    assert reading.older == (path,)
+    (record,) = reading.records
+    assert record.probe_series == {}
+    assert [point.probes for point in record.curve] == [{}]
+    now = json.loads(record_text(record))
+    for key in second.keys() - {"schema", "performance", "curve"}:
+        assert now[key] == second[key], key
+    assert now["curve"] == [{**second["curve"][0], "probes": {}}]
 
 
 def test_every_known_schema_leads_to_todays() -> None:
@@ -161,11 +177,14 @@ def test_what_the_first_schema_left_open_stays_open(
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({**FIRST, "schema": "zoo.record/3"}, "schema 'zoo.record/3' is newer than this version of zoo"),
+        ({**FIRST, "schema": "zoo.record/4"}, "schema 'zoo.record/4' is newer than this version of zoo"),
         ({**FIRST, "schema": "zoo.record/10"}, "update zoo"),
-        ({**FIRST, "schema": "inspect.log/1"}, "schema 'inspect.log/1': expected zoo.record/1 or zoo.record/2"),
-        ({**FIRST, "schema": 2}, "schema 2: expected zoo.record/1 or zoo.record/2"),
-        ({"name": "x"}, "the key 'schema' is missing; expected zoo.record/1 or zoo.record/2"),
+        (
+            {**FIRST, "schema": "inspect.log/1"},
+            "schema 'inspect.log/1': expected zoo.record/1 or zoo.record/2 or zoo.record/3",
+        ),
+        ({**FIRST, "schema": 2}, "schema 2: expected zoo.record/1 or zoo.record/2 or zoo.record/3"),
+        ({"name": "x"}, "the key 'schema' is missing; expected zoo.record/1 or zoo.record/2 or zoo.record/3"),
         ([FIRST], "expected a JSON object with the key 'schema', found list"),
         ({**FIRST, "performance": "fast"}, "performance: Input should be a valid array"),
         ({**FIRST, "performance": ["fast"]}, "performance.0: Input should be an object"),

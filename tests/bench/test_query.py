@@ -31,15 +31,27 @@ def store(tmp_path: Path, append_sound_record: Append) -> Path:
 def test_every_view_has_its_rows(store: Path) -> None:
     counts = {
         name: ask(store, f"SELECT count(*) FROM {name}").rows[0][0]
-        for name in ("records", "quality", "performance", "throughput", "curve", "probes", "examples")
+        for name in (
+            "records",
+            "quality",
+            "performance",
+            "throughput",
+            "curve",
+            "probes",
+            "probe_curve",
+            "probe_series",
+            "examples",
+        )
     }
     assert counts == {
         "records": 3,
         "quality": 4,
         "performance": 2,
         "throughput": 4,
-        "curve": 6,
+        "curve": 9,
         "probes": 3,
+        "probe_curve": 9,
+        "probe_series": 18,
         "examples": 10,
     }
 
@@ -58,6 +70,25 @@ def test_what_is_asked_is_what_the_records_say(store: Path) -> None:
     ]
     assert list(answer.rows) == expected
     assert answer.problems == ()
+
+
+def test_series_and_curves_of_probes_are_what_the_records_say(store: Path) -> None:
+    sql = "SELECT series, line, place, x, label, value, axis, unit FROM probe_series JOIN records USING (record) "
+    rows = ask(store, f"{sql} WHERE seed = 1 ORDER BY series, line, place").rows
+    assert list(rows) == [
+        ("mass.by_class", "raw", 0, None, "end", 0.5, "class", "share"),
+        ("mass.by_class", "raw", 1, None, "word", 0.5, "class", "share"),
+        ("shares.by_layer", "one", 0, 1.0, None, 0.25, "layer", "share"),
+        ("shares.by_layer", "one", 1, 2.0, None, None, "layer", "share"),
+        ("shares.by_layer", "two", 0, 1.0, None, 0.75, "layer", "share"),
+        ("shares.by_layer", "two", 1, 2.0, None, 1.0, "layer", "share"),
+    ]
+    sql = "SELECT step, probe, value FROM probe_curve JOIN records USING (record) WHERE seed = 2 ORDER BY step, probe"
+    assert list(ask(store, sql).rows) == [
+        (0, "swap.difference", 0.0),
+        (40, "swap.difference", 0.5),
+        (40, "swap.loss", 5.0),
+    ]
 
 
 def test_examples_are_those_of_the_outputs(store: Path) -> None:
@@ -108,6 +139,8 @@ def test_views_lists_every_column(store: Path) -> None:
         "throughput",
         "curve",
         "probes",
+        "probe_curve",
+        "probe_series",
         "examples",
     }
     for view in {row[0] for row in answer.rows}:

@@ -56,6 +56,14 @@ performances = st.fixed_dictionaries(
         "memory": st.none() | st.fixed_dictionaries({"kind": texts, "peak": st.integers(0, 2**50)}),
     }
 )
+series = st.fixed_dictionaries(
+    {
+        "axis": texts,
+        "unit": texts,
+        "x": st.lists(finite, max_size=3) | st.lists(texts, max_size=3),
+        "lines": st.dictionaries(texts, st.lists(st.none() | finite, max_size=3), max_size=2),
+    }
+)
 records = st.fixed_dictionaries(
     {
         "id": st.from_regex(r"[0-9A-Za-z][0-9A-Za-z._-]{7,40}", fullmatch=True),
@@ -75,6 +83,13 @@ records = st.fixed_dictionaries(
         "quality": st.lists(qualities, max_size=2),
         "performance": st.lists(performances, max_size=2),
         "probes": st.dictionaries(texts, finite, max_size=2),
+        "probe_series": st.dictionaries(texts, series, max_size=2),
+        "curve": st.lists(
+            st.fixed_dictionaries(
+                {"step": st.integers(0, 10**9), "probes": st.dictionaries(texts, finite, max_size=2)}
+            ),
+            max_size=2,
+        ),
         "environment": st.dictionaries(texts, json_values, max_size=2),
         "attempt": st.integers(1, 100),
     }

@@ -213,7 +213,7 @@ def cell_processes() -> list[psutil.Process]:
 
 @pytest.mark.slow
 def test_a_cell_leaves_a_whole_record_and_runs_again_only_when_asked(runner: Runner, small_spec: Any) -> None:
-    spec = small_spec()
+    spec = small_spec("evaluation.probes=[source-swap, repetition, shift]", "training.probe_every=15")
     record = runner.run(spec).record
     assert record.error is None or record.status == "collapsed"
     assert record.status in {"ok", "collapsed"}
@@ -231,6 +231,11 @@ def test_a_cell_leaves_a_whole_record_and_runs_again_only_when_asked(runner: Run
         p.numel() for p in {id(p): p for p in load_run(folder_of(runner, spec).run).model.parameters()}.values()
     )
     assert record.curve
+    assert {point.step for point in record.curve if "source-swap.difference" in point.probes} == {0, 15, 30}
+    assert "source-swap.difference" in record.probes
+    assert record.probe_series["shift.by_layer"].axis.startswith("encoder layer")
+    assert set(record.probe_series["repetition.by_length"].lines) == {"outputs", "references"}
+    assert record.distributions["zoo-probes"] == "0.1.0"
     assert len(record.samples) == 12
     assert record.environment["load_after"] is not None
     assert record.data_revision == spec.task.create().prepare(runner.home).revision

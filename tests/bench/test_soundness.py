@@ -88,6 +88,10 @@ def test_percentiles_that_the_values_give_are_no_problem(tmp_path: Path, append_
             "p90 90.0, but the values give 91.0",  # of 1 to 101, by the definition
         ),
         (lambda r: r["performance"][0]["throughput"][1].update(status="ok"), "batch 64 has status ok and None tokens"),
+        (
+            lambda r: r["probe_series"]["shares.by_layer"]["lines"]["one"].pop(),
+            "probe_series.shares.by_layer: the line 'one' has 1 values for 2 places",
+        ),
         (lambda r: r["outputs"].update(sha256="0" * 64), "its sha256 is another"),
         (lambda r: r["outputs"].update(examples=6), "5 examples, where the record has 6"),
         (lambda r: r["outputs"].update(text=False), "texts are there, against"),

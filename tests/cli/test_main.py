@@ -67,7 +67,7 @@ def test_list_as_json_names_every_component_with_its_plugin() -> None:
 
 def test_show_prints_every_option_with_its_meaning() -> None:
     shown = json.loads(zoo("show", "position/rotary", "--json").stdout)
-    assert shown["references"] == ["arXiv:2104.09864"]
+    assert shown["references"] == ["arXiv:2104.09864", "arXiv:2606.11275"]
     assert all(option["description"] for option in shown["options"])
 
 

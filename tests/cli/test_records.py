@@ -30,7 +30,7 @@ def test_a_store_that_holds_is_counted(tmp_path: Path, append_sound_record: Appe
 def test_records_of_an_older_schema_are_counted(tmp_path: Path, append_sound_record: Append, capsys: Capture) -> None:
     record = append_sound_record(tmp_path, outputs=None, performance=[])
     path = tmp_path / f"{record.id}.json"
-    document = json.loads(path.read_text().replace("zoo.record/2", "zoo.record/1"))
+    document = json.loads(path.read_text().replace("zoo.record/3", "zoo.record/1"))
     del document["outputs"], document["hardware"]
     path.write_text(json.dumps(document))
     (tmp_path / f"{record.id}.outputs.parquet").unlink()
@@ -102,7 +102,17 @@ class TestQuery:
         assert main(["records", "query", "--store", str(tmp_path)]) == 0
         out = capsys.readouterr().out
         heads = [line.partition(":")[0] for line in out.splitlines() if not line.startswith(" ")]
-        assert heads == ["records", "quality", "performance", "throughput", "curve", "probes", "examples"]
+        assert heads == [
+            "records",
+            "quality",
+            "performance",
+            "throughput",
+            "curve",
+            "probes",
+            "probe_curve",
+            "probe_series",
+            "examples",
+        ]
         assert "score.bleu DOUBLE" in out
 
     def test_the_question_that_the_help_shows_can_be_asked(
@@ -124,7 +134,7 @@ class TestQuery:
         assert out == ""
         assert err.splitlines() == [
             "zoo: SQL: no view 'record': did you mean 'records'? "
-            "(known: curve, examples, performance, probes, quality, records, throughput)"
+            "(known: curve, examples, performance, probe_curve, probe_series, probes, quality, records, throughput)"
         ]
         assert main(["records", "query", "--store", str(tmp_path), "--json", "--csv"]) == 2
 

@@ -51,6 +51,18 @@ def _private_registry() -> Registry:
 REGISTRY = _private_registry()
 POSITIONS = [item.id for item in REGISTRY.components("position")]
 """Every position scheme that is installed, and the private ones."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    # No random offset: passes in training are compared.
+    "zoo-positional/shape": {"max_offset": 1, "evaluation_offset": 0},
+    # So short that the sentences reach the ends of the tables.
+    "zoo-positional/shaw": {"clip": 2},
+    "zoo-positional/t5": {"buckets": 8, "max_distance": 5},
+    "zoo-positional/p-transformer": {"relative": "shaw-keys-and-values", "clip": 3},
+    "zoo-positional/deberta": {"clip": 3},
+    "zoo-positional/transformer-xl": {"clip": 3},
+    "zoo-positional/sum": {"of": [{"use": "shaw", "clip": 1}, {"use": "rotary", "values": "inverse"}]},
+}
+"""Options that schemes are tried with; the defaults for the others."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -69,7 +81,9 @@ def _few_threads_and_private_components() -> Iterator[None]:
 
 @pytest.fixture
 def make_section() -> MakeSection:
-    def make(position: str = "zoo-positional/sinusoidal", **changes: Any) -> ModelSection:
+    def make(position: Any = "zoo-positional/sinusoidal", **changes: Any) -> ModelSection:
+        if isinstance(position, str) and position in OPTIONS:
+            position = {"use": position, **OPTIONS[position]}
         plain: dict[str, Any] = {
             "d_model": 32,
             "heads": 4,
@@ -92,7 +106,7 @@ def make_section() -> MakeSection:
 def make_model(make_section: MakeSection) -> MakeModel:
     """A model in evaluation mode whose weights are large enough that every part shows in the logits."""
 
-    def make(position: str = "zoo-positional/sinusoidal", *, seed: int = 3, **changes: Any) -> Any:
+    def make(position: Any = "zoo-positional/sinusoidal", *, seed: int = 3, **changes: Any) -> Any:
         return assemble(make_section(position, **changes), VOCABULARY, seed=seed).eval()
 
     return make

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from zoo.models.contracts import Dense, Formula, KeyTable, QueryTable, StaticTable
-from zoo.models.lowering import additive_bias, additive_mask, fuses, score_mod
+from zoo.models.lowering import additive_bias, additive_mask, bias_of_pairs, fuses, score_mod
 
 B, H, LQ, LK, N = 2, 3, 4, 5, 7
 
@@ -73,6 +73,14 @@ def test_a_term_inside_a_kernel_is_its_definition(name, positions):
     for place in itertools.product(range(B), range(H), range(LQ), range(LK)):
         changed = modify(torch.tensor(0.25), *(torch.tensor(index) for index in place))
         assert float(changed) == pytest.approx(0.25 + float(definition(name, *place, *positions)), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_term_of_some_pairs_is_that_part_of_the_term_written_out(name, positions):
+    keys = torch.tensor([[0, 4, 2], [1, 1, 3], [4, 0, 0], [2, 3, 1]])
+    found = bias_of_pairs([make_term(name)], *positions, keys).expand(B, H, LQ, 3)
+    whole = additive_bias([make_term(name)], *positions).expand(B, H, LQ, LK)
+    torch.testing.assert_close(found, whole.gather(-1, keys.expand(B, H, LQ, 3)))
 
 
 def test_terms_add_up(positions):

@@ -53,7 +53,7 @@ def packed(model, pairs: list[tuple[Tensor, Tensor]], **more: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("block", ["post-norm", "pre-norm"])
-@pytest.mark.parametrize("backend", ["sdpa", "eager", "flex"])
+@pytest.mark.parametrize("backend", ["sdpa", "eager", pytest.param("flex", marks=pytest.mark.slow)])
 def test_a_packed_pair_has_the_logits_of_the_pair_alone(make_model, position, pairs, block, backend):
     model = make_model(position, block=block, attention=backend)
     with torch.no_grad():

@@ -49,6 +49,14 @@ def record_of(make_record, part, text):
         quality=[quality],
         performance=[performance],
         probes={text: 0.5},
+        probe_series={
+            text: {"axis": text, "unit": text, "x": [text, f"{text}2"], "lines": {text: [0.5, 1.0]}},
+            f"{text}3": {"axis": text, "unit": text, "x": [1.0, 2.0], "lines": {text: [0.5, None]}},
+        },
+        curve=[
+            {"step": 0, "probes": {f"same.{text}": 0.25}},
+            {"step": 20, "loss": 5.0, "probes": {f"same.{text}": 0.5}},
+        ],
         samples=[Sample(id=text, source=text, reference=text, output=text)],
         environment={text: text, "cpu": text, "git": {"commit": text, "dirty": True}},
     )

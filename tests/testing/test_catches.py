@@ -25,6 +25,8 @@ from zoo.models.contracts import (
     StackContext,
     Term,
 )
+from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
+from zoo.probes.options import ProbeOptions
 from zoo.spec.options import Chosen, Options
 from zoo.tasks import Items, SummedMetric
 from zoo.testing import (
@@ -36,6 +38,7 @@ from zoo.testing import (
     MetricSuite,
     OptimizerSuite,
     PositionSuite,
+    ProbeSuite,
     ScheduleSuite,
     TokenLossSuite,
 )
@@ -553,6 +556,95 @@ def test_a_metric_of_other_outputs_is_tried_on_data_of_its_own(installed: Instal
     suite = installed(MetricSuite, Hits, traits={"outputs": "sounds"})
     with pytest.raises(pytest.skip.Exception, match="no examples of outputs 'sounds': override MetricSuite.data"):
         _run(suite, "test_items_alone_make_the_score")
+
+
+class Norm(Probe):
+    """The norm of the first parameter, and the loss of the sample: nothing wrong with it."""
+
+    def measure(self, context: ProbeContext) -> ProbeResult:
+        (batch, *_) = context.batches()
+        logits = context.model(**batch.inputs(), use_cache=False).logits.detach()
+        weight = next(iter(context.model.parameters())).detach()
+        series = Series("part", "value", ("logits", "weight"), {"norm": (float(logits.norm()), float(weight.norm()))})
+        return ProbeResult({"weight": float(weight.norm())}, {"norms": series})
+
+
+class Trains(Norm):
+    """Moves a weight."""
+
+    def measure(self, context: ProbeContext) -> ProbeResult:
+        with torch.no_grad():
+            next(iter(context.model.parameters())).add_(1e-4)
+        return super().measure(context)
+
+
+class Backward(Norm):
+    """Leaves gradients behind."""
+
+    needs_gradients = True
+
+    def measure(self, context: ProbeContext) -> ProbeResult:
+        (batch, *_) = context.batches()
+        context.model(**batch.inputs(), use_cache=False).logits.sum().backward()
+        return super().measure(context)
+
+
+class LeavesHook(Norm):
+    """Goes on listening."""
+
+    def measure(self, context: ProbeContext) -> ProbeResult:
+        context.model.get_encoder().register_forward_hook(lambda *given: None)
+        return super().measure(context)
+
+
+class DrawsGlobally(Norm):
+    """Takes its numbers from everybody's generator."""
+
+    def measure(self, context: ProbeContext) -> ProbeResult:
+        torch.rand(1)
+        return super().measure(context)
+
+
+class Restless(Norm):
+    """Finds something else each time."""
+
+    count = 0
+
+    def measure(self, context: ProbeContext) -> ProbeResult:
+        type(self).count += 1
+        return ProbeResult({"count": self.count})
+
+
+class Silent(Norm):
+    """Finds nothing."""
+
+    def measure(self, context: ProbeContext) -> ProbeResult:
+        return ProbeResult()
+
+
+class MixesPlaces(Norm):
+    """Names and numbers on one axis."""
+
+    def measure(self, context: ProbeContext) -> ProbeResult:
+        return ProbeResult(series={"mixed": Series("place", "value", (1, "two"), {"one": (1.0, 2.0)})})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("broken", "test"),
+    [
+        (Trains, "test_the_model_is_left_as_it_was"),
+        (Backward, "test_the_model_is_left_as_it_was"),
+        (LeavesHook, "test_the_model_is_left_as_it_was"),
+        (DrawsGlobally, "test_the_random_state_is_left_as_it_was"),
+        (Restless, "test_measuring_again_finds_the_same"),
+        (Silent, "test_it_finds_something_and_says_what"),
+        (MixesPlaces, "test_it_finds_something_and_says_what"),
+    ],
+)
+def test_a_probe_that_breaks_its_contract_is_caught(installed: Installed, broken: type[Probe], test: str) -> None:
+    _run(installed(ProbeSuite, Norm, options=ProbeOptions), test)
+    with pytest.raises(AssertionError):
+        _run(installed(ProbeSuite, broken, options=ProbeOptions), test)
 
 
 class Undescribed(Options):

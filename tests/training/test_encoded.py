@@ -172,6 +172,14 @@ def test_an_interrupted_encoding_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "encoded").iterdir() if not path.name.endswith(".lock")] == []
 
 
+def test_what_a_killed_encoding_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    left = tmp_path / "encoded" / ".tmp-killed"
+    left.mkdir(parents=True)
+    (left / "source.ids").write_bytes(b"half")
+    stored(tmp_path, Source())
+    assert not left.exists()
+
+
 def test_a_bound_that_leaves_nothing_is_told_and_kept_nowhere(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"max_tokens 6 leaves no example \(the shortest of 1 has 10\)"):
         stored(tmp_path, Source([Example("0", "a" * 9, "b")]))

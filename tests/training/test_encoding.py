@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,27 @@ def test_examples_too_long_on_either_side_are_left_out_and_counted() -> None:
     assert pairs.dropped == 2
     assert [pairs.sources[index].tolist() for index in range(2)] == [[97, 97, EOS], [EOS]]
     assert [pairs.targets[index].tolist() for index in range(2)] == [[98, 98, EOS], [98, EOS]]
+
+
+def test_context_gives_way_so_that_the_same_examples_are_learned_with_it_and_without() -> None:
+    sentences = ["a", "bb", "cccc", "d" * 8, "e" * 5]
+    context = ["x" * 4, "y" * 2, "z"]
+    bare = [Example(str(n), text, "t") for n, text in enumerate(sentences)]
+    prefixed = [
+        Example(str(n), "\n".join([*context, text]), "t", sentence=text, context_lines=3)
+        for n, text in enumerate(sentences)
+    ]
+    tagged = [replace(example, source=f"T {example.source}", tag="T") for example in prefixed]
+    beside = [replace(example, context="\n".join(context), context_lines=3) for example in bare]
+    alone, read, with_tag, second = (
+        encode_pairs(Tokenizers(LETTERS, LETTERS), some, max_tokens=8) for some in (bare, prefixed, tagged, beside)
+    )
+    assert alone.dropped == read.dropped == second.dropped == 1
+    texts = [["".join(map(chr, row[:-1])) for row in side] for side in (read.sources, with_tag.sources)]
+    assert texts[0] == ["yy\nz\na", "yy\nz\nbb", "z\ncccc", "z\neeeee"]
+    assert texts[1] == ["T z\na", "T z\nbb", "T cccc", "T eeeee"]
+    assert second.contexts is not None
+    assert {"".join(map(chr, row[:-1])) for row in second.contexts} == {"yy\nz"}
 
 
 def test_a_bound_that_leaves_nothing_is_the_users_mistake() -> None:

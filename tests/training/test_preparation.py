@@ -24,7 +24,10 @@ def test_a_tokenizer_is_trained_once(
     make_spec: Callable[..., Spec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, spec = DataHome(tmp_path), make_spec()
+    left = home.tokenizers / ".tmp-killed"
+    left.mkdir(parents=True)
     first = prepare(spec, home)
+    assert not left.exists(), "what a killed writer left is swept"
     trainer = spec.tokenizer.load()
 
     def never(self: Any, texts: Any) -> Any:

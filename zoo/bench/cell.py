@@ -26,6 +26,8 @@ _OPTIONAL_SECTIONS = ("target_tokenizer",)
 def baseline_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The sections of a resolved spec that decide the score of a control. Raises KeyError where one is not there."""
     sections = {section: spec[section] for section in BASELINE_SECTIONS}
+    # Probes are read off models: a control is the same whichever are asked for.
+    sections["evaluation"] = {name: value for name, value in sections["evaluation"].items() if name != "probes"}
     # Untrained, a model that begins with a pretrained one is a control of its own.
     begun = (spec.get("model") or {}).get("pretrained") is not None
     optional = (*_OPTIONAL_SECTIONS, *(("model",) if begun else ()))

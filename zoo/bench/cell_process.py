@@ -17,7 +17,16 @@ from typing import Any
 
 import torch
 
-from zoo.bench.outcome import Outcome, machine_facts, one_line, performance_of, quality_of, samples_of, status_of
+from zoo.bench.outcome import (
+    Outcome,
+    machine_facts,
+    one_line,
+    performance_of,
+    quality_of,
+    samples_of,
+    series_of,
+    status_of,
+)
 from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
 from zoo.bench.record import CurvePoint
 from zoo.bench.work import WorkFolder
@@ -119,7 +128,9 @@ def run_untrained(spec: Spec, work: WorkFolder, home: DataHome, progress: Progre
     shutil.rmtree(work.run, ignore_errors=True)  # a killed attempt's: there is nothing to continue
     built = build(spec, work.run, home, progress=progress)
     model, task = built.model.to(default_device()), built.prepared.task
-    evaluation = evaluate(model, built.tokenizers, evaluation_examples(task, spec), spec, progress=progress)
+    # One control stands for every model with its data and scoring, whatever probes they ask for.
+    examples = evaluation_examples(task, spec)
+    evaluation = evaluate(model, built.tokenizers, examples, spec, with_probes=False, progress=progress)
     scored = _scored(evaluation, spec, task, work)
     return Outcome(status="ok", steps=0, parameters=count_parameters(model), **scored)
 
@@ -140,6 +151,7 @@ def _scored(evaluation: Evaluation, spec: Spec, task: PreparedTask, work: WorkFo
     return {
         "quality": quality_of(evaluation),
         "probes": evaluation.probes,
+        "probe_series": series_of(evaluation),
         "samples": samples_of(evaluation) if text else [],
         "outputs": outputs_file(work.outputs),
     }

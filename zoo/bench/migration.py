@@ -23,7 +23,15 @@ def from_1_to_2(document: Mapping[str, Any]) -> Document:
     return {**document, "schema": "zoo.record/2", "performance": [_performance_2(part) for part in performance]}
 
 
-STEPS: Mapping[str, Callable[[Mapping[str, Any]], Document]] = {"zoo.record/1": from_1_to_2}
+def from_2_to_3(document: Mapping[str, Any]) -> Document:
+    """What probes find along an axis and over training is new: older records have none of it."""
+    return {**document, "schema": "zoo.record/3"}
+
+
+STEPS: Mapping[str, Callable[[Mapping[str, Any]], Document]] = {
+    "zoo.record/1": from_1_to_2,
+    "zoo.record/2": from_2_to_3,
+}
 """Schema -> the step to the one after it."""
 
 

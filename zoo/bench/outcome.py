@@ -15,6 +15,7 @@ from zoo.bench.record import (
     Memory,
     OutputsFile,
     Performance,
+    ProbeSeries,
     Quality,
     Sample,
     Status,
@@ -37,6 +38,7 @@ class Outcome(_Part):
     quality: list[Quality] = Field(default_factory=list)
     performance: list[Performance] = Field(default_factory=list)
     probes: dict[str, float] = Field(default_factory=dict)
+    probe_series: dict[str, ProbeSeries] = Field(default_factory=dict)
     curve: list[CurvePoint] = Field(default_factory=list)
     samples: list[Sample] = Field(default_factory=list)
     outputs: OutputsFile | None = Field(default=None, description="The file as it lies in the work folder")
@@ -90,6 +92,19 @@ def quality_of(evaluation: Evaluation) -> list[Quality]:
 def samples_of(evaluation: Evaluation) -> list[Sample]:
     """The shown examples as a record holds them."""
     return [Sample(id=s.id, source=s.source, reference=s.reference, output=s.output) for s in evaluation.samples]
+
+
+def series_of(evaluation: Evaluation) -> dict[str, ProbeSeries]:
+    """What the probes found along an axis, as a record holds it."""
+    return {
+        name: ProbeSeries(
+            axis=found.axis,
+            unit=found.unit,
+            x=list(found.x),
+            lines={line: list(values) for line, values in found.lines.items()},
+        )
+        for name, found in evaluation.probe_series.items()
+    }
 
 
 def distribution_of(measured: Measured) -> Distribution:

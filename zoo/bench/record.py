@@ -1,4 +1,4 @@
-"""`zoo.record/2`: one immutable JSON file per attempt at a cell. Older files are read through `zoo.bench.migration`."""
+"""`zoo.record/3`: one immutable JSON file per attempt at a cell. Older files are read through `zoo.bench.migration`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA: Literal["zoo.record/2"] = "zoo.record/2"
+SCHEMA: Literal["zoo.record/3"] = "zoo.record/3"
 
 Status = Literal["ok", "collapsed", "nan", "oom", "timeout", "invalid", "infra"]
 """ok; collapsed: one output whatever the input; nan: a loss that is not finite; oom; timeout; invalid: the cell
@@ -167,12 +167,26 @@ class CurvePoint(_Part):
     learning_rate: float | None = None
     gradient_norm: float | None = None
     clipped_fraction: float | None = None
+    probes: dict[str, float] = Field(
+        default_factory=dict, description="Scalars of probes on the development split, by <probe>.<name>"
+    )
+
+
+class ProbeSeries(_Part):
+    """What a probe found along an axis, such as layers or classes of tokens."""
+
+    axis: str = Field(description="What the places are, such as 'decoder layer'")
+    unit: str = Field(description="What the values are, such as 'share of attention'")
+    x: list[float] | list[str] = Field(description="The places, in order: numbers, or names")
+    lines: dict[str, list[float | None]] = Field(
+        description="Name of a line -> its values, one for each place; null where there is none"
+    )
 
 
 class Record(_Part):
     """One attempt. `id` is the file's name without its ending."""
 
-    schema_: Literal["zoo.record/2"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["zoo.record/3"] = Field(default=SCHEMA, alias="schema")
     id: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{7,127}$")
     created: str = Field(description="UTC, ISO 8601")
     cell: str = Field(
@@ -201,6 +215,9 @@ class Record(_Part):
     quality: list[Quality] = Field(default_factory=list)
     performance: list[Performance] = Field(default_factory=list)
     probes: dict[str, float] = Field(default_factory=dict, description="Named scalars, such as distinct_output_ratio")
+    probe_series: dict[str, ProbeSeries] = Field(
+        default_factory=dict, description="What the spec's probes found along an axis, by <probe>.<name>"
+    )
     curve: list[CurvePoint] = Field(default_factory=list)
     samples: list[Sample] = Field(default_factory=list)
     outputs: OutputsFile | None = None

@@ -84,6 +84,10 @@ def contradictions(record: Record) -> Iterator[str]:
     yield from _wrong_hashes(record)
     for number, score in enumerate(record.quality):
         yield from (f"quality.{number} ({score.metric}): {text}" for text in _wrong_score(score))
+    for name, series in record.probe_series.items():
+        for line, values in series.lines.items():
+            if len(values) != len(series.x):
+                yield f"probe_series.{name}: the line '{line}' has {len(values)} values for {len(series.x)} places"
     for number, part in enumerate(record.performance):
         yield from (f"performance.{number}.{text}" for text in _wrong_performance(part))
 

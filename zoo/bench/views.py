@@ -152,6 +152,20 @@ def _curve(record: Record) -> Iterator[Row]:
         )
 
 
+def _probe_curve(record: Record) -> Iterator[Row]:
+    for point in record.curve:
+        for name, value in point.probes.items():
+            yield record.id, point.step, name, value
+
+
+def _probe_series(record: Record) -> Iterator[Row]:
+    for name, series in record.probe_series.items():
+        for line, values in series.lines.items():
+            for place, (at, value) in enumerate(zip(series.x, values, strict=False)):
+                number, label = (None, at) if isinstance(at, str) else (at, None)
+                yield record.id, name, line, place, number, label, value, series.axis, series.unit
+
+
 def _probes(record: Record) -> Iterator[Row]:
     for name, value in record.probes.items():
         yield record.id, name, value
@@ -266,7 +280,19 @@ VIEWS = (
         _columns(step=INTEGER, loss=REAL, dev_loss=REAL, learning_rate=REAL, gradient_norm=REAL, clipped_fraction=REAL),
         _curve,
     ),
-    View("probes", "one row a probe", _columns(probe=TEXT, value=REAL), _probes),
+    View("probes", "one row a scalar of a probe", _columns(probe=TEXT, value=REAL), _probes),
+    View(
+        "probe_curve",
+        "one row a scalar of a probe at a step of training, on the development split",
+        _columns(step=INTEGER, probe=TEXT, value=REAL),
+        _probe_curve,
+    ),
+    View(
+        "probe_series",
+        "one row a value of a probe along an axis; x where the places are numbers, label where they are names",
+        _columns(series=TEXT, line=TEXT, place=INTEGER, x=REAL, label=TEXT, value=REAL, axis=TEXT, unit=TEXT),
+        _probe_series,
+    ),
 )
 
 

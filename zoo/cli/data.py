@@ -70,6 +70,10 @@ def _print(corpus: PreparedCorpus) -> None:
     click.echo(f"revision {corpus.revision}")
     for package, version in dict(corpus.facts.get("packages", {})).items():
         click.echo(f"from {package} {version}")
+    for verb in ("dropped", "kept"):
+        counts = sorted(dict(corpus.facts.get(verb, {})).items(), key=lambda item: (-item[1], item[0]))
+        if told := ", ".join(f"{count} ({reason})" for reason, count in counts if count):
+            click.echo(f"{verb} {told}")
 
 
 @click.group("data")

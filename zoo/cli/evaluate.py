@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -62,6 +63,7 @@ def command(
                 "examples": found.examples,
                 "quality": [vars(score) for score in found.quality],
                 "probes": found.probes,
+                "probe_series": {name: asdict(series) for name, series in found.probe_series.items()},
                 "collapsed": found.collapsed,
                 "samples": [vars(sample) for sample in found.samples],
             }
@@ -73,5 +75,9 @@ def command(
     ]
     print_table(rows, ("METRIC", "VALUE", "95% INTERVAL", "SIGNATURE"))
     click.echo(f"{found.examples} examples of {found.split}")
+    measured = [(name, f"{value:.4g}") for name, value in sorted(found.probes.items()) if "." in name]
+    if measured:
+        click.echo()
+        print_table(measured, ("PROBE", "VALUE"))
     if found.collapsed:
         click.echo(f"collapsed: {found.collapsed}")

@@ -81,6 +81,11 @@ def collapse_probes(outputs: Sequence[str], references: Sequence[str]) -> dict[s
     }
 
 
+def words(text: str) -> list[str]:
+    """The words of a text: characters of scripts written without spaces, and runs of others between spaces."""
+    return _WORD.findall(text)
+
+
 def _stripped(outputs: Sequence[str]) -> list[str]:
     if not outputs:
         raise ValueError("collapse is judged on at least one output")
@@ -94,5 +99,5 @@ def _top_four_gram(outputs: Sequence[str]) -> tuple[int, int]:
 
 
 def _four_grams(text: str) -> Iterable[tuple[str, ...]]:
-    words = _WORD.findall(text)
-    return zip(words, words[1:], words[2:], words[3:], strict=False)
+    found = words(text)
+    return zip(found, found[1:], found[2:], found[3:], strict=False)

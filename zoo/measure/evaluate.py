@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError
@@ -11,9 +11,12 @@ from zoo.measure.collapse import collapse_probes, collapsed
 from zoo.measure.generation import generate_outputs, source_of
 from zoo.measure.likelihoods import target_likelihoods
 from zoo.models.tokenizers import Tokenizers
+from zoo.probes.contracts import Series
+from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
+from zoo.tasks.fitting import fitted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +65,8 @@ class Evaluation:
     references: tuple[str, ...]
     outputs: tuple[str, ...]
     split: str
+    probe_series: dict[str, Series] = field(default_factory=dict)
+    """What the probes of the spec found along an axis, by ``<probe>.<name>``."""
 
     @property
     def quality(self) -> tuple[Score, ...]:
@@ -93,9 +98,15 @@ def prepare_metrics(spec: Spec, examples: Sequence[Example] | None = None) -> No
 
 
 def evaluate(
-    model: Any, tokenizers: Tokenizers, examples: Sequence[Example], spec: Spec, *, progress: Progress = silent
+    model: Any,
+    tokenizers: Tokenizers,
+    examples: Sequence[Example],
+    spec: Spec,
+    *,
+    with_probes: bool = True,
+    progress: Progress = silent,
 ) -> Evaluation:
-    """Generate as `spec.decoding` says and score with the metrics of `spec.evaluation`.
+    """Generate as `spec.decoding` says, score with the metrics of `spec.evaluation`, and measure its probes.
 
     Scores every given example: `evaluation_examples` chooses them. Raises ValueError without examples, InputError
     where they have a context and the model no encoder for it.
@@ -105,12 +116,15 @@ def evaluate(
     prepare_metrics(spec, examples)
     if any(example.context is not None for example in examples) and not model.reads_context:
         raise InputError("the examples have a second input (context), but the model has no context encoder")
+    if with_probes:
+        refuse_unfit(model, spec.evaluation.probes)
+    limit = model.source_limit(spec.decoding.max_new_tokens)
     generated = generate_outputs(
         model,
         tokenizers,
-        [source_of(example) for example in examples],
+        [source_of(example) for example in fitted(tokenizers.source, examples, limit)],
         spec.decoding,
-        max_source_tokens=model.source_limit(spec.decoding.max_new_tokens),
+        max_source_tokens=limit,
         progress=progress,
     )
     probes = {
@@ -128,7 +142,21 @@ def evaluate(
             max_tokens=model.source_limit(spec.model.max_positions),
             progress=progress,
         )
-    return score_outputs(generated.outputs, examples, spec, probes=probes, likelihoods=likelihoods)
+    found = score_outputs(generated.outputs, examples, spec, probes=probes, likelihoods=likelihoods)
+    if not with_probes or not spec.evaluation.probes:
+        return found
+    written = dict(zip((example.id for example in examples), generated.outputs, strict=True))
+    probed = measure_probes(
+        model,
+        tokenizers,
+        spec.evaluation.probes,
+        examples,
+        max_tokens=model.source_limit(spec.model.max_positions),
+        write=lambda sample: [written[example.id] for example in sample],
+        spec=spec,
+        progress=progress,
+    )
+    return replace(found, probes={**found.probes, **probed.scalars}, probe_series=probed.series)
 
 
 def score_outputs(

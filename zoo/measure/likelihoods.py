@@ -14,6 +14,7 @@ from zoo.measure.generation import encoded_sources, evaluating, source_of
 from zoo.models.scores import negative_log_likelihood
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks.contracts import Example, Progress, silent
+from zoo.tasks.fitting import fitted
 
 _IGNORED = -100
 
@@ -29,9 +30,11 @@ def target_likelihoods(
 ) -> list[NDArray[np.float64]]:
     """Log-probabilities in nats ``[1 + contrasts]`` of each example's target and contrasts, end token included.
 
-    An example without contrasts has nothing to compare: ``[0]``. Sources and outputs are cut at `max_tokens`, and
-    scored longest first, so that too little memory shows at once.
+    An example without contrasts has nothing to compare: ``[0]``. Context gives way where a source is longer than
+    `max_tokens` (see `zoo.tasks.fitting`), then sources and outputs are cut there. They are scored longest first, so
+    that too little memory shows at once.
     """
+    examples = fitted(tokenizers.source, examples, max_tokens)
     outputs = [(index, text) for index, example in enumerate(examples) if example.contrasts
                for text in (example.target, *example.contrasts)]  # fmt: skip
     order = sorted(range(len(outputs)), key=lambda place: (-_length(examples, outputs[place]), place))

@@ -5,8 +5,9 @@ Plugins never see a kernel; kernels never see a plugin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,8 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.models._compat import cached_keys_and_values
-from zoo.models.backends import EAGER, FUNCTIONS, SDPA, choose, eager_logits
+from zoo.models.backends import (
+    EAGER,
+    FUNCTIONS,
+    SDPA,
+    WITH_STATISTICS,
+    choose,
+    choose_with_statistics,
+    eager_logits,
+)
 from zoo.models.contracts import AttentionStatistics, Position, Term
+from zoo.models.distance import far_back, masses_of_band, masses_of_matrix
 from zoo.models.lowering import additive_mask
 
 
@@ -24,7 +34,9 @@ class View:
     """What the queries of one pass see, the same in every layer.
 
     `mask` is None, boolean (True = seen) or additive, broadcastable to ``[B, H, Lq, Lk]``; `causal` is SDPA's
-    ``is_causal``. `terms` are those shared by the layers; None means that each layer asks its scheme.
+    ``is_causal``. `terms` are those shared by the layers; None means that each layer asks its scheme. `consecutive`
+    says that the queries are the last of the keys' tokens and that tokens that see each other stand at consecutive
+    positions; `backwards` that no query sees what stands after it.
     """
 
     q_positions: Tensor  # [B or 1, Lq]
@@ -33,6 +45,8 @@ class View:
     causal: bool
     backend: str
     terms: tuple[Term, ...] | None = ()
+    consecutive: bool = False
+    backwards: bool = False
 
 
 def view_of_pass(
@@ -45,6 +59,8 @@ def view_of_pass(
     causal: bool,
     backend: str,
     share: bool = True,
+    consecutive: bool = False,
+    backwards: bool = False,
 ) -> View:
     """The view of a self-attention pass over x ``[B, Lq, D]``.
 
@@ -55,14 +71,14 @@ def view_of_pass(
     scheme = schemes[0]
     alike = all(other is scheme for other in schemes) and not scheme.content_dependent
     if not share or not alike:
-        return View(q_positions, k_positions, mask, causal, backend, terms=None)
+        return View(q_positions, k_positions, mask, causal, backend, None, consecutive, backwards)
     terms = scheme.score(None, None, q_positions, k_positions)
     # x stands for the queries: same length, device and need of a gradient.
     chosen = choose(backend, x, terms, dropout=0.0, weights=False)
     if terms and chosen in {SDPA, EAGER}:
         mask = additive_mask(terms, q_positions, k_positions, visible=mask, causal=causal, dtype=x.dtype)
         causal, terms = False, ()
-    return View(q_positions, k_positions, mask, causal, backend, terms)
+    return View(q_positions, k_positions, mask, causal, backend, terms, consecutive, backwards)
 
 
 def view_of_memory(x: Tensor, keys: int, mask: Tensor | None, backend: str) -> View:
@@ -74,7 +90,7 @@ def view_of_memory(x: Tensor, keys: int, mask: Tensor | None, backend: str) -> V
 
 
 class _Attention(nn.Module):
-    """Shared by self- and cross-attention: head shapes, the output projection, and the call of a backend."""
+    """Shared by self- and cross-attention: head shapes, the output projection, the scheme, the call of a backend."""
 
     def __init__(
         self, width: int, heads: int, *, bias: bool, dropout: float, layer: int, head_dim: int | None = None
@@ -91,6 +107,114 @@ class _Attention(nn.Module):
         self.ran: str | None = None
         """The backend that ran last."""
 
+    def _attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        view: View,
+        position: Position,
+        weights: list[Tensor] | None,
+    ) -> Tensor:
+        """Attention as `position` has it, of heads that it has rotated. -> ``[B, Lq, H, Dh]``."""
+        scaling = self.scaling * position.logit_scale
+        terms = view.terms
+        if terms is None:
+            q, k = (query * scaling, key) if position.content_dependent else (None, None)
+            terms = position.score(q, k, view.q_positions, view.k_positions)
+        if position.needs_statistics:
+            return self._with_statistics(query, key, value, view, terms, position, weights)
+        output = self._call(query, key, value, view, terms, weights, scaling)  # [B, Lq, H, Dh]
+        return position.output(output.transpose(1, 2), None, view.q_positions).transpose(1, 2)
+
+    def _with_statistics(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        view: View,
+        terms: tuple[Term, ...],
+        position: Position,
+        weights: list[Tensor] | None,
+    ) -> Tensor:
+        """The same for schemes whose value side needs to know the attention. -> ``[B, Lq, H, Dh]``.
+
+        A kernel that gives its log-sum-exp is taken where there is one: FlexAttention on CUDA, and on CPU, in
+        inference, what SDPA runs there. Elsewhere (training on CPU, attention dropout, positions that a caller gave)
+        attention is written out.
+        """
+        scaling = self.scaling * position.logit_scale
+        dropout = self.dropout if self.training else 0.0
+        q_positions, k_positions = view.q_positions, view.k_positions
+        name = EAGER
+        if view.consecutive:
+            name = choose_with_statistics(view.backend, query, terms, dropout=dropout, weights=weights is not None)
+        self.ran = name
+        masses: Callable[[int], Tensor]
+        if name == EAGER:
+            logits = eager_logits(
+                query,
+                key,
+                view.mask,
+                scaling=scaling,
+                causal=view.causal,
+                terms=terms,
+                q_positions=q_positions,
+                k_positions=k_positions,
+            )  # [B, H, Lq, Lk]
+            log_sum_exp = logits.logsumexp(-1)  # [B, H, Lq]
+            attention = (logits - log_sum_exp[..., None]).exp()  # [B, H, Lq, Lk], float32
+            if weights is not None:
+                weights.append(attention.to(value.dtype))
+            attention = F.dropout(attention, dropout, training=self.training)
+            output = attention.to(value.dtype) @ value  # [B, H, Lq, Dh]
+            masses = partial(masses_of_matrix, attention, q_positions, k_positions)
+        else:
+            run = WITH_STATISTICS[name]
+
+            def kernel(terms: tuple[Term, ...]) -> tuple[Tensor, Tensor]:
+                return run(
+                    query,
+                    key,
+                    value,
+                    view.mask,
+                    scaling=scaling,
+                    causal=view.causal,
+                    terms=terms,
+                    q_positions=q_positions,
+                    k_positions=k_positions,
+                )
+
+            output, log_sum_exp = kernel(terms)  # [B, H, Lq, Dh], [B, H, Lq]
+
+            def masses(clip: int) -> Tensor:
+                back = None
+                if not view.backwards:
+                    behind = kernel((*terms, far_back(self.heads, clip, query.device)))[1]  # [B, H, Lq]
+                    back = (behind - log_sum_exp).exp()  # [B, H, Lq]
+                return masses_of_band(
+                    query * scaling,
+                    key,
+                    log_sum_exp,
+                    view.mask,
+                    terms,
+                    q_positions,
+                    k_positions,
+                    causal=view.causal,
+                    clip=clip,
+                    back=back,
+                )
+
+        statistics = AttentionStatistics(
+            query=query * scaling,
+            key=key,
+            log_sum_exp=log_sum_exp,
+            k_positions=k_positions,
+            distance_masses=masses,
+            visible=_boolean(view, key.shape[-2], query.shape[-2]),
+        )
+        return position.output(output, statistics, q_positions).transpose(1, 2)
+
     def _call(
         self,
         query: Tensor,
@@ -99,6 +223,7 @@ class _Attention(nn.Module):
         view: View,
         terms: tuple[Term, ...],
         weights: list[Tensor] | None,
+        scaling: float,
     ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
         name = choose(view.backend, query, terms, dropout=dropout, weights=weights is not None)
@@ -108,7 +233,7 @@ class _Attention(nn.Module):
             key,
             value,
             view.mask,
-            scaling=self.scaling,
+            scaling=scaling,
             dropout=dropout,
             is_causal=view.causal,
             terms=terms,
@@ -141,63 +266,28 @@ class SelfAttention(_Attention):
     ) -> Tensor:
         """x ``[B, Lq, D]`` -> ``[B, Lq, D]``. `cache` is a self-attention cache; weights are appended where asked."""
         batch, length, _ = x.shape
-        query, key, value = (
-            self.qkv(x).view(batch, length, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
-        )  # [B, H, Lq, Dh] each
         new = view.q_positions
+        query, key, value = self._project(x, position.inputs(x, new))
         query, key, value = position.rotate(query, key, value, new, new)
         if cache is not None:
             key, value = cache.update(key, value, self.layer)  # [B, H, Lk, Dh]
-        terms = self._terms(query, key, view, position)
-        if position.needs_statistics:
-            output = self._with_statistics(query, key, value, view, terms, position, weights)
-        else:
-            output = self._call(query, key, value, view, terms, weights)  # [B, Lq, H, Dh]
-            output = position.output(output.transpose(1, 2), None, new).transpose(1, 2)
+        output = self._attend(query, key, value, view, position, weights)  # [B, Lq, H, Dh]
         return self.out(output.reshape(batch, length, self.inner))  # type: ignore[no-any-return]
 
-    def _terms(self, query: Tensor, key: Tensor, view: View, position: Position) -> tuple[Term, ...]:
-        if view.terms is not None:
-            return view.terms
-        if position.content_dependent:
-            return position.score(query * self.scaling, key, view.q_positions, view.k_positions)
-        return position.score(None, None, view.q_positions, view.k_positions)
-
-    def _with_statistics(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        view: View,
-        terms: tuple[Term, ...],
-        position: Position,
-        weights: list[Tensor] | None,
-    ) -> Tensor:
-        """Attention written out, for schemes whose value side needs the log-sum-exp. -> ``[B, Lq, H, Dh]``."""
-        logits = eager_logits(
-            query,
-            key,
-            view.mask,
-            scaling=self.scaling,
-            causal=view.causal,
-            terms=terms,
-            q_positions=view.q_positions,
-            k_positions=view.k_positions,
-        )  # [B, H, Lq, Lk]
-        log_sum_exp = logits.logsumexp(-1)  # [B, H, Lq]
-        attention = (logits - log_sum_exp[..., None]).exp().to(value.dtype)  # [B, H, Lq, Lk]
-        dropped = F.dropout(attention, self.dropout, training=self.training)
-        self.ran = EAGER
-        if weights is not None:
-            weights.append(attention)
-        statistics = AttentionStatistics(
-            query=query * self.scaling,
-            key=key,
-            log_sum_exp=log_sum_exp,
-            k_positions=view.k_positions,
-            visible=_boolean(view, key.shape[-2], query.shape[-2]),
-        )
-        return position.output(dropped @ value, statistics, view.q_positions).transpose(1, 2)
+    def _project(self, x: Tensor, placed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys of `placed` and values of x, both ``[B, L, D]`` -> ``[B, H, L, Dh]`` each."""
+        batch, length, _ = x.shape
+        if placed is x:
+            together = self.qkv(x).view(batch, length, 3, self.heads, self.head_dim)
+            query, key, value = together.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, L, Dh] each
+            return query, key, value
+        bias = self.qkv.bias
+        parts = [
+            F.linear(source, self.qkv.weight[rows], None if bias is None else bias[rows])
+            for source, rows in ((placed, slice(None, 2 * self.inner)), (x, slice(2 * self.inner, None)))
+        ]  # [B, L, 2 H Dh], [B, L, H Dh]
+        query, key = parts[0].view(batch, length, 2, self.heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+        return query, key, parts[1].view(batch, length, self.heads, self.head_dim).transpose(1, 2)
 
 
 class CrossAttention(_Attention):
@@ -224,23 +314,37 @@ class CrossAttention(_Attention):
         view: View,
         cache: Any = None,
         weights: list[Tensor] | None = None,
+        position: Position | None = None,
     ) -> Tensor:
         """x ``[B, T, D]``, sources ``[B, S, D]`` -> ``[B, T, D]``. `cache` is an EncoderDecoderCache.
 
-        The sources may be None where the cache already holds this layer's keys and values.
+        The sources may be None where the cache already holds this layer's keys and values. `position` places targets
+        and sources; without one cross-attention knows no positions.
         """
         batch, length, _ = x.shape
-        query = self.query(x).view(batch, length, self.heads, self.head_dim).transpose(1, 2)  # [B, H, T, Dh]
+        targets, sources = view.q_positions, view.k_positions
+        placed = x if position is None else position.inputs(x, targets)  # [B, T, D]
+        query = self.query(placed).view(batch, length, self.heads, self.head_dim).transpose(1, 2)  # [B, H, T, Dh]
         if cache is not None and cache.is_updated.get(self.layer):
             key, value = cached_keys_and_values(cache.cross_attention_cache, self.layer)
+            if position is not None:
+                none = key[:, :, :0]  # [B, H, 0, Dh]
+                query, _, _ = position.rotate(query, none, none, targets, sources[:, :0])
         else:
             if key_source is None or value_source is None:
                 raise ValueError("cross-attention needs a memory: its cache is empty")
+            if position is not None:
+                key_source = position.inputs(key_source, sources)  # [B, S, D]
             key, value = self._project(key_source, value_source)
+            if position is not None:
+                query, key, value = position.rotate(query, key, value, targets, sources)
             if cache is not None:
                 key, value = cache.cross_attention_cache.update(key, value, self.layer)
                 cache.is_updated[self.layer] = True
-        output = self._call(query, key, value, view, (), weights)  # [B, T, H, Dh]
+        if position is None:
+            output = self._call(query, key, value, view, (), weights, self.scaling)  # [B, T, H, Dh]
+        else:
+            output = self._attend(query, key, value, view, position, weights)  # [B, T, H, Dh]
         return self.out(output.reshape(batch, length, self.inner))  # type: ignore[no-any-return]
 
     def _project(self, key_source: Tensor, value_source: Tensor) -> tuple[Tensor, Tensor]:

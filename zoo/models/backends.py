@@ -17,6 +17,11 @@ from zoo.models._compat import AttentionInterface, AttentionMaskInterface, eager
 from zoo.models.contracts import Term
 from zoo.models.lowering import additive_mask, fuses, score_mod
 
+try:
+    from torch.nn.attention.flex_attention import AuxRequest
+except ImportError:
+    AuxRequest = None  # type: ignore[assignment,misc]
+
 EAGER, SDPA, FLEX, AUTO = "zoo_eager", "zoo_sdpa", "zoo_flex", "zoo_auto"
 
 _OURS = {"eager": EAGER, "sdpa": SDPA, "flex": FLEX, "flex_attention": FLEX, "auto": AUTO}
@@ -47,6 +52,21 @@ def choose(requested: str, query: Tensor, terms: Sequence[Term], *, dropout: flo
     if requested == FLEX:
         return FLEX if flex_can else SDPA
     return FLEX if flex_can and terms and query.is_cuda and query.shape[-2] > 1 and fuses(terms) else SDPA
+
+
+def choose_with_statistics(
+    requested: str, query: Tensor, terms: Sequence[Term], *, dropout: float, weights: bool
+) -> str:
+    """The backend for schemes that need the log-sum-exp: FlexAttention on CUDA, and on CPU, where nothing is trained,
+    what was asked for. Elsewhere attention is written out: no other kernel gives a log-sum-exp with a gradient.
+    """
+    if weights or dropout > 0.0 or requested == EAGER or query.shape[-2] == 1:
+        return EAGER
+    if query.is_cuda:
+        return FLEX if requested in {FLEX, AUTO} and fuses(terms) else EAGER
+    if query.device.type != "cpu" or torch.is_grad_enabled():
+        return EAGER
+    return FLEX if requested == FLEX else SDPA
 
 
 def _combined(
@@ -163,7 +183,9 @@ def _flex(compiled: bool) -> Callable[..., Tensor]:
     fused: Callable[..., Tensor] = torch.compile(plain, dynamic=True)
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        with torch._dynamo.config.patch(cache_size_limit=_VARIANTS):
+        # Lengths vary, but the numbers that a scheme's bucket or formula holds are constants: as variables they would
+        # be inputs of the kernel, which it cannot take.
+        with torch._dynamo.config.patch(cache_size_limit=_VARIANTS, specialize_int=True, specialize_float=True):
             return fused(*args, **kwargs)
 
     return call
@@ -194,6 +216,62 @@ def flex_forward(
     modify = score_mod(terms, q_positions, k_positions, visible=attention_mask, causal=causal)
     output = _flex(query.is_cuda)(query, key, value, score_mod=modify, scale=scaling)  # [B, H, Lq, Dh]
     return output.transpose(1, 2), None  # [B, Lq, H, Dh]
+
+
+def sdpa_with_statistics(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    *,
+    scaling: float,
+    causal: bool,
+    terms: Sequence[Term],
+    q_positions: Tensor,
+    k_positions: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """What SDPA runs on a CPU, which has no gradient through the second of its results.
+
+    Output ``[B, H, Lq, Dh]`` and log-sum-exp ``[B, H, Lq]``, float32.
+    """
+    mask, causal = _combined(query, mask, causal, terms, q_positions, k_positions)
+    if mask is not None:
+        if mask.dtype == torch.bool:
+            mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, torch.finfo(query.dtype).min)
+        mask = mask.to(query.dtype).expand(*mask.shape[:2], query.shape[-2], key.shape[-2])  # [B or 1, H or 1, Lq, Lk]
+    output, log_sum_exp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query, key, value, 0.0, causal, attn_mask=mask, scale=scaling
+    )  # [B, H, Lq, Dh], [B, H, Lq]
+    return output, log_sum_exp
+
+
+def flex_with_statistics(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    *,
+    scaling: float,
+    causal: bool,
+    terms: Sequence[Term],
+    q_positions: Tensor,
+    k_positions: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """FlexAttention's output ``[B, H, Lq, Dh]`` and log-sum-exp ``[B, H, Lq]``, float32."""
+    modify = score_mod(terms, q_positions, k_positions, visible=mask, causal=causal)
+    kernel = _flex(query.is_cuda)
+    if AuxRequest is None:  # torch before 2.9
+        return kernel(query, key, value, score_mod=modify, scale=scaling, return_lse=True)  # type: ignore[return-value]
+    output, extra = kernel(
+        query, key, value, score_mod=modify, scale=scaling, return_aux=AuxRequest(lse=True)
+    )  # [B, H, Lq, Dh]
+    return output, extra.lse
+
+
+WITH_STATISTICS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    SDPA: sdpa_with_statistics,
+    FLEX: flex_with_statistics,
+}
 
 
 def auto_forward(module: nn.Module, query: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:

@@ -82,7 +82,7 @@ class ContextReader:
                 positions = padding.positions(ids.shape[1], ids.device)
             seen = None if real is None else (real | ~real.any(-1, keepdim=True))[:, None, None]  # [B, 1, 1, C]
             x = own.place(owner.scaled(owner.embed_tokens(ids)), positions)  # [B, C, D]
-            states = through_layers(own, x, positions, seen)  # [B, C, D]
+            states = through_layers(own, x, positions, seen, consecutive=not padding.gaps)  # [B, C, D]
         if control == "shuffled":
             if len(ids) == 1:
                 return None  # a batch of one holds no other context

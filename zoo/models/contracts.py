@@ -77,6 +77,9 @@ class AttentionStatistics:
     key: Tensor  # [B, H, Lk, Dh]
     log_sum_exp: Tensor  # [B, H, Lq], float32
     k_positions: Tensor  # [B or 1, Lk]
+    distance_masses: Callable[[int], Tensor]
+    """``distance_masses(k)`` ``[B, H, Lq, 2k + 1]``, float32: the attention that each query pays to the keys at each
+    clipped distance, -k (j - i <= -k) to k (j - i >= k). The host makes it without an attention matrix where it can."""
     visible: Tensor | None = None  # broadcastable to [B, H, Lq, Lk], True = seen; None where all is
 
 
@@ -93,6 +96,9 @@ class StackContext:
     """Width of a head where it is not the model's width over the heads."""
     prefix: bool = False
     """Whether the first tokens of a sequence see each other in both directions, in a decoder too (a prefix LM)."""
+    cross: bool = False
+    """Whether the scheme places attention to the memory: queries of the target, keys of the source. `embed` is not
+    called then."""
 
     @property
     def head_dim(self) -> int:
@@ -100,23 +106,27 @@ class StackContext:
 
     @property
     def causal(self) -> bool:
-        """Whether self-attention of this stack looks only backwards."""
-        return self.side == "decoder" and not self.prefix
+        """Whether attention looks only backwards: self-attention of a decoder does, without a prefix."""
+        return self.side == "decoder" and not self.cross and not self.prefix
 
 
 class Position(nn.Module):
     """A position scheme of one stack; override what the scheme does, the rest is the identity.
 
     The host builds one per stack (``target(options, context)``), calls `embed` once on the scaled token embeddings,
-    and for each self-attention layer asks `layer(i)` for the object whose `rotate`, `score` and `output` it uses.
-    Keys are cached after `rotate`.
+    and for each self-attention layer asks `layer(i)` for the object whose `inputs`, `rotate`, `score` and `output` it
+    uses. Keys are cached after `rotate`. For cross-attention it may build another one (``context.cross``), of which
+    it uses the layers.
     """
 
     content_dependent: bool = False
     """Whether `score` looks at q or k. If not, and layers share one object, the host computes the bias once a pass."""
 
     needs_statistics: bool = False
-    """Whether `output` needs the log-sum-exp of the attention."""
+    """Whether `output` needs statistics of the attention."""
+
+    logit_scale: float = 1.0
+    """What the logits, q·k / sqrt(Dh), are multiplied by. The q that `score` gets has been multiplied by both."""
 
     shift_invariant: bool = False
     """Whether moving every position by a constant leaves the stack's output unchanged."""
@@ -138,10 +148,20 @@ class Position(nn.Module):
         """The scheme as layer `index` uses it; schemes with tables per layer return their own part."""
         return self
 
+    def inputs(self, x: Tensor, positions: Tensor) -> Tensor:
+        """What queries and keys are projected from, while values stay projected from x ``[B, L, D]``.
+
+        In self-attention it is called once for both, in cross-attention once for the queries' and once for the keys'.
+        """
+        return x
+
     def rotate(
         self, q: Tensor, k: Tensor, v: Tensor, q_positions: Tensor, k_positions: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotary side, before the cache: q ``[B, H, Lq, Dh]``, k and v ``[B, H, Lk, Dh]`` of the new tokens."""
+        """Rotary side, before the cache: q ``[B, H, Lq, Dh]``, k and v ``[B, H, Lk, Dh]`` of the new tokens.
+
+        In cross-attention there are no new keys once the cache holds the memory's: Lk is 0.
+        """
         return q, k, v
 
     def score(self, q: Tensor | None, k: Tensor | None, q_positions: Tensor, k_positions: Tensor) -> tuple[Term, ...]:

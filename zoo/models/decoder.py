@@ -8,15 +8,16 @@ from typing import Any
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from zoo.models._compat import CACHE, reserve_layers
+from zoo.errors import InputError
+from zoo.models._compat import CACHE, cached_keys_and_values, reserve_layers
 from zoo.models.attention import View, view_of_pass
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
-from zoo.models.contracts import Context, ContextEncoder, Fusion, FusionContext
+from zoo.models.contracts import Context, ContextEncoder, Fusion, FusionContext, Position
 from zoo.models.layers import AttendContext, DecoderLayer
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import Stack
-from zoo.models.visibility import Padding, causal_visibility, memory_visibility
+from zoo.models.visibility import Padding, causal_visibility, memory_visibility, segment_positions
 from zoo.spec.sections import ModelSection
 
 Sources = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -40,6 +41,10 @@ class Decoder(Stack):
             self.fusion: Fusion = section.fusion.create(context)
         self.context_encoder: ContextEncoder | None = None
         """What attends to a second source; an encoder's stands there."""
+        self.cross_position: Position | None = None
+        if section.decoder.cross_position is not None:
+            with own_randomness(seed, "decoder.cross_position"):
+                self.cross_position = section.decoder.cross_position.create(replace(self.position.context, cross=True))
 
     def forward(
         self,
@@ -55,6 +60,7 @@ class Decoder(Stack):
         segment_ids: Tensor | None = None,
         encoder_segment_ids: Tensor | None = None,
         context: Context | None = None,
+        encoder_positions: Tensor | None = None,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Token ids ``[B, T]`` or vectors ``[B, T, D]`` after what `past_key_values` holds (P tokens).
 
@@ -62,6 +68,8 @@ class Decoder(Stack):
         the fusion needs the top only; `position_ids` ``[B or 1, T]``: without them real tokens count from zero.
         Of packed rows `segment_ids` ``[B, T]`` and `encoder_segment_ids` ``[B, S]`` number the sentences from 1, with
         0 for padding: each sees its own tokens and its own source. `context` is a second source for the decoder.
+        `encoder_positions` ``[B or 1, S]`` place the sources for a `cross_position`; without them real tokens count
+        from zero.
         """
         given = input_ids if input_ids is not None else inputs_embeds
         if given is None:
@@ -85,12 +93,17 @@ class Decoder(Stack):
             causal=causal,
             backend=backend,
             share=not self.checkpointing,
+            consecutive=position_ids is None and not padding.gaps,
+            backwards=True,
         )
         own_source = None
         if segment_ids is not None and encoder_segment_ids is not None:
             encoder_attention_mask = encoder_segment_ids != 0
             own_source = memory_visibility(segment_ids, encoder_segment_ids)  # [B, 1, T, S]
         memories = self._memories(encoder_states, encoder_attention_mask, past_key_values)
+        sources = self._source_positions(
+            memories[0], encoder_attention_mask, past_key_values, encoder_positions, encoder_segment_ids, total
+        )
         hidden: list[Tensor] | None = [x] if output_hidden_states else None
         weights: list[Tensor] | None = [] if output_attentions else None
         cross_weights: list[Tensor] | None = [] if output_attentions else None
@@ -104,8 +117,9 @@ class Decoder(Stack):
                 value_source,
                 None if context is None else context.states,
                 view=view,
-                memory_view=_memory_view(memory_mask, view, backend, own_source),
+                memory_view=_memory_view(memory_mask, view, backend, own_source, sources),
                 position=scheme,
+                cross_position=None if self.cross_position is None else self.cross_position.layer(index),
                 past_key_values=past_key_values,
                 weights=weights,
                 cross_weights=cross_weights,
@@ -155,14 +169,53 @@ class Decoder(Stack):
             cache.zoo_memory_masks = [memory.mask for memory in memories]
         return [(memory.key_source, memory.value_source, memory.mask) for memory in memories]
 
+    def _source_positions(
+        self,
+        memory: Sources,
+        mask: Tensor | None,
+        cache: Any,
+        given: Tensor | None,
+        segments: Tensor | None,
+        targets: int,
+    ) -> Tensor | None:
+        """Positions ``[B or 1, S]`` of the memory's tokens, where cross-attention has a scheme.
 
-def _memory_view(mask: Tensor | None, view: View, backend: str, own_source: Tensor | None) -> View:
+        Raises ValueError where the fusion has changed the memory's length, and InputError past the scheme's table.
+        """
+        if self.cross_position is None:
+            return None
+        key_source = memory[0]
+        keys = cached_keys_and_values(cache.cross_attention_cache, 0)[0] if key_source is None else key_source
+        length = keys.shape[-2]
+        limit = self.cross_position.position_limit
+        if limit is not None and max(length, targets) > limit:
+            raise InputError(
+                f"the position scheme of cross-attention ends at {limit} positions, the sequences need "
+                f"{max(length, targets)}: shorten them, or train with a larger model.max_positions"
+            )
+        if given is None and segments is not None:
+            given = segment_positions(segments)  # [B, S]
+        if given is None:
+            given = Padding.of(mask).positions(length, keys.device)  # [B or 1, S]
+        if given.shape[-1] != length:
+            raise ValueError(
+                f"decoder.cross_position places the {given.shape[-1]} source tokens, and this model's fusion makes a "
+                f"memory of {length}"
+            )
+        return given
+
+
+def _memory_view(
+    mask: Tensor | None, view: View, backend: str, own_source: Tensor | None, sources: Tensor | None
+) -> View:
     keys = None if mask is None else mask.bool()[:, None, None]  # [B, 1, 1, S]
     if own_source is not None:
         if keys is not None and keys.shape[-1] != own_source.shape[-1]:
             raise ValueError("packed rows: this model's fusion changes the length of its memory")
         keys = own_source if keys is None else own_source & keys  # [B, 1, T, S]
-    return View(view.q_positions, view.q_positions, keys, causal=False, backend=backend)
+    if sources is None:
+        return View(view.q_positions, view.q_positions, keys, causal=False, backend=backend)
+    return View(view.q_positions, sources, keys, causal=False, backend=backend, terms=None)
 
 
 def _refuse_half_packed(targets: Tensor | None, sources: Tensor | None, mask: Tensor | None, *, cached: bool) -> None:

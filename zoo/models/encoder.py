@@ -30,7 +30,7 @@ class EncoderOutput(BaseModelOutput):  # type: ignore[misc]
     search repeats each tensor of this object for the beams, and nothing nested in it. `source_embeddings`
     ``[B, S, D]`` are the scaled token embeddings before positions and dropout; None where no output fusion reads them.
     `context_states` ``[B, C, D]`` and `context_mask` ``[B, C]`` (True = real) are there for a decoder that attends to a
-    second source.
+    second source. `positions` ``[B, S]`` are those of the tokens, where cross-attention asks for them.
     """
 
     last_hidden_state: Tensor | None = None
@@ -40,6 +40,7 @@ class EncoderOutput(BaseModelOutput):  # type: ignore[misc]
     source_embeddings: Tensor | None = None
     context_states: Tensor | None = None
     context_mask: Tensor | None = None
+    positions: Tensor | None = None
 
 
 class Encoder(Stack):
@@ -66,6 +67,7 @@ class Encoder(Stack):
             self.context_reader = ContextReader(options, section.d_model, section.max_positions)
             if has_own_stack(options):
                 self.context_stack = ContextStack(config, section, options, seed)
+        self.keep_positions = section.decoder.cross_position is not None
 
     def forward(
         self,
@@ -101,7 +103,10 @@ class Encoder(Stack):
         seen = padding.keys() if segment_ids is None else same_segment(segment_ids, segment_ids)
         states: list[Tensor] | None = [x] if self.keep_layers or output_hidden_states else None
         weights: list[Tensor] | None = [] if output_attentions else None
-        x = through_layers(self, x, positions, seen, states=states, weights=weights)  # [B, S, D]
+        consecutive = position_ids is None and not padding.gaps
+        x = through_layers(
+            self, x, positions, seen, consecutive=consecutive, states=states, weights=weights
+        )  # [B, S, D]
         context = self._read_context(context_input_ids, context_attention_mask, segment_ids)
         if self.context_encoder is not None:
             backend = backend_name(self.config._attn_implementation)
@@ -121,6 +126,7 @@ class Encoder(Stack):
             source_embeddings=bare if self.keep_embeddings else None,
             context_states=None if kept is None else kept.states,
             context_mask=None if kept is None else kept.mask,
+            positions=positions.expand(x.shape[:2]) if self.keep_positions else None,  # [B, S]
         )
         return output if return_dict is not False else output.to_tuple()
 

@@ -15,12 +15,14 @@ def through_layers(
     positions: Tensor,
     mask: Tensor | None,
     *,
+    consecutive: bool = False,
     states: list[Tensor] | None = None,
     weights: list[Tensor] | None = None,
 ) -> Tensor:
     """Embedded tokens ``[B, S, D]`` to the stack's normalised top ``[B, S, D]``.
 
-    positions ``[B or 1, S]``; mask broadcastable to ``[B, 1, S, S]`` (True = seen) or None. Each layer's output is put
+    positions ``[B or 1, S]``, `consecutive` where tokens that see each other count on by one; mask broadcastable to
+    ``[B, 1, S, S]`` (True = seen) or None. Each layer's output is put
     into `states`, the last one normalised, and its attention weights into `weights`, where these are given.
     """
     schemes = stack.schemes()
@@ -33,6 +35,7 @@ def through_layers(
         causal=False,
         backend=backend_name(stack.config._attn_implementation),
         share=not stack.checkpointing,
+        consecutive=consecutive,
     )
     for layer, scheme in zip(stack.layers, schemes, strict=True):
         x = layer(x, view=view, position=scheme, weights=weights)  # [B, S, D]

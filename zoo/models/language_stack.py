@@ -107,6 +107,8 @@ class LanguageStack(Stack):
             causal=causal,
             backend=backend_name(self.config._attn_implementation),
             share=not self.checkpointing,
+            consecutive=position_ids is None and not padding.gaps,
+            backwards=prefix_mask is None,
         )
         hidden: list[Tensor] | None = [x] if output_hidden_states else None
         weights: list[Tensor] | None = [] if output_attentions else None

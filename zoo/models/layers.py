@@ -96,6 +96,7 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
         view: View,
         memory_view: View,
         position: Position,
+        cross_position: Position | None = None,
         past_key_values: Any = None,
         weights: list[Tensor] | None = None,
         cross_weights: list[Tensor] | None = None,
@@ -112,7 +113,7 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
 
         def attend_memory(inner: Tensor) -> Tensor:
             attended: Tensor = self.cross_attention(
-                inner, key_source, value_source, memory_view, past_key_values, cross_weights
+                inner, key_source, value_source, memory_view, past_key_values, cross_weights, cross_position
             )  # [B, T, D]
             if attend_context is None or context_states is None:
                 return attended

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from zoo.models.contracts import Dense, Formula, QueryTable, StaticTable, Term
+from zoo.models.contracts import Dense, Formula, KeyTable, QueryTable, StaticTable, Term
 
 ScoreMod = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -29,6 +29,32 @@ def additive_bias(terms: Sequence[Term], q_positions: Tensor, k_positions: Tenso
     for term in terms[1:]:
         total = total + _written_out(term, q, k)
     return total
+
+
+def bias_of_pairs(terms: Sequence[Term], q_positions: Tensor, k_positions: Tensor, keys: Tensor) -> Tensor:
+    """The sum of `terms` for some keys of each query: the bias of query i and key ``keys[i, w]``.
+
+    Positions ``[B or 1, Lq]`` and ``[B or 1, Lk]``, keys ``[Lq, W]``; gives ``[B or 1, H, Lq, W]``, float32. Raises
+    ValueError without terms.
+    """
+    if not terms:
+        raise ValueError("no terms to lower")
+    q, k = q_positions[:, :, None], k_positions[:, keys]  # [B, Lq, 1], [B, Lq, W]
+    total = _of_pairs(terms[0], q, k, keys).float()
+    for term in terms[1:]:
+        total = total + _of_pairs(term, q, k, keys).float()
+    return total
+
+
+def _of_pairs(term: Term, q: Tensor, k: Tensor, keys: Tensor) -> Tensor:
+    if isinstance(term, Dense):
+        return term.bias.gather(-1, keys.expand(*term.bias.shape[:2], *keys.shape))  # [B, H, Lq, W]
+    if not isinstance(term, KeyTable):
+        return _written_out(term, q, k)  # [B, H, Lq, W]
+    batch, heads, _, buckets = term.table.shape
+    index = (keys * buckets + term.bucket(q, k)).flatten(1)[:, None]  # [B or 1, 1, Lq*W]
+    chosen = term.table.flatten(-2).gather(-1, index.expand(batch, heads, -1))  # [B, H, Lq*W]
+    return chosen.view(batch, heads, *keys.shape)  # [B, H, Lq, W]
 
 
 def _written_out(term: Term, q: Tensor, k: Tensor) -> Tensor:

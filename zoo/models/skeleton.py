@@ -284,6 +284,7 @@ class ZooForConditionalGeneration(ZooModel):
             segment_ids=decoder_segment_ids,
             encoder_segment_ids=segment_ids,
             context=self._context_of(encoder_outputs),
+            encoder_positions=getattr(encoder_outputs, "positions", None),
             **options,
         )
         logits = self._logits(decoded.last_hidden_state)  # [B, T, V]

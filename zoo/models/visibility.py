@@ -15,11 +15,12 @@ class Padding:
     """The real tokens of a batch.
 
     `mask` ``[B, L]`` is boolean (True = real), or None where every token is. `left` says that some padding stands
-    before a real token, so that a token's index is not its position.
+    before a real token, so that a token's index is not its position; `gaps` that some may stand between real tokens.
     """
 
     mask: Tensor | None
     left: bool = False
+    gaps: bool = False
 
     @classmethod
     def of(cls, attention_mask: Tensor | None) -> Padding:
@@ -28,10 +29,11 @@ class Padding:
             return cls(None)
         mask = attention_mask.bool()
         if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-            return cls(mask, left=True)  # a graph cannot branch on data; the general case is always right
-        rises = (mask[:, 1:] & ~mask[:, :-1]).any()
-        full, left = torch.stack((mask.all(), rises)).tolist()
-        return cls(None) if full else cls(mask, left=left)
+            return cls(mask, left=True, gaps=True)  # a graph cannot branch on data; the general case is always right
+        rises = mask[:, 1:] & ~mask[:, :-1]  # [B, L - 1]
+        runs = rises.sum(-1) + mask[:, :1].sum(-1)  # [B]
+        full, left, gaps = torch.stack((mask.all(), rises.any(), (runs > 1).any())).tolist()
+        return cls(None) if full else cls(mask, left=left, gaps=gaps)
 
     @classmethod
     def covering(cls, attention_mask: Tensor | None, total: int, name: str) -> Padding:

@@ -11,6 +11,7 @@ _MODELS = "zoo.models.contracts"
 _TRAINING = "zoo.training.contracts"
 _TASKS = "zoo.tasks.contracts"
 _BENCH = "zoo.bench.executor"
+_PROBES = "zoo.probes"
 
 
 @hookimpl
@@ -118,6 +119,13 @@ def zoo_kinds() -> Iterator[Kind]:
         "Quality of outputs against references: value, direction, unit, signature, interval",
         f"{_TASKS}:Metric",
         suite="zoo.testing.metrics:MetricSuite",
+    )
+    yield Kind(
+        "probe",
+        "What is read off a model, changing nothing",
+        f"{_PROBES}.contracts:Probe",
+        options_base=f"{_PROBES}.options:ProbeOptions",
+        suite="zoo.testing.probe:ProbeSuite",
     )
     yield Kind(
         "executor",

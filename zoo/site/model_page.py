@@ -18,6 +18,7 @@ from zoo.site.history import History, commit, history
 from zoo.site.languages import languages
 from zoo.site.measurements import MeasuredOn, measurements
 from zoo.site.naming import one_line
+from zoo.site.probe_charts import ProbeFigure, TrainingFigures, series_figures, training_figures
 from zoo.site.probes import ProbeRow, Ranges, probe_rows
 
 
@@ -48,6 +49,8 @@ class ModelPage:
     performance: tuple[MeasuredOn, ...]
     memory_kinds: tuple[str, ...]
     probes: tuple[ProbeRow, ...]
+    probe_series: tuple[ProbeFigure, ...]
+    probe_training: tuple[TrainingFigures, ...]
     history: History | None
     chart: CurveChart | None
     curve: tuple[tuple[Record, CurvePoint], ...]
@@ -74,9 +77,11 @@ def model_page(found: Sequence[Standing], records: Sequence[Record], book: Compo
         performance=measurements(shown),
         memory_kinds=tuple(sorted({m.kind for one in shown for item in one.performance if (m := item.memory)})),
         probes=probe_rows(standing.task, shown, ranges),
+        probe_series=series_figures(shown),
+        probe_training=training_figures(shown),
         history=history(standing, records),
         chart=curve_chart(f"Learning curve of {one_line(standing.name)}", with_curve),
-        curve=tuple((record, point) for record in with_curve for point in record.curve),
+        curve=tuple((record, point) for record in with_curve for point in record.curve if _is_of_training(point)),
         samples=tuple(next((record.samples for record in shown if record.samples), ())),
         languages=languages(standing.task),
         records=tuple(
@@ -84,6 +89,12 @@ def model_page(found: Sequence[Standing], records: Sequence[Record], book: Compo
             for record in sorted(records, key=order, reverse=True)
         ),
     )
+
+
+def _is_of_training(point: CurvePoint) -> bool:
+    """Whether a point has more than what probes found, which has tables of its own."""
+    told = (point.loss, point.dev_loss, point.learning_rate, point.gradient_norm, point.clipped_fraction)
+    return any(value is not None for value in told)
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:

@@ -99,6 +99,10 @@ class Chosen:
         """Call the implementation as ``target(options, *args, **kwargs)``."""
         return self.load()(self.options, *args, **kwargs)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Chosen:
+        # Nothing of it changes, and the registry's records cannot be copied.
+        return self
+
     def plain(self) -> dict[str, Any]:
         """``{use: <distribution>/<name>, **options}``, ready for YAML or JSON."""
         return {"use": self.id, **self.options.plain()}

@@ -16,6 +16,7 @@ from pydantic import (
 
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
+from zoo.spec.positions import position_places
 from zoo.spec.pretrained.section import PretrainedSection
 
 Position = Annotated[Chosen, Slot("position")]
@@ -33,6 +34,29 @@ class StackSection(Options):
     )
 
 
+class DecoderSection(StackSection):
+    """The decoder: a stack with attention to the memory."""
+
+    cross_position: Position | None = Field(
+        default=None,
+        description="Position scheme of cross-attention, which places target tokens and source tokens; none where "
+        "absent. It must act in attention alone",
+    )
+
+    @model_validator(mode="after")
+    def _cross_position_acts_in_attention(self) -> DecoderSection:
+        chosen = self.cross_position
+        if chosen is not None and "embedding" in position_places(chosen):
+            message = (
+                f"'{chosen.name}' adds positions to embeddings, and cross-attention has none of its own: "
+                "choose a scheme that acts in attention alone (zoo list position)"
+            )
+            raise ValidationError.from_exception_data(
+                "DecoderSection", [error_at(("cross_position",), message, chosen.id)]
+            )
+        return self
+
+
 _BY_ARCHITECTURE: dict[str, Any] = {
     # What an encoder-decoder must have and a language model cannot: said here once for loader and schema.
     "if": {"properties": {"architecture": {"const": "encoder-decoder"}}},
@@ -43,6 +67,7 @@ _BY_ARCHITECTURE: dict[str, Any] = {
             "fusion": {"type": "null"},
             "output_fusion": {"type": "null"},
             "context_encoder": {"type": "null"},
+            "decoder": {"properties": {"cross_position": {"type": "null"}}},
             "tie_embeddings": {"enum": ["all", "none"]},
             "scale_output": {"const": False},
             "output_bias": {"const": False},
@@ -69,7 +94,7 @@ class ModelSection(Options):
     )
     head_dim: int | None = Field(default=None, ge=1, le=65536, description="Width Dh of a head; D / H where absent")
     encoder: StackSection | None = Field(default=None, description="Encoder stack, of an encoder-decoder")
-    decoder: StackSection = Field(description="Decoder stack; the only one of a language model")
+    decoder: DecoderSection = Field(description="Decoder stack; the only one of a language model")
     position: Position = Field(description="Position scheme of both stacks")
     block: Annotated[Chosen, Slot("block")] = Field(description="Where residual connections and normalisations stand")
     normalization: Annotated[Chosen, Slot("normalization")] = Field(description="Normalisation layer")
@@ -152,6 +177,9 @@ class ModelSection(Options):
                 error_at((name,), f"a {self.architecture} has no {name}: leave '{name}' out", None, at_key=True)
                 for name in found
             ]
+            if self.decoder.cross_position is not None:
+                message = f"a {self.architecture} has no cross-attention: leave 'cross_position' out"
+                details.append(error_at(("decoder", "cross_position"), message, None, at_key=True))
             if self.tie_embeddings in {"decoder", "inputs"}:
                 message = f"a {self.architecture} has an input and an output matrix: expected 'all' (one) or 'none'"
                 details.append(error_at(("tie_embeddings",), message, self.tie_embeddings))
@@ -202,6 +230,10 @@ class TrainingSection(Options):
         default=0, ge=0, le=64, description="Processes that make batches ahead; the batches are the same for any number"
     )
     evaluate_every: Count | None = Field(default=None, description="Steps between dev-loss evaluations")
+    probe_every: Count | None = Field(
+        default=None,
+        description="Steps between measurements of evaluation.probes on the development split, logged with the curve",
+    )
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
     log_every: Count = Field(default=20, description="Steps between log lines")
@@ -236,12 +268,26 @@ class EvaluationSection(Options):
     metrics: list[Annotated[Chosen, Slot("metric")]] = Field(
         min_length=1, description="Quality metrics; the first one ranks"
     )
+    probes: list[Annotated[Chosen, Slot("probe")]] = Field(
+        default=[], description="What else is read off the model, on a sample of the scored examples"
+    )
     max_examples: Count | None = Field(default=None, description="Score only the first N examples of the split")
     keep: Literal["text", "scores"] = Field(
         default="text",
         description="What is kept of each example: its texts and scores, or scores alone (for text that is not yours "
         "to publish)",
     )
+
+    @model_validator(mode="after")
+    def _each_probe_once(self) -> EvaluationSection:
+        names = [chosen.name for chosen in self.probes]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                message = f"the probe '{name}' stands here twice: what it finds is recorded under its name"
+                raise ValidationError.from_exception_data(
+                    "EvaluationSection", [error_at(("probes", place), message, name)]
+                )
+        return self
 
 
 class MeasurementSection(Options):
@@ -342,6 +388,14 @@ class Spec(Options):
         if self.training.packing and self.model.context_encoder is not None:
             message = "rows of examples with a context cannot be packed: set packing to false, or drop context_encoder"
             raise ValidationError.from_exception_data("Spec", [error_at(("training", "packing"), message, True)])
+        return self
+
+    @model_validator(mode="after")
+    def _probing_needs_probes(self) -> Spec:
+        if self.training.probe_every is not None and not self.evaluation.probes:
+            message = "there is nothing to measure: name probes in evaluation.probes"
+            every = self.training.probe_every
+            raise ValidationError.from_exception_data("Spec", [error_at(("training", "probe_every"), message, every)])
         return self
 
     @model_serializer(mode="wrap")

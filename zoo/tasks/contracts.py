@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.spec.options import Options
@@ -105,6 +105,11 @@ class Example:
     """The part of `source` that `target` translates, where that holds more (context, a tag)."""
     context: str | None = None
     """What a second encoder reads, for tasks that give a second input."""
+    tag: str | None = None
+    """What `source` begins with, before a space, and keeps whatever else is left out."""
+    context_lines: int = 0
+    """How many lines, the furthest first, may be left out where a model reads too few tokens: of `context`, or of
+    `source` behind its tag where that is None. See `zoo.tasks.fitting`."""
     checks: tuple[Check, ...] = ()
     """What must stand in the output, where the task knows for sure."""
     contrasts: tuple[str, ...] = ()
@@ -114,6 +119,15 @@ class Example:
     def translated(self) -> str:
         """What `target` translates: `sentence`, else `source`."""
         return self.source if self.sentence is None else self.sentence
+
+    def with_less_context(self, lines: int) -> Example:
+        """Without the first `lines` of its `context_lines`."""
+        left = self.context_lines - lines
+        if self.context is not None:
+            return replace(self, context="\n".join(self.context.split("\n")[lines:]), context_lines=left)
+        head = "" if self.tag is None else f"{self.tag} "
+        rest = self.source.removeprefix(head).split("\n")[lines:]
+        return replace(self, source=head + "\n".join(rest), context_lines=left)
 
 
 class PreparedTask(ABC):

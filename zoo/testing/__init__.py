@@ -42,6 +42,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.tasks",
     "zoo.testing.metrics",
     "zoo.testing.executors",
+    "zoo.testing.probe",
 )
 
 from zoo.testing.conformance import conformance_suites  # noqa: E402
@@ -61,6 +62,7 @@ from zoo.testing.metrics import MetricData, MetricSuite  # noqa: E402
 from zoo.testing.module import ModuleSuite  # noqa: E402
 from zoo.testing.output_fusion import OutputFusionSuite  # noqa: E402
 from zoo.testing.position import PositionSuite  # noqa: E402
+from zoo.testing.probe import ProbeSuite  # noqa: E402
 from zoo.testing.suite import ComponentSuite  # noqa: E402
 from zoo.testing.tasks import CorpusSuite, TaskSuite, TokenizerSuite  # noqa: E402
 from zoo.testing.training import ClippingSuite, OptimizerSuite, ScheduleSuite, TokenLossSuite  # noqa: E402
@@ -85,6 +87,7 @@ __all__ = [
     "OptimizerSuite",
     "OutputFusionSuite",
     "PositionSuite",
+    "ProbeSuite",
     "ScheduleSuite",
     "TaskSuite",
     "TokenLossSuite",

@@ -53,7 +53,7 @@ class ReferenceAttention:
         self.heads = heads
         self.weights = torch.randn(3, width, width, generator=generator) / width**0.5
 
-    def _split(self, x: Tensor, weight: Tensor) -> Tensor:
+    def _project(self, x: Tensor, weight: Tensor) -> Tensor:
         batch, length, width = x.shape
         projected = x @ weight.to(x)  # [B, L, D]
         return projected.view(batch, length, self.heads, width // self.heads).transpose(1, 2)  # [B, H, L, Dh]
@@ -67,20 +67,24 @@ class ReferenceAttention:
         *,
         causal: bool = False,
         visible: Tensor | None = None,
+        layer: int = 0,
     ) -> tuple[Tensor, Cache]:
         """x ``[B, L, D]`` at positions ``[B or 1, L]``, after what is cached -> output ``[B, L, D]``, new cache.
 
-        `visible`, broadcastable to ``[B, H, L, Lk]`` (True = seen), is what is seen at all.
+        `visible`, broadcastable to ``[B, H, L, Lk]`` (True = seen), is what is seen at all. The scheme is used as
+        layer `layer` uses it.
         """
         x = position.embed(x, positions)
-        scheme = position.layer(0)
-        q, k, v = (self._split(x, weight) for weight in self.weights)  # [B, H, L, Dh] each
+        scheme = position.layer(layer)
+        placed = scheme.inputs(x, positions)  # [B, L, D]
+        sources = (placed, placed, x)
+        q, k, v = (self._project(of, weight) for of, weight in zip(sources, self.weights, strict=True))  # [B, H, L, Dh]
         q, k, v = scheme.rotate(q, k, v, positions, positions)
         k_positions = positions
         if cache is not None:
             k, v = torch.cat((cache.key, k), dim=2), torch.cat((cache.value, v), dim=2)  # [B, H, Lk, Dh]
             k_positions = torch.cat((cache.positions, positions), dim=1)  # [B or 1, Lk]
-        q = q * q.shape[-1] ** -0.5
+        q = q * (q.shape[-1] ** -0.5 * scheme.logit_scale)
         content: tuple[Tensor | None, Tensor | None] = (q, k) if scheme.content_dependent else (None, None)
         precision = torch.promote_types(q.dtype, torch.float32)  # float32, or float64 where that is checked
         logits = (q @ k.mT).to(precision)  # [B, H, Lq, Lk]
@@ -93,10 +97,18 @@ class ReferenceAttention:
             logits = logits.masked_fill(hidden, float("-inf"))
         if visible is not None:
             logits = logits.masked_fill(~visible, float("-inf"))
-        output = logits.softmax(-1).to(v.dtype) @ v  # [B, H, Lq, Dh]
+        weights = logits.softmax(-1)  # [B, H, Lq, Lk]
+        output = weights.to(v.dtype) @ v  # [B, H, Lq, Dh]
         statistics = None
         if scheme.needs_statistics:
-            statistics = AttentionStatistics(q, k, logits.logsumexp(-1), k_positions, visible)
+            distance = (k_positions[:, None] - positions[:, :, None])[:, None]  # [B or 1, 1, Lq, Lk]
+
+            def masses(clip: int) -> Tensor:
+                clipped = distance.clamp(-clip, clip)
+                each = [(weights * (clipped == at)).sum(-1) for at in range(-clip, clip + 1)]
+                return torch.stack(each, dim=-1)  # [B, H, Lq, 2 clip + 1]
+
+            statistics = AttentionStatistics(q, k, logits.logsumexp(-1), k_positions, masses, visible)
         output = scheme.output(output, statistics, positions)
         return output.transpose(1, 2).flatten(2), Cache(k, v, k_positions)  # [B, L, D]
 
@@ -108,6 +120,7 @@ class ReferenceAttention:
         *,
         causal: bool = False,
         visible: Tensor | None = None,
+        layer: int = 0,
     ) -> Tensor:
         """The output of one whole pass, ``[B, L, D]``."""
-        return self.step(position, x, positions, causal=causal, visible=visible)[0]
+        return self.step(position, x, positions, causal=causal, visible=visible, layer=layer)[0]

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from zoo.models.contracts import Dense, Formula, Position, Side, StackContext
 from zoo.spec.options import Chosen
+from zoo.spec.positions import position_places, rotates_cache
 from zoo.testing.attention import ReferenceAttention, dense_bias
 from zoo.testing.in_a_model import InAModel
 from zoo.testing.module import close, random_tensor
 
-HEADS, HEAD_DIM, LENGTH = 6, 4, 7
+HEADS, HEAD_DIM, LENGTH, LAYERS = 6, 4, 7, 2
 WIDTH = HEADS * HEAD_DIM
 MAX_POSITIONS = 512
 SIDES: tuple[Side, ...] = ("encoder", "decoder")
@@ -24,13 +25,14 @@ class PositionSuite(InAModel):
     """Position schemes: see `zoo.models.contracts.Position`.
 
     Traits: ``where`` (embedding, attention, both, none) says where the scheme acts; ``cache`` (plain where absent, or
-    rotated) says whether cached keys and values depend on their positions.
+    rotated) says whether cached keys and values depend on their positions. ``members`` says of either that it is as
+    the schemes have it that are chosen in the options.
     """
 
     kind: ClassVar[str] = "position"
 
     def build(self, chosen: Chosen, side: Side = "encoder") -> Position:
-        context = StackContext(side=side, layers=2, d_model=WIDTH, heads=HEADS, max_positions=MAX_POSITIONS)
+        context = StackContext(side=side, layers=LAYERS, d_model=WIDTH, heads=HEADS, max_positions=MAX_POSITIONS)
         position: Position = chosen.create(context)
         assert isinstance(position, Position)
         return position
@@ -41,6 +43,12 @@ class PositionSuite(InAModel):
         return random_tensor(2, LENGTH, WIDTH), start + torch.arange(LENGTH)
 
     def run(self, module: Position, *inputs: Tensor) -> Tensor:
+        attention = ReferenceAttention(WIDTH, HEADS)
+        each = [attention(module, *inputs, layer=index) for index in range(LAYERS)]
+        return torch.stack(each, dim=1).flatten(1, 2)  # [B, layers * L, D]
+
+    def first_layer(self, module: Position, *inputs: Tensor) -> Tensor:
+        """What the first layer computes, ``[B, L, D]``."""
         return ReferenceAttention(WIDTH, HEADS)(module, *inputs)
 
     def scheme(self, chosen: Chosen) -> Position:
@@ -56,9 +64,11 @@ class PositionSuite(InAModel):
         embedded = position.embed(x.to(dtype), positions)
         assert (embedded.shape, embedded.dtype) == (x.shape, dtype)
         head = random_tensor(2, HEADS, LENGTH, HEAD_DIM).to(dtype)
-        for index in range(2):
+        for index in range(LAYERS):
             part = position.layer(index)
             assert isinstance(part, Position)
+            placed = part.inputs(x.to(dtype), positions)
+            assert (placed.shape, placed.dtype) == (x.shape, dtype)
             for turned in part.rotate(head, head, head, positions, positions):
                 assert (turned.shape, turned.dtype) == (head.shape, dtype)
 
@@ -108,8 +118,8 @@ class PositionSuite(InAModel):
         """Tokens listed in another order, with their positions, are the same sentence."""
         position, (x, positions) = self.scheme(chosen), self.sample()
         order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
-        shuffled = self.run(position, x[:, order], positions[:, order])
-        close(shuffled, self.run(position, x, positions)[:, order], 1e-5, "tokens listed in another order")
+        shuffled = self.first_layer(position, x[:, order], positions[:, order])
+        close(shuffled, self.first_layer(position, x, positions)[:, order], 1e-5, "tokens listed in another order")
 
     def test_one_row_of_positions_serves_the_whole_batch(self, chosen: Chosen) -> None:
         position, (x, _) = self.scheme(chosen), self.sample()
@@ -141,23 +151,35 @@ class PositionSuite(InAModel):
         )
 
     def test_trait_where_says_what_the_scheme_does(self, chosen: Chosen) -> None:
-        where = self.registered().traits.get("where")
-        assert where in {"embedding", "attention", "both", "none"}, f"trait 'where' is {where!r}"
+        declared = self.registered().traits.get("where")
+        assert declared in {"embedding", "attention", "both", "none", "members"}, f"trait 'where' is {declared!r}"
+        where = position_places(chosen)
         position, (x, positions) = self.scheme(chosen), self.sample()
         embeds = not torch.equal(position.embed(x, positions), x)
-        assert embeds == (where in {"embedding", "both"}), "trait 'where' against embed"
+        assert embeds == ("embedding" in where), "trait 'where' against embed"
         # Other tokens at the same positions: only a scheme that knows no order gives the same sentence back.
         order = torch.arange(LENGTH).flip(0).roll(1)
-        moved, kept = self.run(position, x[:, order], positions), self.run(position, x, positions)[:, order]
-        assert torch.allclose(moved, kept, atol=1e-5) == (where == "none"), "trait 'where' against attention"
+        moved = self.first_layer(position, x[:, order], positions)
+        kept = self.first_layer(position, x, positions)[:, order]
+        assert torch.allclose(moved, kept, atol=1e-5) == (not where), "trait 'where' against attention"
 
     def test_trait_cache_says_what_is_cached(self, chosen: Chosen) -> None:
-        cache = self.registered().traits.get("cache", "plain")
-        assert cache in {"plain", "rotated"}, f"trait 'cache' is {cache!r}"
+        declared = self.registered().traits.get("cache", "plain")
+        assert declared in {"plain", "rotated", "members"}, f"trait 'cache' is {declared!r}"
+        cache = "rotated" if rotates_cache(chosen) else "plain"
         head, (_, positions) = random_tensor(2, HEADS, LENGTH, HEAD_DIM), self.sample()
         _, key, value = self.scheme(chosen).layer(0).rotate(head, head, head, positions, positions)
         kept = torch.equal(key, head) and torch.equal(value, head)
         assert kept == (cache == "plain"), "trait 'cache' against rotate"
+
+    def test_queries_are_rotated_alike_with_and_without_new_keys(self, chosen: Chosen) -> None:
+        """In cross-attention the keys of the memory are cached: later queries come alone."""
+        part, (_, positions) = self.scheme(chosen).layer(0), self.sample()
+        q, k, v = (random_tensor(2, HEADS, LENGTH, HEAD_DIM, seed=seed) for seed in range(3))
+        with_keys, _, _ = part.rotate(q, k, v, positions, positions)
+        alone, key, value = part.rotate(q, k[:, :, :0], v[:, :, :0], positions, positions[:, :0])
+        close(alone, with_keys, 0.0, "queries without new keys")
+        assert key.shape == value.shape == (2, HEADS, 0, HEAD_DIM)
 
     def test_a_table_covers_the_positions_asked_for(self, chosen: Chosen) -> None:
         limit = self.scheme(chosen).position_limit

@@ -111,6 +111,17 @@ class TaskSuite(ComponentSuite):
             assert len({example.id for example in examples}) == len(examples), f"{split}: ids are not unique"
             assert all(example.source.strip() and example.target.strip() for example in examples)
 
+    def test_context_that_is_left_out_takes_nothing_that_is_translated_along(
+        self, chosen: Chosen, tmp_path: Path
+    ) -> None:
+        task = self.prepare(chosen, tmp_path)
+        for example in task.examples("test"):
+            bare = example.with_less_context(example.context_lines)
+            assert bare.context_lines == 0
+            assert bare.translated in bare.source, f"{example.id}: context_lines counts lines that are translated"
+            assert bare.source.startswith(example.tag or ""), f"{example.id}: source does not begin with its tag"
+            assert bare.context in (None, "") or not example.context_lines
+
     def test_preparing_again_gives_the_same_examples(self, chosen: Chosen, tmp_path: Path) -> None:
         first, again = self.prepare(chosen, tmp_path), self.prepare(chosen, tmp_path)
         assert first.revision == again.revision

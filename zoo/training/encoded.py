@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from zoo.atomic import atomic_directory, locked
+from zoo.atomic import atomic_directory, locked, swept
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.load import canonical
 from zoo.tasks import DataHome, Example
@@ -22,7 +22,7 @@ from zoo.training.preparation import tokenizer_hash
 from zoo.training.ragged import EncodedPairs, Ragged
 
 ABOUT = "about.json"
-_LAYOUT = "zoo.encoded/1"
+_LAYOUT = "zoo.encoded/2"
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BLOCK = 2**22
 
@@ -98,6 +98,7 @@ def _made(
             return found
         with ExitStack() as writing:
             with _writable():
+                writing.enter_context(swept(folder.parent))
                 temporary = writing.enter_context(atomic_directory(folder))
             files: dict[str, _Summed] = {}
 

@@ -14,6 +14,7 @@ from zoo.errors import InputError, ZooError
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import Example
 from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.fitting import fitted
 from zoo.training.ragged import EncodedPairs, Ragged, offsets_of
 
 CHUNK = 2000
@@ -61,8 +62,8 @@ def encode_pairs(
 ) -> EncodedPairs:
     """Encode examples in memory: for many there is `zoo.training.encoded`.
 
-    Those with more than `max_tokens` tokens (eos counted) on any side are left out. Raises InputError where nothing is
-    left.
+    Context gives way until what is read has at most `max_tokens` tokens (eos counted), see `zoo.tasks.fitting`; those
+    with more on any side even so are left out. Raises InputError where nothing is left.
     """
     streams: dict[str, tuple[BytesIO, BytesIO]] = {}
 
@@ -94,7 +95,7 @@ def write_sides(
     contexts: SideWriter | None = None
     seen = kept = 0
     shortest: int | None = None
-    for chunk in _chunks(examples):
+    for chunk in _chunks(tokenizers.source, examples, max_tokens):
         sides = [
             encode_texts(tokenizers.source, [example.source for example in chunk]),
             encode_texts(tokenizers.target, [example.target for example in chunk]),
@@ -119,10 +120,10 @@ def write_sides(
     return seen - kept
 
 
-def _chunks(examples: Sequence[Example]) -> Iterator[list[Example]]:
+def _chunks(tokenizer: Any, examples: Sequence[Example], max_tokens: int) -> Iterator[list[Example]]:
     walk = iter(examples)
     while chunk := list(islice(walk, CHUNK)):
-        yield chunk
+        yield fitted(tokenizer, chunk, max_tokens)
 
 
 def _selected(sequences: Ragged, keep: npt.NDArray[np.bool_]) -> Ragged:

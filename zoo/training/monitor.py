@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -98,16 +98,24 @@ class Monitor:
         count = max(1, len(self._window))
         loss, norm, clipped = (sum(row[index] for row in self._window) / count for index in range(3))
         self._window.clear()
-        self.curve.append(CurvePoint(self._done, loss, None, learning_rate, norm, clipped))
-        return self.curve[-1]
+        return self._noted(loss=loss, learning_rate=learning_rate, gradient_norm=norm, clipped_fraction=clipped)
 
     def evaluated(self, dev_loss: float) -> None:
         """Add a development loss at the present step."""
         self.flush()
-        if self.curve and self.curve[-1].step == self._done:
-            self.curve[-1] = replace(self.curve[-1], dev_loss=dev_loss)
-        else:
-            self.curve.append(CurvePoint(self._done, dev_loss=dev_loss))
+        self._noted(dev_loss=dev_loss)
+
+    def probed(self, scalars: Mapping[str, float]) -> None:
+        """Add what probes found at the present step."""
+        self.flush()
+        self._noted(probes=dict(scalars))
+
+    def _noted(self, **values: Any) -> CurvePoint:
+        """The present step's point, with these values."""
+        if not self.curve or self.curve[-1].step != self._done:
+            self.curve.append(CurvePoint(self._done))
+        self.curve[-1] = replace(self.curve[-1], **values)
+        return self.curve[-1]
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint. Raises NotFiniteError where a step since the last flush was bad."""

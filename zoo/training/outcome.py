@@ -30,6 +30,8 @@ class CurvePoint:
     gradient_norm: float | None = None
     """Global L2 norm before clipping."""
     clipped_fraction: float | None = None
+    probes: dict[str, float] = field(default_factory=dict)
+    """Scalars of the spec's probes on the development split, by ``<probe>.<name>``."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def write_outcome(outcome: TrainingOutcome, folder: Path) -> None:
     document = {"format": FORMAT, **asdict(outcome)}
     del document["directory"]
     document["curve"] = [
-        {name: value for name, value in asdict(point).items() if value is not None} for point in outcome.curve
+        {name: value for name, value in asdict(point).items() if value is not None and value != {}}
+        for point in outcome.curve
     ]
     write_atomic(folder / TRAINING_FILE, json.dumps(document, indent=1, allow_nan=False) + "\n")
 

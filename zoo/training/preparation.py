@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from zoo.atomic import atomic_directory, locked
+from zoo.atomic import atomic_directory, locked, swept
 from zoo.errors import InputError, ZooError
 from zoo.models.tokenizers import Tokenizers, load_tokenizers, save_tokenizers
 from zoo.spec import Spec, distributions_of
@@ -89,7 +89,7 @@ def _tokenizer(
             tokenizer = chosen.create().train(task.tokenizer_texts(side))
             _check_special_tokens(tokenizer, chosen.id)
             add_special_tokens(tokenizer, task.special_tokens, chosen.id)
-            with atomic_directory(folder) as temporary:
+            with swept(home.tokenizers), atomic_directory(folder) as temporary:
                 save_tokenizers(Tokenizers(tokenizer, tokenizer), temporary)
     return load_tokenizers(folder).source
 

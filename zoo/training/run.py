@@ -17,14 +17,17 @@ from safetensors import SafetensorError
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
+from zoo.measure.generation import generate_outputs, source_of
 from zoo.models import load_model
 from zoo.models.pretrained import GraftReport
 from zoo.models.tokenizers import SLOW_TOKENIZER, TARGET_FOLDER, Tokenizers, load_tokenizers
+from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.registry import TrainingContext, current_registry
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import LOCK_NAME, read_lock
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.fitting import fitted
 from zoo.training import checkpoints
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch
@@ -200,6 +203,7 @@ class _Attempt:
         self.train = self._encoded("train", lambda: prepared.task.examples("train"))
         _refuse_context_of_one(model, self.train)
         layout_of(model).refuse_past_the_table(model, self.train)
+        refuse_unfit(model, spec.evaluation.probes)
 
     def run(self) -> TrainingOutcome:
         self.world.agreed(self._clean)
@@ -217,6 +221,7 @@ class _Attempt:
             train=self.train,
             dev=self._dev_batches(),
             resume=newest,
+            probing=self._probing(),
             callbacks=[*told, *self._plugin_callbacks()],
             world=self.world,
         )
@@ -321,6 +326,34 @@ class _Attempt:
         collate = layout.collator(pairs, self.model.config)
         batches = batches_for(pairs, section.batch_tokens, 0, layout=layout).micro_batches(0)
         return lambda: map(collate, batches)
+
+    def _probing(self) -> Callable[[int], dict[str, float]] | None:
+        """The scalars of the spec's probes on the development split at a step; None where the spec asks for none."""
+        spec, prepared = self.spec, self.prepared
+        if spec.training.probe_every is None:
+            return None
+        examples = prepared.task.examples("dev")[:_DEV_EXAMPLES]
+
+        def write(sample: Sequence[Example]) -> Sequence[str]:
+            longest = self.model.source_limit(spec.decoding.max_new_tokens)
+            sources = [source_of(example) for example in fitted(prepared.tokenizers.source, sample, longest)]
+            return generate_outputs(
+                self.model, prepared.tokenizers, sources, spec.decoding, max_source_tokens=longest
+            ).outputs
+
+        def probe(step: int) -> dict[str, float]:
+            return measure_probes(
+                self.model,
+                prepared.tokenizers,
+                spec.evaluation.probes,
+                examples,
+                max_tokens=self.model.source_limit(spec.model.max_positions),
+                write=write,
+                spec=spec,
+                step=step,
+            ).scalars
+
+        return probe
 
     def _encoded(self, split: str, examples: Callable[[], Sequence[Example]]) -> EncodedPairs:
         prepared, longest = self.prepared, self.spec.training.max_tokens

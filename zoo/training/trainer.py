@@ -9,7 +9,7 @@ operations and its gradient norms (each costs a walk over all parameters in ever
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,13 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.begin(state)
 
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 0:
+            self._trainer.probe(0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._trainer.probe(state.global_step)
+
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         parts = self._trainer.parts
         self._trainer.monitor.gradients(parts.clipping.clip(parts.parameters))
@@ -65,6 +72,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         train: EncodedPairs,
         dev: Callable[[], Iterable[Batch]] | None,
         resume: checkpoints.Checkpoint | None = None,
+        probing: Callable[[int], Mapping[str, float]] | None = None,
         callbacks: Iterable[TrainerCallback] = (),
         world: World | None = None,
     ) -> None:
@@ -79,6 +87,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.rate = 0.0
         self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
+        self._probing = probing
         self._resume = resume
         layout = layout_of(model)
         self.batches = batches_for(
@@ -177,6 +186,25 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         metrics = {"eval_loss": value}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def probe(self, step: int) -> None:
+        """Measure the spec's probes where `step` is one of theirs, by the first process; the others wait.
+
+        Before the first step, too: what training does to a probe is told from what the initial weights have.
+        """
+        probing, every = self._probing, self.spec.training.probe_every
+        if probing is None or every is None or step % every:
+            return
+        self.monitor.flush()
+        begun = time.perf_counter()
+        found = self.world.agreed(lambda: dict(probing(step)))
+        self.monitor.probed(found)
+        self.monitor.paused(time.perf_counter() - begun)
+        logged = {f"probe/{name}": value for name, value in found.items()}
+        # Telling the callbacks takes back that this step's losses are to be logged, which they may be.
+        due = self.control.should_log
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logged)
+        self.control.should_log = due
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.monitor.flush()

@@ -11,6 +11,7 @@ _OPTIONS = "zoo_fusion.options"
 def zoo_components() -> Iterator[Component]:
     yield from _fusions()
     yield from _output_fusions()
+    yield from _probes()
 
 
 def _fusions() -> Iterator[Component]:
@@ -61,4 +62,15 @@ def _output_fusions() -> Iterator[Component]:
         target="zoo_fusion.surface:SurfaceSoft",
         summary="Adds log-probabilities read off the source embeddings to the decoder's logits",
         references=("arXiv:2012.14768",),
+    )
+
+
+def _probes() -> Iterator[Component]:
+    yield Component(
+        kind="probe",
+        name="layer-shares",
+        target="zoo_fusion.layer_shares:LayerShares",
+        options="zoo.probes.options:ProbeOptions",
+        summary="Effective share of each encoder output in each decoder layer, and the loss without it",
+        references=("arXiv:2109.07152",),
     )

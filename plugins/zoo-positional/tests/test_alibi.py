@@ -1,5 +1,7 @@
 """ALiBi against x-transformers, Bloom and MPT."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -74,3 +76,33 @@ def test_distance_alone_counts_and_both_directions_alike(places: list[int], shif
     assert torch.equal(bias, _bias(4, positions + shift, positions + shift))
     assert torch.equal(bias, bias.mT)
     assert (bias <= 0).all()
+
+
+# Marian's tables, from initSlopes and initBiases of its AlibiAttentionMaskProcessor: encoder, then cross-attention.
+MARIAN_SLOPES = [-2.00, -1.00, -0.50, -0.25, -0.05, -0.05, -0.05, -0.05]
+MARIAN_BIASES = [1.00, -2.00, 3.00, -4.00, 5.00, -6.00, 7.00, -8.00]
+
+
+@pytest.mark.parametrize("heads", [1, 3, 8, 10])
+def test_the_asymmetric_bias_is_that_of_marian(heads: int) -> None:
+    slopes_of = (MARIAN_SLOPES + [-0.05] * heads)[:heads]
+    biases_of = (MARIAN_BIASES + [0.0] * heads)[:heads]
+    places = torch.arange(12)[None] + 40
+    found = _bias(heads, places, places, shape="asymmetric", slopes="marian")[0]
+    for h, i, j in itertools.product(range(heads), range(12), range(12)):
+        assert found[h, i, j].item() == pytest.approx(slopes_of[h] * abs(j - i + biases_of[h]), abs=1e-6)
+
+
+def test_asymmetric_cross_attention_is_that_of_marian() -> None:
+    context = StackContext(side="decoder", layers=1, d_model=8, heads=8, max_positions=64, cross=True)
+    scheme = Alibi(AlibiOptions(shape="asymmetric", slopes="marian"), context)
+    q, k = torch.arange(4)[None], torch.arange(7)[None]
+    (term,) = scheme.score(None, None, q, k)
+    expected = -0.1 * (k[:, None] - q[..., None] + 0.3).abs().expand(8, 4, 7)
+    torch.testing.assert_close(dense_bias(term, q, k)[0], expected)
+
+
+def test_an_asymmetric_head_looks_most_at_its_own_distance() -> None:
+    places = torch.arange(20)[None]
+    at = _bias(4, places, places, shape="asymmetric")[0, :, 10].argmax(-1) - 10  # [H]
+    assert at.tolist() == [-1, 2, -3, 4]

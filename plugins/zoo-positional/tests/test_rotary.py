@@ -99,3 +99,35 @@ def test_an_odd_head_width_is_refused() -> None:
     context = StackContext(side="encoder", layers=1, d_model=9, heads=3, max_positions=8)
     with pytest.raises(InputError, match="even, found 3"):
         Rotary(RotaryOptions(), context)
+
+
+@pytest.mark.parametrize("layout", ["half-split", "interleaved"])
+@pytest.mark.parametrize("inverse", [False, True], ids=["rotate", "inverse"])
+def test_rotated_values_are_those_of_the_equation(layout: str, inverse: bool) -> None:
+    """``o_i = R_-i sum_j a_ij R_j v_j`` with rotation matrices written out, in float64."""
+    scheme = _rotary(layout=layout, values="inverse" if inverse else "rotate")
+    value = _heads(3)[:1].double()
+    weights = torch.rand(1, HEADS, 7, 7, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+    def matrix(position: int) -> torch.Tensor:
+        turn = torch.zeros(WIDTH, WIDTH, dtype=torch.float64)
+        for m in range(WIDTH // 2):
+            first, second = (m, m + WIDTH // 2) if layout == "half-split" else (2 * m, 2 * m + 1)
+            angle = torch.tensor(position / 10000 ** (2 * m / WIDTH), dtype=torch.float64)
+            turn[first, first] = turn[second, second] = angle.cos()
+            turn[second, first], turn[first, second] = angle.sin(), -angle.sin()
+        return turn
+
+    places = [40 + index for index in range(7)]
+    turned = torch.stack([value[0, :, j] @ matrix(at).T for j, at in enumerate(places)], dim=1)  # [H, L, Dh]
+    expected = weights[0] @ turned  # [H, L, Dh]
+    if inverse:
+        expected = torch.stack([expected[:, i] @ matrix(-at).T for i, at in enumerate(places)], dim=1)
+    at = POSITIONS[1:]
+    _, _, rotated = scheme.rotate(value, value, value, at, at)
+    found = scheme.output(weights @ rotated, None, at)[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_only_values_that_are_turned_back_leave_a_shift_unseen() -> None:
+    assert [_rotary(values=values).shift_invariant for values in ("none", "rotate", "inverse")] == [True, False, True]

@@ -21,6 +21,34 @@ def slopes(heads: int, exponent: float = 8.0, *, device: torch.device | None = N
     return torch.pow(2.0, -exponent * torch.cat((geometric, between))).float()  # [H]
 
 
+_MARIAN_STEEP, _MARIAN_FLAT = 4, 0.05
+"""How many heads have slopes 2, 1, 1/2, ..., and the slope of the others."""
+_MARIAN_SHIFTED = 8
+"""How many heads have a shift."""
+_MARIAN_CROSS_SLOPE, _MARIAN_CROSS_SHIFT = 0.1, 0.3
+"""Those of every head in cross-attention."""
+
+
+def marian_slopes(heads: int, *, device: torch.device | None = None) -> Tensor:
+    """The initial slopes of Marian's ``--alibi`` in self-attention, ``[H]``: 2, 1, 1/2, 1/4, then 1/20."""
+    head = torch.arange(heads, device=device)
+    steep = torch.pow(2.0, 1.0 - head.float())  # [H]
+    return torch.where(head < _MARIAN_STEEP, steep, _MARIAN_FLAT)
+
+
+def shifts(heads: int, *, device: torch.device | None = None) -> Tensor:
+    """The shifts of Marian's ``--alibi`` in self-attention, ``[H]``: +1, -2, +3, ..., -8, then 0."""
+    head = torch.arange(heads, device=device)
+    signed = (head + 1) * (1 - 2 * (head % 2))  # [H]
+    return torch.where(head < _MARIAN_SHIFTED, signed, 0).float()
+
+
+def shifted_penalty(parameters: tuple[Tensor, ...], q_positions: Tensor, k_positions: Tensor) -> Tensor:
+    """``-slope * |j - i + shift|``."""
+    slope, shift = parameters
+    return -slope * (k_positions - q_positions + shift).abs()
+
+
 def distance_penalty(parameters: tuple[Tensor, ...], q_positions: Tensor, k_positions: Tensor) -> Tensor:
     """``-slope * |i - j|``."""
     (slope,) = parameters
@@ -32,6 +60,9 @@ class Alibi(Position):
 
     In a causal decoder this is the paper's scheme. In an encoder it is its symmetric form, under which a sentence
     and its reverse look alike: the encoder is exactly equivariant to reversal.
+
+    The asymmetric shape is that of Marian's ``--alibi``, ``-slope_h |j - i + b_h|``: each head looks most at its own
+    distance, -b_h. In cross-attention b_h is 0.3 for every head, and Marian's slope 0.1.
     """
 
     shift_invariant = True
@@ -41,5 +72,19 @@ class Alibi(Position):
         super().__init__(options, context)
 
     def score(self, q: Tensor | None, k: Tensor | None, q_positions: Tensor, k_positions: Tensor) -> tuple[Term, ...]:
-        slope = slopes(self.context.heads, self.options.exponent, device=q_positions.device)  # [H]
-        return (Formula(slope[:, None], distance_penalty),)
+        slope = self._slopes(q_positions.device)  # [H]
+        if self.options.shape == "symmetric":
+            return (Formula(slope[:, None], distance_penalty),)
+        if self.context.cross:
+            shift = torch.full_like(slope, _MARIAN_CROSS_SHIFT)  # [H]
+        else:
+            shift = shifts(self.context.heads, device=q_positions.device)  # [H]
+        return (Formula(torch.stack((slope, shift), dim=-1), shifted_penalty),)
+
+    def _slopes(self, device: torch.device) -> Tensor:
+        heads = self.context.heads
+        if self.options.slopes == "geometric":
+            return slopes(heads, self.options.exponent, device=device)
+        if self.context.cross:
+            return torch.full((heads,), _MARIAN_CROSS_SLOPE, device=device)
+        return marian_slopes(heads, device=device)

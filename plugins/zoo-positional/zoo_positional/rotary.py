@@ -1,4 +1,4 @@
-"""Rotary positions on queries and keys (Su et al. 2021)."""
+"""Rotary positions on queries and keys (Su et al. 2021), and on values (arXiv:2606.11275)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import InputError
-from zoo.models.contracts import Position, StackContext
+from zoo.models.contracts import AttentionStatistics, Position, StackContext
 from zoo_positional.angles import angles
 from zoo_positional.options import RotaryOptions
 
@@ -15,13 +15,16 @@ class Rotary(Position):
     """Feature pair m of a query or key at position i is turned by ``i / base^(2m/Dh)`` (section 3.2.2).
 
     A product of a query and a key then depends on their distance only. Layouts differ by a permutation of features.
+
+    With `values` values are turned too: ``o_i = sum_j alpha_ij R_j v_j``, which depends on absolute positions, or, with
+    the inverse rotation of the output, ``o_i = R_-i sum_j alpha_ij R_j v_j``, which depends on distances only.
     """
 
-    shift_invariant = True
     options: RotaryOptions
 
     def __init__(self, options: RotaryOptions, context: StackContext) -> None:
         super().__init__(options, context)
+        self.shift_invariant = options.values != "rotate"
         if context.head_dim % 2:
             raise InputError(
                 f"rotary positions turn pairs of features: d_model / heads must be even, found {context.head_dim}"
@@ -39,9 +42,16 @@ class Rotary(Position):
         self, q: Tensor, k: Tensor, v: Tensor, q_positions: Tensor, k_positions: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         turn = self._turn_at(q_positions)
-        q = self._rotated(q, turn)
-        k = self._rotated(k, turn if k_positions is q_positions else self._turn_at(k_positions))
-        return q, k, v
+        turn_of_keys = turn if k_positions is q_positions else self._turn_at(k_positions)
+        if self.options.values != "none":
+            v = self._rotated(v, turn_of_keys)
+        return self._rotated(q, turn), self._rotated(k, turn_of_keys), v
+
+    def output(self, o: Tensor, statistics: AttentionStatistics | None, q_positions: Tensor) -> Tensor:
+        if self.options.values != "inverse":
+            return o
+        cosine, sine = self._turn_at(q_positions)
+        return self._rotated(o, (cosine, -sine))
 
     def _turn(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """positions ``[B or 1, L]`` -> cosine and sine ``[B or 1, 1, L, Dh/2]``, float32."""

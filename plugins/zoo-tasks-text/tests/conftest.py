@@ -22,7 +22,9 @@ from zoo.tasks import DataHome, PreparedCorpus
 from zoo.tasks.contracts import SPLITS
 
 # Speaks as much of apt-get as `zoo_tasks_text.corpora.apt` asks for. $ARCHIVE holds the packages, a file "lists" there
-# stands for the machine's own lists, "delay" makes a download slow: it grows in steps, as a real one does.
+# stands for the machine's own lists, "old" holds the packages that these still name, "cut" is a network where nothing
+# answers: an update then only warns, as that of Debian 12 does. "delay" makes a download slow: it grows in steps, as a
+# real one does.
 APT = """#!/bin/sh
 set -eu
 private=no verb= print=no names=
@@ -39,8 +41,20 @@ while [ $# -gt 0 ]; do
 done
 echo "$verb private=$private print=$print$names" >> "$ARCHIVE/log"
 if [ -e "$ARCHIVE/offline" ] && [ $print = no ]; then echo "E: Failed to fetch: no route to the archive"; exit 100; fi
-if [ $verb = update ]; then exit 0; fi
-if [ $private = no ] && [ ! -e "$ARCHIVE/lists" ]; then echo "E: Unable to locate package$names"; exit 100; fi
+if [ $verb = update ]; then
+    if [ -e "$ARCHIVE/cut" ]; then
+        echo "Err:1 http://archive.test/debian bookworm InRelease"
+        echo "W: Failed to fetch http://archive.test/debian/dists/bookworm/InRelease  Could not connect"
+    else
+        touch "$ARCHIVE/updated"
+    fi
+    exit 0
+fi
+lists=lists
+if [ $private = yes ]; then lists=updated; fi
+if [ ! -e "$ARCHIVE/$lists" ]; then echo "E: Unable to locate package$names"; exit 100; fi
+if [ -e "$ARCHIVE/cut" ] && [ $print = no ]; then echo "E: Failed to fetch http://archive.test/x.deb"; exit 100; fi
+if [ $private = no ] && [ -d "$ARCHIVE/old" ]; then ARCHIVE=$ARCHIVE/old; fi
 for name in $names; do
     file=$(cd "$ARCHIVE" && ls "${name%%=*}"_*.deb)
     if [ $print = yes ]; then
@@ -140,7 +154,7 @@ class Archive:
         return path.read_text().splitlines() if path.exists() else []
 
     def mark(self, name: str, text: str = "") -> None:
-        """Change the machine: 'lists', 'offline' or 'delay'."""
+        """Change the machine: 'lists', 'offline', 'cut' or 'delay'."""
         (self.folder / name).write_text(text)
 
 

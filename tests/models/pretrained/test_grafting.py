@@ -248,3 +248,12 @@ def test_a_resized_vocabulary_keeps_the_bias_on_its_logits(checkpoint, read, bat
     assert model.output_bias[size:].tolist() == [0, 0]
     model.resize_token_embeddings(size - 5)
     assert torch.equal(logits(model, inputs), before[..., : size - 5])
+
+
+def test_what_the_pretrained_model_has_not_can_be_added(checkpoint, read, batch):
+    graft = {"fusion": "transparent", "decoder": {"cross_position": "t5"}}
+    found = read(checkpoint("bart"), graft)
+    reasons = set(found.report.new.values())
+    assert reasons == {"fusion: transparent instead of top", "decoder cross_position: t5 where there was none"}
+    assert not found.report.dropped
+    assert logits(found.model, batch(found.section.pretrained)).isfinite().all()

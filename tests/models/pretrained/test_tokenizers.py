@@ -15,6 +15,7 @@ from transformers import AutoTokenizer
 from zoo.errors import InputError, ZooError
 from zoo.models.tokenizers import load_tokenizers, save_tokenizers
 from zoo.spec import load_spec
+from zoo.tasks import Example
 from zoo.training.building import assemble_for
 from zoo.training.collate import Collator
 from zoo.training.encoding import encode_pairs
@@ -67,7 +68,7 @@ def test_batches_and_labels_have_the_models_own_ids(prepared, kind):
     model = assemble_for(spec, found)
     ids, config = spec.model.pretrained, model.config
     assert (config.pad_token_id, config.eos_token_id, config.bos_token_id) == (ids.pad, ids.eos, ids.bos)
-    examples = [SimpleNamespace(source=one, target=two, context=None) for one, two in (texts()[:2], texts()[3:5])]
+    examples = [Example(one, source=one, target=two) for one, two in (texts()[:2], texts()[3:5])]
     pairs = encode_pairs(found.tokenizers, examples, 60)
     batch = Collator(pairs, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)(np.arange(2))
     expected = found.tokenizers.source([item.source for item in examples], padding=True, return_tensors="pt")

@@ -48,6 +48,8 @@ def hostile(make_record, part, text, **changes):
         "quality": [part.quality(20.0, metric=text, unit=text, signature=text, split=text)],
         "performance": [part.cpu(device=text, dtype=text, attention=text, memory={"kind": text, "peak": 1})],
         "probes": {short: 0.5},
+        "probe_series": {short: {"axis": text, "unit": text, "x": [text, short + "x"], "lines": {short: [0.5, 1.0]}}},
+        "curve": [{"step": step, "loss": 5.0, "probes": {short: 0.5}} for step in (0, 20)],
         "samples": [Sample(id=text, source=text, reference=text, output=text)],
         "environment": {short: text, "cpu": text, "git": {"commit": text, "dirty": True}},
     }

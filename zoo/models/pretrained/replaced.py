@@ -11,11 +11,13 @@ from zoo.spec.options import Chosen
 _VOCABULARY = re.compile(r"((en|de)coder\.embed_tokens|lm_head)\.weight|output_bias")
 _OWNERS = (
     (re.compile(r"(?P<side>encoder|decoder)\.position\."), ("position",)),
+    (re.compile(r"decoder\.cross_position\."), ("cross_position",)),
     (re.compile(r"(encoder|decoder)\.layers\.\d+\.block\."), ("block", "normalization")),
     (re.compile(r"(encoder|decoder)\.final_norm\."), ("block", "normalization")),
     (re.compile(r"(encoder|decoder)\.embedding_norm\."), ("normalization",)),
     (re.compile(r"(encoder|decoder)\.layers\.\d+\.feedforward\."), ("feedforward",)),
     (re.compile(r"decoder\.fusion\."), ("fusion",)),
+    (re.compile(r"output_fusion\."), ("output_fusion",)),
 )
 """Where the host keeps a component's tensors, and the slots that decide what they are."""
 
@@ -37,6 +39,8 @@ class Replacements:
         if self.of_vocabulary(name):
             return None if self._vocabulary_kept else "another vocabulary"
         for label, own, mine in self._slots(name):
+            if own is None:
+                return f"{label}: {mine.name} where there was none"
             if own.id != mine.id:
                 return f"{label}: {mine.name} instead of {own.name}"
         return None
@@ -44,13 +48,13 @@ class Replacements:
     def changed(self, name: str) -> str | None:
         """Of a tensor whose component is the same one with other options: which."""
         for label, own, mine in self._slots(name):
-            if own.plain() != mine.plain():
+            if own is not None and own.plain() != mine.plain():
                 return f"{label}: {mine.name} with other options"
         if name.endswith(".position.table") and self._own.max_positions != self._section.max_positions:
             return "another max_positions"
         return None
 
-    def _slots(self, name: str) -> list[tuple[str, Chosen, Chosen]]:
+    def _slots(self, name: str) -> list[tuple[str, Chosen | None, Chosen]]:
         for pattern, slots in _OWNERS:
             match = pattern.match(name)
             if match is None:
@@ -58,6 +62,9 @@ class Replacements:
             if slots == ("position",):
                 side: Side = "encoder" if match["side"] == "encoder" else "decoder"
                 return [(f"{side} position", _position(self._own, side), _position(self._section, side))]
+            if slots == ("cross_position",):
+                placed = self._section.decoder.cross_position
+                return [] if placed is None else [("decoder cross_position", self._own.decoder.cross_position, placed)]
             return [(slot, getattr(self._own, slot), getattr(self._section, slot)) for slot in slots]
         return []
 

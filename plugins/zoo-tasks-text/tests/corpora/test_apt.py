@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 
 import pytest
@@ -78,6 +79,39 @@ def test_an_unreachable_archive_is_an_error_in_apts_words(archive, tmp_path):
     archive.mark("offline")
     with pytest.raises(AptError, match="no route to the archive"):
         Apt(tmp_path / "debs").fetch(["pack-a"])
+
+
+def test_with_the_network_cut_and_no_lists_the_archive_is_blamed_and_not_the_package(archive, tmp_path):
+    """apt's update only warns then, and what fails is that no package is known."""
+    archive.put("pack-a", "1", {"usr/a": "a"})
+    archive.mark("cut")
+    with pytest.raises(AptError) as caught:
+        Apt(tmp_path / "debs").fetch(["pack-a"])
+    assert str(caught.value) == (
+        "the archive cannot be reached: Failed to fetch http://archive.test/debian/dists/bookworm/InRelease "
+        "Could not connect"
+    )
+
+
+def test_with_the_network_cut_the_lists_and_packages_of_before_do(archive, tmp_path):
+    archive.put("pack-a", "1", {"usr/a": "a"})
+    first = Apt(tmp_path / "debs").fetch(["pack-a"])
+    archive.mark("cut")
+    assert Apt(tmp_path / "debs").fetch(["pack-a"]) == first
+
+
+def test_a_refresh_asks_the_archive_though_the_machine_has_lists(archive, tmp_path):
+    archive.put("pack-a", "1", {"usr/a": "a"})
+    archive.mark("lists")
+    (archive.folder / "old").mkdir()
+    for file in archive.folder.glob("pack-a_1_*"):
+        shutil.copy(file, archive.folder / "old")
+    archive.put("pack-a", "2", {"usr/a": "new"})
+    assert Apt(tmp_path / "debs").fetch(["pack-a"])["pack-a"][0].version == "1"
+    assert Apt(tmp_path / "debs").fetch(["pack-a"], refresh=True)["pack-a"][0].version == "2"
+    archive.mark("cut")
+    with pytest.raises(AptError, match="the archive cannot be reached: Failed to fetch"):
+        Apt(tmp_path / "debs").fetch(["pack-a"], refresh=True)
 
 
 def test_a_machine_without_apt_is_an_error(tmp_path, monkeypatch):

@@ -108,6 +108,36 @@ def test_given_dev_and_test_are_used_and_their_pairs_leave_train(tmp_path):
     assert prepared.facts["dropped"]["train pairs seen in dev or test"] == 5
 
 
+def test_given_dev_and_test_stay_as_they_are(tmp_path, monkeypatch, capsys):
+    dev = [("再见", "Goodbye."), ROWS[0], ("再见", "Goodbye."), ("你好", "Hello.")]
+    test = [("你好", "Hello."), ("第1个", "item 1"), ("第2个", "item 2"), ("你好", "Hello."), ROWS[1]]
+    files = {
+        "train": tsv(tmp_path / "train.tsv"),
+        "dev": tsv(tmp_path / "dev.tsv", dev),
+        "test": tsv(tmp_path / "test.tsv", test),
+    }
+    prepared = prepare(tmp_path, **files)
+    for split, rows in (("dev", dev), ("test", test)):
+        assert [(pair.texts["zh"], pair.texts["en"]) for pair in prepared.pairs(split)] == rows
+    assert len(prepared.pairs("train")) == len(ROWS) - 2
+    assert prepared.facts["kept"] == {"duplicates in dev": 1, "duplicates in test": 2, "dev pairs seen in test": 1}
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    sets = {"name": "mine", "languages": "[zh, en]", **files}
+    assert main(["data", "prepare", "parallel-files", *(f"--set={key}={value}" for key, value in sets.items())]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "dropped 2 (train pairs seen in dev or test)" in printed
+    assert "kept 2 (duplicates in test), 1 (dev pairs seen in test), 1 (duplicates in dev)" in printed
+
+
+def test_dev_that_is_cut_from_train_gives_way_to_given_test_and_the_other_way_round(tmp_path):
+    for given, cut in (("test", "dev"), ("dev", "test")):
+        options = {given: tsv(tmp_path / "given.tsv", ROWS[:40]), f"{cut}_fraction": 0.4}
+        prepared = prepare(tmp_path, train=tsv(tmp_path / "train.tsv"), **options)
+        assert [pair.texts["zh"] for pair in prepared.pairs(given)] == [zh for zh, _ in ROWS[:40]]
+        found = [pair.texts["zh"] for split in SPLITS for pair in prepared.pairs(split)]
+        assert sorted(found) == sorted(zh for zh, _ in ROWS)
+
+
 def test_the_content_names_the_corpus_wherever_it_lies(tmp_path):
     first = prepare(tmp_path, train=tsv(tmp_path / "a.tsv"), dev_fraction=0.1, test_fraction=0.1)
     options = {"name": "mine", "languages": ["zh", "en"], "dev_fraction": 0.1, "test_fraction": 0.1}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -71,10 +74,41 @@ def test_pairs_follow_the_file_and_the_rest_is_interface():
     assert dropped == {"untranslated": 1}
 
 
+def test_what_is_left_out_of_a_file_keeps_its_place_in_the_order():
+    texts = ["It rains. Untranslated one. It stops.", "XYZ", "It snows."]
+    translations = ["下雨了。Untranslated one。雨停了。", "XYZ", "下雪了。"]
+    found = {text: Place("talk", order, "talk_topic") for order, text in enumerate(texts)}
+    messages = [Message(None, *both) for both in zip(texts, translations, strict=True)]
+    pairs = align(messages, found, "zh", Counter())
+    assert [(pair.order, pair.texts["en"]) for pair in pairs] == [(0, "It rains."), (2, "It stops."), (4, "It snows.")]
+
+
 def test_a_message_of_the_program_has_the_same_document_in_all_languages():
     chinese = align([Message(None, "Save it.", "保存。")], {}, "zh", Counter())
     japanese = align([Message(None, "Save it.", "保存する。")], {}, "ja", Counter())
     assert chinese[0].document == japanese[0].document
+
+
+# Dies at the stage that is named, by a signal that nothing can catch.
+KILLED = """
+import os, signal, sys
+from zoo_tasks_text.corpora import apt, debian, games, prepared
+from zoo_tasks_text.corpora.options import DebianOptions
+from zoo.tasks import DataHome
+
+def die(*arguments, **more):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def progress(stage, done, total):
+    if sys.argv[1] == "download" and stage == "download" and 0 < done < total:
+        die()
+
+where = {"read": (games, "align"), "separate": (debian, "separated"), "store": (prepared, "revision_of"),
+         "rename": (prepared.os, "replace")}
+if sys.argv[1] in where:
+    setattr(*where[sys.argv[1]], die)
+games.GamesChinese(DebianOptions()).prepare(DataHome.default(), progress)
+"""
 
 
 def put_game(archive, mo, version="0.F-3-9"):
@@ -111,6 +145,24 @@ def test_the_corpora_are_built_from_the_package_twice_alike_and_split_alike(arch
                 assert pair.texts["en"].split()[5] == NUMBERS["en"][pair.order]
     assert owners[0] == owners[1]
     assert len(owners[0]) == 120
+
+
+def test_killed_at_any_stage_the_next_run_gives_the_same_corpus(archive, mo, tmp_path):
+    """At each progress report, as the base of all families makes them: while it downloads, reads and writes."""
+    put_game(archive, mo)
+    expected = GamesChinese(DebianOptions()).prepare(DataHome(tmp_path / "undisturbed")).revision
+    archive.mark("delay", "0.02")
+    home = DataHome(tmp_path / "home")
+    environment = {**archive.environment, "ZOO_HOME": str(home.root)}
+    stages = []
+    for stage in ("download", "read", "separate", "store", "rename"):
+        ended = subprocess.run([sys.executable, "-c", KILLED, stage], env=environment, check=False)
+        if ended.returncode == -signal.SIGKILL:
+            stages.append(stage)
+        assert GamesChinese(DebianOptions()).find(home) is None
+    assert stages == ["download", "read", "separate", "store", "rename"]
+    assert GamesChinese(DebianOptions()).prepare(home).revision == expected
+    assert not list((home.corpora / "games-zh-en").glob(".tmp-*"))
 
 
 def test_a_package_without_the_catalogue_is_an_error_that_says_so(archive, mo, tmp_path):

@@ -143,6 +143,17 @@ def test_the_datasets_own_splits_are_used(tmp_path):
     assert prepared.facts["splits"] == {"train": "train", "dev": "validation", "test": "test"}
 
 
+def test_the_datasets_own_dev_and_test_splits_stay_as_they_are(tmp_path):
+    dev, test = [ROWS[0], ROWS[0], ROWS[1]], [ROWS[1], ROWS[2], ROWS[1]]
+    given = {"train": translations(ROWS[:50]), "validation": translations(dev), "test": translations(test)}
+    datasets.DatasetDict(given).save_to_disk(tmp_path / "data")
+    prepared = prepare(tmp_path, tmp_path / "data")
+    for split, rows in (("dev", dev), ("test", test)):
+        assert [(pair.texts["zh"], pair.texts["en"]) for pair in prepared.pairs(split)] == rows
+    assert len(prepared.pairs("train")) == 47
+    assert prepared.facts["kept"] == {"dev pairs seen in test": 1, "duplicates in dev": 1, "duplicates in test": 1}
+
+
 def test_files_are_dealt_to_splits_by_their_names(tmp_path):
     (tmp_path / "data").mkdir()
     for name, rows in (("x-train-0", ROWS[:40]), ("valid", ROWS[40:45]), ("testing", ROWS[45:50])):
@@ -209,6 +220,14 @@ def test_a_damaged_file_is_one_line(tmp_path, name, content):
         prepare(tmp_path, tmp_path / "data")
     assert "\n" not in str(caught.value)
     assert list((tmp_path / "home" / "corpora" / "mine").glob("[!.]*")) == []
+
+
+@pytest.mark.parametrize("name", ["test.jsonl", "test.csv"])
+def test_an_empty_file_is_named(tmp_path, name):
+    (csv if name.endswith("csv") else jsonl)(tmp_path / "data")
+    (tmp_path / "data" / name).write_bytes(b"")
+    with pytest.raises(InputError, match=f"{name}: the file is empty"):
+        prepare(tmp_path, tmp_path / "data")
 
 
 def test_two_kinds_of_files_are_refused(tmp_path):

@@ -111,6 +111,17 @@ def test_a_page_gives_its_sentences_in_order():
     assert +dropped == {"untranslated": 1}
 
 
+def test_what_is_left_out_of_a_page_keeps_its_place_in_the_order():
+    english = [Block("p", "Open the door."), Block("p", "Untranslated text."), Block("p", "Close the door.")]
+    chinese = [Block("p", "打开这扇门。"), Block("p", "Untranslated text."), Block("p", "把它关上。")]
+    extra = [*english[:2], Block("heading", "Only in English"), english[2]]
+    for page, orders in ((english, [0, 2]), (extra, [0, 3])):
+        pairs = list(pairs_of(BOOK, "p", page, chinese, "zh", Counter()))
+        assert [(pair.texts["en"], pair.order) for pair in pairs] == list(
+            zip(("Open the door.", "Close the door."), orders, strict=True)
+        )
+
+
 def test_a_long_page_is_cut_before_its_sections():
     blocks = [Block("heading", "Page", ("top",), level=1)]
     for section in ("a", "b", "c"):

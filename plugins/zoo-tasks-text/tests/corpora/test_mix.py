@@ -7,6 +7,8 @@ from collections import Counter
 
 import pytest
 from pydantic import ValidationError
+from zoo_tasks_text.corpora.generated.corpus import GeneratedCorpus
+from zoo_tasks_text.corpora.generated.options import GeneratedOptions
 from zoo_tasks_text.corpora.mix import MixCorpus
 from zoo_tasks_text.corpora.options import MixOptions
 
@@ -62,6 +64,52 @@ def test_a_training_pair_that_stands_in_another_parts_test_is_dropped(parts, tmp
     trained = {pair.texts["en"] for pair in corpus.pairs("train")}
     assert "shared target" not in trained
     assert len(trained) == 210
+
+
+def test_dev_and_test_stay_as_they_are_but_for_dev_sentences_in_another_parts_test(tmp_path):
+    one = [("train", "a", "train"), ("dev", "d", "hm"), ("dev", "d", "well"), ("dev", "d", "hm"), ("dev", "d", "end")]
+    one += [("test", "t", "yes"), ("test", "t", "no"), ("test", "t", "yes")]
+    two = [("train", "a", "hm"), ("train", "a", "other"), ("train", "a", "yes"), ("dev", "d", "hm")]
+    two += [("test", "t", "well"), ("test", "t", "yes")]
+    corpus = mixed(tmp_path, {"corpus": files(tmp_path, "one", one)}, {"corpus": files(tmp_path, "two", two)})
+    found = {
+        split: [(pair.document, pair.order, pair.texts["en"].split()[0]) for pair in corpus.pairs(split)]
+        for split in ("train", "dev", "test")
+    }
+    assert found == {
+        "train": [("one/a", 0, "train"), ("two/a", 1, "other")],
+        "dev": [("one/d", 0, "hm"), ("one/d", 2, "hm"), ("one/d", 3, "end"), ("two/d", 0, "hm")],
+        "test": [
+            ("one/t", 0, "yes"),
+            ("one/t", 1, "no"),
+            ("one/t", 2, "yes"),
+            ("two/t", 0, "well"),
+            ("two/t", 1, "yes"),
+        ],
+    }
+    assert corpus.facts["dropped"]["dev pairs seen in test"] == 1
+
+
+def test_the_pronouns_of_a_generated_part_stay_decidable(tmp_path):
+    """Mixed with the text of another, its test documents and their checks are what they were."""
+    language = {"use": "generated", "pairs": 30, "dev_pairs": 12, "test_pairs": 240, "document_sentences": 6}
+    language |= {"pronouns": 1.0, "vocabulary": 20, "max_clauses": 1}
+    own = {**files(tmp_path, "own", [(split, split, split) for split in ("train", "dev", "test")])}
+    for split in ("train", "dev", "test"):
+        path = tmp_path / f"own.{split}.jsonl"
+        path.write_text(path.read_text().replace('"zh"', '"qaa"').replace('"en"', '"qab"'))
+    own["languages"] = languages = ["qaa", "qab"]
+    corpus = mixed(tmp_path, {"corpus": language}, {"corpus": own}, languages=languages)
+    alone = GeneratedCorpus(
+        GeneratedOptions.model_validate({name: value for name, value in language.items() if name != "use"})
+    ).prepare(DataHome(tmp_path / "home"))
+    for split in ("train", "dev", "test"):
+        mixed_in = [pair for pair in corpus.pairs(split) if pair.document.startswith("generated/")]
+        assert [(pair.texts, pair.order, pair.checks) for pair in mixed_in] == [
+            (pair.texts, pair.order, pair.checks) for pair in alone.pairs(split)
+        ]
+    sources = [pair.texts["qaa"] for pair in alone.pairs("test")]
+    assert len(set(sources)) < len(sources), "some sentence is repeated, so that the test can fail"
 
 
 def test_a_weight_repeats_whole_documents_and_a_fraction_of_them(parts, tmp_path):

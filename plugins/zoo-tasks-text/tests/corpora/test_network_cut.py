@@ -83,6 +83,7 @@ def test_asking_for_a_newer_version_fails_and_keeps_the_old_one(archive, tmp_pat
     assert found.returncode == 1
     assert len(found.stderr.splitlines()) == 1
     assert "no route to the archive" in found.stderr
+    assert "What is prepared stays as it is and usable" in found.stderr
     kept = OfficeChinese(DebianOptions()).find(DataHome(tmp_path / "home"))
     assert kept is not None
     assert kept.revision == prepared.revision

@@ -42,6 +42,31 @@ def test_paragraphs_are_paired_by_id_not_by_place():
     assert dropped == {}
 
 
+def test_what_is_left_out_of_a_page_keeps_its_place_in_the_order():
+    """Else sentences that do not follow each other would be taken for context."""
+    english = {
+        "a.html": [
+            Paragraph("p1", "Opens a file. XYZ. Saves it.", False),
+            Paragraph("p2", "Has no counterpart.", False),
+            Paragraph("p3", "XYZ", False),
+            Paragraph("p4", "Closes the file.", False),
+        ]
+    }
+    chinese = {
+        "a.html": [
+            Paragraph("p1", "打开文件。XYZ。保存它。", False),
+            Paragraph("p3", "XYZ", False),
+            Paragraph("p4", "关闭文件。", False),
+        ]
+    }
+    pairs = align(english, chinese, "zh", Counter())
+    assert [(pair.texts["en"], pair.order) for pair in pairs] == [
+        ("Opens a file.", 0),
+        ("Saves it.", 2),
+        ("Closes the file.", 5),
+    ]
+
+
 def test_an_embedded_paragraph_belongs_to_the_page_that_owns_it():
     english = {
         "a/owner.html": [Paragraph("p1", "Opens a file.", False)],

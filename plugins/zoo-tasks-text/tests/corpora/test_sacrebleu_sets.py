@@ -126,6 +126,13 @@ def test_it_is_fetched_once_and_works_offline_afterwards(tmp_path, plain, train)
     assert list(corpus(train, name="other").prepare(home).pairs("test")) == list(first.pairs("test"))
 
 
+def test_what_a_killed_download_left_is_swept_by_the_next(tmp_path, plain, train):
+    left = tmp_path / "home" / "downloads" / "sacrebleu" / ".tmp-killed"
+    left.mkdir(parents=True)
+    corpus(train).prepare(DataHome(tmp_path / "home"))
+    assert not left.exists()
+
+
 def test_what_sacrebleu_has_fetched_itself_is_taken(tmp_path, plain, train, monkeypatch):
     dataset = DATASETS["made/plain"]
     monkeypatch.setattr(dataset, "_rawdir", str(tmp_path / "cache"))

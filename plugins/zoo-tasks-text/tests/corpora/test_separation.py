@@ -1,12 +1,14 @@
-"""Separation by digests is separation of lists."""
+"""Separation by digests is separation of lists, and leaves documents as they are."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from zoo_tasks_text.corpora.separation import Separation, separate
-from zoo_tasks_text.corpora.splits import by_document, separated
+from zoo_tasks_text.corpora.splits import by_document, comparison_key, separated
 
 from zoo.errors import InputError
 from zoo.tasks import Pair
@@ -24,9 +26,9 @@ def lists_of_pairs(prefix: str):
     )
 
 
-def separation(whole=frozenset(), share=0.3, **given) -> Separation:
+def separation(whole=frozenset(), share=0.3, repeating=frozenset(), **given) -> Separation:
     sources = {split: lambda pairs=pairs: iter(pairs) for split, pairs in given.items() if pairs is not None}
-    return separate(sources, ("x", "y"), dev=share, test=share, salt="s", whole=whole)
+    return separate(sources, ("x", "y"), dev=share, test=share, salt="s", whole=whole, repeating=repeating)
 
 
 def streamed(result: Separation) -> dict[str, list[Pair]]:
@@ -36,14 +38,55 @@ def streamed(result: Separation) -> dict[str, list[Pair]]:
     return splits
 
 
+def dealt(train, dev, test) -> dict[str, list[Pair]]:
+    """The splits before anything is left out."""
+    splits = by_document(train, dev=0.3 if dev is None else 0, test=0.3 if test is None else 0, salt="s")
+    return {**splits, **({} if dev is None else {"dev": dev}), **({} if test is None else {"test": test})}
+
+
 @given(lists_of_pairs("a"), st.none() | lists_of_pairs("b"), st.none() | lists_of_pairs("c"))
-def test_it_equals_separation_of_lists(train, dev, test):
-    dealt = by_document(train, dev=0.3 if dev is None else 0, test=0.3 if test is None else 0, salt="s")
-    expected = separated(dealt["train"], dealt["dev"] if dev is None else dev, dealt["test"] if test is None else test)
+def test_of_single_sentences_it_equals_separation_of_lists(train, dev, test):
+    train, dev, test = (
+        None if pairs is None else [replace(pair, document=None) for pair in pairs] for pairs in (train, dev, test)
+    )
+    expected = separated(**dealt(train, dev, test))
     found = separation(train=train, dev=dev, test=test)
     assert streamed(found) == expected.splits
     assert found.sizes == {split: len(pairs) for split, pairs in expected.splits.items()}
     assert found.dropped == {**expected.dropped, "pairs of documents in dev or test": 0}
+
+
+def sides_of(pair: Pair) -> set[tuple[str, str]]:
+    return {(language, comparison_key(text)) for language, text in pair.texts.items()}
+
+
+@given(lists_of_pairs("a"), st.none() | lists_of_pairs("b"), st.none() | lists_of_pairs("c"))
+def test_documents_keep_what_they_repeat_unless_they_are_copies(train, dev, test):
+    splits, taken, expected = dealt(train, dev, test), set(), {}
+    for split in ("test", "dev", "train"):
+        pairs = splits[split]
+        keys = [frozenset(sides_of(pair)) for pair in pairs]
+        new = [key not in keys[:place] for place, key in enumerate(keys)]
+        originals = {pair.document for pair, first in zip(pairs, new, strict=True) if first} - {None}
+        expected[split] = [
+            pair
+            for pair, first in zip(pairs, new, strict=True)
+            if (first or pair.document in originals) and not sides_of(pair) & taken
+        ]
+        taken = taken.union(*map(sides_of, expected[split]))
+    assert streamed(separation(train=train, dev=dev, test=test)) == expected
+
+
+def test_a_repeating_split_keeps_its_duplicates_and_gives_way_to_a_whole_one():
+    dev = [Pair({"x": word, "y": word}, order=order) for order, word in enumerate(["a", "b", "b"])]
+    found = separation(frozenset({"test"}), repeating=frozenset({"dev"}), train=dev, dev=dev, test=dev[:1])
+    assert streamed(found) == {"train": [], "dev": dev[1:], "test": dev[:1]}
+    assert found.dropped == {
+        "duplicates": 1,
+        "train pairs seen in dev or test": 2,
+        "dev pairs seen in test": 1,
+        "pairs of documents in dev or test": 0,
+    }
 
 
 @given(lists_of_pairs("a"), lists_of_pairs("a"), lists_of_pairs("a"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -97,6 +98,13 @@ def test_pairs_that_differ_in_numbers_only_are_one():
 )
 def test_placeholders_are_compared_as_one_and_the_words_around_them_as_they_are(first, second, same):
     assert (comparison_key(first) == comparison_key(second)) == same
+
+
+@pytest.mark.parametrize("text", ["%" + "0" * 100_000 + "!", "%0" * 50_000, "%1.0" + "0" * 100_000, "<a" * 50_000])
+def test_comparing_takes_time_in_proportion_to_the_length(text):
+    begun = time.process_time()
+    comparison_key(text)
+    assert time.process_time() - begun < 1.0  # tens of milliseconds; quadratic: a minute
 
 
 def test_full_width_and_half_width_are_compared_as_one():

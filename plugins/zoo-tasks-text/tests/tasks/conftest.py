@@ -62,3 +62,21 @@ def many() -> Callable[[int], GivenCorpus]:
         return GivenCorpus({"train": pairs, "dev": pairs, "test": pairs})
 
     return made
+
+
+@pytest.fixture
+def gapped() -> GivenCorpus:
+    """One document whose third sentence is missing."""
+    pairs = [pair("a", order) for order in (0, 1, 3, 4)]
+    return GivenCorpus({"train": pairs, "dev": pairs, "test": pairs})
+
+
+@pytest.fixture
+def lines() -> Callable[[Sequence[str]], GivenCorpus]:
+    """One document of the given source texts."""
+
+    def made(texts: Sequence[str]) -> GivenCorpus:
+        pairs = [Pair({"zh": text, "en": f"target {order}"}, "a", order) for order, text in enumerate(texts)]
+        return GivenCorpus({"train": pairs, "dev": pairs, "test": pairs})
+
+    return made

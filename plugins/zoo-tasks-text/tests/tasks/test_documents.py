@@ -77,6 +77,20 @@ def test_noise_has_the_length_of_the_true_context_and_words_of_the_corpus(many):
     assert changed > 50
 
 
+def test_noise_for_a_line_of_one_word_is_a_word_and_for_wide_text_characters(lines):
+    spaced = ["Yes.", "Go away now.", "Stay here, please."] * 20
+    wide = ["好。", "LibreOffice 的帮助页面打开了。", "请不要打开这个文件。"] * 20
+    for texts in (spaced, wide):
+        units = {word for text in texts for word in (text.split() if texts is spaced else set(text) - {" "})}
+        examples = doc2sent(lines(texts), context="noise", context_sentences=1).examples("test")
+        contexts = [e.source.split("\n")[0] for e in examples if (e.sentence or "").startswith(texts[1])]
+        assert len(contexts) == 20
+        for context in contexts:
+            found = context.split() if texts is spaced else list(context)
+            assert len(found) == (1 if texts is spaced else len(texts[0]))
+            assert set(found) <= units
+
+
 def test_context_can_be_left_out_at_evaluation_alone(documents):
     prepared = doc2sent(documents, evaluation_context="none")
     assert prepared.examples("train")[1].source == "源 a.0\n源 a.1"
@@ -110,6 +124,20 @@ def test_shuffled_doc2doc_has_the_same_sentences_in_other_company(many):
     assert [e.target.count("\n") for e in true] == [e.target.count("\n") for e in shuffled]
 
 
+def test_shuffled_doc2doc_with_tags_draws_within_a_domain(many, documents):
+    for corpus in (many(20), documents):
+        domains = {pair.texts["zh"]: pair.domain for pair in corpus.pairs("train")}
+        examples = doc2doc(corpus, context="shuffled", tag="domain").examples("train")
+        lines = []
+        for example in examples:
+            own = example.source.removeprefix(f"{example.tag} ").split("\n")
+            assert {domains[line] for line in own} == {example.domain}
+            assert example.tag == (f"<{example.domain}>" if example.domain else None)
+            lines += own
+        assert sorted(lines) == sorted(domains)
+        assert max(example.target.count("\n") for example in examples) > 0
+
+
 def test_the_line_feed_is_one_token_and_tokenizers_learn_sentences_without_it(documents):
     for prepared in (doc2sent(documents), doc2doc(documents)):
         assert prepared.special_tokens[0] == "\n"
@@ -129,11 +157,11 @@ def test_nothing_to_read_together_is_refused(options, model):
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.integers(0, 9)), min_size=1, max_size=40),
+    st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 9)), min_size=1, max_size=40, unique=True),
     st.integers(1, 6),
 )
 def test_documents_stay_together_in_order_and_every_pair_is_placed_once(rows, size):
-    pairs = [Pair({"zh": "x", "en": "y"}, document, order) for document, order in rows]
+    pairs = [Pair({"zh": "x", "en": "y"}, None if name == "d" else name, order) for name, order in rows]
     order = DocumentOrder(pairs)
     assert sorted(order.order) == list(range(len(pairs)))
     chunks = order.chunks(size)
@@ -142,12 +170,19 @@ def test_documents_stay_together_in_order_and_every_pair_is_placed_once(rows, si
         assert len(chunk) <= size
         assert len({pairs[item].document for item in chunk}) == 1
         assert len(chunk) == 1 or pairs[chunk[0]].document is not None
-        assert [pairs[item].order for item in chunk] == sorted(pairs[item].order for item in chunk)
+        assert [pairs[item].order - pairs[chunk[0]].order for item in chunk] == list(range(len(chunk)))
     for index, pair in enumerate(pairs):
         before = order.previous(index, size)
-        assert all(pairs[item].document == pair.document and pairs[item].order <= pair.order for item in before)
-        expected = 0 if pair.document is None else sum(
-            (other.document, other.order, place) < (pair.document, pair.order, index)
-            for place, other in enumerate(pairs) if other.document == pair.document
-        )  # fmt: skip
-        assert len(before) == min(size, expected)
+        assert all(pairs[item].document == pair.document for item in before)
+        orders = {other.order for other in pairs if other.document == pair.document}
+        expected = []
+        while pair.document is not None and pair.order - len(expected) - 1 in orders and len(expected) < size:
+            expected.insert(0, pair.order - len(expected) - 1)
+        assert [pairs[item].order for item in before] == expected
+
+
+def test_neither_context_nor_chunk_reaches_over_a_missing_sentence(gapped):
+    sources = [example.source for example in doc2sent(gapped, context_sentences=3).examples("train")]
+    assert sources == ["源 a.0", "源 a.0\n源 a.1", "源 a.3", "源 a.3\n源 a.4"]
+    chunks = [example.source for example in doc2doc(gapped, sentences=3).examples("train")]
+    assert chunks == ["源 a.0\n源 a.1", "源 a.3\n源 a.4"]

@@ -114,6 +114,32 @@ def test_a_likelihood_is_that_of_the_models_own_loss(home: DataHome, tmp_path: P
             assert score == pytest.approx(-loss, rel=1e-4)
 
 
+def test_context_that_does_not_fit_gives_way_in_evaluation_too(home: DataHome, tmp_path: Path) -> None:
+    """The sentence to translate is read whole, as it is with as much context as fits."""
+    chosen = spec(use="doc2sent", context_sentences=3, tag="domain")
+    built = build(chosen, tmp_path / "run", home)
+    given = [
+        example
+        for example in evaluation_examples(built.prepared.task, chosen)
+        if example.context_lines == 3 and any(check.phenomenon == "pronoun" for check in example.checks)
+    ][:2]
+    assert given
+    expected = [example.with_less_context(2) for example in given]
+    for example, shorter in zip(given, expected, strict=True):
+        assert shorter.source == " ".join([example.tag, "\n".join(example.source.split("\n")[2:])])
+        limit = len(built.tokenizers.source(shorter.source)["input_ids"])
+        found, right = (
+            target_likelihoods(built.model, built.tokenizers, [some], batch_size=4, max_tokens=limit)[0]
+            for some in (example, shorter)
+        )
+        assert found == pytest.approx(right, rel=1e-6)
+        model = chosen.model.model_copy(update={"max_positions": limit})
+        bounded = chosen.model_copy(update={"model": model})
+        outputs = [evaluate(built.model, built.tokenizers, [some], bounded) for some in (example, shorter)]
+        assert outputs[0].outputs == outputs[1].outputs
+        assert outputs[0].probes["truncated_sources"] == 0
+
+
 def test_a_second_input_is_refused_before_training_by_a_model_with_one_encoder(home: DataHome, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="context_as: prefix"):
         train(spec(use="doc2sent", context_as="second-input"), tmp_path / "run", home=home)

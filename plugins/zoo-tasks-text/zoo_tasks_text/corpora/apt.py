@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +19,7 @@ from zoo.errors import ZooError
 from zoo.tasks.contracts import Progress, silent
 
 _URI = re.compile(r"^'[^']*' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})\s*$")
+_COMPLAINTS = ("W: Failed to fetch", "E: Failed to fetch")
 _MEMBER_LIMIT = 16 * 2**20
 """Bytes of the largest member that is read: help pages stay far below."""
 
@@ -37,6 +39,11 @@ class AptError(ZooError):
     """apt is absent, or cannot fetch what is asked for."""
 
 
+class _UnreachableError(AptError):
+    def __init__(self, failure: str) -> None:
+        super().__init__(f"the archive cannot be reached: {failure}")
+
+
 class Apt:
     """Fetches packages into `folder`. What is there complete is not fetched again; what is partial is continued."""
 
@@ -44,19 +51,28 @@ class Apt:
         self.folder = folder
         self._progress = progress
 
-    def fetch(self, names: Sequence[str]) -> dict[str, tuple[Package, Path]]:
-        """The newest versions of `names`, verified against the hashes of apt's lists. Raises AptError."""
+    def fetch(self, names: Sequence[str], *, refresh: bool = False) -> dict[str, tuple[Package, Path]]:
+        """The newest versions of `names`, verified against the hashes of apt's lists. Raises AptError.
+
+        The machine's own lists are believed, however old, unless `refresh` asks for fresh ones.
+        """
         for tool in ("apt-get", "dpkg-deb"):
             if shutil.which(tool) is None:
                 raise AptError(f"'{tool}' is not on this machine")
         # One at a time: two corpora share packages, and a file that one fetches would look damaged to the other.
         with locked(self.folder / ".lock"):
-            try:
-                return self._fetch(names, private=False)
-            except AptError:
+            if not refresh:
                 # No lists, lists without these packages, or lists so old that the files are gone: take fresh ones.
-                self._update()
+                with suppress(AptError):
+                    return self._fetch(names, private=False)
+            failure = self._update()
+            if failure is not None and refresh:
+                raise _UnreachableError(failure)
+            try:
                 return self._fetch(names, private=True)
+            except AptError as error:
+                # Lists of an earlier time might have done, and a source that is not needed may fail.
+                raise (error if failure is None else _UnreachableError(failure)) from error.__cause__
 
     def _fetch(self, names: Sequence[str], *, private: bool) -> dict[str, tuple[Package, Path]]:
         packages = self._lookup(names, private=private)
@@ -105,10 +121,18 @@ class Apt:
         files = [self.folder / package.file for package in packages]
         self._run(["download", *wanted], private=private, watch=("download", files, total))
 
-    def _update(self) -> None:
-        """Fetch lists into a place of our own, from the sources and keys of this machine."""
+    def _update(self) -> str | None:
+        """Fetch lists into a place of our own, from the sources and keys of this machine.
+
+        Returns apt's first complaint about a list that cannot be had: for apt itself that is no failure.
+        """
         self._progress("package lists", 0, 0)
-        self._run(["update"], private=True)
+        try:
+            output = self._run(["update"], private=True)
+        except AptError as error:
+            return str(error)
+        complaints = [" ".join(line[2:].split()) for line in output.splitlines() if line.startswith(_COMPLAINTS)]
+        return complaints[0] if complaints else None
 
     def _configuration(self) -> Path:
         """An apt configuration that keeps lists and caches below `folder`, and runs nobody's update hooks."""

@@ -68,15 +68,19 @@ class DebianCorpus(Corpus):
         return prepared.prepare(
             home,
             self._recipe,
-            lambda: self._build(home, progress),
+            lambda: self._build(home, progress, refresh),
             revision=self.options.revision,
             refresh=refresh,
         )
 
-    def _build(self, home: DataHome, progress: Progress) -> prepared.StoredCorpus:
+    def _build(self, home: DataHome, progress: Progress, refresh: bool) -> prepared.StoredCorpus:
         try:
-            packages = Apt(home.downloads / "debian", progress).fetch(self.packages)
+            packages = Apt(home.downloads / "debian", progress).fetch(self.packages, refresh=refresh)
         except AptError as error:
+            if refresh and self.find(home) is not None:
+                raise ZooError(
+                    f"corpus {self.name} cannot be refreshed: {error}. What is prepared stays as it is and usable"
+                ) from error
             some = ", ".join(self.packages[:3]) + (" ..." if len(self.packages) > 3 else "")
             raise ZooError(
                 f"corpus {self.name} cannot be fetched: {error}. It is built from Debian's packages ({some}); without "

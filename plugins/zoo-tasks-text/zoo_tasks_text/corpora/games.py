@@ -44,7 +44,7 @@ class GamesCorpus(DebianCorpus):
     """
 
     family = "games"
-    version = 1
+    version = 2
     licence = "CC-BY-SA-3.0"
     locale: ClassVar[str]
 
@@ -114,7 +114,7 @@ def _texts(value: Any, key: str = "") -> Iterator[str]:
 
 
 def align(messages: Iterable[Message], found: Mapping[str, Place], language: str, dropped: Counter[str]) -> list[Pair]:
-    """Pairs by document and place; `dropped` counts by reason what is left out."""
+    """Pairs by document and place; `dropped` counts by reason what is left out, and orders count it too."""
     placed: dict[str, list[tuple[int, str, Message]]] = {}
     for message in messages:
         place = found.get(message.text)
@@ -125,10 +125,11 @@ def align(messages: Iterable[Message], found: Mapping[str, Place], language: str
         placed.setdefault(place.document, []).append((place.order, place.domain, message))
     pairs: list[Pair] = []
     for document in sorted(placed):
-        order = 0
+        kept, begun = 0, dropped.total()
         # One text may come with several contexts; they are in the order of the catalogue.
         for _, domain, message in sorted(placed[document], key=lambda entry: entry[0]):
             for left, right in sentence_pairs(message.text, message.translation, language, dropped):
+                order = kept + dropped.total() - begun
                 pairs.append(Pair({"en": left, language: right}, document, order, domain))
-                order += 1
+                kept += 1
     return pairs

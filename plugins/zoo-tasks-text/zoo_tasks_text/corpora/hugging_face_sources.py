@@ -111,6 +111,8 @@ def _open_files(path: Path) -> dict[str, Any]:
     reader, settings = _READERS[endings[0]]
     found: dict[str, list[str]] = {}
     for file in known:
+        if not file.stat().st_size:
+            raise InputError("the file is empty", where=str(file))
         name = file.relative_to(path).as_posix().lower() if path.is_dir() else ""
         match = _SPLIT.search(name)
         split = _PLAIN.get(match[1], match[1]) if match else "train"
@@ -169,6 +171,8 @@ def _one_line(where: str) -> Iterator[None]:
         yield
     except (ZooError, GeneratorExit):
         raise
+    except StopIteration as error:
+        raise InputError("holds no rows: a file of it is empty", where=where) from error
     except Exception as error:  # of the library, pyarrow, or pandas
         raise InputError(f"cannot be read as a dataset: {_short(error)}", where=where) from error
 

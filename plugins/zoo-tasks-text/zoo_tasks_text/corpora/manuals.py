@@ -159,7 +159,7 @@ class ManualsCorpus(DebianCorpus):
     """English and one other language of `MANUALS`, aligned block by block."""
 
     family = "manuals"
-    version = 1
+    version = 2
     share = 0.04
     licence = " and ".join(sorted({f"({m.licence})" if " or " in m.licence else m.licence for m in MANUALS}))
 
@@ -235,20 +235,25 @@ def documents(page: str, english: Sequence[Block]) -> list[str]:
 def pairs_of(
     manual: Manual, page: str, english: Sequence[Block], other: Sequence[Block], language: str, dropped: Counter[str]
 ) -> Iterator[Pair]:
-    """The sentence pairs of a page; `dropped` counts the blocks and sentences left out by reason."""
+    """The sentence pairs of a page; `dropped` counts the blocks and sentences left out by reason, orders do too."""
     matches = aligned(english, other, language)
     dropped["block without a counterpart"] += len(english) - len(matches)
     owners, orders = documents(f"{manual.name}/{page}", english), Counter[str]()
-    for i, j in matches:
-        left, right = clean(english[i].text), clean(other[j].text)
+    partners = dict(matches)
+    for i, block in enumerate(english):
+        left = clean(block.text)
+        right = clean(other[partners[i]].text) if i in partners else ""
         if not left and not right:
             # A listing.
             continue
+        if i not in partners:
+            orders[owners[i]] += 1
+            continue
         for first, second in aligned_sentences(left, right, language) if left and right else [(left, right)]:
+            order = orders[owners[i]]
+            orders[owners[i]] += 1
             reason = reason_to_drop(first, second, language)
             if reason is not None:
                 dropped[reason] += 1
                 continue
-            order = orders[owners[i]]
-            orders[owners[i]] += 1
             yield Pair({"en": first, language: second}, owners[i], order, manual.name, manual.licence)

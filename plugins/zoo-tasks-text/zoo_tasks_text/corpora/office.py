@@ -39,7 +39,7 @@ class OfficeCorpus(DebianCorpus):
     """English and one other language of the help, aligned by paragraph id."""
 
     family = "office"
-    version = 2
+    version = 3
     licence = "MPL-2.0"
     edition: ClassVar[Edition]
 
@@ -84,7 +84,11 @@ def read_pages(path: Path, edition: Edition, progress: Progress = silent) -> Pag
 
 
 def align(english: Pages, other: Pages, language: str, dropped: Counter[str]) -> list[Pair]:
-    """Pairs in the order of pages and paragraphs; `dropped` counts the paragraphs left out by reason."""
+    """Pairs in the order of pages and paragraphs; `dropped` counts what is left out by reason.
+
+    What is left out of a page counts in the orders of its other pairs, so that no two are taken for neighbours that
+    are none.
+    """
     pairs: list[Pair] = []
     owned = {(item.id, item.text) for page in english.values() for item in page if not item.embedded}
     for name in sorted(english):
@@ -93,14 +97,18 @@ def align(english: Pages, other: Pages, language: str, dropped: Counter[str]) ->
         for item in english[name]:
             if item.embedded and (item.id, item.text) in owned:
                 # The page that owns the paragraph has it; here it would blur what a document is.
+                order += 1
                 continue
             if item.id not in translations:
                 dropped["no counterpart"] += 1
-                continue
-            for left, right in _sentence_pairs(item.text, translations[item.id], language, dropped):
-                document = name.removesuffix(".html")
-                pairs.append(Pair({"en": left, language: right}, document, order, domain=name.split("/")[0]))
                 order += 1
+                continue
+            begun = dropped.total()
+            for left, right in _sentence_pairs(item.text, translations[item.id], language, dropped):
+                document, place = name.removesuffix(".html"), order + dropped.total() - begun
+                pairs.append(Pair({"en": left, language: right}, document, place, domain=name.split("/")[0]))
+                order += 1
+            order += dropped.total() - begun
     return pairs
 
 

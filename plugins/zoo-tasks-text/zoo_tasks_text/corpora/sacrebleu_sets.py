@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.atomic import atomic_directory, locked, write_atomic
+from zoo.atomic import atomic_directory, locked, swept, write_atomic
 from zoo.errors import InputError, ZooError, did_you_mean
 from zoo.tasks import Corpus, DataHome, Pair, PreparedCorpus, Split
 from zoo.tasks.contracts import Progress, silent
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zoo_tasks_text.corpora.separation import Source
 
 
-VERSION = 1
+VERSION = 2
 """Raise it with any change that gives other pairs from the same sets."""
 _PATIENCE = 60.0
 """Seconds without a byte after which a download is given up."""
@@ -94,6 +94,7 @@ class SacrebleuCorpus(Corpus):
                 "sets": published,
                 "train": {"name": train.name, "revision": train.revision, "licence": train.licence},
                 "dropped": {"segments without source or reference": empty, **result.dropped},
+                "kept": result.kept,
             },
         )
 
@@ -108,7 +109,7 @@ def read_set(home: DataHome, name: str, languages: tuple[str, str]) -> tuple[lis
     folder = home.downloads / "sacrebleu" / f"{name.replace('/', '_')}.{langpair}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():
-            with atomic_directory(folder) as temporary:
+            with swept(folder.parent), atomic_directory(folder) as temporary:
                 _fetch(name, languages, temporary)
     columns = {
         field: (folder / field).read_bytes().decode().split("\n")[:-1]

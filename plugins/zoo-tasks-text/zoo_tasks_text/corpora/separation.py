@@ -1,4 +1,4 @@
-"""`splits.by_document` and `splits.separated` for data larger than memory: two walks over it, digests in between.
+"""Splits that share nothing, from data larger than memory: two walks over it, digests in between.
 
 Peak memory is about 90 bytes a pair, whatever the length of its texts. Sides are compared by 64 bits of BLAKE2b: among
 a hundred million sides, the odds that two different ones are ever taken for one are 3 in 10,000, and then one pair is
@@ -41,6 +41,8 @@ class Separation:
     ambiguous: frozenset[int]
     """Pairs whose document and order another pair of their split has, too."""
     dropped: dict[str, int]
+    kept: dict[str, int]
+    """Of splits that stay whole: what another split would have lost, by reason; reasons without a pair are absent."""
 
     @property
     def sizes(self) -> dict[Split, int]:
@@ -88,13 +90,17 @@ def separate(
     test: float,
     salt: str,
     whole: frozenset[Split] = frozenset(),
+    repeating: frozenset[Split] = frozenset(),
     progress: Progress = silent,
 ) -> Separation:
     """Deal the pairs of `sources` out to splits that share no side and no document.
 
     Shares `dev` and `test` of the train source go to the splits that have no source, as `by_document` deals them; then
     each split is deduplicated, and loses what stands in test, or in dev, as in `separated`, and what is of their
-    documents. Splits in `whole` stay as they are, duplicates included.
+    documents. Sentences that documents repeat are no duplicates: of pairs with a document, only those of a copy go, a
+    document of which every pair stands further ahead. Splits in `repeating` are not deduplicated. Splits in `whole`
+    stay as they are, duplicates included: the others lose what stands in them, and two of them may share pairs, which
+    `Separation.kept` counts.
     """
     shares = {"dev": 0.0 if "dev" in sources else dev, "test": 0.0 if "test" in sources else test}
     found = _Digested(sources, languages, shares["dev"], shares["test"], salt, progress)
@@ -107,27 +113,38 @@ def separate(
         "dev pairs seen in test": 0,
         "pairs of documents in dev or test": 0,
     }
-    for split in ("test", "dev", "train"):
+    kept: dict[str, int] = {}
+    order: list[Split] = ["test", "dev", "train"]
+    for split in sorted(order, key=lambda split: split not in whole):
         rows = np.flatnonzero(found.places == SPLITS.index(split))
-        if split not in whole:
-            unique = _first_of_each([found.sides[language][rows] for language in languages])
-            seen = np.zeros(len(rows), np.bool_)
-            for language in languages:
-                seen |= _among(found.sides[language], rows, taken[language])
+        unique = _first_of_each([found.sides[language][rows] for language in languages])
+        if split in repeating:
+            unique[:] = True
+        elif split not in whole:
+            fresh = _with(np.zeros(0, np.uint64), found.documents[rows[unique]])
+            unique |= (found.documents[rows] != 0) & _among(found.documents, rows, fresh)
+        seen = np.zeros(len(rows), np.bool_)
+        for language in languages:
+            seen |= _among(found.sides[language], rows, taken[language])
+        repeated, shared = int(np.count_nonzero(~unique)), int(np.count_nonzero(unique & seen))
+        if split in whole:
+            counts = {f"duplicates in {split}": repeated, f"{split} pairs seen in test": shared}
+            kept.update({reason: count for reason, count in counts.items() if count})
+        else:
             strange = _among(found.documents, rows, documents)
-            dropped["duplicates"] += int(np.count_nonzero(~unique))
-            if split != "test":
-                reason = "train pairs seen in dev or test" if split == "train" else "dev pairs seen in test"
-                dropped[reason] = int(np.count_nonzero(unique & seen))
+            dropped["duplicates"] += repeated
+            if split != "test" or shared:
+                other = {"train": "dev or test", "dev": "test", "test": "dev"}[split]
+                dropped[f"{split} pairs seen in {other}"] = shared
             dropped["pairs of documents in dev or test"] += int(np.count_nonzero(unique & ~seen & strange))
-            kept = unique & ~seen & ~strange
-            places[rows[~kept]] = _DROPPED
-            rows = rows[kept]
+            stays = unique & ~seen & ~strange
+            places[rows[~stays]] = _DROPPED
+            rows = rows[stays]
         if split != "train":
             taken = {language: _with(taken[language], found.sides[language][rows]) for language in languages}
             own = found.documents[rows]
             documents = _with(documents, own[own != 0])
-    return Separation(sources, places, _ambiguous(found, places), dropped)
+    return Separation(sources, places, _ambiguous(found, places), dropped, kept)
 
 
 class _Digested:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from zoo.tasks import Pair, Split
 
 _VARIABLE = re.compile(
-    r"(?a:%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:l|ll|h|z)?[a-z]|%\d+|%<?\[?\w+\]?>?%|\$\{?\(?\w+\)?\}?|\{\w*\}|<[/\w][^<>]*>)"
+    # Possessive where two parts may match the same digits: else a percent sign and many zeros take quadratic time.
+    r"(?a:%(?:\d++\$)?[-+#0]*+\d*+(?:\.\d++)?(?:l|ll|h|z)?[a-z]|%\d+|%<?\[?\w+\]?>?%|\$\{?\(?\w+\)?\}?|\{\w*\}|<[/\w][^<>]*>)"
     r"|\d+"
 )
 """Numbers, and what programs put in place of a value: %s, %1$d, %1, %NAME%, $name, ${name}, {0}, <name>."""

@@ -80,7 +80,7 @@ class StoriesCorpus(DebianCorpus):
     """
 
     family = "stories"
-    version = 1
+    version = 2
     licence = "GPL-2+"
     locale: ClassVar[str]
 
@@ -168,7 +168,7 @@ def align(
     language: str,
     dropped: Counter[str],
 ) -> list[Pair]:
-    """Pairs by document and place; `dropped` counts by reason what is left out."""
+    """Pairs by document and place; `dropped` counts by reason what is left out, and orders count it too."""
     folders = _folders(found)
     placed: dict[str, list[tuple[int, str, Message]]] = {}
     for name in sorted(catalogues):
@@ -177,12 +177,13 @@ def align(
             placed.setdefault(place.document, []).append((place.order, place.domain, message))
     pairs: list[Pair] = []
     for document in sorted(placed):
-        order = 0
+        kept, begun = 0, dropped.total()
         for _, domain, message in sorted(placed[document], key=lambda entry: entry[0]):
             texts = without_prefix(message.text, message.translation)
             for left, right in sentence_pairs(*texts, language, dropped):
+                order = kept + dropped.total() - begun
                 pairs.append(Pair({"en": left, language: right}, document, order, domain))
-                order += 1
+                kept += 1
     return pairs
 
 

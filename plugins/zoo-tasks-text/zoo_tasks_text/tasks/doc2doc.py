@@ -26,7 +26,14 @@ class PreparedDocToDoc(PreparedParallel):
         pairs, shuffled = self.corpus.pairs(split), self.options.context == "shuffled"
         chunks = DocumentOrder(pairs).chunks(self.options.sentences)
         if shuffled:
-            chunks = _redistributed(chunks, split)
+            if self.options.tag == "domain":
+                # A chunk has one tag, which must be that of all its sentences.
+                chunks = [part for chunk in chunks for part in _by_domain(chunk, pairs)]
+            groups: dict[str | None, list[list[int]]] = {}
+            for chunk in chunks:
+                domain = pairs[chunk[0]].domain if self.options.tag == "domain" else None
+                groups.setdefault(domain, []).append(chunk)
+            chunks = [chunk for group in groups.values() for chunk in _redistributed(group, split)]
 
         def example(index: int) -> Example:
             return self._example([pairs[item] for item in chunks[index]], split, index, shuffled)
@@ -39,7 +46,7 @@ class PreparedDocToDoc(PreparedParallel):
         name = f"{first.document}#{first.order}-{chunk[-1].order}" if whole else f"{split}:{index}"
         sentences = "\n".join(" ".join(self.source_of(pair).split()) for pair in chunk)
         lines = [" ".join(pair.texts[target].split()) for pair in chunk]
-        read = self.tagged(sentences, first, name, split)
+        read, tag = self.tagged(sentences, first, name, split)
         return Example(
             id=name,
             source=read,
@@ -47,6 +54,7 @@ class PreparedDocToDoc(PreparedParallel):
             document=first.document if whole else None,
             domain=first.domain,
             sentence=None if read == sentences else sentences,
+            tag=tag,
             checks=tuple(check for pair in chunk for check in pair.checks.get(target, ())),
             contrasts=tuple(
                 "\n".join([*lines[:place], " ".join(wrong.split()), *lines[place + 1 :]])
@@ -54,6 +62,14 @@ class PreparedDocToDoc(PreparedParallel):
                 for wrong in pair.contrasts.get(target, ())
             ),
         )
+
+
+def _by_domain(chunk: list[int], pairs: Sequence[Pair]) -> list[list[int]]:
+    """The pairs of a chunk, those of each domain apart."""
+    parts: dict[str | None, list[int]] = {}
+    for item in chunk:
+        parts.setdefault(pairs[item].domain, []).append(item)
+    return list(parts.values())
 
 
 def _redistributed(chunks: list[list[int]], split: Split) -> list[list[int]]:

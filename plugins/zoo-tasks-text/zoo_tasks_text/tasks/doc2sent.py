@@ -7,8 +7,10 @@ Tiedemann and Scherrer 2017 (doi:10.18653/v1/W17-4811), section 3: context as a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from zoo.tasks import Example, Pair, Split
+from zoo.tasks.alignment import wide
 from zoo_tasks_text.tasks.documents import DocumentOrder
 from zoo_tasks_text.tasks.draws import below
 from zoo_tasks_text.tasks.options import ContextKind, DocToSentOptions
@@ -16,6 +18,12 @@ from zoo_tasks_text.tasks.parallel import Computed, ParallelTask, PreparedParall
 
 _PATIENCE = 100
 """Draws for the context of another document before a split counts as having but one."""
+
+
+_SAMPLE = 1000
+"""Sentences that tell whether a language has spaces between its words."""
+_LONG_WORD = 25
+"""Characters beyond which a text without a space is no word."""
 
 
 class Contexts:
@@ -27,6 +35,14 @@ class Contexts:
         self._count = options.context_sentences
         self._source = options.source
         self._order = DocumentOrder(pairs)
+
+    @cached_property
+    def _spaced(self) -> bool:
+        """Whether most sentences are of words with spaces between them, by a sample of the split."""
+        step = max(1, len(self._pairs) // _SAMPLE)
+        texts = [self._text(index) for index in range(0, len(self._pairs), step)]
+        unspaced = sum(wide(text) or (len(text) > _LONG_WORD and " " not in text) for text in texts)
+        return 2 * unspaced <= len(texts)
 
     def of(self, index: int, name: str) -> list[str]:
         """The sentences before pair `index`, or what stands in their place; none at the start of a document."""
@@ -60,8 +76,8 @@ class Contexts:
         return longest
 
     def _noise(self, sentence: str, name: str, line: int) -> str:
-        """As many words, each from a place drawn from the whole split; of text without spaces, characters."""
-        spaced = " " in sentence
+        """As many words, each from a place drawn from the whole split; in a language without spaces, characters."""
+        spaced = self._spaced
         units = sentence.split() if spaced else list(sentence)
         drawn = []
         for place in range(len(units)):
@@ -92,7 +108,7 @@ class PreparedDocToSent(PreparedParallel):
             sentence = " ".join(self.source_of(pair).split())
             before = [self.tags.escaped(text) for text in contexts.of(index, name)]
             prefix = options.context_as == "prefix"
-            read = self.tagged("\n".join([*before, sentence] if prefix else [sentence]), pair, name, split)
+            read, tag = self.tagged("\n".join([*before, sentence] if prefix else [sentence]), pair, name, split)
             return Example(
                 id=name,
                 source=read,
@@ -100,7 +116,9 @@ class PreparedDocToSent(PreparedParallel):
                 document=pair.document,
                 domain=pair.domain,
                 sentence=None if read == sentence else sentence,
+                tag=tag,
                 context=None if prefix else "\n".join(before),
+                context_lines=len(before),
                 checks=pair.checks.get(options.target, ()),
                 contrasts=pair.contrasts.get(options.target, ()),
             )

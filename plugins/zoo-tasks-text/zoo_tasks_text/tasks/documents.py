@@ -15,7 +15,9 @@ Places = NDArray[np.int64]
 class DocumentOrder:
     """The pairs of a split, document after document (in the order in which these first appear), each in its order.
 
-    A pair without a document is a document of its own. Three integers a pair are in memory.
+    A pair without a document is a document of its own. Only pairs whose orders count on by one are neighbours: where an
+    order is missing, so is a sentence, and neither contexts nor chunks reach over the gap. Three integers a pair are in
+    memory.
     """
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
@@ -30,20 +32,22 @@ class DocumentOrder:
         """``[N]``: indices of pairs in document order."""
         self.documents: Places = first[self.order]
         """``[N]``: a number for the document of each, in document order."""
-        starts = np.flatnonzero(np.diff(self.documents, prepend=-1))
+        following = np.diff(self.documents) == 0
+        following &= np.diff(orders[self.order]) == 1
+        starts = np.append(0, np.flatnonzero(~following) + 1)[: len(pairs)]
         lengths = np.diff(np.append(starts, len(pairs)))
         self.before: Places = np.arange(len(pairs)) - np.repeat(starts, lengths)
-        """``[N]``: how many pairs of its document stand before each, in document order."""
+        """``[N]``: how many pairs of its document stand right before each, without a gap, in document order."""
         self.place: Places = np.empty(len(pairs), np.int64)
         """``[N]``: where each pair stands in document order."""
         self.place[self.order] = np.arange(len(pairs))
 
     def previous(self, index: int, count: int) -> list[int]:
-        """Indices of the up to `count` pairs before pair `index` in its document, in their order."""
+        """Indices of the up to `count` pairs right before pair `index` in its document, in their order."""
         place = int(self.place[index])
         return [int(item) for item in self.order[place - min(count, int(self.before[place])) : place]]
 
     def chunks(self, size: int) -> list[list[int]]:
-        """Every pair once, in runs of `size` that stay inside one document; its last one may be shorter."""
+        """Every pair once, in runs of `size` neighbours; the last one before a gap or the end may be shorter."""
         starts = np.flatnonzero(self.before % size == 0)
         return [[int(item) for item in part] for part in np.split(self.order, starts[1:])] if len(self.order) else []

@@ -122,10 +122,10 @@ class PreparedParallel(PreparedTask):
         """The source text, which spells no tag."""
         return self.tags.escaped(pair.texts[self.options.source])
 
-    def tagged(self, text: str, pair: Pair, name: str, split: Split) -> str:
-        """`text` behind the tag of its pair, if it carries one."""
+    def tagged(self, text: str, pair: Pair, name: str, split: Split) -> tuple[str, str | None]:
+        """`text` behind the tag of its pair, if it carries one, and that tag."""
         tag = self.tags.chosen(pair.domain, name, split)
-        return text if tag is None else f"{tag} {text}"
+        return (text if tag is None else f"{tag} {text}"), tag
 
     def _domains(self) -> list[str]:
         return sorted({pair.domain for pair in self.corpus.pairs("train") if pair.domain is not None})

@@ -20,7 +20,7 @@ class PreparedTranslation(PreparedParallel):
         def example(index: int) -> Example:
             pair = pairs[index]
             name, source = self.name_of(pair, split, index), self.source_of(pair)
-            read = self.tagged(source, pair, name, split)
+            read, tag = self.tagged(source, pair, name, split)
             return Example(
                 id=name,
                 source=read,
@@ -28,6 +28,7 @@ class PreparedTranslation(PreparedParallel):
                 document=pair.document,
                 domain=pair.domain,
                 sentence=None if read == source else source,
+                tag=tag,
                 checks=pair.checks.get(target, ()),
                 contrasts=pair.contrasts.get(target, ()),
             )

@@ -22,7 +22,7 @@ class Bpe(TokenizerTrainer):
     def train(self, texts: Iterator[str]) -> Any:
         """Raises InputError naming the largest or smallest possible vocab_size where the texts do not fit it."""
         options = self.options
-        prepared = vocabulary.normalized(texts, vocabulary.normalizer(options.normalization))
+        prepared = vocabulary.normalized(texts, vocabulary.normalizer(options.normalization), options.max_lines)
         characters = [vocabulary.SPACE, *vocabulary.covered_characters(prepared, options.character_coverage)]
         fixed = list(vocabulary.SPECIAL) + (list(vocabulary.BYTES) if options.byte_fallback else [])
         smallest = len(fixed) + len(characters)

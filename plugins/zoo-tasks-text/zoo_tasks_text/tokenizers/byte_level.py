@@ -34,8 +34,9 @@ class ByteLevel(TokenizerTrainer):
         """Raises InputError naming the largest possible vocab_size where the texts have no more pairs to merge."""
         options = self.options
         normalizer = vocabulary.normalizer(options.normalization, marked=False)
-        prepared = vocabulary.normalized(texts, normalizer)
         merging = options.vocab_size > len(vocabulary.SPECIAL) + len(BYTE_CHARACTERS)
+        # Bytes alone learn nothing, but an empty training split is a mistake for them, too.
+        prepared = vocabulary.normalized(texts, normalizer, options.max_lines if merging else 1)
         # A space before the first word makes it the same token as inside a text. Bytes alone have no words.
         # In a sequence, because transformers 4 sets add_prefix_space of a bare one back to False.
         pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.ByteLevel(add_prefix_space=merging, use_regex=merging)])

@@ -19,6 +19,12 @@ class VocabularyOptions(Options):
         default="nfkc",
         description="Unicode normalisation of all text; runs of white space become one space in any case",
     )
+    max_lines: int = Field(
+        default=2_000_000,
+        ge=1,
+        description="Train on at most N texts, drawn from all with a fixed seed: trainers hold what they learn from in "
+        "memory",
+    )
 
 
 class TokenizerOptions(VocabularyOptions):

@@ -36,7 +36,7 @@ class Unigram(TokenizerTrainer):
 
 def train_sentencepiece(texts: Iterator[str], options: TokenizerOptions) -> sentencepiece.SentencePieceProcessor:
     """A SentencePiece unigram model of the normalised texts."""
-    prepared = vocabulary.normalized(texts, vocabulary.normalizer(options.normalization))
+    prepared = vocabulary.normalized(texts, vocabulary.normalizer(options.normalization), options.max_lines)
     written = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(

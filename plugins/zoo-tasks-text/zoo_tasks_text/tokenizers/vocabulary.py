@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -59,9 +60,27 @@ def decoder() -> decoders.Decoder:
     )
 
 
-def normalized(texts: Iterable[str], by: normalizers.Normalizer) -> list[str]:
-    """The texts as the tokenizer will see them, empty ones left out. Raises InputError where none is left."""
-    found = [text for text in map(by.normalize_str, texts) if text]
+def sampled(texts: Iterable[str], most: int) -> list[str]:
+    """At most `most` of the texts that are not blank, each as likely as any other, in their order.
+
+    Algorithm R (Vitter 1985, section 2) with a fixed seed: one walk, and no more than the sample in memory.
+    """
+    draw = random.Random(0)
+    kept: list[tuple[int, str]] = []
+    for place, text in enumerate(text for text in texts if not text.isspace() and text):
+        if place < most:
+            kept.append((place, text))
+        elif (chosen := int(draw.random() * (place + 1))) < most:
+            kept[chosen] = (place, text)
+    return [text for _, text in sorted(kept)]
+
+
+def normalized(texts: Iterable[str], by: normalizers.Normalizer, most: int) -> list[str]:
+    """Texts as the tokenizer will see them, a sample of them above `most`, empty ones left out.
+
+    Raises InputError where none is left.
+    """
+    found = [text for text in map(by.normalize_str, sampled(texts, most)) if text]
     if not found:
         raise InputError("no text to train a tokenizer on: the training split is empty")
     return found

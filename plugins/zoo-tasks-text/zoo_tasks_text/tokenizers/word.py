@@ -26,7 +26,7 @@ class Word(TokenizerTrainer):
         """Most frequent words first, ties by code points. Raises InputError where there are fewer than vocab_size."""
         options = self.options
         normalizer = vocabulary.normalizer(options.normalization)
-        prepared = vocabulary.normalized(texts, normalizer)
+        prepared = vocabulary.normalized(texts, normalizer, options.max_lines)
         counter = Tokenizer(models.WordLevel())
         counter.pre_tokenizer = words_of(options)
         trainer = trainers.WordLevelTrainer(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
 import subprocess
 import sys
 import tracemalloc
+from array import array
 from decimal import Decimal, localcontext
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 from zoo_tasks_text.corpora.generated import SOURCE, TARGET, GeneratedCorpus, generate
 from zoo_tasks_text.corpora.generated.draws import Draws, Ranks, weights
+from zoo_tasks_text.corpora.generated.numbers import NumberSet
 from zoo_tasks_text.corpora.generated.options import GeneratedOptions
 from zoo_tasks_text.corpora.prepared import encode_pairs
 
@@ -63,6 +70,51 @@ def test_other_hash_seeds_give_the_same_bytes():
     assert len(found) == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "digest"),
+    [
+        ({}, "9363ad404928d79048e72f48cab1ee7a81c0459c19604bd5c4d3daf0afa7850b"),
+        (ALL, "633832a4e7e484fc02f280beac7503d31c78ded526e3ad5afd9f0be51b0b1810"),
+        ({"vocabulary": 24, "entities": 0.5}, "77d7eb91c0c2078def25f964b033157963ee39f0b1394c1e949d6dc04543bf12"),
+    ],
+)
+def test_the_bytes_are_those_of_version_2(options, digest):
+    """Raise VERSION where they change."""
+    splits = generate(GeneratedOptions(pairs=1500, dev_pairs=20, test_pairs=20, **options))
+    assert hashlib.sha256(b"".join(encode_pairs(splits[split]) for split in SPLITS)).hexdigest() == digest
+
+
+@given(st.lists(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 9) | st.just(2**40), max_size=30), max_size=9))
+def test_a_set_of_numbers_is_a_set(added):
+    found, expected = NumberSet(), set()
+    for numbers in added:
+        assert found.isdisjoint(numbers) == expected.isdisjoint(numbers)
+        found.update(numbers)
+        expected.update(numbers)
+        assert (len(found), set(found)) == (len(expected), expected)
+        assert all(number in found for number in expected)
+        assert (77 in found) == (77 in expected)
+
+
+def test_a_set_of_numbers_takes_few_bytes_each():
+    draw = random.Random(1)
+    numbers = array("Q", (draw.getrandbits(64) for _ in range(90_000)))
+    found = NumberSet()
+    tracemalloc.start()
+    found.update(numbers)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found) == len(set(found)) == 90_000
+    assert kept <= 24 * 90_000 + 200_000
+    assert peak <= 36 * 90_000 + 200_000  # both tables while it doubles
+
+
+def test_a_corpus_may_have_a_thousand_million_pairs():
+    assert GeneratedOptions(pairs=1_000_000_000).pairs == 10**9
+    with pytest.raises(ValidationError):
+        GeneratedOptions(pairs=1_000_000_001)
+
+
 def test_draws_follow_the_documented_generator():
     # Matsumoto and Nishimura's generator seeded by array [1], as Python documents it: its first 53-bit doubles.
     draws = Draws(1)
@@ -92,9 +144,9 @@ def test_another_seed_gives_other_sentences():
     assert first != encode_pairs(generate(SMALL.model_copy(update={"seed": 2}))["train"])
 
 
-@pytest.mark.parametrize("given", [{}, ALL])
-def test_any_pair_can_be_read_alone(given):
-    pairs = generate(GeneratedOptions(pairs=50, dev_pairs=5, test_pairs=5, **given))["train"]
+@pytest.mark.parametrize("options", [{}, ALL])
+def test_any_pair_can_be_read_alone(options):
+    pairs = generate(GeneratedOptions(pairs=50, dev_pairs=5, test_pairs=5, **options))["train"]
     walked = list(pairs)
     assert [pairs[index] for index in range(50)] == walked
     assert pairs[-1] == walked[-1]

@@ -15,6 +15,7 @@ from zoo_tasks_text.corpora import prepared
 from zoo_tasks_text.corpora.generated.documents import Language, Sentence
 from zoo_tasks_text.corpora.generated.draws import Draws
 from zoo_tasks_text.corpora.generated.grammar import SOURCE, TARGET
+from zoo_tasks_text.corpora.generated.numbers import NumberSet
 from zoo_tasks_text.corpora.generated.options import GeneratedOptions
 from zoo_tasks_text.corpora.generated.phenomena import answer, stems_of, translation
 from zoo_tasks_text.corpora.splits import comparison_key
@@ -134,7 +135,7 @@ def generate(options: GeneratedOptions, progress: Progress = silent) -> dict[Spl
             wanted = min(length, size - start)
             for attempt in range(_PATIENCE + 1):
                 sentences = language.document(_seed(options, split, number, attempt))[:wanted]
-                if taken.add(sentences):
+                if taken.add(sentences, last=split == _ORDER[-1]):
                     break
             else:
                 raise InputError(
@@ -178,19 +179,18 @@ class _Taken:
 
     Single sentences are distinct throughout. Documents may repeat a sentence of their own split, since a pronoun or a
     term asks for the same words with two translations; a sentence of one split never stands in another.
+    A digest of eight bytes stands for each.
     """
 
     def __init__(self, language: Language) -> None:
         self._realisation = language.realisation
         self._documents = language.options.document_sentences > 1
-        self._sides: set[bytes] = set()
-        self._names: set[str] = set()
-        self._own_sides: set[bytes] = set()
-        self._own_names: set[str] = set()
+        self._sides, self._names = NumberSet(), NumberSet()
+        self._own_sides, self._own_names = NumberSet(), NumberSet()
 
-    def add(self, sentences: Sequence[Sentence]) -> bool:
-        """Take the sentences if all are free."""
-        names = [name for sentence in sentences for name in sentence.names]
+    def add(self, sentences: Sequence[Sentence], *, last: bool) -> bool:
+        """Take the sentences if all are free; `last`: no split comes after theirs that would have to know them."""
+        names = {_number(name) for sentence in sentences for name in sentence.names}
         if not self._names.isdisjoint(names):
             return False
         # Without its cue: so the same pairs are taken whether or not it is shown.
@@ -198,20 +198,28 @@ class _Taken:
         sides |= {_side("t", translation(sentence, self._realisation)) for sentence in sentences}
         if not self._sides.isdisjoint(sides):
             return False
-        self._own_names.update(names)
-        (self._own_sides if self._documents else self._sides).update(sides)
+        if not last:
+            self._own_names.update(names)
+        if not self._documents:
+            self._sides.update(sides)
+        elif not last:
+            self._own_sides.update(sides)
         return True
 
     def close_split(self) -> None:
         """What was taken so far is of another split from now on."""
-        self._sides |= self._own_sides
-        self._names |= self._own_names
-        self._own_sides, self._own_names = set(), set()
+        self._sides.update(self._own_sides)
+        self._names.update(self._own_names)
+        self._own_sides, self._own_names = NumberSet(), NumberSet()
 
 
-def _side(language: str, text: str) -> bytes:
+def _side(language: str, text: str) -> int:
+    return _number(language + comparison_key(text))
+
+
+def _number(text: str) -> int:
     """Eight bytes instead of a text: two that differ are taken for one once in 10^7 corpora of a million pairs."""
-    return hashlib.blake2b((language + comparison_key(text)).encode(), digest_size=8).digest()
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _seed(options: GeneratedOptions, split: Split, document: int, attempt: int) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from zoo.spec.options import Options
 
@@ -12,13 +12,28 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Words = Annotated[int, Field(ge=0, le=100)]
 Sentences = Annotated[int, Field(ge=1, le=100)]
 Morphology = Literal["none", "case", "agglutinative"]
-WordOrder = Literal["sov"] | Share
+
+
+def _told(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """One line for both of what a word order may be."""
+    try:
+        return handler(value)
+    except ValidationError:
+        raise ValueError("expected sov or a number from 0 to 1") from None
+
+
+WordOrder = Annotated[Literal["sov"] | Share, WrapValidator(_told)]
 
 
 class GeneratedOptions(Options):
     """The generated language pair. As they stand: single sentences, no phenomena but reordering and agreement."""
 
-    pairs: int = Field(default=10_000, ge=1, le=5_000_000, description="Training pairs")
+    pairs: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Training pairs; making them takes up to 50 bytes of memory each, 75 for a moment",
+    )
     dev_pairs: int = Field(default=500, ge=1, le=100_000, description="Dev pairs")
     test_pairs: int = Field(default=500, ge=1, le=100_000, description="Test pairs")
     seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of the lexicon and of the sentences")

@@ -1,0 +1,1 @@
+"""Probes of what a model uses and what it ignores."""
