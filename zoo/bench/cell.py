@@ -28,7 +28,10 @@ def baseline_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     sections = {section: spec[section] for section in BASELINE_SECTIONS}
     # Probes are read off models: a control is the same whichever are asked for.
     sections["evaluation"] = {name: value for name, value in sections["evaluation"].items() if name != "probes"}
-    return sections | {section: spec[section] for section in _OPTIONAL_SECTIONS if spec.get(section) is not None}
+    # Untrained, a model that begins with a pretrained one is a control of its own.
+    begun = (spec.get("model") or {}).get("pretrained") is not None
+    optional = (*_OPTIONAL_SECTIONS, *(("model",) if begun else ()))
+    return sections | {section: spec[section] for section in optional if spec.get(section) is not None}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.output import print_json
 from zoo.cli.progress import TerminalProgress
 from zoo.spec import load_spec
 from zoo.spec.lock import drift, is_lock, read_lock
@@ -17,8 +18,13 @@ from zoo.spec.reader import read_file
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write.")
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Set one value, such as model.heads=8.")
 @click.option("--cell", metavar="LABEL", help="The point of a grid to build.")
-def command(spec: Path, out: Path, sets: tuple[str, ...], cell: str | None) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: content hashes, and what of a pretrained model is kept."
+)
+def command(spec: Path, out: Path, sets: tuple[str, ...], cell: str | None, as_json: bool) -> None:
     """Assemble the model of SPEC, untrained, in a folder that transformers loads.
+
+    Where SPEC begins with a pretrained model, what is kept of it is told, and written to graft.json beside the model.
 
     SPEC may also be a zoo.lock.yaml: then what has drifted since it was written is told, and the exit status is 1 if
     that made another model.
@@ -34,7 +40,13 @@ def command(spec: Path, out: Path, sets: tuple[str, ...], cell: str | None) -> N
     with TerminalProgress() as progress:
         built = build(chosen, out, progress=progress)
     content = built.content()
-    click.echo(f"built {chosen.name} in {out}")
+    if as_json:
+        graft = None if built.report is None else built.report.plain()
+        print_json({"name": chosen.name, "directory": str(out), "content": content, "graft": graft})
+    else:
+        click.echo(f"built {chosen.name} in {out}")
+        for line in built.report.lines() if built.report is not None else ():
+            click.echo(line)
     if lock is None:
         return
     report = drift(lock, content)

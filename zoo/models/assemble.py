@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from zoo.models.base import ZooModel
@@ -19,13 +22,16 @@ def assemble(
     seed: int,
     source_vocabulary_size: int | None = None,
     spec: Spec | None = None,
+    token_ids: Mapping[str, Any] | None = None,
 ) -> ZooModel:
     """Build the model that `section` describes, on the CPU, in float32.
 
     `source_vocabulary_size` is that of a vocabulary of the source's own; without it both sides share one, of
     `vocabulary_size`. The same section, sizes and seed give the same weights byte for byte, whatever was drawn from
-    torch's generator before; its state is left as it was. Plugins then hear `zoo_model_built` with the model and
-    `spec`. Raises InputError where separate vocabularies are to share a matrix, or a language model to have them.
+    torch's generator before; its state is left as it was. `token_ids` are the special ids of another tokenizer than
+    zoo's own, as `ZooConfig` takes them. Plugins then hear `zoo_model_built` with the model and
+    `spec`. Raises InputError where separate vocabularies are to share a matrix, or a
+    language model to have them.
     """
     for name, size in (("vocabulary_size", vocabulary_size), ("source_vocabulary_size", source_vocabulary_size)):
         if size is not None and size < 1:
@@ -35,6 +41,7 @@ def assemble(
         vocab_size=vocabulary_size,
         encoder_vocab_size=source_vocabulary_size,
         plugins=distributions_of(section),
+        **(token_ids or {}),
     )
     with own_randomness(seed, "model"), torch.device("cpu"):
         model = SKELETONS[section.architecture](config)

@@ -92,14 +92,17 @@ def view_of_memory(x: Tensor, keys: int, mask: Tensor | None, backend: str) -> V
 class _Attention(nn.Module):
     """Shared by self- and cross-attention: head shapes, the output projection, the scheme, the call of a backend."""
 
-    def __init__(self, width: int, heads: int, *, bias: bool, dropout: float, layer: int) -> None:
+    def __init__(
+        self, width: int, heads: int, *, bias: bool, dropout: float, layer: int, head_dim: int | None = None
+    ) -> None:
         super().__init__()
         self.heads = heads
-        self.head_dim = width // heads
+        self.head_dim = head_dim or width // heads
+        self.inner = heads * self.head_dim
         self.scaling = self.head_dim**-0.5
         self.dropout = dropout
         self.layer = layer
-        self.out = nn.Linear(width, width, bias=bias)
+        self.out = nn.Linear(self.inner, width, bias=bias)
         self.is_causal = False  # a backend asks the module where nobody says
         self.ran: str | None = None
         """The backend that ran last."""
@@ -246,13 +249,15 @@ class _Attention(nn.Module):
 class SelfAttention(_Attention):
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2) of one layer.
 
-    Queries, keys and values come from one matrix; its rows are ordered q, k, v. Initialised as three square
+    Queries, keys and values come from one matrix; its rows are ordered q, k, v. Initialised as three
     Xavier-uniform matrices, biases zero.
     """
 
-    def __init__(self, width: int, heads: int, *, bias: bool, dropout: float, layer: int) -> None:
-        super().__init__(width, heads, bias=bias, dropout=dropout, layer=layer)
-        self.qkv = nn.Linear(width, 3 * width, bias=bias)
+    def __init__(
+        self, width: int, heads: int, *, bias: bool, dropout: float, layer: int, head_dim: int | None = None
+    ) -> None:
+        super().__init__(width, heads, bias=bias, dropout=dropout, layer=layer, head_dim=head_dim)
+        self.qkv = nn.Linear(width, 3 * self.inner, bias=bias)
         _xavier_blocks(self.qkv, 3)
         _xavier_blocks(self.out, 1)
 
@@ -260,18 +265,18 @@ class SelfAttention(_Attention):
         self, x: Tensor, view: View, position: Position, cache: Any = None, weights: list[Tensor] | None = None
     ) -> Tensor:
         """x ``[B, Lq, D]`` -> ``[B, Lq, D]``. `cache` is a self-attention cache; weights are appended where asked."""
-        batch, length, width = x.shape
+        batch, length, _ = x.shape
         new = view.q_positions
         query, key, value = self._project(x, position.inputs(x, new))
         query, key, value = position.rotate(query, key, value, new, new)
         if cache is not None:
             key, value = cache.update(key, value, self.layer)  # [B, H, Lk, Dh]
         output = self._attend(query, key, value, view, position, weights)  # [B, Lq, H, Dh]
-        return self.out(output.reshape(batch, length, width))  # type: ignore[no-any-return]
+        return self.out(output.reshape(batch, length, self.inner))  # type: ignore[no-any-return]
 
     def _project(self, x: Tensor, placed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys of `placed` and values of x, both ``[B, L, D]`` -> ``[B, H, L, Dh]`` each."""
-        batch, length, width = x.shape
+        batch, length, _ = x.shape
         if placed is x:
             together = self.qkv(x).view(batch, length, 3, self.heads, self.head_dim)
             query, key, value = together.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, L, Dh] each
@@ -279,8 +284,8 @@ class SelfAttention(_Attention):
         bias = self.qkv.bias
         parts = [
             F.linear(source, self.qkv.weight[rows], None if bias is None else bias[rows])
-            for source, rows in ((placed, slice(None, 2 * width)), (x, slice(2 * width, None)))
-        ]  # [B, L, 2 D], [B, L, D]
+            for source, rows in ((placed, slice(None, 2 * self.inner)), (x, slice(2 * self.inner, None)))
+        ]  # [B, L, 2 H Dh], [B, L, H Dh]
         query, key = parts[0].view(batch, length, 2, self.heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
         return query, key, parts[1].view(batch, length, self.heads, self.head_dim).transpose(1, 2)
 
@@ -291,10 +296,12 @@ class CrossAttention(_Attention):
     Rows of the `kv` matrix are ordered k, v. Initialised like self-attention.
     """
 
-    def __init__(self, width: int, heads: int, *, bias: bool, dropout: float, layer: int) -> None:
-        super().__init__(width, heads, bias=bias, dropout=dropout, layer=layer)
-        self.query = nn.Linear(width, width, bias=bias)
-        self.kv = nn.Linear(width, 2 * width, bias=bias)
+    def __init__(
+        self, width: int, heads: int, *, bias: bool, dropout: float, layer: int, head_dim: int | None = None
+    ) -> None:
+        super().__init__(width, heads, bias=bias, dropout=dropout, layer=layer, head_dim=head_dim)
+        self.query = nn.Linear(width, self.inner, bias=bias)
+        self.kv = nn.Linear(width, 2 * self.inner, bias=bias)
         _xavier_blocks(self.query, 1)
         _xavier_blocks(self.kv, 2)
         _xavier_blocks(self.out, 1)
@@ -314,7 +321,7 @@ class CrossAttention(_Attention):
         The sources may be None where the cache already holds this layer's keys and values. `position` places targets
         and sources; without one cross-attention knows no positions.
         """
-        batch, length, width = x.shape
+        batch, length, _ = x.shape
         targets, sources = view.q_positions, view.k_positions
         placed = x if position is None else position.inputs(x, targets)  # [B, T, D]
         query = self.query(placed).view(batch, length, self.heads, self.head_dim).transpose(1, 2)  # [B, H, T, Dh]
@@ -338,10 +345,10 @@ class CrossAttention(_Attention):
             output = self._call(query, key, value, view, (), weights, self.scaling)  # [B, T, H, Dh]
         else:
             output = self._attend(query, key, value, view, position, weights)  # [B, T, H, Dh]
-        return self.out(output.reshape(batch, length, width))  # type: ignore[no-any-return]
+        return self.out(output.reshape(batch, length, self.inner))  # type: ignore[no-any-return]
 
     def _project(self, key_source: Tensor, value_source: Tensor) -> tuple[Tensor, Tensor]:
-        batch, length, width = key_source.shape
+        batch, length, _ = key_source.shape
         if key_source is value_source:
             both = self.kv(key_source).view(batch, length, 2, self.heads, self.head_dim)
             key, value = both.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, S, Dh] each
@@ -349,14 +356,14 @@ class CrossAttention(_Attention):
         bias = self.kv.bias
         projected = [
             F.linear(source, self.kv.weight[rows], None if bias is None else bias[rows])
-            for source, rows in ((key_source, slice(None, width)), (value_source, slice(width, None)))
-        ]  # [B, S, D] each
+            for source, rows in ((key_source, slice(None, self.inner)), (value_source, slice(self.inner, None)))
+        ]  # [B, S, H * Dh] each
         key, value = (item.view(batch, -1, self.heads, self.head_dim).transpose(1, 2) for item in projected)
         return key, value
 
 
 def _xavier_blocks(linear: nn.Linear, blocks: int) -> None:
-    """Xavier-uniform for each square block of a fused matrix, as if it were a matrix of its own; biases zero."""
+    """Xavier-uniform for each block of a fused matrix, as if it were a matrix of its own; biases zero."""
     for block in linear.weight.chunk(blocks):
         nn.init.xavier_uniform_(block)
     if linear.bias is not None:

@@ -11,8 +11,8 @@ from zoo.registry import Registry, current_registry
 from zoo.spec import ModelSection, resolve_model
 
 PAD, EOS, BOS, UNK = 0, 1, 2, 3
-"""The special ids of every zoo tokenizer. A decoder starts with PAD; BOS stands between the source and the target of a
-language model."""
+"""The special ids of every tokenizer that zoo trains; pretrained models have their own. A decoder starts with PAD; BOS
+stands between the source and the target of a language model."""
 
 
 class ZooConfig(PretrainedConfig):  # type: ignore[misc]
@@ -34,7 +34,7 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         encoder_vocab_size: int | None = None,
         pad_token_id: int = PAD,
         eos_token_id: int = EOS,
-        bos_token_id: int = BOS,
+        bos_token_id: int | None = BOS,
         decoder_start_token_id: int = PAD,
         **kwargs: Any,
     ) -> None:

@@ -92,6 +92,8 @@ class StackContext:
     d_model: int
     heads: int
     max_positions: int
+    head_width: int | None = None
+    """Width of a head where it is not the model's width over the heads."""
     prefix: bool = False
     """Whether the first tokens of a sequence see each other in both directions, in a decoder too (a prefix LM)."""
     cross: bool = False
@@ -100,7 +102,7 @@ class StackContext:
 
     @property
     def head_dim(self) -> int:
-        return self.d_model // self.heads
+        return self.head_width or self.d_model // self.heads
 
     @property
     def causal(self) -> bool:

@@ -25,7 +25,12 @@ class LanguageLayer(GradientCheckpointingLayer):  # type: ignore[misc]
     def __init__(self, section: ModelSection, layer: int) -> None:
         super().__init__()
         self.self_attention = SelfAttention(
-            section.d_model, section.heads, bias=section.bias, dropout=section.attention_dropout, layer=layer
+            section.d_model,
+            section.heads,
+            bias=section.bias,
+            dropout=section.attention_dropout,
+            layer=layer,
+            head_dim=section.head_dim,
         )
         self.feedforward = section.feedforward.create(section.d_model)
         self.block = make_block(section, "decoder", layer, sublayers=2)

@@ -43,7 +43,12 @@ class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
     def __init__(self, section: ModelSection, layer: int) -> None:
         super().__init__()
         self.self_attention = SelfAttention(
-            section.d_model, section.heads, bias=section.bias, dropout=section.attention_dropout, layer=layer
+            section.d_model,
+            section.heads,
+            bias=section.bias,
+            dropout=section.attention_dropout,
+            layer=layer,
+            head_dim=section.head_dim,
         )
         self.feedforward = section.feedforward.create(section.d_model)
         self.block = make_block(section, "encoder", layer, sublayers=2)
@@ -63,10 +68,20 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
     def __init__(self, section: ModelSection, layer: int) -> None:
         super().__init__()
         self.self_attention = SelfAttention(
-            section.d_model, section.heads, bias=section.bias, dropout=section.attention_dropout, layer=layer
+            section.d_model,
+            section.heads,
+            bias=section.bias,
+            dropout=section.attention_dropout,
+            layer=layer,
+            head_dim=section.head_dim,
         )
         self.cross_attention = CrossAttention(
-            section.d_model, section.heads, bias=section.bias, dropout=section.attention_dropout, layer=layer
+            section.d_model,
+            section.heads,
+            bias=section.bias,
+            dropout=section.attention_dropout,
+            layer=layer,
+            head_dim=section.head_dim,
         )
         self.feedforward = section.feedforward.create(section.d_model)
         self.block = make_block(section, "decoder", layer, sublayers=3)

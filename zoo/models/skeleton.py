@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GenerationConfig
 from transformers.modeling_outputs import Seq2SeqLMOutput
@@ -31,6 +32,7 @@ _TIES = {
         "lm_head.weight": "encoder.embed_tokens.weight",
     },
     "decoder": {"lm_head.weight": "decoder.embed_tokens.weight"},
+    "inputs": {"decoder.embed_tokens.weight": "encoder.embed_tokens.weight"},
     "none": {},
 }
 
@@ -56,7 +58,7 @@ class ZooForConditionalGeneration(ZooModel):
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
         refuse_other_architecture(config, section, ("encoder-decoder",), "AutoModelForSeq2SeqLM")
-        if config.encoder_vocab_size is not None and section.tie_embeddings == "all":
+        if config.encoder_vocab_size is not None and section.tie_embeddings in {"all", "inputs"}:
             raise InputError(
                 "separate vocabularies have no matrix in common: set model.tie_embeddings to 'decoder' or 'none'",
                 where=config.name_or_path or None,
@@ -83,6 +85,9 @@ class ZooForConditionalGeneration(ZooModel):
         self.lm_head = nn.Linear(section.d_model, config.vocab_size, bias=False)
         with own_randomness(seed, "lm_head"):
             initialise_embedding(self.lm_head.weight, section)
+        self.output_scale = section.d_model**-0.5 if section.scale_output else 1.0
+        self.output_bias: Tensor | None
+        self.register_buffer("output_bias", torch.zeros(config.vocab_size) if section.output_bias else None)  # [V]
         self.generation_config = GenerationConfig(
             pad_token_id=config.pad_token_id,
             eos_token_id=config.eos_token_id,
@@ -180,6 +185,8 @@ class ZooForConditionalGeneration(ZooModel):
             self.lm_head.out_features = size
         else:
             self.lm_head = self._get_resized_lm_head(self.lm_head, size, mean_resizing=mean_resizing)
+        if self.output_bias is not None:
+            self.output_bias = F.pad(self.output_bias, (0, size - self.output_bias.shape[0]))  # [V]
         self.config.vocab_size = size
         self.tie_weights()
 
@@ -280,7 +287,7 @@ class ZooForConditionalGeneration(ZooModel):
             encoder_positions=getattr(encoder_outputs, "positions", None),
             **options,
         )
-        logits = self.lm_head(decoded.last_hidden_state)  # [B, T, V]
+        logits = self._logits(decoded.last_hidden_state)  # [B, T, V]
         if self.output_fusion is not None:
             visible = _visible_source(attention_mask, segment_ids, decoder_segment_ids)
             logits = self._fused(self.output_fusion, logits, decoded.last_hidden_state, encoder_outputs, visible)
@@ -296,6 +303,12 @@ class ZooForConditionalGeneration(ZooModel):
             encoder_attentions=encoder_outputs.attentions,
         )
         return output if default_flag(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _logits(self, states: Tensor) -> Tensor:
+        """The decoder's last states ``[B, T, D]`` -> ``[B, T, V]``."""
+        scaled = states if self.output_scale == 1.0 else states * self.output_scale
+        logits: Tensor = self.lm_head(scaled)  # [B, T, V]
+        return logits if self.output_bias is None else logits + self.output_bias
 
     def states_for_fusion(self, encoder_outputs: Any) -> Tensor:
         """``[B, L, S, D]``, or ``[B, 1, S, D]`` where the fusion needs the top only."""

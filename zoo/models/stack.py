@@ -53,9 +53,12 @@ class Stack(nn.Module):
                     d_model=section.d_model,
                     heads=section.heads,
                     max_positions=section.max_positions,
+                    head_width=section.head_dim,
                     prefix=section.architecture == "prefix-lm",
                 )
             )
+        with own_randomness(seed, f"{self.side}.embedding_norm"):
+            self.embedding_norm: nn.Module = norm_maker(section)() if section.embedding_norm else nn.Identity()
         self.layers = nn.ModuleList()
         for index in range(mine.layers):
             with own_randomness(seed, f"{self.side}.layers.{index}"):
@@ -94,7 +97,8 @@ class Stack(nn.Module):
 
     def place(self, x: Tensor, positions: Tensor) -> Tensor:
         """Scaled embeddings ``[B, L, D]`` with their positions, dropped out: what enters the first layer."""
-        return F.dropout(self.position.embed(x, positions), self.dropout, self.training)
+        placed = self.embedding_norm(self.position.embed(x, positions))  # [B, L, D]
+        return F.dropout(placed, self.dropout, self.training)
 
     def check_positions(self, length: int, given: Tensor | None) -> None:
         """Refuse, with InputError, `length` tokens (or given positions) that leave the scheme's table."""

@@ -111,7 +111,7 @@ def zoo_kinds() -> Iterator[Kind]:
     yield Kind(
         "tokenizer",
         "How text becomes token ids, trained on a task's training split",
-        f"{_TASKS}:TokenizerTrainer",
+        f"{_TASKS}:TokenizerSource",
         suite="zoo.testing.tasks:TokenizerSuite",
     )
     yield Kind(

@@ -16,6 +16,7 @@ from zoo.registry import Registry, current_registry
 from zoo.spec.node import Node
 from zoo.spec.options import Chosen, Options
 from zoo.spec.overlay import apply_sets, expand_grid, read_extended
+from zoo.spec.pretrained import expanded
 from zoo.spec.sections import ModelSection, Spec
 
 SectionT = TypeVar("SectionT", bound=Options)
@@ -38,7 +39,7 @@ def load_cells(path: Path | str, sets: Sequence[str] = (), registry: Registry | 
     if root.entries and "zoo_lock" in root.entries:
         root = locked_spec(root)
     found = expand_grid(root)
-    return [Cell(item.label, resolve_node(item.node, Spec, registry)) for item in found]
+    return [Cell(item.label, resolve_node(expanded(item.node, ModelSection), Spec, registry)) for item in found]
 
 
 def load_spec(

@@ -32,6 +32,9 @@ class LockedContent(Options):
     data: str | None = Field(default=None, description="Revision of the task's data")
     tokenizer: str | None = Field(default=None, description="Hash of the trained tokenizer")
     weights: str | None = Field(default=None, description="Hash of the initial weights")
+    pretrained: str | None = Field(
+        default=None, description="Hash of the pretrained model (configuration and weights) that they were read from"
+    )
 
 
 class LockFile(Options):

@@ -7,10 +7,12 @@ from typing import Any
 
 from zoo.registry import Registry, current_registry
 from zoo.spec.options import SLOT_MARK
+from zoo.spec.pretrained.expansion import FROM, GRAFT, SETTABLE
 from zoo.spec.sections import Spec
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PARTIAL = "partial:"
+_ASSEMBLED = "AssembledModelSection"
 
 
 def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
@@ -21,6 +23,11 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
     registry = registry or current_registry()
     definitions: dict[str, Any] = {}
     root = _with_slots(_hoisted(Spec.model_json_schema(), "", definitions))
+    definitions[_ASSEMBLED] = definitions["ModelSection"]
+    definitions["ModelSection"] = {
+        "description": definitions[_ASSEMBLED]["description"],
+        "anyOf": [{"$ref": _pointer(_ASSEMBLED)}, _begun(definitions)],
+    }
     for kind in sorted(registry.kinds):
         definitions[f"slot:{kind}"] = _slot(registry, kind, definitions)
     partial = {_PARTIAL + name: _partial(schema) for name, schema in definitions.items()}
@@ -49,6 +56,35 @@ _GRID = {
     "minProperties": 1,
     "additionalProperties": {"type": "array", "minItems": 1},
 }
+
+
+def _begun(definitions: dict[str, Any]) -> dict[str, Any]:
+    """A model section that begins with a pretrained model: `zoo.spec.pretrained.expansion` makes a whole one of it."""
+    properties = definitions[_ASSEMBLED]["properties"]
+
+    def slots(fields: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, field in fields.items():
+            references = [_name(item) for item in _references(field)]
+            if any(item.startswith("slot:") for item in references):
+                options = {"type": "object", "not": {"required": ["use"]}}
+                found[name] = {"description": field["description"], "anyOf": [field, options]}
+            elif references and slots(definitions[references[0]].get("properties", {})):
+                inner = slots(definitions[references[0]]["properties"])
+                found[name] = {"type": "object", "properties": inner, "additionalProperties": False}
+        return found
+
+    graft = {"type": "object", "properties": slots(properties), "additionalProperties": False}
+    return {
+        "type": "object",
+        "required": [FROM],
+        "properties": {
+            FROM: {"type": "string", "description": "Folder of a pretrained model, or its name on the hub"},
+            GRAFT: {"description": "Components that replace the pretrained model's own", **graft},
+            **{name: properties[name] for name in SETTABLE},
+        },
+        "additionalProperties": False,
+    }
 
 
 def _slot(registry: Registry, kind: str, definitions: dict[str, Any]) -> dict[str, Any]:

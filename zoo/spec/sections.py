@@ -17,6 +17,7 @@ from pydantic import (
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.positions import position_places
+from zoo.spec.pretrained.section import PretrainedSection
 
 Position = Annotated[Chosen, Slot("position")]
 Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm"]
@@ -68,6 +69,9 @@ _BY_ARCHITECTURE: dict[str, Any] = {
             "context_encoder": {"type": "null"},
             "decoder": {"properties": {"cross_position": {"type": "null"}}},
             "tie_embeddings": {"enum": ["all", "none"]},
+            "scale_output": {"const": False},
+            "output_bias": {"const": False},
+            "pretrained": {"type": "null"},
         }
     },
 }
@@ -85,7 +89,10 @@ class ModelSection(Options):
         "directions (prefix-lm)",
     )
     d_model: int = Field(ge=1, le=65536, description="Width D of the residual stream")
-    heads: int = Field(ge=1, le=1024, description="Attention heads H; D must be divisible by H")
+    heads: int = Field(
+        ge=1, le=1024, description="Attention heads H; D must be divisible by H, unless head_dim is given"
+    )
+    head_dim: int | None = Field(default=None, ge=1, le=65536, description="Width Dh of a head; D / H where absent")
     encoder: StackSection | None = Field(default=None, description="Encoder stack, of an encoder-decoder")
     decoder: DecoderSection = Field(description="Decoder stack; the only one of a language model")
     position: Position = Field(description="Position scheme of both stacks")
@@ -112,10 +119,19 @@ class ModelSection(Options):
     scale_embeddings: bool = Field(
         default=True, description="Multiply token embeddings by sqrt(D) (Vaswani et al. 2017, section 3.4)"
     )
-    tie_embeddings: Literal["all", "decoder", "none"] = Field(
+    embedding_norm: bool = Field(
+        default=False, description="Normalise embeddings, with their positions, before the first layer (BART)"
+    )
+    scale_output: bool = Field(
+        default=False, description="Multiply by D^-0.5 what the output matrix reads (T5 1.0, whose output is tied)"
+    )
+    output_bias: bool = Field(
+        default=False, description="A bias on the logits, zero unless it is read from a pretrained model; not trained"
+    )
+    tie_embeddings: Literal["all", "decoder", "inputs", "none"] = Field(
         default="all",
-        description="Which matrices are one: source, target and output (all), target and output (decoder), none; "
-        "a language model's input and output (all), or none",
+        description="Which matrices are one: source, target and output (all), target and output (decoder), source and "
+        "target (inputs), none; a language model's input and output (all), or none",
     )
     max_positions: int = Field(
         default=512, ge=1, le=1_000_000, description="Longest sequence, in tokens, that tables are made for"
@@ -127,16 +143,28 @@ class ModelSection(Options):
     embedding_std: float | None = Field(
         default=None, gt=0, description="Standard deviation of initial token embeddings; D^-0.5 where absent"
     )
+    pretrained: PretrainedSection | None = Field(
+        default=None,
+        description="The pretrained model whose weights are the initial ones: written by resolving 'from'",
+    )
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSection:
-        if self.d_model % self.heads:
+        if self.head_dim is None and self.d_model % self.heads:
             raise ValueError(f"d_model {self.d_model} is not divisible by heads {self.heads}")
         return self
 
     @model_validator(mode="after")
     def _parts_of_the_architecture(self) -> ModelSection:
-        of_two_stacks = ("encoder", "fusion", "output_fusion", "context_encoder")
+        of_two_stacks = (
+            "encoder",
+            "fusion",
+            "output_fusion",
+            "context_encoder",
+            "scale_output",
+            "output_bias",
+            "pretrained",
+        )
         if not self.is_language_model:
             missing = [name for name in ("encoder", "fusion") if getattr(self, name) is None]
             details = [
@@ -144,7 +172,7 @@ class ModelSection(Options):
                 for name in missing
             ]
         else:
-            found = [name for name in of_two_stacks if getattr(self, name) is not None]
+            found = [name for name in of_two_stacks if getattr(self, name) not in (None, False)]
             details = [
                 error_at((name,), f"a {self.architecture} has no {name}: leave '{name}' out", None, at_key=True)
                 for name in found
@@ -152,7 +180,7 @@ class ModelSection(Options):
             if self.decoder.cross_position is not None:
                 message = f"a {self.architecture} has no cross-attention: leave 'cross_position' out"
                 details.append(error_at(("decoder", "cross_position"), message, None, at_key=True))
-            if self.tie_embeddings == "decoder":
+            if self.tie_embeddings in {"decoder", "inputs"}:
                 message = f"a {self.architecture} has an input and an output matrix: expected 'all' (one) or 'none'"
                 details.append(error_at(("tie_embeddings",), message, self.tie_embeddings))
         if details:
@@ -327,15 +355,33 @@ class Spec(Options):
 
     @model_validator(mode="after")
     def _separate_vocabularies_share_no_matrix(self) -> Spec:
-        if self.target_tokenizer is not None and self.model.tie_embeddings == "all":
+        if self.target_tokenizer is not None and self.model.tie_embeddings in {"all", "inputs"}:
             message = (
                 "separate vocabularies (target_tokenizer) have no matrix in common: "
                 "set model.tie_embeddings to 'decoder' or 'none'"
             )
             explicit = "tie_embeddings" in self.model.model_fields_set
             loc = ("model", "tie_embeddings") if explicit else ("target_tokenizer",)
-            raise ValidationError.from_exception_data("Spec", [error_at(loc, message, "all")])
+            found = self.model.tie_embeddings
+            raise ValidationError.from_exception_data("Spec", [error_at(loc, message, found)])
         return self
+
+    @model_validator(mode="after")
+    def _pretrained_tokenizers_come_with_their_model(self) -> Spec:
+        chosen = {"tokenizer": self.tokenizer, "target_tokenizer": self.target_tokenizer}
+        taken = [key for key, item in chosen.items() if item and item.component.traits.get("pretrained") is True]
+        if not taken:
+            return self
+        name = self.tokenizer.name if taken[0] == "tokenizer" else chosen[taken[0]].name  # type: ignore[union-attr]
+        if self.model.pretrained is None:
+            message = (
+                f"'{name}' is the tokenizer of a pretrained model, and the model begins with none: give model.from"
+            )
+        elif self.target_tokenizer is not None:
+            message = f"'{name}' reads both sides: leave out target_tokenizer"
+        else:
+            return self
+        raise ValidationError.from_exception_data("Spec", [error_at((taken[0],), message, name)])
 
     @model_validator(mode="after")
     def _packed_rows_have_no_context(self) -> Spec:

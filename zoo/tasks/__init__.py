@@ -9,11 +9,13 @@ from zoo.tasks.contracts import (
     Pair,
     PreparedCorpus,
     PreparedTask,
+    PretrainedTokenizer,
     Score,
     Side,
     Split,
     SummedMetric,
     Task,
+    TokenizerSource,
     TokenizerTrainer,
 )
 from zoo.tasks.detection import Box, Detection, GroundTruth
@@ -32,10 +34,12 @@ __all__ = [
     "Pair",
     "PreparedCorpus",
     "PreparedTask",
+    "PretrainedTokenizer",
     "Score",
     "Side",
     "Split",
     "SummedMetric",
     "Task",
+    "TokenizerSource",
     "TokenizerTrainer",
 ]

@@ -170,11 +170,15 @@ class Task(ABC):
         """Prepare the task's data."""
 
 
-class TokenizerTrainer(ABC):
-    """Built as ``target(options)``. Same texts and options give the same tokenizer, byte for byte."""
+class TokenizerSource:
+    """Where a tokenizer comes from: it is trained, or taken from a pretrained model. Built as ``target(options)``."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
+
+
+class TokenizerTrainer(TokenizerSource, ABC):
+    """Trains one. Same texts and options give the same tokenizer, byte for byte."""
 
     @abstractmethod
     def train(self, texts: Iterator[str]) -> Any:
@@ -182,6 +186,18 @@ class TokenizerTrainer(ABC):
 
         ``tokenizer(text)`` ends in eos and adds no bos; ``tokenizer.decode(ids, skip_special_tokens=True)`` gives
         the text back up to the normalisation that the options state.
+        """
+
+
+class PretrainedTokenizer(TokenizerSource, ABC):
+    """Takes that of the model that a spec begins with (``model.from``); the component has the trait `pretrained`."""
+
+    @abstractmethod
+    def load(self, checkpoint: str) -> Any:
+        """A tokenizer as transformers has it, from a folder or from a name on the hub; it pads on the right.
+
+        ``tokenizer(text)`` ends in eos, whatever it begins with; its special ids are those of the checkpoint. Raises
+        InputError where the checkpoint has no tokenizer, or one that breaks this.
         """
 
 

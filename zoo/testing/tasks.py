@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,16 @@ from typing import Any, ClassVar
 import pytest
 
 from zoo.spec.options import Chosen
-from zoo.tasks import Corpus, DataHome, PreparedCorpus, PreparedTask, Split, Task, TokenizerTrainer
+from zoo.tasks import (
+    Corpus,
+    DataHome,
+    PreparedCorpus,
+    PreparedTask,
+    PretrainedTokenizer,
+    Split,
+    Task,
+    TokenizerTrainer,
+)
 from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
 
@@ -140,16 +150,39 @@ def sample_texts(lines: int = 600) -> list[str]:
     return sentences
 
 
+def sample_checkpoint(folder: Path) -> Path:
+    """The tokenizer's part of a pretrained model: bytes and pieces of them, learned from `sample_texts`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "bos_token": "<s>", "unk_token": "<unk>"}
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=list(special.values()), initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(iter(sample_texts()), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    return folder
+
+
 class TokenizerSuite(ComponentSuite):
-    """Tokenizers: see `zoo.tasks.contracts.TokenizerTrainer`."""
+    """Tokenizers: see `zoo.tasks.contracts.TokenizerTrainer` and `PretrainedTokenizer`."""
 
     kind: ClassVar[str] = "tokenizer"
 
     def train(self, chosen: Chosen) -> Any:
-        """A tokenizer trained on `sample_texts`."""
-        trainer: TokenizerTrainer = chosen.create()
-        assert isinstance(trainer, TokenizerTrainer)
-        return trainer.train(iter(sample_texts()))
+        """A tokenizer trained on `sample_texts`, or taken from `sample_checkpoint`."""
+        made = chosen.create()
+        if chosen.component.traits.get("pretrained") is True:
+            assert isinstance(made, PretrainedTokenizer)
+            with tempfile.TemporaryDirectory() as folder:
+                return made.load(str(sample_checkpoint(Path(folder))))
+        assert isinstance(made, TokenizerTrainer)
+        return made.train(iter(sample_texts()))
 
     def test_special_tokens_have_their_ids(self, chosen: Chosen) -> None:
         tokenizer = self.train(chosen)

@@ -10,13 +10,16 @@ from zoo.atomic import atomic_directory
 from zoo.errors import InputError
 from zoo.models import assemble, weights_hash
 from zoo.models.decoding import Decoding
+from zoo.models.pretrained import GraftReport, graft_weights
+from zoo.models.pretrained.report import write_report
+from zoo.models.pretrained.vocabulary import Vocabulary, pretrained_vocabulary
 from zoo.models.tokenizers import Tokenizers, save_tokenizers
 from zoo.spec import Spec
 from zoo.spec.lock import LOCK_NAME, write_lock
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.training.outcome import TrainingOutcome, read_outcome, write_outcome
-from zoo.training.preparation import Prepared, prepare, tokenizers_hash
+from zoo.training.preparation import Prepared, prepare, takes_pretrained_tokenizer, tokenizers_hash
 from zoo.training.quiet import quiet
 from zoo.training.seeds import stream_seed
 
@@ -29,10 +32,12 @@ class Built:
     model: Any
     tokenizers: Tokenizers
     prepared: Prepared
+    report: GraftReport | None = None
+    """What of a pretrained model the model has, where the spec begins with one."""
 
     def content(self) -> dict[str, str]:
         """Content hashes, as the lock file holds them."""
-        return content_hashes(self.model, self.prepared)
+        return content_hashes(self.model, self.prepared, self.report)
 
 
 @quiet()
@@ -43,40 +48,61 @@ def build(spec: Spec, out: Path, home: DataHome | None = None, *, progress: Prog
     """
     refuse_occupied(out)
     prepared = prepare(spec, home or DataHome.default(), progress)
-    model = assemble_for(spec, prepared)
-    write_folder(spec, out, model, prepared)
-    return Built(out, model, prepared.tokenizers, prepared)
+    model, report = assemble_with_report(spec, prepared)
+    write_folder(spec, out, model, prepared, report)
+    return Built(out, model, prepared.tokenizers, prepared, report)
 
 
 def assemble_for(spec: Spec, prepared: Prepared) -> Any:
     """The model with its initial weights and its spec's way of decoding."""
-    tokenizers = prepared.tokenizers
+    return assemble_with_report(spec, prepared)[0]
+
+
+def assemble_with_report(spec: Spec, prepared: Prepared) -> tuple[Any, GraftReport | None]:
+    """The same, and what the model has of the pretrained one that its spec begins with."""
+    keeps = takes_pretrained_tokenizer(spec)
+    vocabulary = pretrained_vocabulary(spec.model, prepared.tokenizers) if keeps else Vocabulary.of(prepared.tokenizers)
     model = assemble(
         spec.model,
-        len(tokenizers.target),
-        source_vocabulary_size=tokenizers.source_vocabulary_size,
+        vocabulary.size,
+        source_vocabulary_size=vocabulary.source_size,
         seed=stream_seed(spec.seed, "initialisation"),
         spec=spec,
+        token_ids=vocabulary.token_ids,
     )
+    report = None
+    if spec.model.pretrained is not None:
+        report = graft_weights(model, spec.model, vocabulary_kept=keeps)
+    model.generation_config.update(**vocabulary.generation)
     strategy: Decoding = spec.decoding.strategy.create()
     model.generation_config.update(**strategy.settings(), max_new_tokens=spec.decoding.max_new_tokens)
-    return model
+    return model, report
 
 
-def write_folder(spec: Spec, out: Path, model: Any, prepared: Prepared, outcome: TrainingOutcome | None = None) -> None:
+def write_folder(
+    spec: Spec,
+    out: Path,
+    model: Any,
+    prepared: Prepared,
+    report: GraftReport | None = None,
+    outcome: TrainingOutcome | None = None,
+) -> None:
     """Write model, tokenizers and lock (and `outcome`, for a run that begins) under `out`: all of it or nothing."""
     refuse_occupied(out)  # again: preparing the data took its time, and what came meanwhile would be replaced
     with atomic_directory(out) as temporary:
         model.save_pretrained(temporary)
         save_tokenizers(prepared.tokenizers, temporary)
-        write_lock(temporary / LOCK_NAME, spec, content_hashes(model, prepared))
+        write_lock(temporary / LOCK_NAME, spec, content_hashes(model, prepared, report))
+        if report is not None:
+            write_report(report, temporary)
         if outcome is not None:
             write_outcome(outcome, temporary)
 
 
-def content_hashes(model: Any, prepared: Prepared) -> dict[str, str]:
-    """Hashes of data, tokenizers and weights."""
+def content_hashes(model: Any, prepared: Prepared, report: GraftReport | None = None) -> dict[str, str]:
+    """Hashes of data, tokenizers and weights, and of the pretrained model that the weights were read from."""
     return {
+        **({} if report is None else {"pretrained": report.revision}),
         "data": prepared.task.revision,
         "tokenizer": tokenizers_hash(prepared.tokenizers),
         "weights": weights_hash(model),

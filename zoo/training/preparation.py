@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from zoo.atomic import atomic_directory, locked, swept
-from zoo.errors import ZooError
+from zoo.errors import InputError, ZooError
 from zoo.models.tokenizers import Tokenizers, load_tokenizers, save_tokenizers
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
 from zoo.spec.options import Chosen
-from zoo.tasks import DataHome, PreparedTask
+from zoo.spec.pretrained import find_checkpoint
+from zoo.tasks import DataHome, PreparedTask, PretrainedTokenizer
 from zoo.tasks.contracts import Progress, Side, silent
 from zoo.training.special_tokens import add_special_tokens
 
@@ -38,12 +41,38 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
     cannot be had or a tokenizer breaks its contract.
     """
     task: PreparedTask = spec.task.create().prepare(home, progress)
+    if takes_pretrained_tokenizer(spec):
+        return Prepared(task, _pretrained(spec, task))
     if spec.target_tokenizer is None:
         shared = _tokenizer(spec, spec.tokenizer, task, None, home, progress)
         return Prepared(task, Tokenizers(shared, shared))
     source = _tokenizer(spec, spec.tokenizer, task, "source", home, progress)
     target = _tokenizer(spec, spec.target_tokenizer, task, "target", home, progress)
     return Prepared(task, Tokenizers(source, target))
+
+
+def takes_pretrained_tokenizer(spec: Spec) -> bool:
+    """Whether the model keeps the vocabulary of the pretrained model that it begins with."""
+    return spec.tokenizer.component.traits.get("pretrained") is True
+
+
+def _pretrained(spec: Spec, task: PreparedTask) -> Tokenizers:
+    """The tokenizer of the model's checkpoint, saved and read back: the one that the model's folder will hold."""
+    pretrained = spec.model.pretrained
+    if pretrained is None:
+        raise InputError(f"tokenizer '{spec.tokenizer.name}' is that of a pretrained model: name one in model.from")
+    source: PretrainedTokenizer = spec.tokenizer.create()
+    tokenizer = source.load(find_checkpoint(pretrained.path).tokenizer_source())
+    for name in ("pad", "eos"):
+        found, expected = getattr(tokenizer, f"{name}_token_id"), getattr(pretrained, name)
+        if found != expected:
+            raise InputError(
+                f"its tokenizer has the {name} id {found}, its config.json says {expected}", where=pretrained.path
+            )
+    add_special_tokens(tokenizer, task.special_tokens, spec.tokenizer.id)
+    with tempfile.TemporaryDirectory(prefix="zoo-tokenizer-") as folder:
+        save_tokenizers(Tokenizers.of(tokenizer), Path(folder))
+        return load_tokenizers(Path(folder))
 
 
 def _tokenizer(
@@ -85,8 +114,17 @@ def tokenizer_key(chosen: Chosen, data: Any, *, side: Side | None = None, specia
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """``sha256:<hex>`` of what a tokenizer does, free of the files that transformers wraps around it."""
-    return "sha256:" + hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    """``sha256:<hex>`` of what a tokenizer does, free of the files that transformers wraps around it.
+
+    One that transformers runs in Python (Marian's) is hashed by its files.
+    """
+    if hasattr(tokenizer, "backend_tokenizer"):
+        return "sha256:" + hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    digest = hashlib.sha256(f"{type(tokenizer).__name__}\0".encode())
+    with tempfile.TemporaryDirectory(prefix="zoo-tokenizer-") as folder:
+        for path in sorted(map(Path, tokenizer.save_vocabulary(folder))):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def tokenizers_hash(tokenizers: Tokenizers) -> str:

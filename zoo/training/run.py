@@ -19,7 +19,8 @@ from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
 from zoo.measure.generation import generate_outputs, source_of
 from zoo.models import load_model
-from zoo.models.tokenizers import TARGET_FOLDER, Tokenizers, load_tokenizers
+from zoo.models.pretrained import GraftReport
+from zoo.models.tokenizers import SLOW_TOKENIZER, TARGET_FOLDER, Tokenizers, load_tokenizers
 from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.registry import TrainingContext, current_registry
 from zoo.spec import Spec, spec_hash
@@ -28,7 +29,7 @@ from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
 from zoo.training import checkpoints
-from zoo.training.building import assemble_for, content_hashes, refuse_occupied, write_folder
+from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch
 from zoo.training.encoded import encoded_pairs
 from zoo.training.layouts import layout_of
@@ -62,7 +63,8 @@ class Run:
 @errors_only()
 def load_run(directory: Path) -> Run:
     """Read a folder that `build` or `train` wrote. Raises InputError where it is none, or is damaged."""
-    for name in (LOCK_NAME, "config.json", "tokenizer.json"):
+    slow = (directory / SLOW_TOKENIZER).is_file()
+    for name in (LOCK_NAME, "config.json", "tokenizer_config.json" if slow else "tokenizer.json"):
         if not (directory / name).is_file():
             raise InputError(f"no {name} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
     spec = read_lock(directory / LOCK_NAME).spec
@@ -110,8 +112,8 @@ def train(
         if finished is not None:
             return finished
         prepared = world.in_turn(lambda: prepare(spec, home, progress if world.first else silent))
-        model = assemble_for(spec, prepared)
-        attempt = world.together(lambda: _Attempt(spec, out, model, prepared, progress, world, home))
+        model, report = assemble_with_report(spec, prepared)
+        attempt = world.together(lambda: _Attempt(spec, out, model, prepared, progress, world, home, report))
         with ExitStack() as stack:
             world.agreed(lambda: _begin(attempt, occupied, stack))
             return attempt.run()
@@ -130,9 +132,9 @@ def _begin(attempt: _Attempt, occupied: bool, stack: ExitStack) -> None:
     """Check or write the run's folder, and take hold of it."""
     out, model, prepared = attempt.out, attempt.model, attempt.prepared
     if occupied:
-        _refuse_other_content(out, content_hashes(model, prepared))
+        _refuse_other_content(out, content_hashes(model, prepared, attempt.report))
     else:
-        write_folder(attempt.spec, out, model, prepared, _begun(attempt.spec, out))
+        write_folder(attempt.spec, out, model, prepared, attempt.report, _begun(attempt.spec, out))
     stack.enter_context(_only_process(out))
 
 
@@ -187,6 +189,7 @@ class _Attempt:
         progress: Progress,
         world: World,
         home: DataHome,
+        report: GraftReport | None = None,
     ) -> None:
         progress = progress if world.first else silent
         self.world = world
@@ -196,6 +199,7 @@ class _Attempt:
         self.prepared = prepared
         self.progress = progress
         self.home = home
+        self.report = report
         self.train = self._encoded("train", lambda: prepared.task.examples("train"))
         _refuse_context_of_one(model, self.train)
         layout_of(model).refuse_past_the_table(model, self.train)

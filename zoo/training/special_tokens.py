@@ -26,6 +26,8 @@ def add_special_tokens(tokenizer: Any, tokens: Sequence[str], component: str) ->
     """
     if not tokens:
         return
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise ZooError(f"the task has special tokens, which tokenizer '{component}' cannot take: it is run in Python")
     reserved = {tokenizer.pad_token, tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token}
     for token in tokens:
         if not token or token in reserved or tokens.count(token) > 1:
@@ -43,9 +45,11 @@ def add_special_tokens(tokenizer: Any, tokens: Sequence[str], component: str) ->
 
 def _check(tokenizer: Any, token: str, component: str) -> None:
     identity = tokenizer.convert_tokens_to_ids(token)
+    before = tokenizer("")["input_ids"][:-1]  # BART begins each text with a token
     left, right = (tokenizer(text)["input_ids"] for text in _AROUND)
     found = tokenizer(_AROUND[0] + token + _AROUND[1])["input_ids"]
-    if found != [*left[:-1], identity, *right] or tokenizer(token)["input_ids"] != [identity, right[-1]]:
+    alone = tokenizer(token)["input_ids"]
+    if found != [*left[:-1], identity, *right[len(before) :]] or alone != [*before, identity, right[-1]]:
         raise ZooError(f"tokenizer '{component}' does not keep the task's special token {token!r} as one token")
     decoded = tokenizer.decode([identity], skip_special_tokens=True)
     if decoded.strip(" ") != token:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from zoo.errors import InputError
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec import Spec
 from zoo.tasks import Example, PreparedTask
@@ -116,7 +117,8 @@ def _texts_of(examples: Sequence[Example]) -> Iterator[Text]:
 def _facts(spec: Spec, task: PreparedTask, tokenizers: Tokenizers) -> Iterator[VocabularyFacts]:
     def facts(side: Literal["both", "source", "target"], component: str, tokenizer: Any) -> VocabularyFacts:
         own = [tokenizer.pad_token, tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token]
-        ids = {token: int(tokenizer.convert_tokens_to_ids(token)) for token in [*own, *task.special_tokens]}
+        tokens = [token for token in [*own, *task.special_tokens] if token is not None]
+        ids = {token: int(tokenizer.convert_tokens_to_ids(token)) for token in tokens}
         return VocabularyFacts(side, component, len(tokenizer), ids)
 
     if spec.target_tokenizer is None:
@@ -131,10 +133,14 @@ class _Counts:
 
     def __init__(self, tokenizer: Any, special_tokens: Sequence[str]) -> None:
         self.tokenizer = tokenizer
-        self.unk = int(tokenizer.unk_token_id)
-        self.fixed = {
-            int(i) for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id, self.unk)
-        }
+        if not tokenizer.is_fast:
+            raise InputError(
+                "what this tokenizer makes of texts cannot be counted: transformers runs it in Python, without places"
+            )
+        unk = tokenizer.unk_token_id
+        self.unk = -1 if unk is None else int(unk)
+        special = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id, unk)
+        self.fixed = {int(token) for token in special if token is not None}
         self.added = {int(tokenizer.convert_tokens_to_ids(token)) for token in special_tokens}
         self.cut = re.compile("|".join(map(re.escape, special_tokens))) if special_tokens else None
         names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))

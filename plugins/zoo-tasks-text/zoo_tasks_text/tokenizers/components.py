@@ -41,3 +41,10 @@ def components() -> Iterator[Component]:
         summary="The most frequent words; Han and kana by character",
         traits={"example": {"vocab_size": 153}},
     )
+    yield Component(
+        kind="tokenizer",
+        name="pretrained",
+        target="zoo_tasks_text.tokenizers.pretrained:Pretrained",
+        summary="The tokenizer of the pretrained model that the spec begins with (model.from), as it is",
+        traits={"pretrained": True},
+    )
