@@ -108,7 +108,7 @@ def generate_ids(
         model,
         inputs,
         # A table of positions has max_positions rows, and the decoder reads one position a new token.
-        max_new_tokens=min(decoding.max_new_tokens, model.config.max_position_embeddings),
+        max_new_tokens=model.output_limit(decoding.max_new_tokens),
         keys=[key_of(source if isinstance(source, str) else "\n".join(source)) for source in sources],
     )
 

@@ -59,6 +59,10 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
         """The longest source, in tokens, behind which `new_tokens` can be written."""
         raise NotImplementedError
 
+    def output_limit(self, new_tokens: int) -> int:
+        """How many of `new_tokens` can be written behind a source of `source_limit(new_tokens)` tokens."""
+        raise NotImplementedError
+
     def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What `generate` takes for sources."""
         raise NotImplementedError

@@ -193,6 +193,9 @@ class ZooForConditionalGeneration(ZooModel):
     def source_limit(self, new_tokens: int) -> int:
         return int(self.config.max_position_embeddings)
 
+    def output_limit(self, new_tokens: int) -> int:
+        return min(new_tokens, int(self.config.max_position_embeddings))
+
     def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(encoded)
 

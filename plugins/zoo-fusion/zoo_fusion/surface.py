@@ -54,7 +54,7 @@ class Surface(OutputFusion):
 
     @abstractmethod
     def fused(self, logits: Tensor, log_source: Tensor) -> Tensor:
-        """The scores ``[..., V]`` from the decoder's logits and ``log p_src``, both ``[..., V]``, in float32 at least."""
+        """The scores ``[..., V]`` from the decoder's logits and ``log p_src``, both ``[..., V]``, float32 at least."""
 
 
 def _wide(x: Tensor) -> Tensor:
