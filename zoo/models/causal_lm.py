@@ -194,7 +194,7 @@ class ZooForCausalLM(ZooModel):
         return positions - min(new_tokens, positions // 2)
 
     def output_limit(self, new_tokens: int) -> int:
-        return int(self.config.max_position_embeddings) - self.source_limit(new_tokens)
+        return min(new_tokens, self.source_limit(new_tokens))
 
     def prepare_inputs_for_generation(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As transformers'; a prefix mask that was given is for the pass that reads the prompt."""
