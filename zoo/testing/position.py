@@ -13,7 +13,7 @@ from zoo.spec.options import Chosen
 from zoo.spec.positions import position_places, rotates_cache
 from zoo.testing.attention import ReferenceAttention, dense_bias
 from zoo.testing.in_a_model import InAModel
-from zoo.testing.module import close, random_tensor
+from zoo.testing.module import ModuleSuite, close, random_tensor
 
 HEADS, HEAD_DIM, LENGTH, LAYERS = 6, 4, 7, 2
 WIDTH = HEADS * HEAD_DIM
@@ -21,7 +21,7 @@ MAX_POSITIONS = 512
 SIDES: tuple[Side, ...] = ("encoder", "decoder")
 
 
-class PositionSuite(InAModel):
+class PositionSuite(InAModel, ModuleSuite):
     """Position schemes: see `zoo.models.contracts.Position`.
 
     Traits: ``where`` (embedding, attention, both, none) says where the scheme acts; ``cache`` (plain where absent, or
