@@ -33,7 +33,7 @@ Rows = Sequence[Sequence[int]]
 
 
 class InAModel(TorchSuite):
-    """A kind whose components have a slot in the model section inherits this; beside `ModuleSuite`, if they are modules.
+    """Inherited by a kind whose components have a slot in the model section; with `ModuleSuite`, where they are modules.
 
     The slot is found by the kind; a kind whose slot is not in the model section or in the options of a plain component
     sets `slot`. The other slots hold the plain components of the kit. Three things a component may be unable to do,
@@ -218,16 +218,20 @@ class InAModel(TorchSuite):
         assert extent in COMPILATIONS, f"trait 'compile' is {extent!r}, expected one of {', '.join(COMPILATIONS)}"
         if extent == "none":
             pytest.skip("the record says that torch.compile is not supported (trait 'compile')")
-        model = self.model(first_chosen).train()  # dropout is 0
+        model = self.model(first_chosen).train()  # the model's dropout is 0; what the component draws is drawn alike
         inputs = self.inputs(model)
         real = inputs["decoder_attention_mask"].bool()  # what a padding token's place holds is nobody's business
-        expected = model(**inputs, use_cache=False).logits[real]  # [tokens, V]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            expected = model(**inputs, use_cache=False).logits[real]  # [tokens, V]
         expected.sum().backward()
         gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
         model.zero_grad(set_to_none=True)
         torch.compiler.reset()
         compiled: Any = torch.compile(model, fullgraph=extent == "whole", backend="aot_eager", dynamic=False)
-        output = compiled(**inputs, use_cache=False).logits[real]  # [tokens, V]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            output = compiled(**inputs, use_cache=False).logits[real]  # [tokens, V]
         close(output, expected, TOLERANCE, "compiled")
         output.sum().backward()
         for name, parameter in model.named_parameters():
