@@ -73,6 +73,28 @@ class RefusesLongSentences(Position):
         return x + 1 / (positions[..., None] < self.context.max_positions).to(x.dtype)
 
 
+class TakesKeysForQueries(Position):
+    """Scales keys by where the last query stands, which padding moves."""
+
+    def rotate(
+        self, q: Tensor, k: Tensor, v: Tensor, q_positions: Tensor, k_positions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return q, k * (1 + q_positions[:, None, -1:, None].to(k.dtype)), v
+
+
+class LeavesTheMemory(Position):
+    """Says that it acts in attention, and does so in self-attention alone."""
+
+    def __init__(self, options: Options, context: Any) -> None:
+        super().__init__(options, context)
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def rotate(
+        self, q: Tensor, k: Tensor, v: Tensor, q_positions: Tensor, k_positions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return (q, k, v) if self.context.cross else (q, k * (1 + self.gain * k_positions[:, None, :, None]), v)
+
+
 class MixesTheBatch(Normalization):
     """Normalises over the batch."""
 
@@ -187,6 +209,8 @@ CASES: list[tuple[type[ComponentSuite], type, str, tuple[Any, ...], str]] = [
         ("target",),
         "no finite numbers",
     ),
+    (PositionSuite, TakesKeysForQueries, f"{_IN}it_places_cross_attention_too", (), "sentence 1: source left"),
+    (PositionSuite, LeavesTheMemory, f"{_IN}it_places_cross_attention_too", (), "against none"),
     (NormalizationSuite, MixesTheBatch, f"{_IN}each_sentence_of_a_batch_is_computed_as_if_alone", (), "alone and in"),
     (ActivationSuite, Overflows, f"{_IN}bfloat16_stays_finite", (), "in bfloat16 are not finite"),
     (FusionSuite, Averages, f"{_IN}an_empty_source_gives_finite_numbers", (), "not finite"),
@@ -214,7 +238,8 @@ def test_what_only_a_model_finds_out_is_caught(
     words: str,
 ) -> None:
     options = ContextOptions if suite is ContextEncoderSuite else None  # what reads the context is told by them
-    running = installed(suite, component, options=options)
+    traits = {"where": "attention"} if "rotate" in vars(component) else {}
+    running = installed(suite, component, options=options, traits=traits)
     with pytest.raises((AssertionError, IndexError, RuntimeError), match=words):
         getattr(running, test)(_chosen(running), *arguments)
 

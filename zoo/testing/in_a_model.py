@@ -33,7 +33,7 @@ Rows = Sequence[Sequence[int]]
 
 
 class InAModel(TorchSuite):
-    """Inherited by a kind whose components have a slot in the model section; with `ModuleSuite`, where they are modules.
+    """Inherited by a kind whose components have a slot in the model section, with `ModuleSuite` where they are modules.
 
     The slot is found by the kind; a kind whose slot is not in the model section or in the options of a plain component
     sets `slot`. The other slots hold the plain components of the kit. Three things a component may be unable to do,
