@@ -10,17 +10,35 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.models.contracts import Activation, Feedforward, Fusion, FusionContext, Memory, Normalization, Position
+from zoo.models.contracts import (
+    Activation,
+    Context,
+    ContextEncoder,
+    Feedforward,
+    Fusion,
+    FusionContext,
+    Initialization,
+    InitializationContext,
+    Matrix,
+    Memory,
+    Normalization,
+    OutputFusion,
+    Position,
+)
 from zoo.registry import Kind, Registry
 from zoo.registry.discovery import LoadPolicy, discover
+from zoo.spec.context import ContextOptions
 from zoo.spec.options import Chosen, Options
 from zoo.testing import (
     ActivationSuite,
     ComponentSuite,
+    ContextEncoderSuite,
     FeedforwardSuite,
     FusionSuite,
     InAModel,
+    InitializationSuite,
     NormalizationSuite,
+    OutputFusionSuite,
     PositionSuite,
 )
 from zoo.testing.in_a_model import slot_of
@@ -53,6 +71,28 @@ class RefusesLongSentences(Position):
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
         return x + 1 / (positions[..., None] < self.context.max_positions).to(x.dtype)
+
+
+class TakesKeysForQueries(Position):
+    """Scales keys by where the last query stands, which padding moves."""
+
+    def rotate(
+        self, q: Tensor, k: Tensor, v: Tensor, q_positions: Tensor, k_positions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return q, k * (1 + q_positions[:, None, -1:, None].to(k.dtype)), v
+
+
+class LeavesTheMemory(Position):
+    """Says that it acts in attention, and does so in self-attention alone."""
+
+    def __init__(self, options: Options, context: Any) -> None:
+        super().__init__(options, context)
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def rotate(
+        self, q: Tensor, k: Tensor, v: Tensor, q_positions: Tensor, k_positions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return (q, k, v) if self.context.cross else (q, k * (1 + self.gain * k_positions[:, None, :, None]), v)
 
 
 class MixesTheBatch(Normalization):
@@ -103,6 +143,40 @@ class Averages(Fusion):
         return Memory(source, source, mask)
 
 
+class Explodes(Initialization):
+    """Numbers that are finite, of which no sum of products is."""
+
+    def initialize(self, matrix: Matrix, context: InitializationContext) -> None:
+        matrix.weight.fill_(1e38)
+
+
+class PeeksAtTheFirst(OutputFusion):
+    """Adds what the first place of the source holds, be it padding."""
+
+    def combine(self, logits: Tensor, **given: Any) -> Tensor:
+        first = given["source_embeddings"][:, :1].expand_as(given["decoder_states"])
+        return logits + given["project"](first)  # type: ignore[no-any-return]
+
+
+class AddsTheMean(ContextEncoder):
+    """Adds the mean of all places of the context, be they padding."""
+
+    def merge(self, states: Tensor, mask: Tensor | None, context: Context | None, backend: str) -> Tensor:
+        return states if context is None else states + context.states.mean(1, keepdim=True)
+
+
+class ForgetsWhoHasOne(ContextEncoder):
+    """Adds the first place of the context in the decoder, of its first pass."""
+
+    where = "decoder"
+
+    def attend(
+        self, decoder_layer: int, x: Tensor, attended: Tensor, context: Context, backend: str, cache: Any
+    ) -> Tensor:
+        filled = cache is not None and cache.is_updated.get(0) and cache.get_seq_length() > 1
+        return attended if filled else context.where_present(attended + context.states[:, :1], attended)
+
+
 class WrongDerivative(Activation):
     """Learns a scale whose gradient is halved."""
 
@@ -115,7 +189,7 @@ class WrongDerivative(Activation):
 
 
 _IN = "test_in_a_model_"
-CASES: list[tuple[type[ComponentSuite], type[nn.Module], str, tuple[Any, ...], str]] = [
+CASES: list[tuple[type[ComponentSuite], type, str, tuple[Any, ...], str]] = [
     (PositionSuite, CountsFromTheEnd, f"{_IN}left_padding_is_right_padding", ("left", "right"), "padded left"),
     (PositionSuite, CountsFromTheEnd, f"{_IN}left_padding_is_right_padding", ("right", "left"), "padded left"),
     (PositionSuite, CountsFromTheEnd, f"{_IN}cached_decoding_equals_one_pass", (), "cached against one pass"),
@@ -135,9 +209,16 @@ CASES: list[tuple[type[ComponentSuite], type[nn.Module], str, tuple[Any, ...], s
         ("target",),
         "no finite numbers",
     ),
+    (PositionSuite, TakesKeysForQueries, f"{_IN}it_places_cross_attention_too", (), "sentence 1: source left"),
+    (PositionSuite, LeavesTheMemory, f"{_IN}it_places_cross_attention_too", (), "against none"),
     (NormalizationSuite, MixesTheBatch, f"{_IN}each_sentence_of_a_batch_is_computed_as_if_alone", (), "alone and in"),
     (ActivationSuite, Overflows, f"{_IN}bfloat16_stays_finite", (), "in bfloat16 are not finite"),
     (FusionSuite, Averages, f"{_IN}an_empty_source_gives_finite_numbers", (), "not finite"),
+    (InitializationSuite, Explodes, f"{_IN}cached_decoding_equals_one_pass", (), "not finite"),
+    (OutputFusionSuite, PeeksAtTheFirst, f"{_IN}left_padding_is_right_padding", ("left", "right"), "padded left"),
+    (ContextEncoderSuite, AddsTheMean, f"{_IN}each_sentence_of_a_batch_is_computed_as_if_alone", (), "alone and in"),
+    (ContextEncoderSuite, AddsTheMean, f"{_IN}an_empty_context_is_none", (), "against none"),
+    (ContextEncoderSuite, ForgetsWhoHasOne, f"{_IN}cached_decoding_knows_who_has_a_context", (), "cached against"),
     (ActivationSuite, WrongDerivative, "test_gradients_are_the_derivatives", (), "(?s)Jacobian|Gradients"),
 ]
 
@@ -151,12 +232,14 @@ def _chosen(suite: ComponentSuite) -> Chosen:
 def test_what_only_a_model_finds_out_is_caught(
     installed: Installed,
     suite: type[ComponentSuite],
-    component: type[nn.Module],
+    component: type,
     test: str,
     arguments: tuple[Any, ...],
     words: str,
 ) -> None:
-    running = installed(suite, component)
+    options = ContextOptions if suite is ContextEncoderSuite else None  # what reads the context is told by them
+    traits = {"where": "attention"} if "rotate" in vars(component) else {}
+    running = installed(suite, component, options=options, traits=traits)
     with pytest.raises((AssertionError, IndexError, RuntimeError), match=words):
         getattr(running, test)(_chosen(running), *arguments)
 

@@ -11,6 +11,7 @@ from zoo.models._compat import new_cache, reserve_layers
 from zoo.models.backends import SDPA
 from zoo.models.contracts import Block, Context, ContextEncoder, ContextPlace
 from zoo.spec.options import Chosen
+from zoo.testing.in_a_model import TARGETS, TOLERANCE, InAModel, PaddingSide, refuse_gradients_that_are_not_finite
 from zoo.testing.module import WIDTH, ModuleSuite, close, random_tensor
 
 LAYERS, HEADS = 2, 4
@@ -28,7 +29,7 @@ class _PlainBlock(Block):
         return x
 
 
-class ContextEncoderSuite(ModuleSuite):
+class ContextEncoderSuite(InAModel, ModuleSuite):
     """Context encoders: see `zoo.models.contracts.ContextEncoder`."""
 
     kind: ClassVar[str] = "context-encoder"
@@ -70,6 +71,34 @@ class ContextEncoderSuite(ModuleSuite):
             return found.repeat(1, LAYERS, 1)
         layers = [module.attend(layer, states, found, context, SDPA, cache) for layer in range(LAYERS)]
         return torch.cat(layers, dim=1)
+
+    def test_in_a_model_an_empty_context_is_none(self, chosen: Chosen) -> None:
+        """A row without a real context token gives what a model gives that is handed no context, with finite gradients,
+        whatever the other rows have; the first sentence of a text has none before it."""
+        model = self.model(chosen)
+        inputs = self.inputs(model)
+        beside = self.logits(model, inputs)[0]
+        bare = {name: item for name, item in inputs.items() if not name.startswith("context_")}
+        without = self.logits(model, bare)[1]
+        sides: tuple[PaddingSide, ...] = ("right", "left")
+        for side in sides:
+            padded = self.inputs(model, source_side=side)
+            padded["context_attention_mask"][1] = 0
+            kept, empty = self.logits(model, padded)
+            close(kept, beside, TOLERANCE, f"the sentence beside one without context, padded {side}")
+            close(empty, without, TOLERANCE, f"an empty context padded {side}, against none")
+        inputs["context_attention_mask"].zero_()
+        output = model(**inputs, use_cache=False).logits
+        output.sum().backward()
+        refuse_gradients_that_are_not_finite(model)
+
+    def test_in_a_model_cached_decoding_knows_who_has_a_context(self, chosen: Chosen) -> None:
+        model = self.model(chosen)
+        inputs = self.inputs(model, targets=(TARGETS[0], TARGETS[0]))
+        inputs["context_attention_mask"][1] = 0
+        close(
+            self.stepped(model, inputs), torch.stack(self.logits(model, inputs)), TOLERANCE, "cached against one pass"
+        )
 
     def component_of(self, chosen: Chosen) -> ContextEncoder:
         """The built component, typed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from zoo.models.contracts import Block, BlockContext, Feedforward, Fusion, FusionContext, Memory, Side
 from zoo.spec.options import Chosen
 from zoo.testing.in_a_model import InAModel
-from zoo.testing.module import WIDTH, close, random_tensor
+from zoo.testing.module import WIDTH, ModuleSuite, close, random_tensor
 
 EXTREMES = (0.0, 1e-8, -1e-8, 1e4, -1e4)
 
 
-class _FeatureSuite(InAModel):
+class _FeatureSuite(InAModel, ModuleSuite):
     """Modules that map features at each place, whatever stands at the others."""
 
     def sample(self) -> tuple[Tensor, ...]:
@@ -119,7 +119,7 @@ def _sublayers(count: int, log: list[int] | None = None) -> tuple[_Linear, ...]:
     return tuple(_Linear(seed, [] if log is None else log) for seed in range(count))
 
 
-class BlockSuite(InAModel):
+class BlockSuite(InAModel, ModuleSuite):
     """Blocks: see `zoo.models.contracts.Block`."""
 
     kind: ClassVar[str] = "block"
@@ -203,7 +203,7 @@ class BlockSuite(InAModel):
         assert torch.equal(self.run(block.train(), x), self.run(block.eval(), x))
 
 
-class FusionSuite(InAModel):
+class FusionSuite(InAModel, ModuleSuite):
     """Fusions: see `zoo.models.contracts.Fusion`."""
 
     kind: ClassVar[str] = "fusion"
@@ -213,6 +213,11 @@ class FusionSuite(InAModel):
         fusion: Fusion = chosen.create(self.context)
         assert isinstance(fusion, Fusion)
         return fusion
+
+    def section(self, chosen: Chosen) -> dict[str, Any]:
+        """The model's depths are those of `context`: options may name as many numbers as there are layers."""
+        depths = {"encoder": self.context.encoder_layers, "decoder": self.context.decoder_layers}
+        return super().section(chosen) | {side: {"layers": layers} for side, layers in depths.items()}
 
     def sample(self) -> tuple[Tensor, ...]:
         mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])

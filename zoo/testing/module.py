@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -33,8 +33,24 @@ def close(actual: Tensor, expected: Tensor, tolerance: float, message: str = "")
         assert difference <= tolerance * scale, f"{message}: differs by {difference:.3g}"
 
 
-class ModuleSuite(ComponentSuite):
+class TorchSuite(ComponentSuite):
+    """Tests that compute with torch."""
+
+    @pytest.fixture(autouse=True)
+    def _one_thread(self) -> Iterator[None]:
+        # Small tensors; and the order of a sum, which a bitwise comparison sees, must not depend on the machine.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
+
+
+class ModuleSuite(TorchSuite):
     """A kind's suite says how to `build` a module, what to feed it (`sample`) and how to `run` it."""
+
+    inputs_may_be_detached: ClassVar[bool] = False
+    """Whether a component of the kind may cut inputs off from the gradient: derivatives are then asked by the
+    parameters alone."""
 
     def build(self, chosen: Chosen) -> nn.Module:
         """The module, as the host builds it."""
@@ -58,14 +74,6 @@ class ModuleSuite(ComponentSuite):
             with torch.no_grad():
                 parameter.add_(0.1 * random_tensor(*parameter.shape, seed=1000 + index))
         return module
-
-    @pytest.fixture(autouse=True)
-    def _one_thread(self) -> Iterator[None]:
-        # Small tensors; and the order of a sum, which a bitwise comparison sees, must not depend on the machine.
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        yield
-        torch.set_num_threads(threads)
 
     def test_output_is_finite_and_repeatable(self, chosen: Chosen) -> None:
         module = self.built(chosen)
@@ -107,7 +115,8 @@ class ModuleSuite(ComponentSuite):
         if extent == "estimated" or not names:
             pytest.skip("the record says that gradients are estimated" if names else "no parameters")
         inputs = tuple(item.double() if item.is_floating_point() else item for item in self.sample())
-        inputs = tuple(item.requires_grad_() if item.is_floating_point() else item for item in inputs)
+        if not self.inputs_may_be_detached:
+            inputs = tuple(item.requires_grad_() if item.is_floating_point() else item for item in inputs)
         weights = [module.get_parameter(name).detach().requires_grad_() for name in names]
         runner = _Runner(self, module)
 

@@ -10,15 +10,18 @@ from torch import Tensor
 
 from zoo.models.contracts import OutputContext, OutputFusion
 from zoo.spec.options import Chosen
+from zoo.testing.in_a_model import InAModel
 from zoo.testing.module import WIDTH, ModuleSuite, close, random_tensor
 
 SOURCE, TARGET, VOCABULARY = 5, 4, 11
 
 
-class OutputFusionSuite(ModuleSuite):
+class OutputFusionSuite(InAModel, ModuleSuite):
     """Output fusions: see `zoo.models.contracts.OutputFusion`."""
 
     kind: ClassVar[str] = "output-fusion"
+    inputs_may_be_detached: ClassVar[bool] = True
+    half_scores: ClassVar[tuple[torch.dtype, ...]] = (torch.bfloat16, torch.float32)
 
     def build(self, chosen: Chosen) -> OutputFusion:
         fusion: OutputFusion = chosen.create(OutputContext(WIDTH))

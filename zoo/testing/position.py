@@ -12,8 +12,8 @@ from zoo.models.contracts import Dense, Formula, Position, Side, StackContext
 from zoo.spec.options import Chosen
 from zoo.spec.positions import position_places, rotates_cache
 from zoo.testing.attention import ReferenceAttention, dense_bias
-from zoo.testing.in_a_model import InAModel
-from zoo.testing.module import close, random_tensor
+from zoo.testing.in_a_model import TARGETS, TOLERANCE, InAModel, PaddingSide
+from zoo.testing.module import ModuleSuite, close, random_tensor
 
 HEADS, HEAD_DIM, LENGTH, LAYERS = 6, 4, 7, 2
 WIDTH = HEADS * HEAD_DIM
@@ -21,7 +21,7 @@ MAX_POSITIONS = 512
 SIDES: tuple[Side, ...] = ("encoder", "decoder")
 
 
-class PositionSuite(InAModel):
+class PositionSuite(InAModel, ModuleSuite):
     """Position schemes: see `zoo.models.contracts.Position`.
 
     Traits: ``where`` (embedding, attention, both, none) says where the scheme acts; ``cache`` (plain where absent, or
@@ -180,6 +180,30 @@ class PositionSuite(InAModel):
         alone, key, value = part.rotate(q, k[:, :, :0], v[:, :, :0], positions, positions[:, :0])
         close(alone, with_keys, 0.0, "queries without new keys")
         assert key.shape == value.shape == (2, HEADS, 0, HEAD_DIM)
+
+    def test_in_a_model_it_places_cross_attention_too(self, chosen: Chosen) -> None:
+        """As ``decoder.cross_position``, for which a scheme must act in attention alone."""
+        if "embedding" in position_places(chosen):
+            pytest.skip("cross-attention has no embeddings of its own")
+        model = self.model(chosen, decoder={"layers": 2, "cross_position": chosen.plain()})
+        inputs = self.inputs(model)
+        together = self.logits(model, inputs)
+        plain = self.model(chosen)
+        plain.load_state_dict(model.state_dict(), strict=False)  # but for the scheme's own weights the same
+        placed = not torch.allclose(together[0], self.logits(plain, inputs)[0], atol=1e-4)
+        assert placed == bool(position_places(chosen)), "the scheme of cross-attention against none"
+        sides: tuple[tuple[PaddingSide, PaddingSide], ...] = (("left", "right"), ("right", "left"))
+        for source_side, target_side in sides:
+            left = self.logits(model, self.inputs(model, source_side=source_side, target_side=target_side))
+            for row in range(2):
+                close(
+                    left[row], together[row], TOLERANCE, f"sentence {row}: source {source_side}, target {target_side}"
+                )
+        for row in range(2):
+            (alone,) = self.logits(model, self.inputs(model, [row]))
+            close(alone, together[row], TOLERANCE, f"sentence {row} alone and in a batch")
+        whole = self.inputs(model, source_side="left", targets=(TARGETS[0], TARGETS[0]))
+        close(self.stepped(model, whole), torch.stack(self.logits(model, whole)), TOLERANCE, "cached against one pass")
 
     def test_a_table_covers_the_positions_asked_for(self, chosen: Chosen) -> None:
         limit = self.scheme(chosen).position_limit

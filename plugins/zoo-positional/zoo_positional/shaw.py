@@ -59,4 +59,4 @@ class ShawLayer(Position):
             return o
         assert statistics is not None
         masses = statistics.distance_masses(self.options.clip)  # [B, H, Lq, 2k + 1]
-        return o + (masses @ self.values.float()).to(o.dtype)  # [B, H, Lq, Dh]
+        return o + (masses @ self.values.to(masses.dtype)).to(o.dtype)  # [B, H, Lq, Dh]
