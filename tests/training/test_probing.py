@@ -25,7 +25,11 @@ MakeSpec = Callable[..., Spec]
 
 
 def probed(make_spec: MakeSpec, **changes: Any) -> Spec:
-    given = {"evaluation.probes": PROBES, "training.probe_every": 4, "decoding": {"strategy": "greedy", "max_new_tokens": 4}}
+    given = {
+        "evaluation.probes": PROBES,
+        "training.probe_every": 4,
+        "decoding": {"strategy": "greedy", "max_new_tokens": 4},
+    }
     return make_spec(**{**given, **changes})
 
 

@@ -14,7 +14,7 @@ from zoo.models.contracts import OutputContext
 from zoo.registry import current_registry
 from zoo.spec.options import Chosen, NoOptions
 from zoo.spec.sections import TrainingSection
-from zoo.training.collate import Batch
+from zoo.training.collate import PairBatch
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
 from zoo.training.loss import objective_sum, real_logits
@@ -153,7 +153,7 @@ def test_training_projects_real_tokens_alone_and_gets_their_scores(make_model, s
     """In training neither matrix product over the vocabulary sees padding."""
     model = make_model(output_fusion=f"zoo-fusion/surface-{name}")
     places = torch.tensor([0, 1, 2, 3, 4, 5, 6])  # the second target ends after two tokens
-    batch = Batch(
+    batch = PairBatch(
         input_ids=sentences["input_ids"],
         attention_mask=sentences["attention_mask"],
         decoder_input_ids=sentences["decoder_input_ids"],

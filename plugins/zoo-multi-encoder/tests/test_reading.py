@@ -64,7 +64,7 @@ SPEC: dict[str, Any] = {
         "clipping": "none",
         "evaluate_every": 2,
     },
-    "decoding": {"max_new_tokens": 8, "batch_size": 5},
+    "decoding": {"strategy": "greedy", "max_new_tokens": 8, "batch_size": 5},
     "evaluation": {"metrics": ["bleu", "contrastive"]},
     "measurement": {"processes": 1, "latency_samples": 3, "warmup": 1, "throughput_batches": [2]},
 }
