@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoo.cli.main import main
 from zoo.errors import InputError, ZooError
 from zoo.spec import load_cells
 
@@ -50,22 +50,27 @@ def test_a_mistake_is_one_line_that_points_at_it(tmp_path: Path, mistake: Mistak
     assert len(text) < 600
 
 
-def test_the_command_ends_in_one_line_and_exit_status_2_for_every_mistake(tmp_path: Path) -> None:
-    def check(item: tuple[int, Mistake]) -> str | None:
-        number, mistake = item
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        path = write(folder, mistake)
-        run = subprocess.run(
-            [sys.executable, "-m", "zoo.cli.main", "check", str(path)], capture_output=True, text=True, timeout=60
-        )
-        lines = run.stderr.splitlines()
-        right = run.returncode == 2 and len(lines) == 1 and lines[0].startswith("zoo: ") and not run.stdout
-        return None if right else f"{mistake.name}: exit {run.returncode}: {run.stderr}"
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_the_command_ends_in_one_line_and_exit_status_2_for_every_mistake(
+    mistake: Mistake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(write(tmp_path, mistake))]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.startswith("zoo: ")
+    assert len(said.err.splitlines()) == 1, said.err
 
-    with ThreadPoolExecutor(2) as pool:
-        wrong = [problem for problem in pool.map(check, enumerate(MISTAKES)) if problem]
-    assert not wrong, "\n".join(wrong)
+
+@pytest.mark.parametrize("mistake", MISTAKES[::20], ids=lambda mistake: mistake.name)
+def test_a_process_of_its_own_says_the_same(
+    mistake: Mistake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, mistake)
+    run = subprocess.run(
+        [sys.executable, "-m", "zoo.cli.main", "check", str(path)], capture_output=True, text=True, timeout=60
+    )
+    status = main(["check", str(path)])
+    assert (run.returncode, run.stdout, run.stderr) == (status, "", capsys.readouterr().err)
 
 
 def test_several_mistakes_are_several_lines(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ _KERNELS = {
     "_scaled_dot_product_attention_math_for_mps": "sdpa math",
     "flex_attention": "flex",
 }
+_EXPONENTIALS = frozenset({"_softmax", "_safe_softmax", "exp"})
 FUSED = frozenset({"sdpa flash", "sdpa efficient", "sdpa cudnn", "flex"})
 """Kernels that write no attention weights out."""
 WRITTEN_OUT = "written out"
@@ -65,7 +66,7 @@ class TensorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if key in given:
             return  # a view, or what was changed in place
         if self._scores(item):
-            if name in {"_softmax", "_safe_softmax"}:
+            if name in _EXPONENTIALS:
                 self.kernels[WRITTEN_OUT] += 1
             self.written[name] += 1
         if key not in self._alive:

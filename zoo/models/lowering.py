@@ -94,14 +94,31 @@ def additive_mask(
     """
     bias = additive_bias(terms, q_positions, k_positions).to(dtype)  # [B, H, Lq, Lk]
     lowest = torch.finfo(dtype).min
+    own = _is_own(bias, terms)
     if visible is not None and visible.dtype != torch.bool:
         bias = bias + visible.to(dtype)
     elif visible is not None:
-        bias = bias.masked_fill(visible.logical_not(), lowest)
+        bias = _filled(bias, visible.logical_not(), lowest, own=own)
     if causal:
         later = torch.ones(bias.shape[-2:], dtype=torch.bool, device=bias.device).triu(1)  # [Lq, Lk]
-        bias = bias.masked_fill(later, lowest)
+        bias = _filled(bias, later, lowest, own=own)
     return bias
+
+
+def _is_own(bias: Tensor, terms: Sequence[Term]) -> bool:
+    """Whether `bias`, the sum of `terms`, is a tensor that nobody else holds or needs as it is, element for element."""
+    kinds = {type(term) for term in terms}
+    if Dense in kinds or (Formula in kinds and bias.requires_grad):  # the backward of a formula may need its result
+        return False
+    return all(step > 0 for step, size in zip(bias.stride(), bias.shape, strict=True) if size > 1)
+
+
+def _filled(bias: Tensor, hidden: Tensor, value: float, *, own: bool) -> Tensor:
+    """`value` where `hidden`; in place where the bias is our `own` and large enough: scores are then made once."""
+    fits = all(size in (1, have) for size, have in zip(reversed(hidden.shape), reversed(bias.shape), strict=False))
+    if own and fits:
+        return bias.masked_fill_(hidden, value)
+    return bias.masked_fill(hidden, value)
 
 
 def score_mod(
