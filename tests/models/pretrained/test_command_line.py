@@ -66,6 +66,7 @@ def test_another_vocabulary_begins_anew_on_the_pretrained_body(checkpoint, write
 
 
 @pytest.mark.slow
+@pytest.mark.both
 @pytest.mark.parametrize("kind", ["marian", "bart", "t5-gated"])
 def test_it_trains_goes_on_and_is_scored(kind, checkpoint, write_spec, tmp_path, capsys):
     spec = str(write_spec(checkpoint(kind), {"normalization": "rms-norm"}, model={"max_positions": 128}))
@@ -93,6 +94,7 @@ def test_it_trains_goes_on_and_is_scored(kind, checkpoint, write_spec, tmp_path,
 
 
 @pytest.mark.slow
+@pytest.mark.both
 def test_a_fresh_process_trains_it(checkpoint, write_spec, tmp_path):
     spec = write_spec(checkpoint("marian"), {"position": "alibi"})
     found = subprocess.run(

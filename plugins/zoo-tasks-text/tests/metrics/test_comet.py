@@ -281,6 +281,7 @@ def test_what_a_record_keeps_is_combined_without_package_or_checkpoint():
 
 @needs_comet
 @pytest.mark.slow
+@pytest.mark.both
 @pytest.mark.timeout(600)
 def test_a_cell_scores_with_the_checkpoint_that_its_spec_names(regression, tmp_path):
     import zoo.tasks
@@ -320,6 +321,7 @@ except ZooError as error:
 
 @needs_comet
 @pytest.mark.slow
+@pytest.mark.both
 def test_a_hub_id_is_found_in_the_hubs_cache_without_network(regression, tmp_path):
     repository = tmp_path / "models--somebody--tiny-comet"
     snapshot = repository / "snapshots" / ("0" * 40)
