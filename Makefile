@@ -20,12 +20,16 @@ PROJECTS := pyproject.toml $(addsuffix pyproject.toml,$(PLUGINS))
 # What never meets transformers is tested on one of its lines.
 ONE_LINE := tests/bench tests/site tests/spec tests/registry tests/scaffold tests/external plugins/zoo-tasks-text/tests/corpora
 
-.PHONY: help env demo test quick slow comet check format clean
+# Every component is compiled in tests/testing already; executors have slow tests of another kind there.
+COMPILED_ELSEWHERE := $(filter-out %/zoo-executors/tests/test_conformance.py,$(wildcard plugins/*/tests/test_conformance.py))
+
+.PHONY: help env demo test quick slow soak comet check format clean
 
 help:
 	@echo "make demo    environment, real data, three models trained and measured, a leaderboard page"
 	@echo "make test    checks and tests on both transformers lines (5.x, and 4.57.6 with COMET)"
 	@echo "make quick   the quick part of the tests;  make slow: the rest;  make comet: the 4.57.6 line"
+	@echo "make soak    tests of minutes, which make test leaves out"
 	@echo "make check   ruff, mypy, import-linter;    make format: ruff format"
 
 env: $(VENV)/.installed
@@ -50,14 +54,17 @@ demo: env
 test: check quick slow comet
 
 quick: env
-	$(PYTEST) -m "not slow and not network and not browser"
+	$(PYTEST) -m "not slow and not network and not browser and not soak"
 
 slow: env
-	$(PYTEST) -m "slow or network or browser"
+	$(PYTEST) -m "slow or network or browser" $(addprefix --ignore=,$(COMPILED_ELSEWHERE))
+
+soak: env
+	$(PYTEST) -m soak
 
 comet: $(COMET_VENV)/.installed
 	OMP_NUM_THREADS=1 $(COMET_VENV)/bin/python -m pytest $(PYTEST_OPTIONS) $(addprefix --ignore=,$(ONE_LINE)) \
-		-m "(not slow or both) and not network and not browser and not once"
+		-m "(not slow or both) and not network and not browser and not once and not soak"
 
 check: env
 	$(BIN)/ruff format --check .

@@ -68,7 +68,7 @@ def test_every_kind_is_listed_checked_and_well(projects: Path) -> None:
 
 
 def test_every_kind_passes_its_own_tests(projects: Path) -> None:
-    found = run(projects, "-m", "pytest", "-q", "-m", "not slow", *pytest_options(), *tests_of(kinds()))
+    found = run(projects, "-m", "pytest", "-q", "-m", "not slow", *pytest_options(), *folders_of(kinds()))
     passed = re.search(r"(\d+) passed", found)
     assert passed is not None
     # The smallest suite has twenty tests.
@@ -76,7 +76,7 @@ def test_every_kind_passes_its_own_tests(projects: Path) -> None:
 
 
 def test_the_compiled_model_passes_too(projects: Path) -> None:
-    found = run(projects, "-m", "pytest", "-q", "-m", "slow", *pytest_options(), *tests_of(["position", "fusion"]))
+    found = run(projects, "-m", "pytest", "-q", "-m", "slow", *pytest_options(), *folders_of(["position", "fusion"]))
     assert "2 passed" in found
 
 
@@ -112,5 +112,5 @@ def pytest_options() -> tuple[str, ...]:
     return ("-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir=.")
 
 
-def tests_of(chosen: Iterator[str] | Sequence[str]) -> list[str]:
+def folders_of(chosen: Iterator[str] | Sequence[str]) -> list[str]:
     return [f"{kind}/tests" for kind in chosen]

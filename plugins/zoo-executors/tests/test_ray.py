@@ -64,7 +64,7 @@ def test_more_than_this_machine_has_is_refused_rather_than_waited_for(settings: 
         list(OnRay(RayOptions(cpus=100_000)).run(jobs(), settings))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.once
 @pytest.mark.timeout(300)
 def test_a_cell_whose_workers_die_too_often_costs_its_row(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def _of_cluster(folder: str) -> list[psutil.Process]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.once
 @pytest.mark.timeout(400)
 def test_a_cluster_that_runs_is_joined_and_left_running(cluster: str, settings: Settings) -> None:
