@@ -20,6 +20,7 @@ PROJECTS := pyproject.toml $(addsuffix pyproject.toml,$(PLUGINS))
 # What never meets transformers is tested on one of its lines.
 ONE_LINE := tests/bench tests/site tests/spec tests/registry tests/scaffold tests/external plugins/zoo-tasks-text/tests/corpora
 
+# Three at once: much of the slow part waits for processes that it has started or killed.
 # Every component is compiled in tests/testing already; executors have slow tests of another kind there.
 COMPILED_ELSEWHERE := $(filter-out %/zoo-executors/tests/test_conformance.py,$(wildcard plugins/*/tests/test_conformance.py))
 
@@ -57,7 +58,7 @@ quick: env
 	$(PYTEST) -m "not slow and not network and not browser and not soak"
 
 slow: env
-	$(PYTEST) -m "slow or network or browser" $(addprefix --ignore=,$(COMPILED_ELSEWHERE))
+	$(PYTEST) -n 3 -m "(slow or network or browser) and not soak" $(addprefix --ignore=,$(COMPILED_ELSEWHERE))
 
 soak: env
 	$(PYTEST) -m soak

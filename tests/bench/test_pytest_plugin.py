@@ -237,7 +237,7 @@ class TestWithTheFlag:
         assert [float(row["median"]) for row in rows] == [pytest.approx(0.1875)] * 2
         assert {row["param:zoo_cell"] for row in rows} == {"tiny+position=none"}
 
-    @pytest.mark.slow
+    @pytest.mark.soak
     def test_profiling_and_disabling_leave_the_records_alone(
         self, suite: pytest.Pytester, recorded: dict[str, Any]
     ) -> None:

@@ -80,6 +80,7 @@ def test_the_compiled_model_passes_too(projects: Path) -> None:
     assert "2 passed" in found
 
 
+@pytest.mark.soak
 def test_every_kind_is_typed(projects: Path) -> None:
     pytest.importorskip("mypy")
     packages = [f"zoo_acme_{kind.replace('-', '_')}" for kind in kinds()]

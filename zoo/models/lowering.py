@@ -107,6 +107,8 @@ def additive_mask(
 
 def _is_own(bias: Tensor, terms: Sequence[Term]) -> bool:
     """Whether `bias`, the sum of `terms`, is a tensor that nobody else holds or needs as it is, element for element."""
+    if torch.compiler.is_compiling():  # a compiler decides for itself what is made in place
+        return False
     kinds = {type(term) for term in terms}
     if Dense in kinds or (Formula in kinds and bias.requires_grad):  # the backward of a formula may need its result
         return False

@@ -37,6 +37,7 @@ def finish(sweep: Any) -> str:
     return out
 
 
+@pytest.mark.soak
 def test_twelve_cells_on_ray_survive_the_death_of_a_worker_and_of_the_driver(
     make_sweep: Callable[..., Any],
 ) -> None:

@@ -176,7 +176,9 @@ def test_a_package_without_the_catalogue_is_an_error_that_says_so(archive, mo, t
 @pytest.mark.network
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="the package comes through apt")
-@pytest.mark.parametrize(("corpus", "least"), [(GamesChinese, 37_000), (GamesJapanese, 36_000)])
+@pytest.mark.parametrize(
+    ("corpus", "least"), [(GamesChinese, 37_000), pytest.param(GamesJapanese, 36_000, marks=pytest.mark.soak)]
+)
 def test_the_real_package(real_debian, corpus, least):
     prepared = real_debian(corpus)
     sizes = {split: sum(len(pair.texts["en"].split()) >= 4 for pair in prepared.pairs(split)) for split in SPLITS}

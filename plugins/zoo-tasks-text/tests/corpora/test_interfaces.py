@@ -141,7 +141,7 @@ def test_each_program_has_its_own_signs(domain, english, other, expected):
 @pytest.mark.network
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="the packages come through apt")
-@pytest.mark.parametrize("corpus", [InterfacesChinese, InterfacesJapanese])
+@pytest.mark.parametrize("corpus", [InterfacesChinese, pytest.param(InterfacesJapanese, marks=pytest.mark.soak)])
 def test_the_real_packages(tmp_path, corpus):
     recipe = corpus(DebianOptions())
     prepared = recipe.prepare(DataHome(tmp_path))

@@ -201,7 +201,9 @@ def test_corpora_that_are_prepared_at_once_share_their_packages(archive, tmp_pat
 
 @pytest.mark.network
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="the packages come through apt")
-@pytest.mark.parametrize(("corpus", "least"), [(OfficeChinese, 20_000), (OfficeJapanese, 15_000)])
+@pytest.mark.parametrize(
+    ("corpus", "least"), [(OfficeChinese, 20_000), pytest.param(OfficeJapanese, 15_000, marks=pytest.mark.soak)]
+)
 def test_the_real_packages(tmp_path, corpus, least):
     prepared = corpus(DebianOptions()).prepare(DataHome(tmp_path))
     sizes = {split: len(prepared.pairs(split)) for split in SPLITS}

@@ -144,7 +144,9 @@ def test_packages_without_the_language_are_an_error_that_says_so(archive, mo, tm
 @pytest.mark.network
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="the packages come through apt")
-@pytest.mark.parametrize(("corpus", "least"), [(StoriesChinese, 18_500), (StoriesJapanese, 16_500)])
+@pytest.mark.parametrize(
+    ("corpus", "least"), [(StoriesChinese, 18_500), pytest.param(StoriesJapanese, 16_500, marks=pytest.mark.soak)]
+)
 def test_the_real_packages(real_debian, corpus, least):
     prepared = real_debian(corpus)
     sizes = {split: sum(len(pair.texts["en"].split()) >= 4 for pair in prepared.pairs(split)) for split in SPLITS}
