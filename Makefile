@@ -21,7 +21,7 @@ PROJECTS := pyproject.toml $(addsuffix pyproject.toml,$(PLUGINS))
 ONE_LINE := tests/bench tests/site tests/spec tests/registry tests/scaffold tests/external plugins/zoo-tasks-text/tests/corpora
 
 # Three at once: much of the slow part waits for processes that it has started or killed.
-# Every component is compiled in tests/testing already; executors have slow tests of another kind there.
+# Every component is tested (and compiled) in tests/testing already; executors have slow tests of another kind there.
 COMPILED_ELSEWHERE := $(filter-out %/zoo-executors/tests/test_conformance.py,$(wildcard plugins/*/tests/test_conformance.py))
 
 .PHONY: help env demo test quick slow soak comet check format clean
@@ -64,7 +64,7 @@ soak: env
 	$(PYTEST) -m soak
 
 comet: $(COMET_VENV)/.installed
-	OMP_NUM_THREADS=1 $(COMET_VENV)/bin/python -m pytest $(PYTEST_OPTIONS) $(addprefix --ignore=,$(ONE_LINE)) \
+	OMP_NUM_THREADS=1 $(COMET_VENV)/bin/python -m pytest $(PYTEST_OPTIONS) $(addprefix --ignore=,$(ONE_LINE) $(COMPILED_ELSEWHERE)) \
 		-m "(not slow or both) and not network and not browser and not once and not soak"
 
 check: env

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo.bench.executor import Executor, Settings
 from zoo.testing import ExecutorSuite
 
 SMOKE = Path(__file__).parents[3] / "benchmarks" / "specs" / "smoke.yaml"
@@ -22,3 +23,7 @@ class TestRay(ExecutorSuite):
     component = "zoo-executors/ray"
     options = ({"workers": 2},)
     spec = SMOKE
+
+    @pytest.mark.soak
+    def test_nothing_stays_at_work_when_nobody_wants_more(self, executor: Executor, settings: Settings) -> None:
+        super().test_nothing_stays_at_work_when_nobody_wants_more(executor, settings)
