@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import InputError, ZooError
 from zoo.models._compat import CompatibleModel, GenerationMixin
 from zoo.models.attention import CrossAttention, SelfAttention
 from zoo.models.configuration import ZooConfig
+from zoo.models.scores import negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
 from zoo.spec.sections import ModelSection
@@ -79,6 +79,24 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
         """The logits ``[B, T, V]`` that predict targets ``[B, T]`` (-100 = padding, on the right) of sources."""
         raise NotImplementedError
 
+    def get_decoder(self) -> nn.Module:
+        return self.decoder  # type: ignore[no-any-return]
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        self.lm_head = value
+
+    def _loss(self, scores: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
+        """Of scores ``[B, T, V]``: mean over labels ``[B, T]`` other than -100, or their sum over `items`."""
+        flat, targets = scores.flatten(0, 1), labels.flatten()  # [B*T, V], [B*T]
+        taken = self.log_probabilities
+        if items is None:
+            return negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="mean")
+        total = negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="sum")
+        return total / (items.to(total.device) if isinstance(items, Tensor) else items)
+
     def _init_weights(self, module: nn.Module) -> None:
         """Initialise what transformers makes itself: the matrices of a resized vocabulary."""
         if isinstance(module, (nn.Embedding, nn.Linear)):
@@ -142,15 +160,6 @@ def refuse_other_architecture(
 def default_flag(value: bool | None, fallback: Any) -> bool:
     """`value`, or `fallback` where nobody gave one."""
     return bool(fallback) if value is None else value
-
-
-def mean_cross_entropy(logits: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
-    """Cross entropy of logits ``[B, T, V]``: mean over labels ``[B, T]`` other than -100, or their sum over `items`."""
-    flat, targets = logits.flatten(0, 1), labels.flatten()  # [B*T, V], [B*T]
-    if items is None:
-        return F.cross_entropy(flat.float(), targets)
-    total = F.cross_entropy(flat.float(), targets, reduction="sum")
-    return total / (items.to(total.device) if isinstance(items, Tensor) else items)
 
 
 def _refuse_pickles(where: Any, use_safetensors: bool | None) -> None:

@@ -13,7 +13,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from zoo.errors import InputError
 from zoo.models._compat import CACHE, new_self_attention_cache
 from zoo.models.backends import backend_name
-from zoo.models.base import IGNORED, ZooModel, default_flag, mean_cross_entropy, refuse_other_architecture
+from zoo.models.base import IGNORED, ZooModel, default_flag, refuse_other_architecture
 from zoo.models.configuration import ZooConfig
 from zoo.models.language_stack import LanguageStack
 from zoo.models.prefix import prefix_of
@@ -64,20 +64,11 @@ class ZooForCausalLM(ZooModel):
         """The token between source and target."""
         return int(self.config.bos_token_id)
 
-    def get_decoder(self) -> nn.Module:
-        return self.decoder
-
     def get_input_embeddings(self) -> nn.Module:
         return self.decoder.embed_tokens
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.decoder.embed_tokens = value
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        self.lm_head = value
 
     def forward(
         self,
@@ -132,7 +123,7 @@ class ZooForCausalLM(ZooModel):
             hidden = hidden[:, -logits_to_keep:]  # [B, kept, D]
         logits = self.lm_head(hidden)  # [B, kept, V]
         output = CausalLMOutputWithPast(
-            loss=None if labels is None else mean_cross_entropy(logits[:, :-1], labels[:, 1:], num_items_in_batch),
+            loss=None if labels is None else self._loss(logits[:, :-1], labels[:, 1:], num_items_in_batch),
             logits=logits,
             **{CACHE: past_key_values},
             hidden_states=decoded.hidden_states,

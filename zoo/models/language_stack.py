@@ -12,7 +12,7 @@ from zoo.models.attention import SelfAttention, View, view_of_pass
 from zoo.models.backends import backend_name
 from zoo.models.configuration import ZooConfig
 from zoo.models.contracts import Position
-from zoo.models.layers import make_block
+from zoo.models.layers import make_attention, make_block
 from zoo.models.prefix import prefix_visibility
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding, causal_visibility
@@ -24,14 +24,7 @@ class LanguageLayer(GradientCheckpointingLayer):  # type: ignore[misc]
 
     def __init__(self, section: ModelSection, layer: int) -> None:
         super().__init__()
-        self.self_attention = SelfAttention(
-            section.d_model,
-            section.heads,
-            bias=section.bias,
-            dropout=section.attention_dropout,
-            layer=layer,
-            head_dim=section.head_dim,
-        )
+        self.self_attention = make_attention(SelfAttention, section, layer)
         self.feedforward = section.feedforward.create(section.d_model)
         self.block = make_block(section, "decoder", layer, sublayers=2)
 

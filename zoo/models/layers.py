@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -12,6 +12,7 @@ from zoo.models.attention import CrossAttention, SelfAttention, View
 from zoo.models.contracts import Block, BlockContext, Position, Side
 from zoo.spec.sections import ModelSection
 
+AttentionT = TypeVar("AttentionT", SelfAttention, CrossAttention)
 AttendContext = Callable[[Tensor, Tensor, Tensor], Tensor]
 """What enters the cross-attention ``[B, T, D]``, what it found ``[B, T, D]``, and states of a second source
 ``[B, C, D]`` -> ``[B, T, D]``."""
@@ -37,19 +38,24 @@ def make_block(section: ModelSection, side: Side, layer: int, sublayers: int) ->
     return block
 
 
+def make_attention(kind: type[AttentionT], section: ModelSection, layer: int) -> AttentionT:
+    """The self- or cross-attention of layer `layer` of a stack."""
+    return kind(
+        section.d_model,
+        section.heads,
+        bias=section.bias,
+        dropout=section.attention_dropout,
+        layer=layer,
+        head_dim=section.head_dim,
+    )
+
+
 class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
     """Self-attention and feed-forward."""
 
     def __init__(self, section: ModelSection, layer: int) -> None:
         super().__init__()
-        self.self_attention = SelfAttention(
-            section.d_model,
-            section.heads,
-            bias=section.bias,
-            dropout=section.attention_dropout,
-            layer=layer,
-            head_dim=section.head_dim,
-        )
+        self.self_attention = make_attention(SelfAttention, section, layer)
         self.feedforward = section.feedforward.create(section.d_model)
         self.block = make_block(section, "encoder", layer, sublayers=2)
 
@@ -67,22 +73,8 @@ class DecoderLayer(GradientCheckpointingLayer):  # type: ignore[misc]
 
     def __init__(self, section: ModelSection, layer: int) -> None:
         super().__init__()
-        self.self_attention = SelfAttention(
-            section.d_model,
-            section.heads,
-            bias=section.bias,
-            dropout=section.attention_dropout,
-            layer=layer,
-            head_dim=section.head_dim,
-        )
-        self.cross_attention = CrossAttention(
-            section.d_model,
-            section.heads,
-            bias=section.bias,
-            dropout=section.attention_dropout,
-            layer=layer,
-            head_dim=section.head_dim,
-        )
+        self.self_attention = make_attention(SelfAttention, section, layer)
+        self.cross_attention = make_attention(CrossAttention, section, layer)
         self.feedforward = section.feedforward.create(section.d_model)
         self.block = make_block(section, "decoder", layer, sublayers=3)
 

@@ -21,7 +21,6 @@ from zoo.models.contracts import Context, ContextEncoder, OutputContext, OutputF
 from zoo.models.decoder import Decoder
 from zoo.models.encoder import Encoder, EncoderOutput
 from zoo.models.layers import DecoderLayer
-from zoo.models.scores import negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
 from zoo.models.visibility import memory_visibility
@@ -112,20 +111,11 @@ class ZooForConditionalGeneration(ZooModel):
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
 
-    def get_decoder(self) -> nn.Module:
-        return self.decoder
-
     def get_input_embeddings(self) -> nn.Module:
         return self.encoder.embed_tokens
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.encoder.embed_tokens = value
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        self.lm_head = value
 
     def resize_token_embeddings(
         self,
@@ -348,14 +338,6 @@ class ZooForConditionalGeneration(ZooModel):
             feedforward=last.feedforward,
             project=self.lm_head,
         )
-
-    def _loss(self, scores: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
-        flat, targets = scores.flatten(0, 1), labels.flatten()  # [B*T, V], [B*T]
-        taken = self.log_probabilities
-        if items is None:
-            return negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="mean")
-        total = negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="sum")
-        return total / (items.to(total.device) if isinstance(items, Tensor) else items)
 
 
 def _visible_source(mask: Tensor | None, sources: Tensor | None, targets: Tensor | None) -> Tensor | None:
