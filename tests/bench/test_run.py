@@ -20,6 +20,7 @@ import torch
 from zoo.bench import RecordStore, new_record_id
 from zoo.bench.outcome import Outcome
 from zoo.bench.run import Runner, StoppedError, with_seeds
+from zoo.bench.soundness import check_store
 from zoo.bench.work import WorkFolder
 from zoo.errors import InputError, ZooError
 from zoo.models import weights_hash
@@ -247,6 +248,16 @@ def test_a_cell_leaves_a_whole_record_and_runs_again_only_when_asked(runner: Run
     assert second.attempt == 2
     assert second.cell == record.cell
     assert [score.value for score in second.quality] == [score.value for score in record.quality]
+
+
+@pytest.mark.slow
+def test_a_cell_without_measurement_is_scored_and_not_timed(runner: Runner, small_spec: Any) -> None:
+    record = runner.run(small_spec("measurement.processes=0")).record
+    assert record.status in {"ok", "collapsed"}
+    assert [score.metric for score in record.quality] == ["bleu", "chrf"]
+    assert record.performance == []
+    assert record.training_seconds is not None
+    assert check_store(runner.store.folder).problems == ()
 
 
 @pytest.mark.slow

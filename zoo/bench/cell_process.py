@@ -98,16 +98,17 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     parameters = count_parameters(model)
     del model, run
     free_memory()  # what is measured below is measured by other processes
-    measured = measure_performance(directory, sentences, spec, progress=progress)
-    state = training.facts.get("optimizer_state_bytes")
+    timed: dict[str, Any] = {}
+    if spec.measurement.processes:
+        measured = measure_performance(directory, sentences, spec, progress=progress)
+        rate, state = training.tokens_per_second, training.facts.get("optimizer_state_bytes")
+        found = performance_of(measured, training_tokens_per_second=rate, optimizer_state_bytes=state)
+        timed = {"performance": [found], "environment": machine_facts(measured)}
     return Outcome(
         status="collapsed" if evaluation.collapsed else "ok",
         error=evaluation.collapsed,
         parameters=parameters,
-        performance=[
-            performance_of(measured, training_tokens_per_second=training.tokens_per_second, optimizer_state_bytes=state)
-        ],
-        environment=machine_facts(measured),
+        **timed,
         **_scored(evaluation, spec, task, work),
         **trained,
     )

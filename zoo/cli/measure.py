@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 SENTENCES = 20
 """As many as `zoo bench` measures with, and spread as evenly over the evaluated examples."""
+PROCESSES = 5
+"""Of each model, where neither the command nor the spec says how many."""
 _LARGEST_FILE = 10 * 2**20
 
 
 @click.command("measure")
 @click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
-@click.option("--processes", type=click.IntRange(1, 100), help="Fresh processes of each model. Default: the spec's.")
+@click.option("--processes", type=click.IntRange(1, 100), help="Fresh processes of each model. Default: the spec's, or 5.")
 @click.option("--samples", type=click.IntRange(1, 100_000), help="Timed calls in each process. Default: the spec's.")
 @click.option(
     "--batch", "batches", multiple=True, type=click.IntRange(min=1), help="Batch size of throughput; repeatable."
@@ -58,6 +60,8 @@ def command(
     from zoo.training import load_run
 
     specs = [load_run(directory).spec for directory in directories]
+    # A spec that has nothing timed in a sweep (0) does not mean that nobody may ask.
+    processes = processes or specs[0].measurement.processes or PROCESSES
     changes = {"processes": processes, "latency_samples": samples, "throughput_batches": sorted(set(batches)) or None}
     measurement = specs[0].measurement.model_copy(
         update={name: value for name, value in changes.items() if value is not None}

@@ -294,7 +294,11 @@ class MeasurementSection(Options):
     """What is timed."""
 
     processes: int = Field(
-        default=5, ge=1, le=100, description="Fresh processes that latency is measured in; the median of theirs counts"
+        default=5,
+        ge=0,
+        le=100,
+        description="Fresh processes that latency is measured in; the median of theirs counts. 0: nothing is timed, for "
+        "sweeps that ask about quality alone",
     )
     latency_samples: Count = Field(
         default=20, description="Timed single-sentence generations in each process, after warm-up"
