@@ -28,7 +28,9 @@ _LARGEST_FILE = 10 * 2**20
 
 @click.command("measure")
 @click.argument("directories", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
-@click.option("--processes", type=click.IntRange(1, 100), help="Fresh processes of each model. Default: the spec's, or 5.")
+@click.option(
+    "--processes", type=click.IntRange(1, 100), help="Fresh processes of each model. Default: the spec's, or 5."
+)
 @click.option("--samples", type=click.IntRange(1, 100_000), help="Timed calls in each process. Default: the spec's.")
 @click.option(
     "--batch", "batches", multiple=True, type=click.IntRange(min=1), help="Batch size of throughput; repeatable."
