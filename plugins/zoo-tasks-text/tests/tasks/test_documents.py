@@ -124,10 +124,14 @@ def test_shuffled_doc2doc_has_the_same_sentences_in_other_company(many):
     assert [e.target.count("\n") for e in true] == [e.target.count("\n") for e in shuffled]
 
 
-def test_shuffled_doc2doc_with_tags_draws_within_a_domain(many, documents):
+@pytest.mark.parametrize("context", ["true", "shuffled"])
+def test_a_tagged_doc2doc_example_is_of_one_domain(many, documents, context):
+    domains = ("formal", "formal", "plain", "formal")
+    mixed = [Pair({"zh": f"源 m.{n}", "en": f"m.{n}"}, "m", n, domain) for n, domain in enumerate(domains)]
+    documents._splits["train"] = [*documents.pairs("train"), *mixed]
     for corpus in (many(20), documents):
         domains = {pair.texts["zh"]: pair.domain for pair in corpus.pairs("train")}
-        examples = doc2doc(corpus, context="shuffled", tag="domain").examples("train")
+        examples = doc2doc(corpus, context=context, tag="domain").examples("train")
         lines = []
         for example in examples:
             own = example.source.removeprefix(f"{example.tag} ").split("\n")

@@ -13,6 +13,7 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from zoo_tasks_text.corpora.generated import generate
 from zoo_tasks_text.corpora.options import GeneratedOptions
 from zoo_tasks_text.tokenizers import vocabulary
@@ -163,6 +164,11 @@ def test_a_vocabulary_too_large_is_refused_with_the_largest_possible(kind):
 def test_a_vocabulary_too_small_is_refused_with_the_smallest_possible(kind):
     with pytest.raises(InputError, match=r"too small for character_coverage 1.0: at least (\d+)"):
         trained(kind, vocab_size=50)
+
+
+def test_a_coverage_that_sentencepiece_does_not_take_is_refused_before_anything_is_read():
+    with pytest.raises(ValidationError, match=r"at least 0\.98"):
+        TokenizerOptions(character_coverage=0.9)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from zoo.tasks import Example, Pair, Split
 from zoo_tasks_text.tasks.documents import DocumentOrder
@@ -25,10 +26,10 @@ class PreparedDocToDoc(PreparedParallel):
     def whole(self, split: Split) -> Sequence[Example]:
         pairs, shuffled = self.corpus.pairs(split), self.options.context == "shuffled"
         chunks = DocumentOrder(pairs).chunks(self.options.sentences)
+        if self.options.tag == "domain":
+            # A chunk has one tag, which must be that of all its sentences.
+            chunks = [part for chunk in chunks for part in _where_domains_change(chunk, pairs)]
         if shuffled:
-            if self.options.tag == "domain":
-                # A chunk has one tag, which must be that of all its sentences.
-                chunks = [part for chunk in chunks for part in _by_domain(chunk, pairs)]
             groups: dict[str | None, list[list[int]]] = {}
             for chunk in chunks:
                 domain = pairs[chunk[0]].domain if self.options.tag == "domain" else None
@@ -64,12 +65,9 @@ class PreparedDocToDoc(PreparedParallel):
         )
 
 
-def _by_domain(chunk: list[int], pairs: Sequence[Pair]) -> list[list[int]]:
-    """The pairs of a chunk, those of each domain apart."""
-    parts: dict[str | None, list[int]] = {}
-    for item in chunk:
-        parts.setdefault(pairs[item].domain, []).append(item)
-    return list(parts.values())
+def _where_domains_change(chunk: list[int], pairs: Sequence[Pair]) -> list[list[int]]:
+    """The runs of one domain in a chunk, in its order."""
+    return [list(run) for _, run in groupby(chunk, key=lambda item: pairs[item].domain)]
 
 
 def _redistributed(chunks: list[list[int]], split: Split) -> list[list[int]]:

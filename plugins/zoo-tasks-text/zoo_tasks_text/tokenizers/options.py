@@ -32,9 +32,9 @@ class TokenizerOptions(VocabularyOptions):
 
     character_coverage: float = Field(
         default=0.9995,
-        gt=0.5,
+        ge=0.98,
         le=1.0,
-        description="Share of character occurrences that get a token; the rest is unk or bytes",
+        description="Share of character occurrences that get a token; the rest is unk or bytes (SentencePiece's bounds)",
     )
     byte_fallback: bool = Field(
         default=False, description="Spell characters without a token as UTF-8 bytes (256 tokens of the vocabulary)"
