@@ -34,7 +34,7 @@ class TokenizerOptions(VocabularyOptions):
         default=0.9995,
         ge=0.98,
         le=1.0,
-        description="Share of character occurrences that get a token; the rest is unk or bytes (SentencePiece's bounds)",
+        description="Share of character occurrences with a token; the rest is unk or bytes (bounds: SentencePiece's)",
     )
     byte_fallback: bool = Field(
         default=False, description="Spell characters without a token as UTF-8 bytes (256 tokens of the vocabulary)"
