@@ -22,6 +22,7 @@ from zoo.site.columns import (
 )
 from zoo.site.facets import Facet, facets
 from zoo.site.naming import one_line, slug, unique_keys
+from zoo.site.sweeps import Sweep, sweeps
 from zoo.statistics import interval_tie_groups, letters, ranks
 
 FIRST_ROWS = 100
@@ -63,6 +64,7 @@ class BoardTable:
     facets: tuple[Facet, ...]
     ranking: MetricKey | None
     chart: IntervalChart | None
+    sweeps: tuple[Sweep, ...]
     download: str
     left_out: tuple[str, ...] = ()
     """What has no column here, because there is too much of it: in words."""
@@ -153,6 +155,7 @@ def _table(revision: str, found: Sequence[Standing], download: str) -> BoardTabl
         facets=choices,
         ranking=ranking,
         chart=_chart(ordered, ranking),
+        sweeps=sweeps(ordered, ranking),
         download=download,
         left_out=tuple(
             f"{len(all_of) - most:,} more {name}"

@@ -51,7 +51,7 @@ def facets(found: Sequence[Standing]) -> tuple[Facet, ...]:
 
 def _facet(key: str, label: str, values: Sequence[str | None]) -> Facet:
     counts = Counter(value for value in values if value is not None)
-    order = sorted(counts, key=_natural)
+    order = sorted(counts, key=natural)
     place = {value: index for index, value in enumerate(order)}
     return Facet(
         key,
@@ -61,7 +61,7 @@ def _facet(key: str, label: str, values: Sequence[str | None]) -> Facet:
     )
 
 
-def _natural(value: str) -> tuple[int, float, str]:
+def natural(value: str) -> tuple[int, float, str]:
     """Numbers by their size before words."""
     try:
         number = float(value)

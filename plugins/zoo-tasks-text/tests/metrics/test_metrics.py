@@ -197,6 +197,12 @@ def test_wilson_interval_is_newcombes(hits, trials, low, high):
     assert wilson_interval(hits, trials) == pytest.approx((low, high), abs=5e-5)
 
 
+@pytest.mark.parametrize("trials", [1, 3, 7, 500, 12345])
+def test_wilson_interval_of_none_and_all_ends_at_none_and_all(trials):
+    assert wilson_interval(0, trials)[0] == 0.0
+    assert wilson_interval(trials, trials)[1] == 1.0
+
+
 @pytest.mark.parametrize(
     "metric",
     [

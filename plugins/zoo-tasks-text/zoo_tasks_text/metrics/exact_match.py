@@ -50,4 +50,5 @@ def wilson_interval(hits: float, trials: float) -> tuple[float, float]:
     share, extra = hits / trials, z**2 / trials
     middle = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * math.sqrt(share * (1 - share) / trials + extra / (4 * trials))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # At 0 and 1 the ends are these exactly, which the sums miss by a rounding.
+    return (middle - half if hits > 0 else 0.0), (middle + half if hits < trials else 1.0)
