@@ -91,7 +91,8 @@ def test_show_compares_the_cells_of_a_grid(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cell", "layers=9"], "--cell 'layers=9'"),
+        (["--cell", "layers=9"], "--cell 'layers=9': the spec has no grid"),
+        (["--vocabulary", "2"], "--vocabulary': 2 is not in the range"),
         (["--source-vocabulary", "9"], "share a vocabulary"),
         (["--set", "model.encoder={layers: 1}"], "a causal-lm has no encoder"),
     ],
