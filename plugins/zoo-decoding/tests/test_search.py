@@ -11,9 +11,7 @@ from zoo_decoding.options import BeamOptions, GreedyOptions
 from zoo_decoding.search import Beam, Greedy
 
 from zoo.models import ZooForCausalLM, ZooForConditionalGeneration
-from zoo.testing.decoding import varied_model
-from zoo.testing.module import random_tensor
-from zoo.testing.plain import plain_model
+from zoo.testing.decoding import varied_language_model, varied_model
 
 EOS = 1
 ONES = torch.ones(1, 20, dtype=torch.long)
@@ -76,13 +74,7 @@ def test_constraints_are_their_definitions(size: int, penalty: float) -> None:
 
 @pytest.fixture(scope="module", params=["causal-lm", "prefix-lm"])
 def language_model(request: pytest.FixtureRequest) -> ZooForCausalLM:
-    """As `varied_model`, in one stack."""
-    stack = {"architecture": request.param, "encoder": None, "fusion": None}
-    model: Any = plain_model(**stack, tie_embeddings="none", embedding_std=1.0).double().eval()
-    with torch.no_grad():
-        for index, parameter in enumerate(model.parameters()):
-            parameter.add_(0.1 * random_tensor(*parameter.shape, seed=6000 + index))
-    return model  # type: ignore[no-any-return]
+    return varied_language_model(request.param)
 
 
 @pytest.mark.parametrize(("size", "penalty"), [(1, 1.0), (2, 1.0), (0, 4.0)])
