@@ -23,13 +23,13 @@ _OPTIONAL_SECTIONS = ("target_tokenizer",)
 """Further ones that a spec may lack."""
 
 
-def baseline_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+def baseline_spec(spec: Mapping[str, Any], baseline: str = "untrained") -> dict[str, Any]:
     """The sections of a resolved spec that decide the score of a control. Raises KeyError where one is not there."""
     sections = {section: spec[section] for section in BASELINE_SECTIONS}
     # Probes are read off models: a control is the same whichever are asked for.
     sections["evaluation"] = {name: value for name, value in sections["evaluation"].items() if name != "probes"}
     # Untrained, a model that begins with a pretrained one is a control of its own.
-    begun = (spec.get("model") or {}).get("pretrained") is not None
+    begun = baseline != "copy" and (spec.get("model") or {}).get("pretrained") is not None
     optional = (*_OPTIONAL_SECTIONS, *(("model",) if begun else ()))
     return sections | {section: spec[section] for section in optional if spec.get(section) is not None}
 
@@ -95,7 +95,7 @@ def _baseline_key(baseline: str, spec: Mapping[str, Any], revision: str) -> str:
         {
             "role": "baseline",
             "baseline": baseline,
-            "spec": baseline_spec(spec),
+            "spec": baseline_spec(spec, baseline),
             "data_revision": revision,
         }
     )

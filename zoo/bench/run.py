@@ -235,7 +235,7 @@ class Runner:
             role="model" if job == "model" else "baseline",
             task=spec.task.create().name,
             seed=spec.seed,
-            spec=spec.plain() if job != "copy" else baseline_spec(spec.plain()),
+            spec=spec.plain() if job != "copy" else baseline_spec(spec.plain(), job),
             spec_hash=f"sha256:{key}" if job == "copy" else spec_hash(spec),
             data_revision=cell.data_revision,
             hardware=cell.hardware if job == "model" else None,
