@@ -13,10 +13,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from zoo.bench import cell_process
-from zoo.bench.cell import Cell, Job
+from zoo.bench.cell import BASELINES, Job, key_of_record
+from zoo.bench.executor import cell_jobs
 from zoo.bench.outcome import Outcome
+from zoo.bench.run import Runner
+from zoo.bench.store import RecordStore
 from zoo.bench.work import Request, WorkFolder
 from zoo.spec import Spec, load_spec
+from zoo.tasks import DataHome
 from zoo.tasks.contracts import silent
 
 UNTIMED = {"processes": 0}
@@ -95,12 +99,22 @@ def test_a_checkpoint_that_has_changed_meanwhile_is_no_result(
     assert not work.run.exists()
 
 
-def test_the_control_that_copies_is_one_for_all_grafts_and_the_untrained_one_is_not(
-    checkpoint: Any, write_spec: Any
+def test_grafts_share_the_control_that_copies_and_have_untrained_ones_by_their_names(
+    checkpoint: Any, write_spec: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    grafts = (None, {"position": "rotary"})
-    specs = [load_spec(write_spec(checkpoint("marian"), graft)) for graft in grafts]
-    keys = {
-        job: {Cell(spec, "sha256:data", "cpu").baseline_key(job) for spec in specs} for job in ("copy", "untrained")
-    }
-    assert {job: len(found) for job, found in keys.items()} == {"copy": 1, "untrained": 2}
+    home = DataHome(tmp_path_factory.getbasetemp() / "zoo-home")
+    runner = Runner(RecordStore(tmp_path / "records"), home=home, work=tmp_path / "work")
+    grafts = {"opus": None, "grafted": {"position": "rotary"}}
+    specs = [load_spec(write_spec(checkpoint("marian"), graft), [f"name={name}"]) for name, graft in grafts.items()]
+    found = []
+    for spec in specs:
+        for job in BASELINES:
+            # What a process would have found, so that none is started.
+            folder = WorkFolder(tmp_path / "work" / runner._cell(spec).baseline_key(job)[:24])
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.write_outcome(Outcome(status="ok"))
+            found.append(runner.run_job(spec, job))
+    assert [item.record.name for item in found] == ["copy", "untrained+opus", "copy", "untrained+grafted"]
+    assert [item.cached for item in found] == [False, False, True, False]
+    assert all(key_of_record(item.record) == item.record.cell for item in found)
+    assert len(cell_jobs(specs)) == 5
