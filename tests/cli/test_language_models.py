@@ -69,6 +69,9 @@ def test_show_prints_parameters_and_flops_of_a_spec(tmp_path: Path, capsys: pyte
         "lm_head": 2 * 12 * width * vocabulary,
     }
     assert shown["flops"]["training"] == 3 * shown["flops"]["forward"]
+    sources = ("--set", "training.source_loss=true")
+    (learning,) = json.loads(output(capsys, "show", str(spec), *lengths, *sources, "--json"))
+    assert learning["flops"]["parts"]["lm_head"] == 2 * length * width * vocabulary
     text = output(capsys, "show", str(spec), *lengths, "--vocabulary", "150")
     assert "vocabulary: 150 tokens\n" in text
     assert f"{shown['parameters']['non_embedding']:,}" in text

@@ -92,7 +92,8 @@ def count(spec: Spec, sizes: Sizes) -> Counted:
     target, source, estimated = _vocabularies(spec, sizes)
     model = assemble(spec.model, target, source_vocabulary_size=source, seed=spec.seed, spec=spec)
     lengths = (sizes.source_tokens, sizes.target_tokens, sizes.context_tokens)
-    return Counted(spec, target, source, estimated, parameter_counts(model), forward_flops(model, *lengths))
+    flops = forward_flops(model, *lengths, source_loss=spec.training.source_loss)
+    return Counted(spec, target, source, estimated, parameter_counts(model), flops)
 
 
 def _vocabularies(spec: Spec, sizes: Sizes) -> tuple[int, int | None, bool]:

@@ -74,11 +74,14 @@ def parameter_counts(model: torch.nn.Module) -> ParameterCounts:
 
 
 @torch.no_grad()
-def forward_flops(model: ZooModel, source_tokens: int, target_tokens: int, context_tokens: int = 0) -> ForwardFlops:
+def forward_flops(
+    model: ZooModel, source_tokens: int, target_tokens: int, context_tokens: int = 0, *, source_loss: bool = False
+) -> ForwardFlops:
     """Count the operations of a pass over one source and one target of these lengths, as training makes it.
 
-    A model that reads a context is given one of `context_tokens`; others are given none. By torch's counter, with
-    attention written out, as it cannot see into fused kernels. Raises ValueError for lengths below one.
+    A model that reads a context is given one of `context_tokens`; others are given none. With `source_loss` a language
+    model predicts the source's tokens too. By torch's counter, with attention written out, as it cannot see into fused
+    kernels. Raises ValueError for lengths below one.
     """
     if source_tokens < 1 or target_tokens < 1:
         raise ValueError(f"lengths {source_tokens} and {target_tokens}: expected at least one token on each side")
@@ -93,7 +96,10 @@ def forward_flops(model: ZooModel, source_tokens: int, target_tokens: int, conte
         encoded |= {"context_input_ids": context, "context_attention_mask": torch.ones_like(context)}
     counter = FlopCounterMode(display=False)
     with _written_out(model), _context_as_in_training(model), counter, _attributed(model, counter) as parts:
-        model.target_logits(encoded, target)
+        if source_loss:
+            model(torch.cat((source, target[:, 1:]), dim=1), use_cache=False)  # logits of all S + T - 1 tokens
+        else:
+            model.target_logits(encoded, target)
     found = {part: parts[part] for part in dict.fromkeys(part_of(name) for name, _ in model.named_modules())}
     return ForwardFlops(
         source_tokens,
