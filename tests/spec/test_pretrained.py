@@ -169,6 +169,7 @@ MISTAKES = [
     ({}, {"graft": {"positon": "rotary"}}, "'positon' is no component of a model: did you mean 'position'"),
     ({}, {"graft": {"encoder": {"layers": 3}}}, "'encoder.layers' is no component of a stack"),
     ({}, {"graft": {"position": "rotari"}}, "unknown position 'rotari': did you mean 'rotary'"),
+    ({}, {"graft": {"position": None}}, "expected the name of a position or {use: NAME, ...}, found nothing"),
     ({}, {"graft": ["rotary"]}, "'graft': expected a mapping of slots to components"),
     ({}, {"heads": 8}, "'heads' comes from the pretrained model"),
     ({}, {"dropout": 2}, "expected a number less than 1"),

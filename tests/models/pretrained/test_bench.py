@@ -17,6 +17,7 @@ from zoo.bench.cell import BASELINES, Job, key_of_record
 from zoo.bench.executor import cell_jobs
 from zoo.bench.outcome import Outcome
 from zoo.bench.run import Runner
+from zoo.bench.smoke import smoke
 from zoo.bench.store import RecordStore
 from zoo.bench.work import Request, WorkFolder
 from zoo.spec import Spec, load_spec
@@ -79,6 +80,11 @@ def test_a_cell_with_a_graft_is_trained_and_scored(checkpoint: Any, write_spec: 
     assert {item["because"] for item in report["new"]} == {"normalization: rms-norm instead of layer-norm"}
     bias_on_logits = spec.model.pretrained.vocab_size  # of the report, and no parameter
     assert outcome.parameters == sum(report["parameters"].values()) - bias_on_logits
+
+
+@pytest.mark.parametrize("kind", ["marian", "t5"])
+def test_without_the_flag_it_is_a_smoke_test(kind: str, checkpoint: Any, write_spec: Any) -> None:
+    smoke(load_spec(write_spec(checkpoint(kind), {"position": "rotary"})))
 
 
 @pytest.mark.parametrize(("job", "spoil"), [("model", "change"), ("untrained", "remove")])
