@@ -1,12 +1,29 @@
-"""The cells of every spec in specs/: smoke tests as they are, benchmarks with ``pytest --benchmark``."""
+"""The cells of specs/ and specs/language-models/: smoke tests as they are, benchmarks with ``pytest --benchmark``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from zoo.models import assemble, count_parameters
+from zoo.spec import load_spec
 
-@pytest.mark.zoo_cells("specs/*.yaml")
+SPECS = Path(__file__).parent / "specs"
+
+
+@pytest.mark.zoo_cells("specs/*.yaml", "specs/language-models/*.yaml")
 def test_cell(zoo_cell: Callable[[], object]) -> None:
     zoo_cell()
+
+
+def test_language_models_have_the_parameters_of_the_encoder_decoder_beside_them() -> None:
+    counts = {}
+    for name in ("smoke", "language-models/causal-lm", "language-models/prefix-lm"):
+        spec = load_spec(SPECS / f"{name}.yaml")
+        model = assemble(spec.model, spec.tokenizer.options.vocab_size, seed=1)
+        counts[spec.model.architecture] = count_parameters(model)
+    assert len(counts) == 3
+    assert counts["causal-lm"] == counts["prefix-lm"]
+    assert counts["causal-lm"] == pytest.approx(counts["encoder-decoder"], rel=0.005)

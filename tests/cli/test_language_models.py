@@ -69,6 +69,9 @@ def test_show_prints_parameters_and_flops_of_a_spec(tmp_path: Path, capsys: pyte
         "lm_head": 2 * 12 * width * vocabulary,
     }
     assert shown["flops"]["training"] == 3 * shown["flops"]["forward"]
+    sources = ("--set", "training.source_loss=true")
+    (learning,) = json.loads(output(capsys, "show", str(spec), *lengths, *sources, "--json"))
+    assert learning["flops"]["parts"]["lm_head"] == 2 * length * width * vocabulary
     text = output(capsys, "show", str(spec), *lengths, "--vocabulary", "150")
     assert "vocabulary: 150 tokens\n" in text
     assert f"{shown['parameters']['non_embedding']:,}" in text
@@ -91,7 +94,8 @@ def test_show_compares_the_cells_of_a_grid(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cell", "layers=9"], "--cell 'layers=9'"),
+        (["--cell", "layers=9"], "--cell 'layers=9': the spec has no grid"),
+        (["--vocabulary", "2"], "--vocabulary': 2 is not in the range"),
         (["--source-vocabulary", "9"], "share a vocabulary"),
         (["--set", "model.encoder={layers: 1}"], "a causal-lm has no encoder"),
     ],

@@ -52,6 +52,9 @@ def test_a_language_model_costs_what_torch_counts_and_the_formula_says(make_mode
         "decoder.feedforward": LAYERS * 6 * length * D * FF,
         "lm_head": 2 * T * D * V,
     }
+    if architecture == "causal-lm":
+        learning_sources = forward_flops(model, S, T, source_loss=True)
+        assert learning_sources.parts == {**found.parts, "lm_head": 2 * length * D * V}
 
 
 def test_a_scheme_and_a_fusion_that_multiply_are_counted_where_they_do(make_model):

@@ -107,6 +107,22 @@ def test_generation_goes_on_from_a_source_that_was_read_before(make_lm, architec
         assert model.generate(**read, **VARIED, num_beams=beams).tolist() == expected.tolist()
 
 
+def test_generation_leaves_positions_to_the_stack_unless_they_are_given(make_lm):
+    model, seen = make_lm("causal-lm", "zoo-positional/learned"), []
+
+    def note(module, arguments, options):
+        seen.append(options.get("position_ids"))
+
+    model.register_forward_pre_hook(note, with_kwargs=True)
+    prompt = model.prompts(encoded(SOURCES))
+    model.generate(**prompt, **VARIED)
+    assert seen == [None] * VARIED["max_new_tokens"]
+    seen.clear()
+    places = prompt["attention_mask"].cumsum(-1) + 9
+    model.generate(**prompt, position_ids=places, **VARIED)
+    assert seen[0].tolist() == places.tolist()
+
+
 def test_prompts_end_in_the_separator_and_are_padded_on_the_left(make_lm):
     prompt = make_lm("causal-lm").prompts(encoded(SOURCES))
     assert prompt["input_ids"].tolist() == [

@@ -169,6 +169,7 @@ MISTAKES = [
     ({}, {"graft": {"positon": "rotary"}}, "'positon' is no component of a model: did you mean 'position'"),
     ({}, {"graft": {"encoder": {"layers": 3}}}, "'encoder.layers' is no component of a stack"),
     ({}, {"graft": {"position": "rotari"}}, "unknown position 'rotari': did you mean 'rotary'"),
+    ({}, {"graft": {"position": None}}, "expected the name of a position or {use: NAME, ...}, found nothing"),
     ({}, {"graft": ["rotary"]}, "'graft': expected a mapping of slots to components"),
     ({}, {"heads": 8}, "'heads' comes from the pretrained model"),
     ({}, {"dropout": 2}, "expected a number less than 1"),
@@ -195,6 +196,8 @@ def test_grafts_and_pretrained_tokenizers_need_a_pretrained_model(spec_of: Any, 
         load_spec(spec_of({**whole, "pretrained": None}))
     with pytest.raises(InputError, match="'pretrained' reads both sides: leave out target_tokenizer"):
         load_spec(spec_of({**whole, "tie_embeddings": "none"}, target_tokenizer="bpe"))
+    with pytest.raises(InputError, match="pretrained model share a matrix: leave out target_tokenizer"):
+        load_spec(spec_of({"from": str(checkpoint("another"))}, target_tokenizer="bpe"))
 
 
 def test_pickles_are_refused_with_the_way_to_convert_them(load: Load, checkpoint: Any, spec_of: Any) -> None:
@@ -275,10 +278,25 @@ def test_a_model_of_the_hub_is_read_from_its_cache_without_a_network_and_without
     assert told.endswith("status=2 heavy=[]")
 
 
+def test_the_hub_is_asked_once_for_each_file_whatever_the_grid(
+    checkpoint: Any, spec_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, asked = checkpoint(), []
+    (folder / "generation_config.json").write_text("{}")
+
+    def download(repository: str, name: str) -> str:
+        asked.append((repository, name))
+        return str(folder / name)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    path = spec_of({"from": "someone/asked-once"}, grid={"model.graft.position": ["rotary", "alibi"], "seed": [1, 2]})
+    assert len(load_cells(path)) == 4
+    assert sorted(name for _, name in asked) == ["config.json", "generation_config.json", "model.safetensors"]
+
+
 def test_what_is_neither_a_folder_nor_a_name_is_not_asked_of_the_hub(spec_of: Any) -> None:
-    with pytest.raises(
-        InputError, match="no such folder; expected one with a pretrained model, or its name on the hub"
-    ):
+    told = r"spec\.yaml:\d+:\d+: model: 'from': \./no/such folder: no such folder; expected one with"
+    with pytest.raises(InputError, match=told):
         load_spec(spec_of({"from": "./no/such folder"}))
 
 

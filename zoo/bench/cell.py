@@ -23,15 +23,26 @@ _OPTIONAL_SECTIONS = ("target_tokenizer",)
 """Further ones that a spec may lack."""
 
 
-def baseline_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+def baseline_spec(spec: Mapping[str, Any], baseline: str = "untrained") -> dict[str, Any]:
     """The sections of a resolved spec that decide the score of a control. Raises KeyError where one is not there."""
     sections = {section: spec[section] for section in BASELINE_SECTIONS}
     # Probes are read off models: a control is the same whichever are asked for.
     sections["evaluation"] = {name: value for name, value in sections["evaluation"].items() if name != "probes"}
     # Untrained, a model that begins with a pretrained one is a control of its own.
-    begun = (spec.get("model") or {}).get("pretrained") is not None
-    optional = (*_OPTIONAL_SECTIONS, *(("model",) if begun else ()))
+    optional = (*_OPTIONAL_SECTIONS, *(("model",) if baseline != "copy" and _begun(spec) else ()))
     return sections | {section: spec[section] for section in optional if spec.get(section) is not None}
+
+
+def recorded_name(spec: Spec, job: Job) -> str:
+    """The name of a cell's record: that of the model or of the control. The untrained control of a model that begins
+    with a pretrained one is named after the first model that has it: a board may hold several."""
+    if job == "model":
+        return spec.name
+    return f"{job}+{spec.name}" if job == "untrained" and spec.model.pretrained is not None else job
+
+
+def _begun(spec: Mapping[str, Any]) -> bool:
+    return (spec.get("model") or {}).get("pretrained") is not None
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,8 @@ def key_of_record(record: Record) -> str | None:
     """
     if record.role == "baseline":
         known = all(section in record.spec for section in BASELINE_SECTIONS)
-        return _baseline_key(record.name, record.spec, record.data_revision) if known else None
+        baseline = record.name.partition("+")[0]
+        return _baseline_key(baseline, record.spec, record.data_revision) if known else None
     if record.hardware is None:
         return None
     distributions = {name: version for name, version in record.distributions.items() if name not in FRAMEWORKS}
@@ -95,7 +107,7 @@ def _baseline_key(baseline: str, spec: Mapping[str, Any], revision: str) -> str:
         {
             "role": "baseline",
             "baseline": baseline,
-            "spec": baseline_spec(spec),
+            "spec": baseline_spec(spec, baseline),
             "data_revision": revision,
         }
     )

@@ -30,7 +30,7 @@ from zoo.bench.outcome import (
 from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
 from zoo.bench.record import CurvePoint
 from zoo.bench.work import WorkFolder
-from zoo.errors import ZooError
+from zoo.errors import InputError, ZooError
 from zoo.lifeline import end_with_parent
 from zoo.measure import (
     Evaluation,
@@ -48,6 +48,7 @@ from zoo.measure import (
 from zoo.measure.generation import source_of
 from zoo.models import count_parameters
 from zoo.spec import Spec, resolve
+from zoo.spec.pretrained import find_checkpoint
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import PreparedTask, Progress
 from zoo.tasks.progress_pipe import PipeProgress
@@ -65,6 +66,8 @@ def main(work: WorkFolder, progress: Progress) -> None:
     try:
         spec, home = resolve(request.spec), DataHome(Path(request.home))
         prepare_metrics(spec)
+        if request.job != "copy":
+            _refuse_another_checkpoint(spec)
         outcome = _JOBS[request.job](spec, work, home, progress)
     except Exception as error:
         traceback.print_exc()
@@ -73,6 +76,22 @@ def main(work: WorkFolder, progress: Progress) -> None:
     if request.job == "model" and request.processes > 1:
         surroundings["training_processes"] = request.processes
     work.write_outcome(outcome.model_copy(update={"environment": {**surroundings, **outcome.environment}}))
+
+
+def _refuse_another_checkpoint(spec: Spec) -> None:
+    """Raise ZooError unless the pretrained model of the spec is the one that it was resolved with.
+
+    It was there when the cell was asked for: that it is gone, or not on this machine, is no result of the cell.
+    """
+    pretrained = spec.model.pretrained
+    if pretrained is None:
+        return
+    try:
+        found = find_checkpoint(pretrained.path).revision()
+    except InputError as error:
+        raise ZooError(str(error)) from None
+    if found != pretrained.revision:
+        raise ZooError(f"{pretrained.path}: the pretrained model is another one since the cell was asked for")
 
 
 def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:

@@ -125,8 +125,8 @@ def cell_jobs(specs: Iterable[Spec]) -> list[CellJob]:
     chosen: dict[str, CellJob] = {}
     specs = list(specs)
     for spec in specs:
-        board = json.dumps(baseline_spec(spec.plain()), sort_keys=True)
         for job in BASELINES:
+            board = json.dumps(baseline_spec(spec.plain(), job), sort_keys=True)
             chosen.setdefault(f"{job} {board}", CellJob(spec, job))
     for spec in specs:
         plain = {**spec.plain(), "description": ""}

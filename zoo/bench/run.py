@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from zoo.bench.cell import BASELINES, Cell, Job, baseline_spec
+from zoo.bench.cell import BASELINES, Cell, Job, baseline_spec, recorded_name
 from zoo.bench.outcome import Outcome
 from zoo.bench.outputs import publish_outputs
 from zoo.bench.record import Record
@@ -231,11 +231,11 @@ class Runner:
             id=record_id,
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             cell=key,
-            name=spec.name if job == "model" else job,
+            name=recorded_name(spec, job),
             role="model" if job == "model" else "baseline",
             task=spec.task.create().name,
             seed=spec.seed,
-            spec=spec.plain() if job != "copy" else baseline_spec(spec.plain()),
+            spec=spec.plain() if job != "copy" else baseline_spec(spec.plain(), job),
             spec_hash=f"sha256:{key}" if job == "copy" else spec_hash(spec),
             data_revision=cell.data_revision,
             hardware=cell.hardware if job == "model" else None,

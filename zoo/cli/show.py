@@ -14,6 +14,7 @@ from zoo.registry import RegisteredComponent, current_registry
 from zoo.spec.describe import option_rows
 
 _TOKENS = click.IntRange(1, 10_000_000)
+_VOCABULARY = click.IntRange(4, 10_000_000)  # every tokenizer has four special tokens
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -47,8 +48,11 @@ def _options(item: RegisteredComponent) -> list[dict[str, Any]]:
 @click.option(
     "--target-tokens", type=_TOKENS, default=32, show_default=True, help="Of a spec: target to count FLOPs of."
 )
-@click.option("--vocabulary", type=_TOKENS, help="Of a spec: tokens. Default: what its tokenizer is asked for.")
-@click.option("--source-vocabulary", type=_TOKENS, help="The same, of a source with a tokenizer of its own.")
+@click.option(
+    "--context-tokens", type=_TOKENS, default=32, show_default=True, help="The same, of a model that reads a context."
+)
+@click.option("--vocabulary", type=_VOCABULARY, help="Of a spec: tokens. Default: what its tokenizer is asked for.")
+@click.option("--source-vocabulary", type=_VOCABULARY, help="The same, of a source with a tokenizer of its own.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     what: str,
@@ -56,13 +60,14 @@ def command(
     cell: str | None,
     source_tokens: int,
     target_tokens: int,
+    context_tokens: int,
     vocabulary: int | None,
     source_vocabulary: int | None,
     as_json: bool,
 ) -> None:
     """Show one component (options, papers, plugin), or how many parameters and FLOPs the model of a spec has."""
     if what.endswith((".yaml", ".yml")) or Path(what).is_file():
-        sizes = Sizes(source_tokens, target_tokens, vocabulary, source_vocabulary)
+        sizes = Sizes(source_tokens, target_tokens, context_tokens, vocabulary, source_vocabulary)
         show_model(Path(what), sets, cell, sizes, as_json=as_json)
     elif sets or cell or vocabulary or source_vocabulary:
         raise InputError(

@@ -23,6 +23,7 @@ class Sizes:
 
     source_tokens: int
     target_tokens: int
+    context_tokens: int
     vocabulary: int | None
     source_vocabulary: int | None
 
@@ -57,6 +58,7 @@ class Counted:
             "flops": {
                 "source_tokens": flops.source_tokens,
                 "target_tokens": flops.target_tokens,
+                "context_tokens": flops.context_tokens,
                 "forward": flops.total,
                 "forward_per_token": flops.per_token,
                 "training": flops.training,
@@ -71,7 +73,8 @@ def show_model(path: Path, sets: Sequence[str], cell: str | None, sizes: Sizes, 
     chosen = [item.spec for item in cells if cell is None or item.label == cell]
     if not chosen:
         labels = [item.label for item in cells if item.label]
-        raise InputError(f"--cell '{cell}': {did_you_mean(str(cell), labels)}", where=str(path))
+        known = did_you_mean(str(cell), labels) if labels else "the spec has no grid, and one cell: leave --cell out"
+        raise InputError(f"--cell '{cell}': {known}", where=str(path))
     counted = [count(spec, sizes) for spec in chosen]
     if as_json:
         print_json([item.plain() for item in counted])
@@ -86,23 +89,31 @@ def count(spec: Spec, sizes: Sizes) -> Counted:
     from zoo.models import assemble
     from zoo.models.flops import forward_flops, parameter_counts
 
-    own = spec.target_tokenizer is not None
-    written = spec.target_tokenizer if spec.target_tokenizer is not None else spec.tokenizer
-    vocabulary = _asked_for(written, "--vocabulary") if sizes.vocabulary is None else sizes.vocabulary
-    source = sizes.source_vocabulary
-    if source is not None and not own:
+    target, source, estimated = _vocabularies(spec, sizes)
+    model = assemble(spec.model, target, source_vocabulary_size=source, seed=spec.seed, spec=spec)
+    lengths = (sizes.source_tokens, sizes.target_tokens, sizes.context_tokens)
+    flops = forward_flops(model, *lengths, source_loss=spec.training.source_loss)
+    return Counted(spec, target, source, estimated, parameter_counts(model), flops)
+
+
+def _vocabularies(spec: Spec, sizes: Sizes) -> tuple[int, int | None, bool]:
+    """Tokens of the target (or of both sides), of a source with a vocabulary of its own, and whether one is a guess."""
+    from zoo.training.preparation import takes_pretrained_tokenizer
+
+    pretrained = spec.model.pretrained if takes_pretrained_tokenizer(spec) else None
+    apart = spec.target_tokenizer is not None if pretrained is None else pretrained.decoder_vocab_size is not None
+    target, source = sizes.vocabulary, sizes.source_vocabulary
+    if source is not None and not apart:
         raise InputError("--source-vocabulary: source and target of this spec share a vocabulary", where="zoo show")
-    if own and source is None:
+    if pretrained is not None:
+        target = target or pretrained.decoder_vocab_size or pretrained.vocab_size
+        return target, (source or pretrained.vocab_size) if apart else None, False
+    estimated = target is None or (apart and source is None)
+    if target is None:
+        target = _asked_for(spec.target_tokenizer or spec.tokenizer, "--vocabulary")
+    if apart and source is None:
         source = _asked_for(spec.tokenizer, "--source-vocabulary")
-    model = assemble(spec.model, vocabulary, source_vocabulary_size=source, seed=spec.seed, spec=spec)
-    return Counted(
-        spec,
-        vocabulary,
-        source,
-        sizes.vocabulary is None or (own and sizes.source_vocabulary is None),
-        parameter_counts(model),
-        forward_flops(model, sizes.source_tokens, sizes.target_tokens),
-    )
+    return target, source, estimated
 
 
 def _asked_for(tokenizer: Chosen, option: str) -> int:
@@ -120,7 +131,7 @@ def _print_parts(item: Counted) -> None:
     click.echo("")
     rows = [("parameters", f"{parameters.total:,}")]
     rows += [("  token matrices", f"{parameters.embedding:,}"), ("  all else", f"{parameters.non_embedding:,}")]
-    rows += [(f"FLOPs of {flops.source_tokens} + {flops.target_tokens} tokens", f"{flops.total:,}")]
+    rows += [(f"FLOPs of {_lengths(flops)} tokens", f"{flops.total:,}")]
     rows += [("  a token", f"{flops.per_token:,.0f}"), ("  training, 3 x", f"{flops.training:,}")]
     for name, number in rows:
         click.echo(f"{name:<30}{number:>20}")
@@ -143,8 +154,8 @@ def _print_rows(counted: Sequence[Counted]) -> None:
         )
         for item in counted
     ]
-    first = counted[0].flops
-    flops = f"FLOPS ({first.source_tokens} + {first.target_tokens} TOKENS)"
+    longest = max((item.flops for item in counted), key=lambda flops: flops.context_tokens)
+    flops = f"FLOPS ({_lengths(longest)} TOKENS)"
     print_table(rows, ("NAME", "ARCHITECTURE", "PARAMETERS", "WITHOUT TOKEN MATRICES", flops))
     click.echo("")
     for line in dict.fromkeys(_vocabulary(item) for item in counted):
@@ -156,6 +167,11 @@ _CONVENTIONS = (
     "FLOPs are those of the matrix products of a forward pass over one example; a multiplication and an addition are\n"
     "two, and the end tokens of both sides count. Training counts as three forward passes."
 )
+
+
+def _lengths(flops: ForwardFlops) -> str:
+    context = f" + {flops.context_tokens} context" if flops.context_tokens else ""
+    return f"{flops.source_tokens} + {flops.target_tokens}{context}"
 
 
 def _vocabulary(item: Counted) -> str:

@@ -107,7 +107,19 @@ class CompatibleModel(PreTrainedModel):  # type: ignore[misc]
             owner = self.get_submodule(parent)
             owner._buffers[leaf] = buffer.to(owner._buffers[leaf].device)
 
+    def _prepare_position_ids_for_generation(self, inputs_tensor: Tensor, model_kwargs: Mapping[str, Any]) -> None:
+        """No positions, where 5.x counts them before generation: the stacks count their own, one row for the batch
+        where nothing is padded, and know of these that they are consecutive."""
+
     if not V5:
+
+        def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            """As transformers', without the positions that 4.57 counts here."""
+            inputs: dict[str, Any] = super().prepare_inputs_for_generation(*args, **kwargs)
+            for name in ("position_ids", "decoder_position_ids"):
+                if kwargs.get(name) is None:
+                    inputs.pop(name, None)
+            return inputs
 
         def tie_weights(self) -> None:
             """Tie by the same ``{target: source}`` mapping that 5.x uses."""

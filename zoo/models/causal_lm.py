@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessorList
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from zoo.errors import InputError
@@ -17,6 +17,7 @@ from zoo.models.base import IGNORED, ZooModel, default_flag, refuse_other_archit
 from zoo.models.configuration import ZooConfig
 from zoo.models.language_stack import LanguageStack
 from zoo.models.prefix import prefix_of
+from zoo.models.repetition import of_output
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
 
@@ -196,6 +197,16 @@ class ZooForCausalLM(ZooModel):
             going_on = cache is not None and cache.get_seq_length() > 0
             inputs["prefix_mask"] = None if going_on else nn.functional.pad(prefix, (0, missing))
         return inputs
+
+    def _get_logits_processor(
+        self, generation_config: GenerationConfig, input_ids_seq_length: int | None = None, **kwargs: Any
+    ) -> LogitsProcessorList:
+        """As transformers', but repetition is looked for in the output alone, as in an encoder-decoder: what the source
+        says may be said again. The last token of the prompt, the separator, begins the output."""
+        found = super()._get_logits_processor(generation_config, input_ids_seq_length, **kwargs)
+        given = kwargs.get("logits_processor") or ()
+        start = max(0, (input_ids_seq_length or 0) - 1)
+        return LogitsProcessorList(item if item in given else of_output(item, start) for item in found)
 
     def _expand_inputs_for_generation(
         self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Tensor | None = None, **kwargs: Any

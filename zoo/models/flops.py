@@ -45,14 +45,16 @@ class ForwardFlops:
     """The end token, or the separator in its place, counts."""
     target_tokens: int
     """The end token counts."""
+    context_tokens: int
+    """Of a second source, end token included; 0 where the model reads none."""
     total: int
     parts: dict[str, int]
     """As in `ParameterCounts`, without those that cost nothing."""
 
     @property
     def per_token(self) -> float:
-        """Of a token of either side."""
-        return self.total / (self.source_tokens + self.target_tokens)
+        """Of a token, wherever it stands."""
+        return self.total / (self.source_tokens + self.target_tokens + self.context_tokens)
 
     @property
     def training(self) -> int:
@@ -72,23 +74,40 @@ def parameter_counts(model: torch.nn.Module) -> ParameterCounts:
 
 
 @torch.no_grad()
-def forward_flops(model: ZooModel, source_tokens: int, target_tokens: int) -> ForwardFlops:
+def forward_flops(
+    model: ZooModel, source_tokens: int, target_tokens: int, context_tokens: int = 0, *, source_loss: bool = False
+) -> ForwardFlops:
     """Count the operations of a pass over one source and one target of these lengths, as training makes it.
 
-    By torch's counter, with attention written out, as it cannot see into fused kernels. Raises ValueError for lengths
-    below one.
+    A model that reads a context is given one of `context_tokens`; others are given none. With `source_loss` a language
+    model predicts the source's tokens too. By torch's counter, with attention written out, as it cannot see into fused
+    kernels. Raises ValueError for lengths below one.
     """
     if source_tokens < 1 or target_tokens < 1:
         raise ValueError(f"lengths {source_tokens} and {target_tokens}: expected at least one token on each side")
-    source = torch.full((1, source_tokens), int(model.config.eos_token_id), device=model.device)  # [1, S]
-    target = torch.full((1, target_tokens), int(model.config.eos_token_id), device=model.device)  # [1, T]
+    source, target = (
+        torch.full((1, length), int(model.config.eos_token_id), device=model.device)
+        for length in (source_tokens, target_tokens)
+    )  # [1, S], [1, T]
     encoded = {"input_ids": source, "attention_mask": torch.ones_like(source)}
+    context_tokens = context_tokens if model.reads_context else 0
+    if context_tokens:
+        context = source.new_full((1, context_tokens), int(model.config.eos_token_id))  # [1, C]
+        encoded |= {"context_input_ids": context, "context_attention_mask": torch.ones_like(context)}
     counter = FlopCounterMode(display=False)
-    with _written_out(model), counter, _attributed(model, counter) as parts:
-        model.target_logits(encoded, target)
-    total = int(counter.get_total_flops())
+    with _written_out(model), _context_as_in_training(model), counter, _attributed(model, counter) as parts:
+        if source_loss:
+            model(torch.cat((source, target[:, 1:]), dim=1), use_cache=False)  # logits of all S + T - 1 tokens
+        else:
+            model.target_logits(encoded, target)
     found = {part: parts[part] for part in dict.fromkeys(part_of(name) for name, _ in model.named_modules())}
-    return ForwardFlops(source_tokens, target_tokens, total, {part: count for part, count in found.items() if count})
+    return ForwardFlops(
+        source_tokens,
+        target_tokens,
+        context_tokens,
+        int(counter.get_total_flops()),
+        {part: count for part, count in found.items() if count},
+    )
 
 
 def part_of(module: str) -> str:
@@ -144,3 +163,18 @@ def _written_out(model: ZooModel) -> Iterator[None]:
     finally:
         model.config._attn_implementation = attention
         model.train(training)
+
+
+@contextmanager
+def _context_as_in_training(model: ZooModel) -> Iterator[None]:
+    """Inside, controls that read a context in training alone, or one of another example, read the one that is given."""
+    reader = model.encoder.context_reader if model.reads_context else None
+    if reader is None or reader.options.context not in {"ignored", "shuffled"}:
+        yield
+        return
+    options = reader.options
+    reader.options = options.model_copy(update={"context": "true"})
+    try:
+        yield
+    finally:
+        reader.options = options

@@ -18,7 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from zoo.errors import InputError, did_you_mean, nearest
 from zoo.registry import RegisteredComponent, Registry, current_registry
-from zoo.spec.explain import error_at, explained
+from zoo.spec.explain import error_at, explained, shown
 
 SLOT_MARK = "x-zoo-slot"
 """The key that stands for a slot in a raw JSON Schema until `zoo.spec.schema` fills it in."""
@@ -142,7 +142,7 @@ class Slot:
             name = value.get("use")
             options = {key: item for key, item in value.items() if key != "use"}
         if not isinstance(name, str):
-            found = "a mapping without 'use'" if isinstance(value, dict) and not where else repr(name)
+            found = "a mapping without 'use'" if isinstance(value, dict) and not where else shown(name)
             message = (
                 f"expected the name of a {self.kind} or {{use: NAME, ...}}, found {found}: "
                 f"{did_you_mean('', registry.names(self.kind))}"

@@ -360,6 +360,10 @@ class Spec(Options):
     @model_validator(mode="after")
     def _separate_vocabularies_share_no_matrix(self) -> Spec:
         if self.target_tokenizer is not None and self.model.tie_embeddings in {"all", "inputs"}:
+            if self.model.pretrained is not None:
+                message = "source and target of the pretrained model share a matrix: leave out target_tokenizer"
+                chosen = self.target_tokenizer.name
+                raise ValidationError.from_exception_data("Spec", [error_at(("target_tokenizer",), message, chosen)])
             message = (
                 "separate vocabularies (target_tokenizer) have no matrix in common: "
                 "set model.tie_embeddings to 'decoder' or 'none'"

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from zoo.models import ZooForConditionalGeneration
+from zoo.models import ZooForCausalLM, ZooForConditionalGeneration
 from zoo.models.decoding import Decoding
 from zoo.spec.options import Chosen
+from zoo.spec.sections import Architecture
 from zoo.testing.module import random_tensor
 from zoo.testing.plain import plain_model
 from zoo.testing.suite import ComponentSuite
@@ -31,7 +32,17 @@ KEYS = (11, 22, 33, 44)
 @cache
 def varied_model() -> ZooForConditionalGeneration:
     """A model that writes more than one token over and over, and ends some of its outputs."""
-    model = plain_model(tie_embeddings="none", embedding_std=1.0)
+    return _varied()  # type: ignore[no-any-return]
+
+
+@cache
+def varied_language_model(architecture: Architecture = "causal-lm") -> ZooForCausalLM:
+    """The same in one stack."""
+    return _varied(architecture=architecture, encoder=None, fusion=None)  # type: ignore[no-any-return]
+
+
+def _varied(**changes: Any) -> Any:
+    model = plain_model(tie_embeddings="none", embedding_std=1.0, **changes)
     model.double().eval()
     with torch.no_grad():
         for index, parameter in enumerate(model.parameters()):
@@ -58,13 +69,20 @@ class DecodingSuite(ComponentSuite):
         """Token ids ``[B, 1 + T]`` as the strategy returns them; `shift` is added to the examples' keys."""
         strategy: Decoding = chosen.create()
         assert isinstance(strategy, Decoding)
-        longest_source = max(len(SOURCES[row]) for row in rows)
-        ids = [[*SOURCES[row], *[0] * (longest_source - len(SOURCES[row]))] for row in rows]
-        mask = [[1] * len(SOURCES[row]) + [0] * (longest_source - len(SOURCES[row])) for row in rows]
-        inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
+        inputs = _padded([SOURCES[row] for row in rows])
         keys = [KEYS[row] + shift for row in rows]
         with torch.no_grad():
             return strategy.generate(varied_model(), inputs, max_new_tokens=longest, keys=keys)
+
+    def written(self, chosen: Chosen, rows: Sequence[int]) -> list[list[int]]:
+        """What a language model writes behind some of the sources, as one batch: tokens up to the end token."""
+        strategy: Decoding = chosen.create()
+        model = varied_language_model()
+        inputs = model.prompts(_padded([(*SOURCES[row], EOS) for row in rows]))
+        with torch.no_grad():
+            keys = [KEYS[row] for row in rows]
+            sequences = strategy.generate(model, inputs, max_new_tokens=LONGEST, keys=keys)
+        return [_until_end(row) for row in model.written(sequences, inputs).tolist()]
 
     def test_outputs_begin_with_the_start_token_and_are_padded_after_the_end(self, chosen: Chosen) -> None:
         sequences = self.sequences(chosen, range(len(SOURCES)))
@@ -85,6 +103,11 @@ class DecodingSuite(ComponentSuite):
         assert [self.decode(chosen, [row])[0] for row in range(len(SOURCES))] == together, "alone and in a batch"
         order = [2, 0, 3, 1]
         assert self.decode(chosen, order) == [together[row] for row in order], "in another order"
+
+    def test_outputs_of_a_language_model_stand_behind_their_prompts(self, chosen: Chosen) -> None:
+        together = self.written(chosen, range(len(SOURCES)))
+        assert all(1 <= len(output) <= LONGEST for output in together)
+        assert [self.written(chosen, [row])[0] for row in range(len(SOURCES))] == together, "alone and in a batch"
 
     def test_the_same_options_give_the_same_outputs_and_leave_global_state_alone(self, chosen: Chosen) -> None:
         first = self.decode(chosen)
@@ -134,6 +157,13 @@ class DecodingSuite(ComponentSuite):
             written = [START, *output]
             ngrams = [tuple(written[start : start + size]) for start in range(len(written) - size + 1)]
             assert len(set(ngrams)) == len(ngrams), f"an n-gram of {size} tokens stands twice in {output}"
+
+
+def _padded(sources: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    longest = max(map(len, sources))
+    ids = [[*source, *[PAD] * (longest - len(source))] for source in sources]
+    mask = [[1] * len(source) + [0] * (longest - len(source)) for source in sources]
+    return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
 
 
 def _until_end(row: Sequence[int]) -> list[int]:

@@ -10,10 +10,11 @@ from torch import Tensor
 from zoo_decoding.options import BeamOptions, GreedyOptions
 from zoo_decoding.search import Beam, Greedy
 
-from zoo.models import ZooForConditionalGeneration
-from zoo.testing.decoding import varied_model
+from zoo.models import ZooForCausalLM, ZooForConditionalGeneration
+from zoo.testing.decoding import varied_language_model, varied_model
 
 EOS = 1
+ONES = torch.ones(1, 20, dtype=torch.long)
 SOURCES = {
     "input_ids": torch.tensor([[5, 9, 4, 7, 11, 6], [8, 13, 10, 5, 0, 0], [12, 0, 0, 0, 0, 0]]),
     "attention_mask": torch.tensor([[1] * 6, [1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0]]),
@@ -35,6 +36,20 @@ def _decode(strategy: Greedy | Beam, longest: int, row: int) -> list[int]:
     return found
 
 
+def _constrained(logits: Tensor, written: list[int], size: int, penalty: float) -> Tensor:
+    """Logits ``[V]`` by the definitions: no n-gram of `size` twice in what was written; of what was written, divided
+    by the penalty where positive and multiplied where negative."""
+    seen = torch.tensor(sorted(set(written)))
+    logits[seen] = torch.where(logits[seen] > 0, logits[seen] / penalty, logits[seen] * penalty)
+    if size:
+        ngrams = {tuple(written[at : at + size]) for at in range(len(written) - size + 1)}
+        prefix = written[len(written) - size + 1 :]
+        for token in range(len(logits)):
+            if (*prefix, token) in ngrams:
+                logits[token] = -torch.inf
+    return logits
+
+
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_greedy_takes_the_likeliest_token_step_by_step(row: int) -> None:
     target = [0]
@@ -46,24 +61,54 @@ def test_greedy_takes_the_likeliest_token_step_by_step(row: int) -> None:
 
 @pytest.mark.parametrize(("size", "penalty"), [(1, 1.0), (2, 1.0), (0, 2.5)])
 def test_constraints_are_their_definitions(size: int, penalty: float) -> None:
-    """No n-gram twice; logits of what was written divided where positive and multiplied where negative."""
     target = [0]
     while len(target) < 9 and target[-1] != EOS:
         with torch.no_grad():
             source = SOURCES["input_ids"][:1]
             logits = varied_model()(input_ids=source, decoder_input_ids=torch.tensor([target])).logits[0, -1]  # [V]
-        written = torch.tensor(sorted(set(target)))
-        logits[written] = torch.where(logits[written] > 0, logits[written] / penalty, logits[written] * penalty)
-        if size:
-            ngrams = {tuple(target[at : at + size]) for at in range(len(target) - size + 1)}
-            prefix = target[len(target) - size + 1 :]
-            for token in range(len(logits)):
-                if (*prefix, token) in ngrams:
-                    logits[token] = -torch.inf
-        target.append(int(logits.argmax()))
+        target.append(int(_constrained(logits, target, size, penalty).argmax()))
     options = GreedyOptions(no_repeat_ngram=size, repetition_penalty=penalty)
     assert _decode(Greedy(options), 8, 0) == target
     assert target != _decode(Greedy(GreedyOptions()), 8, 0), "the constraint changed nothing"
+
+
+@pytest.fixture(scope="module", params=["causal-lm", "prefix-lm"])
+def language_model(request: pytest.FixtureRequest) -> ZooForCausalLM:
+    return varied_language_model(request.param)
+
+
+@pytest.mark.parametrize(("size", "penalty"), [(1, 1.0), (2, 1.0), (0, 4.0)])
+@torch.no_grad()
+def test_constraints_of_a_language_model_are_about_its_output_and_not_its_source(
+    language_model: ZooForCausalLM, size: int, penalty: float
+) -> None:
+    """The source has every token; a shorter one beside it has the prompt padded on the left."""
+    sources = torch.tensor([[7, 9, 8, *range(4, 23), EOS], [5, 6, EOS, *[0] * 20]])
+    encoded = {"input_ids": sources, "attention_mask": (sources != 0).long()}
+    prompts = language_model.prompts(encoded)
+    constraints = {"no_repeat_ngram": size, "repetition_penalty": penalty}
+    longest = 8
+    for row, (ids, mask) in enumerate(zip(prompts["input_ids"], prompts["attention_mask"], strict=True)):
+        source, target = ids[mask.bool()].tolist(), [language_model.separator]
+        while len(target) <= longest and target[-1] != EOS:
+            logits = language_model(torch.tensor([[*source, *target[1:]]]), use_cache=False).logits[0, -1]  # [V]
+            target.append(int(_constrained(logits, target, size, penalty).argmax()))
+        for read in (prompts, language_model.read_source(encoded)):
+            strategy = Greedy(GreedyOptions(**constraints))
+            sequences = strategy.generate(language_model, read, max_new_tokens=longest, keys=[0, 1])
+            assert language_model.written(sequences, read)[row, : len(target)].tolist() == target
+        if row == 0:
+            assert len(set(target) & set(source)) > 1, "nothing of the source is said again"
+
+
+@torch.no_grad()
+def test_the_beams_of_a_language_model_are_constrained_as_well(language_model: ZooForCausalLM) -> None:
+    prompts = language_model.prompts({"input_ids": torch.tensor([[*range(4, 23), EOS]]), "attention_mask": ONES})
+    strategy = Beam(BeamOptions(width=3, no_repeat_ngram=1, repetition_penalty=1.5, min_new_tokens=5))
+    sequences = strategy.generate(language_model, prompts, max_new_tokens=6, keys=[0])
+    output = language_model.written(sequences, prompts)[0].tolist()
+    assert len(set(output)) == len(output) >= 6
+    assert len(set(output) & set(range(4, 23))) >= 4
 
 
 @pytest.mark.parametrize("power", [0.0, 0.6, 1.0, 3.0])

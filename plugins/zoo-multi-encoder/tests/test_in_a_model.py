@@ -7,6 +7,7 @@ import torch
 
 from zoo.models import ZooForConditionalGeneration
 from zoo.models._compat import new_cache
+from zoo.models.flops import forward_flops
 
 NAMES = ["outside", "inside", "gated"]
 VARIED = {"max_new_tokens": 6, "no_repeat_ngram_size": 1, "do_sample": False}
@@ -194,3 +195,20 @@ def test_packed_rows_are_refused(make_model, sentences):
     given = {name: item for name, item in sentences.items() if name != "attention_mask"}
     with pytest.raises(ValueError, match="packed rows have no context"):
         make_model()(**given, **packed)
+
+
+@pytest.mark.parametrize("control", ["true", "shuffled", "ignored"])
+@pytest.mark.parametrize("share", ["embeddings", "weights"])
+def test_reading_the_context_is_among_the_operations_that_are_counted(make_model, share, control):
+    source, target, context, width, inner = 6, 5, 9, 16, 24
+    model = make_model("outside", share=share, context=control)
+    with_context, without = forward_flops(model, source, target, context), forward_flops(model, source, target)
+    # Two encoder layers over the context: projections, attention, feed-forward. The merging attention comes on top.
+    reading = 2 * (8 * context * width**2 + 4 * context**2 * width + 4 * context * width * inner)
+    merging = with_context.parts["encoder.context_encoder"]
+    assert merging >= 4 * context * width**2
+    assert with_context.total == without.total + reading + merging
+    assert (with_context.context_tokens, without.context_tokens) == (context, 0)
+    assert model.encoder.context_reader.options.context == control
+    plain = make_model(None)
+    assert forward_flops(plain, source, target, context) == forward_flops(plain, source, target)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSeq2SeqLM
 
 from zoo.cli.main import main
+from zoo.models import count_parameters
 from zoo.models.tokenizers import load_tokenizers
 from zoo.spec.lock import read_lock
 from zoo.tasks import DataHome
@@ -52,6 +53,33 @@ def test_building_tells_what_was_kept_and_a_lock_tells_when_the_checkpoint_has_c
     drifts = capsys.readouterr().err.splitlines()
     assert drifts[0].startswith(f"drift: content.pretrained: locked {content['pretrained']}, now sha256:")
     assert drifts[1].startswith(f"drift: content.weights: locked {content['weights']}, now sha256:")
+
+
+@pytest.mark.parametrize("kind", ["marian", "bart"])
+def test_show_counts_it_with_its_own_vocabulary(kind, checkpoint, read, write_spec, capsys):
+    folder = checkpoint(kind)
+    assert main(["show", str(write_spec(folder)), "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    found = read(folder)
+    size = found.section.pretrained.vocab_size
+    assert (shown["vocabulary"], shown["source_vocabulary"], shown["vocabulary_estimated"]) == (size, None, False)
+    assert shown["parameters"]["total"] == count_parameters(found.model)
+    spec = write_spec(folder, tokenizer={"use": "bpe", "vocab_size": 80})
+    assert main(["show", str(spec), "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert (shown["vocabulary"], shown["vocabulary_estimated"]) == (80, True)
+
+
+def test_show_counts_two_vocabularies_of_a_marian(checkpoint, write_spec, tmp_path, capsys):
+    config = json.loads((checkpoint("marian") / "config.json").read_text())
+    config |= {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 50, "vocab_size": 70}
+    folder = tmp_path / "apart"
+    shutil.copytree(checkpoint("marian"), folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    assert main(["show", str(write_spec(folder)), "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert (shown["vocabulary"], shown["source_vocabulary"], shown["vocabulary_estimated"]) == (50, 70, False)
+    assert shown["parameters"]["embedding"] == (50 + 70) * config["d_model"]
 
 
 def test_another_vocabulary_begins_anew_on_the_pretrained_body(checkpoint, write_spec, tmp_path, capsys):

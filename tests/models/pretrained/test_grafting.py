@@ -251,9 +251,13 @@ def test_a_resized_vocabulary_keeps_the_bias_on_its_logits(checkpoint, read, bat
 
 
 def test_what_the_pretrained_model_has_not_can_be_added(checkpoint, read, batch):
-    graft = {"fusion": "transparent", "decoder": {"cross_position": "t5"}}
+    graft = {"fusion": "transparent", "decoder": {"cross_position": "t5"}, "context_encoder": "outside"}
     found = read(checkpoint("bart"), graft)
     reasons = set(found.report.new.values())
-    assert reasons == {"fusion: transparent instead of top", "decoder cross_position: t5 where there was none"}
+    assert reasons == {
+        "fusion: transparent instead of top",
+        "decoder cross_position: t5 where there was none",
+        "context_encoder: outside where there was none",
+    }
     assert not found.report.dropped
     assert logits(found.model, batch(found.section.pretrained)).isfinite().all()

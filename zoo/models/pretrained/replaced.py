@@ -18,6 +18,7 @@ _OWNERS = (
     (re.compile(r"(encoder|decoder)\.layers\.\d+\.feedforward\."), ("feedforward",)),
     (re.compile(r"decoder\.fusion\."), ("fusion",)),
     (re.compile(r"output_fusion\."), ("output_fusion",)),
+    (re.compile(r"(encoder|decoder)\.context_(encoder|stack)\."), ("context_encoder",)),
 )
 """Where the host keeps a component's tensors, and the slots that decide what they are."""
 

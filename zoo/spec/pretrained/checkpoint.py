@@ -125,8 +125,12 @@ def _sha256(path: Path, changed: int, size: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+@lru_cache(maxsize=256)
 def _fetched(repository: str, name: str) -> Path | None:
-    """A file of a model on the hub, from the hub's own cache where it is there; None where the model has none."""
+    """A file of a model on the hub, from the hub's own cache where it is there; None where the model has none.
+
+    The hub is asked once a process: each answer takes a while, and a grid resolves many specs over one checkpoint.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,

@@ -51,8 +51,8 @@ def expanded(root: Node, section: type[BaseModel]) -> Node:
 
 
 def _section_of(name: str, mark: Mark) -> Node:
-    checkpoint = find_checkpoint(name)
     try:
+        checkpoint = find_checkpoint(name)
         plain = own_scheme(checkpoint)
         plain["pretrained"] = {"path": name, "revision": checkpoint.revision(), **plain["pretrained"]}
     except InputError as error:
