@@ -359,8 +359,8 @@ class OutputFusion(nn.Module, ABC):
     """Changes the scores of the next token by what it finds in the source. Built as ``target(options, context)``."""
 
     log_probabilities: bool = False
-    """Whether `combine` gives log-probabilities that are to be taken as they are: they need not sum to one, and the
-    training loss normalises nothing. If False it gives logits."""
+    """Whether `combine` gives log-probabilities that are to be taken as they are: they need not sum to one, and neither
+    the training loss nor beam search normalises them. If False it gives logits."""
 
     def __init__(self, options: Options, context: OutputContext) -> None:
         super().__init__()

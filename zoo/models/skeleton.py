@@ -336,7 +336,7 @@ class ZooForConditionalGeneration(ZooModel):
             source_embeddings=embeddings,
             visible=visible,
             feedforward=last.feedforward,
-            project=self.lm_head,
+            project=self._logits,
         )
 
 
