@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
+from transformers import LogitsProcessorList
 
 from zoo.errors import InputError, ZooError
 from zoo.models._compat import CompatibleModel, GenerationMixin
 from zoo.models.attention import CrossAttention, SelfAttention
 from zoo.models.configuration import ZooConfig
-from zoo.models.scores import negative_log_likelihood
+from zoo.models.scores import AsTheyAre, negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
 from zoo.spec.sections import ModelSection
@@ -96,6 +97,14 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
             return negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="mean")
         total = negative_log_likelihood(flat, targets, log_probabilities=taken, reduction="sum")
         return total / (items.to(total.device) if isinstance(items, Tensor) else items)
+
+    def _beam_search(self, input_ids: Tensor, logits_processor: Any, *args: Any, **kwargs: Any) -> Any:
+        """transformers', where `log_probabilities` add up as they are."""
+        if not self.log_probabilities:
+            return super()._beam_search(input_ids, logits_processor, *args, **kwargs)
+        first = AsTheyAre()
+        with first.reading(self):
+            return super()._beam_search(input_ids, LogitsProcessorList([first, *logits_processor]), *args, **kwargs)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Initialise what transformers makes itself: the matrices of a resized vocabulary."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zoo.models.attention import CrossAttention
 from zoo.models.configuration import ZooConfig
 from zoo.models.contracts import Context, ContextPlace
 from zoo.models.encoding import through_layers
-from zoo.models.layers import EncoderLayer, make_block, norm_maker
+from zoo.models.layers import EncoderLayer, make_attention, make_block, norm_maker
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding
 from zoo.spec.context import ContextOptions
@@ -45,6 +46,7 @@ def place_of(section: ModelSection) -> ContextPlace:
         dropout=section.dropout,
         attention_dropout=section.attention_dropout,
         make_norm=norm_maker(section),
+        make_attention=lambda layer: make_attention(CrossAttention, section, layer),
         make_feedforward=lambda: section.feedforward.create(section.d_model),
         # On top of the encoder: made as its last layer is.
         make_block=lambda sublayers: make_block(section, "encoder", section.encoder_layers - 1, sublayers),

@@ -280,10 +280,11 @@ class InitializationContext(LayerContext):
 class Initialization(ABC):
     """How the matrices of the layers start. Built once per stack as ``target(options)``.
 
-    The host calls `initialize` once for each matrix of each layer, after the components have initialised themselves:
-    redraw it in place, or rescale what is there. Draws come from torch's generator, which the host seeds by the
-    matrix's place, so that a model keeps its other weights when a part of it is exchanged. Biases, normalisations and
-    embeddings are not handed over. Loading a model puts the saved weights over all of it.
+    The host calls `initialize` once for each matrix of each layer, and of a context encoder as of the last layer of the
+    stack that it is in, after the components have initialised themselves: redraw it in place, or rescale what is there.
+    Draws come from torch's generator, which the host seeds by the matrix's place, so that a model keeps its other
+    weights when a part of it is exchanged. Biases, normalisations and embeddings are not handed over. Loading a model
+    puts the saved weights over all of it.
     """
 
     def __init__(self, options: Options) -> None:
@@ -359,8 +360,8 @@ class OutputFusion(nn.Module, ABC):
     """Changes the scores of the next token by what it finds in the source. Built as ``target(options, context)``."""
 
     log_probabilities: bool = False
-    """Whether `combine` gives log-probabilities that are to be taken as they are: they need not sum to one, and the
-    training loss normalises nothing. If False it gives logits."""
+    """Whether `combine` gives log-probabilities that are to be taken as they are: they need not sum to one, and neither
+    the training loss nor beam search normalises them. If False it gives logits."""
 
     def __init__(self, options: Options, context: OutputContext) -> None:
         super().__init__()
@@ -409,7 +410,11 @@ class Context:
 
 @dataclass(frozen=True)
 class ContextPlace:
-    """The place a context encoder is built for; the makers make the model's own kind of part."""
+    """The place a context encoder is built for; the makers make the model's own kind of part.
+
+    `make_attention` makes attention to a memory (`zoo.models.attention.CrossAttention`) for a layer of the cache; where
+    nothing is cached, any number will do. `make_block` takes the number of sublayers.
+    """
 
     d_model: int
     heads: int
@@ -418,6 +423,7 @@ class ContextPlace:
     dropout: float
     attention_dropout: float
     make_norm: MakeNorm
+    make_attention: Callable[[int], nn.Module]
     make_feedforward: Callable[[], nn.Module]
     make_block: Callable[[int], Block]
 

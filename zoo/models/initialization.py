@@ -8,13 +8,18 @@ from typing import Literal
 from torch import nn
 
 from zoo.models.attention import CrossAttention, SelfAttention
-from zoo.models.contracts import Feedforward, Initialization, InitializationContext, Matrix
+from zoo.models.contracts import Feedforward, Initialization, InitializationContext, Matrix, Side
 from zoo.models.seeding import own_randomness
+from zoo.spec.sections import ModelSection
 
 
-def matrices_of(layer: nn.Module) -> Iterator[Matrix]:
-    """Every attention and feed-forward matrix of an encoder or decoder layer, fused ones in their parts."""
-    for name, part in layer.named_children():
+def matrices_of(module: nn.Module, above: str = "") -> Iterator[Matrix]:
+    """Every attention and feed-forward matrix of a layer or a context encoder, fused ones in their parts.
+
+    Names are dotted paths, behind `above`.
+    """
+    for child, part in module.named_children():
+        name = above + child
         if isinstance(part, SelfAttention):
             yield from _attention(name, "self", part)
         elif isinstance(part, CrossAttention):
@@ -22,6 +27,8 @@ def matrices_of(layer: nn.Module) -> Iterator[Matrix]:
         elif isinstance(part, Feedforward):
             for inner, weight in part.matrices().items():
                 yield Matrix(f"{name}.{inner}", "feedforward", None, weight.detach())
+        else:
+            yield from matrices_of(part, f"{name}.")
 
 
 def _attention(name: str, which: Literal["self", "cross"], part: SelfAttention | CrossAttention) -> Iterator[Matrix]:
@@ -36,10 +43,27 @@ def _attention(name: str, which: Literal["self", "cross"], part: SelfAttention |
     yield Matrix(f"{name}.out", "attention-output", which, part.out.weight.detach())
 
 
-def initialise_layer(
-    layer: nn.Module, initialization: Initialization, context: InitializationContext, seed: int
+def initialise(
+    module: nn.Module,
+    initialization: Initialization,
+    section: ModelSection,
+    side: Side,
+    layer: int,
+    *,
+    seed: int,
+    place: str,
 ) -> None:
-    """Have `initialization` set every matrix of `layer`, each drawn from a generator of its own."""
-    for matrix in matrices_of(layer):
-        with own_randomness(seed, f"{context.side}.layers.{context.layer}.{matrix.name}"):
+    """Have `initialization` set every matrix of `module`, which is layer `layer` of a stack or counts as that.
+
+    Each is drawn from a generator of its own, seeded by its name behind `place`.
+    """
+    context = InitializationContext(
+        side=side,
+        layer=layer,
+        encoder_layers=section.encoder_layers,
+        decoder_layers=section.decoder.layers,
+        d_model=section.d_model,
+    )
+    for matrix in matrices_of(module):
+        with own_randomness(seed, f"{place}.{matrix.name}"):
             initialization.initialize(matrix, context)

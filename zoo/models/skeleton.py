@@ -17,9 +17,10 @@ from zoo.models.backends import backend_name
 from zoo.models.base import ZooModel, default_flag, refuse_other_architecture
 from zoo.models.configuration import ZooConfig
 from zoo.models.context import place_of
-from zoo.models.contracts import Context, ContextEncoder, OutputContext, OutputFusion
+from zoo.models.contracts import Context, ContextEncoder, Initialization, OutputContext, OutputFusion
 from zoo.models.decoder import Decoder
 from zoo.models.encoder import Encoder, EncoderOutput
+from zoo.models.initialization import initialise
 from zoo.models.layers import DecoderLayer
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
@@ -77,6 +78,10 @@ class ZooForConditionalGeneration(ZooModel):
         if section.context_encoder is not None:
             with own_randomness(seed, "context_encoder"):
                 component: ContextEncoder = section.context_encoder.create(place_of(section))
+            if section.initialization is not None:
+                top = section.stack(component.where).layers - 1
+                start: Initialization = section.initialization.create()
+                initialise(component, start, section, component.where, top, seed=seed, place="context_encoder")
             (self.encoder if component.where == "encoder" else self.decoder).context_encoder = component
             self.encoder.keep_context = component.where == "decoder"
         self.encoder.bare_first_state = self.decoder.fusion.embeddings_before_positions
@@ -336,7 +341,7 @@ class ZooForConditionalGeneration(ZooModel):
             source_embeddings=embeddings,
             visible=visible,
             feedforward=last.feedforward,
-            project=self.lm_head,
+            project=self._logits,
         )
 
 

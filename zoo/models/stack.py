@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from zoo.errors import InputError
 from zoo.models._compat import GradientCheckpointingLayer
 from zoo.models.configuration import ZooConfig
-from zoo.models.contracts import Initialization, InitializationContext, Position, Side, StackContext
-from zoo.models.initialization import initialise_layer
+from zoo.models.contracts import Initialization, Position, Side, StackContext
+from zoo.models.initialization import initialise
 from zoo.models.layers import norm_maker
 from zoo.models.seeding import own_randomness
 from zoo.models.visibility import segment_positions
@@ -73,14 +73,8 @@ class Stack(nn.Module):
             return
         initialization: Initialization = section.initialization.create()
         for index, layer in enumerate(self.layers):
-            context = InitializationContext(
-                side=self.side,
-                layer=index,
-                encoder_layers=section.encoder_layers,
-                decoder_layers=section.decoder.layers,
-                d_model=section.d_model,
-            )
-            initialise_layer(layer, initialization, context, seed)
+            place = f"{self.side}.layers.{index}"
+            initialise(layer, initialization, section, self.side, index, seed=seed, place=place)
 
     def embed(self, tokens: Tensor | None, embedded: Tensor | None, positions: Tensor) -> Tensor:
         """Scaled, placed and dropped-out embeddings ``[B, L, D]`` of token ids ``[B, L]`` or of vectors given as such.

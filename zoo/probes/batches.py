@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from zoo.models.scores import negative_log_likelihood
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks.contracts import Example
 
@@ -76,21 +76,37 @@ def target_logits(model: Any, batch: ProbeBatch) -> Tensor:
     return answered
 
 
-def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy in nats of each label ``[B, T]`` under logits ``[B, T, V]``; 0 where a label is IGNORED."""
-    return F.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")  # [B, T]
+def log_probabilities_of(model: Any) -> bool:
+    """Whether a model's scores are log-probabilities to be taken as they are; those of transformers' own are logits."""
+    return bool(getattr(model, "log_probabilities", False))
+
+
+def token_losses(logits: Tensor, labels: Tensor, *, log_probabilities: bool = False) -> Tensor:
+    """``-log p`` in nats of each label ``[B, T]`` under logits ``[B, T, V]``; 0 where a label is IGNORED.
+
+    `log_probabilities` is what the model says of its scores.
+    """
+    flat = negative_log_likelihood(
+        logits.flatten(0, 1), labels.flatten(), log_probabilities=log_probabilities, reduction="none"
+    )  # [B * T]
+    return flat.view_as(labels)  # [B, T]
 
 
 class MeanLoss:
-    """The mean over the real target tokens of several batches, summed in float64."""
+    """The mean over the real target tokens of several batches, summed in float64.
 
-    def __init__(self) -> None:
+    `log_probabilities` is what the model says of its scores.
+    """
+
+    def __init__(self, *, log_probabilities: bool = False) -> None:
+        self._taken = log_probabilities
         self._total = 0.0
         self._tokens = 0
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Count logits ``[B, T, V]`` against labels ``[B, T]``."""
-        self._total += float(token_losses(logits.detach(), labels).double().sum())
+        losses = token_losses(logits.detach(), labels, log_probabilities=self._taken)  # [B, T]
+        self._total += float(losses.double().sum())
         self._tokens += int(labels.ne(IGNORED).sum())
 
     @property

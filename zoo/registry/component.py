@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.registry.kind import NAME, TARGET
+from zoo.registry.kind import NAME, OPTIONS, TARGET
 
 API = 1
 """The version of the component contract that this core speaks."""
@@ -19,7 +19,8 @@ API = 1
 class Component:
     """One component, as a plugin yields it from `zoo_components`.
 
-    `target` and `options` are ``module:attribute`` references; neither is imported until the component is used.
+    `target` and `options` are ``module:attribute`` references; neither is imported until the component is used. Without
+    `options` a component has those of its kind's `options_base`, if any.
     The distribution is not declared here: it is read from the metadata of the entry point that brought the plugin.
 
     `traits` are facts of the component that the host or a reader can use without importing it; their keys are
@@ -55,6 +56,8 @@ class RegisteredComponent:
     component: Component
     distribution: str
     version: str
+    options_base: str = OPTIONS
+    """What its kind asks of its options: ``module:attribute`` of their base."""
 
     @property
     def kind(self) -> str:
@@ -82,8 +85,21 @@ class RegisteredComponent:
         return self._import(self.component.target, "implementation")
 
     def load_options(self) -> Any:
-        """Import the options model (a torch-free pydantic model); components without options take none."""
-        return self._import(self.component.options or "zoo.spec.options:NoOptions", "options")
+        """Import the options model (a torch-free pydantic model).
+
+        A component that declares none has those that every component of its kind has, if any. Raises ZooError naming
+        the component and its distribution if it cannot be imported, or lacks those.
+        """
+        base = self._import(self.options_base, "base of the options")
+        if self.component.options is None:
+            return base if self.options_base != OPTIONS else self._import("zoo.spec.options:NoOptions", "options")
+        model = self._import(self.component.options, "options")
+        if not (isinstance(model, type) and issubclass(model, base)):
+            raise ZooError(
+                f"the options of {self.kind} '{self.id}' ({self.component.options}) must be a subclass of "
+                f"{self.options_base}; run 'zoo plugins doctor'"
+            )
+        return model
 
     def _import(self, target: str, what: str) -> Any:
         module_name, _, attribute = target.partition(":")

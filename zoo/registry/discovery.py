@@ -200,5 +200,6 @@ def _collect_components(found: Discovery, report: PluginReport, module: Any) -> 
         _mark_broken(found.manager, report, error)
         return
     for component in components:
-        found.components.append(RegisteredComponent(component, report.distribution, report.version))
+        base = found.kinds[component.kind].options_base
+        found.components.append(RegisteredComponent(component, report.distribution, report.version, base))
     report.components = tuple(f"{component.kind}/{component.name}" for component in components)

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+OPTIONS = "zoo.spec.options:Options"
+"""The base of all options."""
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -20,7 +22,7 @@ class Kind:
     name: str
     summary: str
     protocol: str
-    options_base: str = "zoo.spec.options:Options"
+    options_base: str = OPTIONS
     suite: str | None = None
 
     def __post_init__(self) -> None:

@@ -44,7 +44,10 @@ class Registry:
         """
         if any(report.distribution == distribution for report in self._found.reports):
             return self
-        added = [RegisteredComponent(component, distribution, version) for component in components]
+        added = [
+            RegisteredComponent(component, distribution, version, self.kind(component.kind).options_base)
+            for component in components
+        ]
         report = PluginReport(
             distribution, version, module, module, "ok", components=tuple(f"{item.kind}/{item.name}" for item in added)
         )

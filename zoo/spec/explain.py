@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -67,6 +68,8 @@ def _message(error: Any, model: type[BaseModel]) -> str:
         return f"missing key '{name}'{what}"
     if kind in _EXPECTED:
         return f"{label}: expected {_EXPECTED[kind]}, found {shown(value)}"
+    if kind == "zoo_types":
+        return f"{label}: expected {context['wanted']}, found {shown(value)}"
     if kind in _BOUND:
         key, words = _BOUND[kind]
         return f"{label}: expected a number {words} {context[key]}, found {shown(value)}"
@@ -86,6 +89,39 @@ def _message(error: Any, model: type[BaseModel]) -> str:
     return f"{label}: {error['msg']}, found {shown(value)}"
 
 
+def _as_one_type(errors: list[Any], model: type[BaseModel]) -> Iterator[Any]:
+    """The errors of `model`, where a field takes several types: as the one that was meant, or as none of them.
+
+    pydantic tries each type, and has its name in the place of the error.
+    """
+    several = {name for name, field in model.model_fields.items() if len(_types(field.annotation)) > 1}
+    misfits: dict[str, list[Any]] = {}
+    meant: set[str] = set()
+    for item in errors:
+        field = item["loc"][0] if len(item["loc"]) > 1 else None
+        if field in several and len(item["loc"]) == 2 and item["type"] in _EXPECTED:
+            misfits.setdefault(field, []).append(item)
+        elif field in several:
+            meant.add(field)
+    for item in errors:
+        field = item["loc"][0] if len(item["loc"]) > 1 else None
+        if field not in several:
+            yield item
+        elif field in meant:
+            if item not in misfits.get(field, ()):
+                yield {**item, "loc": (field, *item["loc"][2:])}
+        elif item is misfits[field][0]:
+            wanted = " or ".join(_EXPECTED[other["type"]] for other in misfits[field])
+            yield {**item, "loc": (field,), "type": "zoo_types", "ctx": {"wanted": wanted}}
+
+
+def _types(annotation: Any) -> list[Any]:
+    """The types of a union but None; none of what is no union."""
+    if get_origin(annotation) not in {Union, UnionType}:
+        return []
+    return [one for one in get_args(annotation) if one is not NoneType]
+
+
 def explained(
     error: ValidationError, model: type[BaseModel], meant: Collection[str | None] = ()
 ) -> list[InitErrorDetails]:
@@ -94,7 +130,7 @@ def explained(
     Keys in `meant` were misspelt, which is said elsewhere: that they are missing is not repeated.
     """
     details: list[InitErrorDetails] = []
-    for item in error.errors(include_url=False):
+    for item in _as_one_type(error.errors(include_url=False), model):
         if item["type"] == "missing" and len(item["loc"]) == 1 and item["loc"][0] in meant:
             continue
         if item["type"] in {"zoo", "zoo_key"}:

@@ -65,6 +65,8 @@ class Options(BaseModel):
 def _unknown(key: str, model: type[Options]) -> str:
     if key in model.moved:
         return f"the key '{key}' has moved: write {model.moved[key]}"
+    if not model.model_fields:
+        return f"unknown key '{key}': there are no options here"
     return f"unknown key '{key}': {did_you_mean(key, model.model_fields)}"
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.models._compat import new_cache, reserve_layers
+from zoo.models.attention import CrossAttention
 from zoo.models.backends import SDPA
 from zoo.models.contracts import Block, Context, ContextEncoder, ContextPlace
 from zoo.spec.options import Chosen
@@ -42,6 +43,7 @@ class ContextEncoderSuite(InAModel, ModuleSuite):
             bias=True,
             dropout=0.0,
             attention_dropout=0.0,
+            make_attention=lambda layer: CrossAttention(WIDTH, HEADS, bias=True, dropout=0.0, layer=layer),
             make_norm=lambda: nn.LayerNorm(WIDTH),
             make_feedforward=lambda: nn.Linear(WIDTH, WIDTH),
             make_block=lambda sublayers: _PlainBlock(),

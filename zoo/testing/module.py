@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from zoo.spec.options import Chosen
 from zoo.testing.suite import ComponentSuite
-from zoo.testing.surroundings import untouched_surroundings
+from zoo.testing.surroundings import one_thread, untouched_surroundings
 
 WIDTH = 16
 
@@ -38,11 +38,8 @@ class TorchSuite(ComponentSuite):
 
     @pytest.fixture(autouse=True)
     def _one_thread(self) -> Iterator[None]:
-        # Small tensors; and the order of a sum, which a bitwise comparison sees, must not depend on the machine.
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        yield
-        torch.set_num_threads(threads)
+        with one_thread():
+            yield
 
 
 class ModuleSuite(TorchSuite):

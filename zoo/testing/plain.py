@@ -142,7 +142,7 @@ def with_plain_components(registry: Registry | None = None) -> Registry:
     return (registry or current_registry()).plus(DISTRIBUTION, "0", __name__, COMPONENTS)
 
 
-def plain_model(**changes: Any) -> ZooForConditionalGeneration:
+def plain_model(*, vocabulary: int = VOCABULARY, seed: int = 5, **changes: Any) -> ZooForConditionalGeneration:
     """A small untrained model of plain components, but for `changes` of `SECTION`; in training mode, as assembled."""
     with use_registry(with_plain_components()):
-        return assemble(resolve_model({**SECTION, **changes}), VOCABULARY, seed=5)
+        return assemble(resolve_model({**SECTION, **changes}), vocabulary, seed=seed)

@@ -42,3 +42,17 @@ def untouched_surroundings() -> Iterator[None]:
         state["the environment"].pop("PYTEST_CURRENT_TEST", None)
     changed = [name for name in before if before[name] != after[name]]
     assert not changed, f"the component changed {', '.join(changed)}"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch compute on one thread inside the block.
+
+    Tensors of tests are small; and the order of a sum, which a bitwise comparison sees, must not depend on the machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

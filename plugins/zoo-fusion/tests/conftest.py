@@ -8,38 +8,23 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.models import assemble
-from zoo.spec.sections import ModelSection
+from zoo.registry import use_registry
+from zoo.testing.plain import plain_model, with_plain_components
+from zoo.testing.surroundings import one_thread
 
 VOCABULARY = 53
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _plain_components_on_one_thread() -> Iterator[None]:
+    with one_thread(), use_registry(with_plain_components()):
+        yield
 
 
 @pytest.fixture
 def make_model() -> Callable[..., Any]:
     def make(fusion: Any = "zoo-fusion/top", *, seed: int = 3, **changes: Any) -> Any:
-        plain: dict[str, Any] = {
-            "d_model": 16,
-            "heads": 2,
-            "encoder": {"layers": 2},
-            "decoder": {"layers": 2},
-            "position": "zoo-positional/sinusoidal",
-            "block": "zoo-blocks/post-norm",
-            "normalization": "zoo-blocks/layer-norm",
-            "feedforward": {"use": "zoo-blocks/mlp", "width": 24},
-            "fusion": fusion,
-            "dropout": 0.0,
-            "max_positions": 64,
-        }
-        section = ModelSection.model_validate(plain | changes)
-        model = assemble(section, VOCABULARY, seed=seed).eval()
+        model = plain_model(vocabulary=VOCABULARY, seed=seed, fusion=fusion, **changes).eval()
         # Equal weights and zero biases would hide a mistake.
         draw = torch.Generator().manual_seed(8)
         with torch.no_grad():

@@ -87,7 +87,7 @@ def test_scores_are_those_of_the_equations(fusion, head, inputs):
                 expected = 0.8 * log_softmax(e @ state) + 0.2 * source
             else:
                 expected = e @ state + source
-            np.testing.assert_allclose(found[b, t], expected, atol=2e-6)  # the softmaxes are taken in float32
+            np.testing.assert_allclose(found[b, t], expected, atol=1e-12)
 
 
 def test_the_attention_sends_no_gradient_into_the_stacks(fusion, head, inputs):
@@ -114,6 +114,53 @@ def test_the_hard_loss_is_the_sum_of_two_losses(make_model, sentences):
     losses = [model(**sentences, labels=labels).loss for model in (plain, hard, alone, mixed)]
     torch.testing.assert_close(losses[1], losses[0])
     torch.testing.assert_close(losses[3], 0.8 * losses[1] + 0.2 * losses[2])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("fusion", ["surface-hard", "surface-soft"])
+def test_beams_are_compared_by_the_sum_of_their_scores(make_model, sentences, fusion):
+    """Hard scores add up as they are: at a share of 0.3 a step takes nats from one beam that it leaves another."""
+    share = {"decoder_share": 0.3} if fusion == "surface-hard" else {}
+    loud = {"tie_embeddings": "none", "embedding_std": 1.0}  # else nearly all tokens are equally likely
+    model = make_model(output_fusion={"use": f"zoo-fusion/{fusion}", **share}, **loud)
+    source = {name: sentences[name] for name in ("input_ids", "attention_mask")}
+    found = model.generate(
+        **source,
+        num_beams=3,
+        num_return_sequences=3,
+        max_new_tokens=4,
+        length_penalty=0.0,
+        do_sample=False,
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
+    whole = {name: item.repeat_interleave(3, 0) for name, item in source.items()}
+    scores = model(**whole, decoder_input_ids=found.sequences[:, :-1], use_cache=False).logits  # [6, T, V]
+    normalised = scores.log_softmax(-1)
+    scores = scores if fusion == "surface-hard" else normalised
+    tokens = found.sequences[:, 1:, None]
+    real = found.sequences[:, :-1].ne(model.config.eos_token_id).cumprod(-1)
+    expected = (scores.gather(-1, tokens)[..., 0] * real).sum(-1)
+    torch.testing.assert_close(found.sequences_scores, expected)
+    if fusion == "surface-hard":
+        assert ((normalised.gather(-1, tokens)[..., 0] * real).sum(-1) - expected).min() > 1
+    assert not model._forward_hooks
+
+
+@torch.no_grad()
+def test_the_source_is_projected_as_the_decoder_is(make_model, sentences):
+    """With the scale and the bias that the model's output has."""
+    model = make_model(
+        output_fusion={"use": "zoo-fusion/surface-hard", "decoder_share": 0.0}, output_bias=True, scale_output=True
+    )
+    model.output_fusion.norm.weight.mul_(4)  # the scale is 1/4
+    model.output_bias[7] = 50.0
+    scores = model(**sentences).logits
+    assert scores[..., 7].min() > -1e-6
+    plain = make_model(output_fusion={"use": "zoo-fusion/surface-hard", "decoder_share": 0.0})
+    model.output_bias.zero_()
+    model.output_fusion.norm.bias.mul_(4)
+    torch.testing.assert_close(model(**sentences).logits, plain(**sentences).logits)
 
 
 @pytest.mark.parametrize("objective", ["cross-entropy", "label-smoothing"])

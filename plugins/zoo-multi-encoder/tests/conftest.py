@@ -8,38 +8,24 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.models import assemble
-from zoo.spec.sections import ModelSection
+from zoo.registry import use_registry
+from zoo.testing.plain import plain_model, with_plain_components
+from zoo.testing.surroundings import one_thread
 
 VOCABULARY = 53
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _plain_components_on_one_thread() -> Iterator[None]:
+    with one_thread(), use_registry(with_plain_components()):
+        yield
 
 
 @pytest.fixture
 def make_model() -> Callable[..., Any]:
     def make(name: str | None = "outside", *, seed: int = 3, changes: dict[str, Any] | None = None, **more: Any) -> Any:
-        plain: dict[str, Any] = {
-            "d_model": 16,
-            "heads": 2,
-            "encoder": {"layers": 2},
-            "decoder": {"layers": 2},
-            "position": "zoo-positional/sinusoidal",
-            "block": "zoo-blocks/post-norm",
-            "normalization": "zoo-blocks/layer-norm",
-            "feedforward": {"use": "zoo-blocks/mlp", "width": 24},
-            "fusion": "zoo-fusion/top",
-            "context_encoder": None if name is None else {"use": f"zoo-multi-encoder/{name}", **more},
-            "dropout": 0.0,
-            "max_positions": 64,
-        }
-        return assemble(ModelSection.model_validate(plain | (changes or {})), VOCABULARY, seed=seed).eval()
+        chosen = None if name is None else {"use": f"zoo-multi-encoder/{name}", **more}
+        return plain_model(vocabulary=VOCABULARY, seed=seed, context_encoder=chosen, **(changes or {})).eval()
 
     return make
 

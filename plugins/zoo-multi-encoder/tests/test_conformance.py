@@ -5,7 +5,7 @@ from zoo.testing import ContextEncoderSuite
 
 class TestOutside(ContextEncoderSuite):
     component = "zoo-multi-encoder/outside"
-    options = ({"combine": "sum"},)
+    options = ({"combine": "sum"}, {"combine": "scalar-gate"})
 
 
 class TestInside(ContextEncoderSuite):

@@ -14,6 +14,7 @@ from zoo_multi_encoder.inside import Inside
 from zoo_multi_encoder.options import CombinedOptions
 from zoo_multi_encoder.outside import Outside
 
+from zoo.models.attention import CrossAttention
 from zoo.models.backends import SDPA
 from zoo.models.contracts import Context, ContextPlace
 from zoo.spec.context import ContextOptions
@@ -38,6 +39,7 @@ PLACE = ContextPlace(
     bias=True,
     dropout=0.0,
     attention_dropout=0.0,
+    make_attention=lambda layer: CrossAttention(D, H, bias=True, dropout=0.0, layer=layer),
     make_norm=lambda: nn.LayerNorm(D),
     make_feedforward=lambda: nn.Linear(D, D),
     make_block=lambda _: Residual(),
@@ -84,16 +86,17 @@ def gated(gate: Any, a: Array, b: Array) -> Array:
     return share * a + (1 - share) * b
 
 
-@pytest.mark.parametrize("combine", ["gate", "sum"])
-def test_outside(inputs, combine):
+@pytest.mark.parametrize(("combine", "shares"), [("gate", D), ("scalar-gate", 1), ("sum", 0)])
+def test_outside(inputs, combine, shares):
     component = scattered(Outside(CombinedOptions(combine=combine), PLACE))
     states, _, context = inputs
     found = numbers(component.merge(states, None, Context(context, MASK), SDPA))
     for row in (0, 1):
         x, memory = numbers(states[row]), numbers(context[row][MASK[row]])
         a = attention(component.attention, x, memory)
-        np.testing.assert_allclose(found[row], gated(component.combine, x, a) if combine == "gate" else x + a)
+        np.testing.assert_allclose(found[row], gated(component.combine, x, a) if shares else x + a)
     np.testing.assert_array_equal(found[2], numbers(states[2]))
+    assert not shares or component.combine.linear.out_features == shares
 
 
 @pytest.mark.parametrize("layer", [0, 1])

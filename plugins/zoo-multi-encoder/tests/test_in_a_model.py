@@ -7,7 +7,9 @@ import torch
 
 from zoo.models import ZooForConditionalGeneration
 from zoo.models._compat import new_cache
+from zoo.models.attention import CrossAttention
 from zoo.models.flops import forward_flops
+from zoo.models.initialization import matrices_of
 
 NAMES = ["outside", "inside", "gated"]
 VARIED = {"max_new_tokens": 6, "no_repeat_ngram_size": 1, "do_sample": False}
@@ -170,6 +172,32 @@ def test_shared_weights_read_the_context_as_a_source(make_model, sentences):
     states = model.get_encoder()(context, context_input_ids=context, context_attention_mask=mask).context_states
     expected = model.get_encoder()(context, mask).last_hidden_state
     torch.testing.assert_close(states[mask.bool()], expected[mask.bool()])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", NAMES)
+def test_its_heads_are_as_wide_as_the_models(make_model, sentences, name):
+    model = make_model(name, changes={"head_dim": 5})
+    attentions = [module for module in model.modules() if isinstance(module, CrossAttention)]
+    assert len(attentions) > 2
+    assert {module.head_dim for module in attentions} == {5}
+    assert model(**sentences).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_chosen_initialisation_has_its_matrices(make_model, name):
+    model = make_model(name, changes={"initialization": {"use": "zoo-blocks/normal", "std": 0.5}})
+    component = model.encoder.context_encoder or model.decoder.context_encoder
+    own = list(matrices_of(component))
+    assert {matrix.role for matrix in own} >= {"query", "key", "value", "attention-output"}
+    for matrix in own:
+        assert matrix.weight.std().item() == pytest.approx(0.5, rel=0.2), matrix.name
+    drawn = {
+        matrix.weight[0, 0].item() for part in (component, model.encoder, model.decoder) for matrix in matrices_of(part)
+    }
+    others = sum(1 for part in (model.encoder, model.decoder) for _ in matrices_of(part))
+    # Every matrix has numbers of its own; the component's stand in one of the stacks too.
+    assert len(drawn) == others
 
 
 def test_the_two_stacks_begin_with_weights_of_their_own(make_model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from zoo.models.attention import CrossAttention, view_of_memory
+from zoo.models.attention import view_of_memory
 from zoo.models.contracts import Context, ContextEncoder, ContextPlace
 from zoo.spec.context import ContextOptions
 from zoo_multi_encoder.gate import Gate
@@ -22,11 +22,8 @@ class Gated(ContextEncoder):
 
     def __init__(self, options: ContextOptions, place: ContextPlace) -> None:
         super().__init__(options, place)
-        self.to_source, self.to_context = (
-            CrossAttention(place.d_model, place.heads, bias=place.bias, dropout=place.attention_dropout, layer=0)
-            for _ in range(2)
-        )
-        self.gate = Gate(place.d_model)
+        self.to_source, self.to_context = (place.make_attention(0) for _ in range(2))
+        self.gate = Gate(place.d_model, place.d_model)
         self.feedforward = place.make_feedforward()
         self.block = place.make_block(2)
         self.final_norm: nn.Module = place.make_norm() if self.block.final_norm else nn.Identity()

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.models.attention import CrossAttention, view_of_memory
+from zoo.models.attention import view_of_memory
 from zoo.models.contracts import Context, ContextEncoder, ContextPlace
 from zoo_multi_encoder.gate import combination
 from zoo_multi_encoder.options import CombinedOptions
@@ -21,16 +21,8 @@ class Inside(ContextEncoder):
     def __init__(self, options: CombinedOptions, place: ContextPlace) -> None:
         super().__init__(options, place)
         layers = range(place.decoder_layers)
-        self.attentions = nn.ModuleList(
-            CrossAttention(
-                place.d_model,
-                place.heads,
-                bias=place.bias,
-                dropout=place.attention_dropout,
-                layer=place.decoder_layers + layer,  # in the cache, behind the attentions to the source
-            )
-            for layer in layers
-        )
+        # In the cache they stand behind the attentions to the source.
+        self.attentions = nn.ModuleList(place.make_attention(place.decoder_layers + layer) for layer in layers)
         self.combine = nn.ModuleList(combination(options.combine, place.d_model) for _ in layers)
 
     def attend(

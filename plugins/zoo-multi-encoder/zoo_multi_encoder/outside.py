@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.models.attention import CrossAttention, view_of_memory
+from zoo.models.attention import view_of_memory
 from zoo.models.contracts import Context, ContextEncoder, ContextPlace
 from zoo_multi_encoder.gate import combination
 from zoo_multi_encoder.options import CombinedOptions
@@ -21,9 +21,7 @@ class Outside(ContextEncoder):
 
     def __init__(self, options: CombinedOptions, place: ContextPlace) -> None:
         super().__init__(options, place)
-        self.attention = CrossAttention(
-            place.d_model, place.heads, bias=place.bias, dropout=place.attention_dropout, layer=0
-        )
+        self.attention = place.make_attention(0)
         self.combine = combination(options.combine, place.d_model)
 
     def merge(self, states: Tensor, mask: Tensor | None, context: Context | None, backend: str) -> Tensor:

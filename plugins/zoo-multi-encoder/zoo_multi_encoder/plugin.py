@@ -15,7 +15,7 @@ def zoo_components() -> Iterator[Component]:
         target="zoo_multi_encoder.outside:Outside",
         options=_COMBINED,
         summary="The encoder's output attends to the context; a gate puts both together for the decoder",
-        references=("arXiv:2005.03393",),
+        references=("arXiv:2005.03393", "https://github.com/libeineu/Context-Aware"),
     )
     yield Component(
         kind="context-encoder",
@@ -23,7 +23,7 @@ def zoo_components() -> Iterator[Component]:
         target="zoo_multi_encoder.inside:Inside",
         options=_COMBINED,
         summary="Every decoder layer attends to source and context; a gate puts both together",
-        references=("arXiv:2005.03393",),
+        references=("arXiv:2005.03393", "https://github.com/libeineu/Context-Aware"),
     )
     yield Component(
         kind="context-encoder",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo.probes.batches import MeanLoss, ProbeBatch, real
+from zoo.probes.batches import MeanLoss, ProbeBatch, log_probabilities_of, real
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
 from zoo.probes.reading import CrossAttention, cross_attention, decoder_logits, encoded, encoder_of
 from zoo_probes.options import CrossAttentionMassOptions
@@ -37,7 +37,8 @@ class CrossAttentionMass(Probe):
     def measure(self, context: ProbeContext) -> ProbeResult:
         classes = TokenClasses(context.tokenizers.source, context.special_ids, context.tag_ids)
         mass = ClassMass()
-        whole, without = MeanLoss(), MeanLoss()
+        taken = log_probabilities_of(context.model)
+        whole, without = MeanLoss(log_probabilities=taken), MeanLoss(log_probabilities=taken)
         for batch in context.batches():
             places = classes(batch.input_ids)  # [B, S]
             mass.add(cross_attention(context.model, batch), places, batch.attention_mask, real(batch.labels))

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable
 
 import torch
-from torch.nn import functional as F
 
-from zoo.probes.batches import IGNORED, target_logits
+from zoo.models.scores import negative_log_likelihood
+from zoo.probes.batches import log_probabilities_of, target_logits
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|block|layer|h)\.(\d+)\.")
@@ -18,7 +18,7 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers|block|layer|h)\.(\d+)\.")
 class GradientNorms(Probe):
     """L2 norm of the gradient of each layer's parameters, by depth, on one batch.
 
-    The loss is the mean cross-entropy of the references per target token, without dropout and whatever the training
+    The loss is the mean ``-log p`` of the references per target token, without dropout and whatever the training
     objective. ``total`` is the norm over all parameters; ``encoder_first_to_last`` and ``decoder_first_to_last`` are
     the first layer's norm over the last one's: below 1 where gradients vanish on their way down, as in deep post-norm
     stacks (Xiong et al. 2020, arXiv:2002.04745; Takase et al. 2023, arXiv:2206.00330).
@@ -31,7 +31,12 @@ class GradientNorms(Probe):
         if batch is None:
             return ProbeResult()
         logits = target_logits(context.model, batch)  # [B, T, V]
-        loss = F.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
+        loss = negative_log_likelihood(
+            logits.flatten(0, 1),
+            batch.labels.flatten(),
+            log_probabilities=log_probabilities_of(context.model),
+            reduction="mean",
+        )
         named = [(name, item) for name, item in context.model.named_parameters() if item.requires_grad]
         gradients = torch.autograd.grad(loss, [item for _, item in named], allow_unused=True)
         squares = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from zoo.probes.batches import MeanLoss, target_logits
+from zoo.probes.batches import MeanLoss, log_probabilities_of, target_logits
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult
 from zoo.tasks import Example
 
@@ -33,7 +33,7 @@ class SourceSwap(Probe):
         return ProbeResult({"loss": own, "swapped_loss": others, "difference": others - own})
 
     def _loss(self, context: ProbeContext, examples: Sequence[Example]) -> float:
-        loss = MeanLoss()
+        loss = MeanLoss(log_probabilities=log_probabilities_of(context.model))
         for batch in context.batches(examples):
             loss.add(target_logits(context.model, batch), batch.labels)
         return loss.value
