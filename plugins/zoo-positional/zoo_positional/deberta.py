@@ -59,8 +59,9 @@ class DebertaLayer(Position):
         super().__init__(options, context)
         # In a tuple the owner is no submodule: its table belongs to it alone.
         self._owner = (owner,)
-        self.keys = nn.Linear(context.d_model, context.d_model, bias=False)
-        self.queries = nn.Linear(context.d_model, context.d_model)
+        inner = context.heads * context.head_dim
+        self.keys = nn.Linear(context.d_model, inner, bias=False)
+        self.queries = nn.Linear(context.d_model, inner)
         for linear in (self.keys, self.queries):
             nn.init.xavier_uniform_(linear.weight)
         nn.init.zeros_(self.queries.bias)
