@@ -92,6 +92,7 @@ class Decoder(Stack):
             mask=mask,
             causal=causal,
             backend=backend,
+            dropout=self.attention_dropout,
             share=not self.checkpointing,
             consecutive=position_ids is None and not padding.gaps,
             backwards=True,
