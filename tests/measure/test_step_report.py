@@ -69,7 +69,8 @@ def test_a_language_model_reads_source_and_target_in_one_row(architecture):
     )
     (found,) = step_costs([("lm", lm)], Shape(3, 9, 6), rounds=2, device=CPU, layers=[2])
     assert found.fused
-    assert found.scores_written == 1, "the bias, and once more with what each sentence hides, over two layers"
+    # Of two layers: the bias; once more with what each row's prefix sees.
+    assert found.scores_written == (1 / 2 if architecture == "causal-lm" else 1)
     assert found.peak_bytes > 0
 
 

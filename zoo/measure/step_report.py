@@ -115,7 +115,8 @@ def _lengths(model: Any, shape: Shape) -> tuple[tuple[int, int], ...]:
 def _refuse_widths(label: str, model: Any, shape: Shape) -> None:
     section = model.section
     of_matrices = {size for part in model.modules() if isinstance(part, nn.Linear) for size in part.weight.shape}
-    widths = of_matrices | {section.head_dim or section.d_model // section.heads}
+    of_tables = {size for part in model.parameters() for size in part.shape} - {section.max_positions}
+    widths = of_matrices | of_tables | {section.head_dim or section.d_model // section.heads}
     for length in {length for pair in _lengths(model, shape) for length in pair}:
         if length in widths:
             raise InputError(
@@ -134,12 +135,10 @@ def _batch(model: Any, shape: Shape, device: torch.device) -> dict[str, Tensor]:
         mask[row, max(1, shape.source - short) :] = 0
         labels[row, max(1, shape.target - short) :] = -100
     if model.arrangement == "sequence":
-        # A row is as much shorter as its target is.
+        # A row is as much shorter as its target is, and has no mask: what is padded stands behind what is read.
         source[:, -1] = model.separator
-        real = torch.cat((torch.ones_like(source), (labels != -100).long()), dim=1)  # [B, S + T]
-        tokens = torch.cat((source, labels), dim=1) * real  # [B, S + T]
-        labels = torch.cat((torch.full_like(source, -100), labels), dim=1)  # [B, S + T]
-        plain = {"input_ids": tokens, "attention_mask": real, "labels": labels}
+        tokens = torch.cat((source, labels.clamp_min(0)), dim=1)  # [B, S + T]
+        plain = {"input_ids": tokens, "labels": torch.cat((torch.full_like(source, -100), labels), dim=1)}
     else:
         plain = {"input_ids": source * mask, "attention_mask": mask, "labels": labels}
     return {name: item.to(device) for name, item in plain.items()}
