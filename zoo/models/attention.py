@@ -63,7 +63,7 @@ def view_of_pass(
     consecutive: bool = False,
     backwards: bool = False,
 ) -> View:
-    """The view of a self-attention pass over x ``[B, Lq, D]``, with `dropout` on attention weights.
+    """The view of an attention pass of x ``[B, Lq, D]``, with `dropout` on attention weights.
 
     Terms that look at no content and come from one object are asked for once; unless they go into a fused kernel
     they are written out once, together with the mask, in the dtype that the kernel takes. `share` is False where
