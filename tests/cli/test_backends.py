@@ -61,7 +61,8 @@ def test_json_has_every_timing(spec, capsys):
     assert second["scores_written_per_layer"] > 0
 
 
-def test_equal_lengths_are_one_clear_line(spec, capsys):
-    assert main(["backends", str(spec), "--source", "9", "--target", "9"]) == 2
+def test_a_length_that_is_a_width_of_the_model_is_one_clear_line(spec, capsys):
+    assert main(["backends", str(spec), *SMALL, "--source", "12"]) == 2
     found = capsys.readouterr().err
-    assert found == "zoo: --source and --target are both 9: two lengths tell source and target apart\n"
+    assert found.startswith("zoo: 12 tokens: position=sinusoidal has a width of 12, and attention scores")
+    assert found.count("\n") == 1

@@ -116,6 +116,43 @@ class TestChoice:
             backends.backend_name("flash_attention_2")
 
 
+class TestSharedBias:
+    """A bias that layers share is written out once a stack, whatever the layers then run."""
+
+    @pytest.fixture
+    def written_by_layers(self, monkeypatch):
+        calls = []
+        lower = backends.additive_mask
+        monkeypatch.setattr(backends, "additive_mask", lambda *args, **rest: calls.append(1) or lower(*args, **rest))
+        return calls
+
+    @torch.no_grad()
+    def test_where_dropout_keeps_layers_from_fusing_it(self, make_model, sentences, written_by_layers):
+        model = make_model("alibi", attention="flex", attention_dropout=0.1).train()
+        model(**sentences)
+        assert model.attention_backend == "sdpa"
+        assert not written_by_layers
+
+    @torch.no_grad()
+    @pytest.mark.parametrize("attention", ["sdpa", "eager"])
+    def test_under_autocast_in_the_type_that_the_kernel_takes(self, make_model, sentences, monkeypatch, attention):
+        masks = []
+        run = backends.FUNCTIONS[f"zoo_{attention}"]
+
+        def watch(module, query, key, value, mask, **rest):
+            masks.append(mask)
+            return run(module, query, key, value, mask, **rest)
+
+        monkeypatch.setitem(backends.FUNCTIONS, f"zoo_{attention}", watch)
+        model = make_model("alibi", attention=attention)
+        with torch.autocast("cpu", torch.bfloat16):
+            model(**sentences)
+        biases = [mask for mask in masks if mask is not None and mask.dtype != torch.bool]
+        assert len(biases) == 4
+        assert {mask.dtype for mask in biases} == {torch.bfloat16 if attention == "sdpa" else torch.float32}
+        assert all(mask.isfinite().all() for mask in biases)
+
+
 class TestVisibility:
     device = torch.device("cpu")
 

@@ -122,6 +122,23 @@ def test_positions_that_a_caller_gives_the_encoder_are_those_of_the_keys(make_mo
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("left", [False, True], ids=["right", "left"])
+def test_a_bias_is_made_once_for_all_layers_and_a_row_of_positions_for_the_batch(
+    make_model, sentences, monkeypatch, left
+):
+    model = make_model(decoder=_decoder("t5"))
+    scheme, asked = model.decoder.cross_position, []
+    score = scheme.score
+    monkeypatch.setattr(scheme, "score", lambda q, k, *places: asked.append(places) or score(q, k, *places))
+    source, mask, target = sentences.values()
+    if left:
+        source, mask = source.flip(1), mask.flip(1)
+    _logits(model, input_ids=source, attention_mask=mask, decoder_input_ids=target)
+    ((targets, sources),) = asked
+    assert (len(targets), len(sources)) == (1, 2 if left else 1)
+
+
+@torch.no_grad()
 def test_p_transformer_adds_the_targets_to_queries_and_the_sources_to_keys(make_model, sentences):
     """Li et al. 2022 in float64: Q = (Y + P_target) Wq, K = (X + P_source) Wk, V = X Wv."""
     model = make_model("zoo-positional/none", decoder={"layers": 1, "cross_position": "p-transformer"}).double()

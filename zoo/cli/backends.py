@@ -43,8 +43,6 @@ def command(
     from zoo.spec import load_cells
 
     cells = load_cells(spec, sets)
-    if source == target:
-        raise InputError(f"--source and --target are both {source}: two lengths tell source and target apart")
     import torch
 
     from zoo.measure.step_report import Shape, step_costs

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from zoo.errors import InputError
 from zoo.measure.interleaved import interleaved
-from zoo.measure.tensor_trace import FUSED, TensorTrace
+from zoo.measure.tensor_trace import FUSED, WRITTEN_OUT, TensorTrace
 from zoo.statistics import Interval, ratio_interval
 from zoo.tasks.contracts import Progress, silent
 
@@ -38,7 +39,7 @@ class StepCost:
     kernels: tuple[str, ...]
     """Attention kernels that ran forward, such as ``sdpa flash`` or ``written out``."""
     scores_written: float | None
-    """Tensors ``[B or 1, H, L, L]`` made forward, over the number of layers; None where a compiled kernel hides it."""
+    """Tensors ``[B or 1, H, Lq, Lk]`` made forward, over the layers; None where a compiled kernel hides it."""
     seconds: tuple[float, ...]
     """Of each round."""
     peak_bytes: int
@@ -70,12 +71,13 @@ def step_costs(
 ) -> list[StepCost]:
     """Step each model once a round, in turn, so that a drift of the machine falls on all alike.
 
-    `models` are labels with what builds the model, `layers` how many layers each has. Raises ValueError for lengths
-    that are equal: a trace knows attention scores by their shape.
+    `models` are labels with what builds the model, `layers` how many layers each has. A language model reads source
+    and target in one row. Raises InputError for a length that is a width of a model too: a trace knows attention scores
+    by their shape.
     """
-    if shape.source == shape.target:
-        raise ValueError(f"source and target are both {shape.source} tokens: choose two lengths")
     built = [make().to(device).train() for _, make in models]
+    for (label, _), model in zip(models, built, strict=True):
+        _refuse_widths(label, model, shape)
     steps = [_step(model, shape, device) for model in built]
     traced = []
     for number, (model, step, depth) in enumerate(zip(built, steps, layers, strict=True)):
@@ -102,17 +104,43 @@ def step_costs(
     ]
 
 
+def _lengths(model: Any, shape: Shape) -> tuple[tuple[int, int], ...]:
+    """Queries and keys of each attention of the model."""
+    source, target = shape.source, shape.target
+    if model.arrangement == "sequence":
+        return ((source + target, source + target),)
+    return ((source, source), (target, target), (target, source))
+
+
+def _refuse_widths(label: str, model: Any, shape: Shape) -> None:
+    section = model.section
+    of_matrices = {size for part in model.modules() if isinstance(part, nn.Linear) for size in part.weight.shape}
+    of_tables = {size for part in model.parameters() for size in part.shape} - {section.max_positions}
+    widths = of_matrices | of_tables | {section.head_dim or section.d_model // section.heads}
+    for length in {length for pair in _lengths(model, shape) for length in pair}:
+        if length in widths:
+            raise InputError(
+                f"{length} tokens: {label} has a width of {length}, and attention scores are known by their shape: "
+                "choose another --source or --target"
+            )
+
+
 def _batch(model: Any, shape: Shape, device: torch.device) -> dict[str, Tensor]:
     draw = torch.Generator().manual_seed(0)
-    vocabulary = model.config.vocab_size
-    source = torch.randint(4, vocabulary, (shape.batch, shape.source), generator=draw)
-    labels = torch.randint(4, vocabulary, (shape.batch, shape.target), generator=draw)
+    source = torch.randint(4, model.config.source_vocab_size, (shape.batch, shape.source), generator=draw)
+    labels = torch.randint(4, model.config.vocab_size, (shape.batch, shape.target), generator=draw)
     mask = torch.ones_like(source)
     for row in range(shape.batch):
         short = row * 2 // 3
         mask[row, max(1, shape.source - short) :] = 0
         labels[row, max(1, shape.target - short) :] = -100
-    plain = {"input_ids": source * mask, "attention_mask": mask, "labels": labels}
+    if model.arrangement == "sequence":
+        # A row is as much shorter as its target is, and has no mask: what is padded stands behind what is read.
+        source[:, -1] = model.separator
+        tokens = torch.cat((source, labels.clamp_min(0)), dim=1)  # [B, S + T]
+        plain = {"input_ids": tokens, "labels": torch.cat((torch.full_like(source, -100), labels), dim=1)}
+    else:
+        plain = {"input_ids": source * mask, "attention_mask": mask, "labels": labels}
     return {name: item.to(device) for name, item in plain.items()}
 
 
@@ -148,23 +176,21 @@ def _traced(
     kernels: set[str] = set()
     if "flex" in backend and device.type == "cuda":
         # FlexAttention is not compiled under a trace, and would be another kernel.
-        kernels |= {"flex"} | ({"sdpa"} & set(backend.split("+")))
+        others = {"sdpa": "sdpa", "eager": WRITTEN_OUT}
+        kernels |= {others.get(name, name) for name in backend.split("+")}
     else:
-        written = 0.0
-        batch = _batch(model, shape, device)
-        for length in (shape.source, shape.target):
-            with TensorTrace(length, length) as trace:
-                loss = model(**batch).loss
-            kernels |= set(trace.kernels)
-            written += trace.written.total() / layers
-            del loss
+        with TensorTrace(*_lengths(model, shape)) as trace:
+            loss = model(**_batch(model, shape, device)).loss
+        kernels |= set(trace.kernels)
+        written = trace.written.total() / layers
+        del loss
     model.zero_grad(set_to_none=True)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         step()
         return tuple(sorted(kernels)), written, torch.cuda.max_memory_allocated(device) - before
-    with TensorTrace(0, 0) as trace:
+    with TensorTrace() as trace:
         step()
     model.zero_grad(set_to_none=True)
     return tuple(sorted(kernels)), written, trace.peak

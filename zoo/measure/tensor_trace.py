@@ -27,17 +27,18 @@ WRITTEN_OUT = "written out"
 
 
 class TensorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Watches the operations of a block: ``with TensorTrace(queries, keys) as trace: ...``.
+    """Watches the operations of a block: ``with TensorTrace((queries, keys), ...) as trace: ...``.
 
-    Of `queries` other than `keys` and other than any width of the model, a tensor ``[..., queries, keys]`` is known by
-    its shape. `peak` counts what lives in tensors, not what a kernel holds inside itself. A compiled FlexAttention is
-    one operation: what it does inside is not seen.
+    Attention scores ``[..., queries, keys]`` are known by their `shapes`: no length may be a width of the model too.
+    `peak` counts what lives in tensors, not what a kernel holds inside itself. A compiled FlexAttention is one
+    operation: what it does inside is not seen.
     """
 
-    def __init__(self, queries: int, keys: int) -> None:
+    def __init__(self, *shapes: tuple[int, int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._shape = (queries, keys)
+        self._shapes = shapes
         self._alive: dict[int, int] = {}
+        self._counted: set[int] = set()
         self.kernels: Counter[str] = Counter()
         """How often each attention kernel was called forward."""
         self.written: Counter[str] = Counter()
@@ -63,25 +64,30 @@ class TensorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         storage = item.untyped_storage()
         key = storage._cdata
-        if key in given:
-            return  # a view, or what was changed in place
-        if self._scores(item):
-            if name in _EXPONENTIALS:
-                self.kernels[WRITTEN_OUT] += 1
-            self.written[name] += 1
-        if key not in self._alive:
+        made = key not in given  # else a view, or what was changed in place
+        if made and key not in self._alive:
             size = storage.nbytes()
             self._alive[key] = size
             self.live += size
             self.peak = max(self.peak, self.live)
             weakref.finalize(storage, self._freed, key)
+        if not self._scores(item):
+            return
+        if made and name in _EXPONENTIALS:
+            self.kernels[WRITTEN_OUT] += 1
+        # Scores may be made in another shape; of a view that repeats what it has they are not made at all.
+        whole = key in self._alive and item.numel() * item.itemsize <= storage.nbytes()
+        if made or (whole and key not in self._counted):
+            self._counted.add(key)
+            self.written[name] += 1
 
     def _scores(self, item: Tensor) -> bool:
-        wide = item.ndim >= 3 and tuple(item.shape[-2:]) == self._shape and item.is_floating_point()
+        wide = item.ndim >= 3 and tuple(item.shape[-2:]) in self._shapes and item.is_floating_point()
         return wide and item.shape[-3] > 1
 
     def _freed(self, key: int) -> None:
         self.live -= self._alive.pop(key, 0)
+        self._counted.discard(key)
 
 
 def _key(item: Tensor) -> int:

@@ -58,15 +58,16 @@ def view_of_pass(
     mask: Tensor | None,
     causal: bool,
     backend: str,
+    dropout: float = 0.0,
     share: bool = True,
     consecutive: bool = False,
     backwards: bool = False,
 ) -> View:
-    """The view of a self-attention pass over x ``[B, Lq, D]``.
+    """The view of an attention pass of x ``[B, Lq, D]``, with `dropout` on attention weights.
 
     Terms that look at no content and come from one object are asked for once; unless they go into a fused kernel
-    they are written out once, together with the mask. `share` is False where layers are recomputed in the backward
-    pass, which could not reach a tensor made outside them.
+    they are written out once, together with the mask, in the dtype that the kernel takes. `share` is False where
+    layers are recomputed in the backward pass, which could not reach a tensor made outside them.
     """
     scheme = schemes[0]
     alike = all(other is scheme for other in schemes) and not scheme.content_dependent
@@ -74,11 +75,18 @@ def view_of_pass(
         return View(q_positions, k_positions, mask, causal, backend, None, consecutive, backwards)
     terms = scheme.score(None, None, q_positions, k_positions)
     # x stands for the queries: same length, device and need of a gradient.
-    chosen = choose(backend, x, terms, dropout=0.0, weights=False)
+    chosen = choose(backend, x, terms, dropout=dropout, weights=False)
     if terms and chosen in {SDPA, EAGER}:
-        mask = additive_mask(terms, q_positions, k_positions, visible=mask, causal=causal, dtype=x.dtype)
+        dtype = _kernel_dtype(x) if chosen == SDPA else x.dtype
+        mask = additive_mask(terms, q_positions, k_positions, visible=mask, causal=causal, dtype=dtype)
         causal, terms = False, ()
     return View(q_positions, k_positions, mask, causal, backend, terms, consecutive, backwards)
+
+
+def _kernel_dtype(x: Tensor) -> torch.dtype:
+    """What autocast makes of x: else it would convert a mask anew in each layer, and its lowest number to -inf."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def view_of_memory(x: Tensor, keys: int, mask: Tensor | None, backend: str) -> View:

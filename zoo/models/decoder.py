@@ -92,6 +92,7 @@ class Decoder(Stack):
             mask=mask,
             causal=causal,
             backend=backend,
+            dropout=self.attention_dropout,
             share=not self.checkpointing,
             consecutive=position_ids is None and not padding.gaps,
             backwards=True,
@@ -109,17 +110,36 @@ class Decoder(Stack):
         cross_weights: list[Tensor] | None = [] if output_attentions else None
         if context is not None and past_key_values is not None:
             reserve_layers(past_key_values.cross_attention_cache, 2 * len(self.layers))
+        placing = None if self.cross_position is None else [self.cross_position.layer(i) for i in range(len(schemes))]
+        memory_view, seen_by = None, None
         for index, (layer, scheme, memory) in enumerate(zip(self.layers, schemes, memories, strict=True)):
             key_source, value_source, memory_mask = memory
+            if memory_view is None or memory_mask is not seen_by:  # else as the layer before
+                keys = _visible_sources(memory_mask, own_source)
+                if placing is None or sources is None:
+                    memory_view = View(q_positions, q_positions, keys, causal=False, backend=backend)
+                else:
+                    memory_view = view_of_pass(
+                        x,
+                        placing,
+                        q_positions=q_positions,
+                        k_positions=sources,
+                        mask=keys,
+                        causal=False,
+                        backend=backend,
+                        dropout=self.attention_dropout,
+                        share=not self.checkpointing,
+                    )
+                seen_by = memory_mask
             x = layer(
                 x,
                 key_source,
                 value_source,
                 None if context is None else context.states,
                 view=view,
-                memory_view=_memory_view(memory_mask, view, backend, own_source, sources),
+                memory_view=memory_view,
                 position=scheme,
-                cross_position=None if self.cross_position is None else self.cross_position.layer(index),
+                cross_position=None if placing is None else placing[index],
                 past_key_values=past_key_values,
                 weights=weights,
                 cross_weights=cross_weights,
@@ -202,20 +222,18 @@ class Decoder(Stack):
                 f"decoder.cross_position places the {given.shape[-1]} source tokens, and this model's fusion makes a "
                 f"memory of {length}"
             )
-        return given
+        # One row that the encoder's output repeats for the batch serves as one: vectors and biases are made once.
+        return given if given.stride(0) else given[:1]
 
 
-def _memory_view(
-    mask: Tensor | None, view: View, backend: str, own_source: Tensor | None, sources: Tensor | None
-) -> View:
+def _visible_sources(mask: Tensor | None, own_source: Tensor | None) -> Tensor | None:
+    """What targets see of a memory with the mask ``[B, S]``, and in packed rows of their `own_source`."""
     keys = None if mask is None else mask.bool()[:, None, None]  # [B, 1, 1, S]
-    if own_source is not None:
-        if keys is not None and keys.shape[-1] != own_source.shape[-1]:
-            raise ValueError("packed rows: this model's fusion changes the length of its memory")
-        keys = own_source if keys is None else own_source & keys  # [B, 1, T, S]
-    if sources is None:
-        return View(view.q_positions, view.q_positions, keys, causal=False, backend=backend)
-    return View(view.q_positions, sources, keys, causal=False, backend=backend, terms=None)
+    if own_source is None:
+        return keys
+    if keys is not None and keys.shape[-1] != own_source.shape[-1]:
+        raise ValueError("packed rows: this model's fusion changes the length of its memory")
+    return own_source if keys is None else own_source & keys  # [B, 1, T, S]
 
 
 def _refuse_half_packed(targets: Tensor | None, sources: Tensor | None, mask: Tensor | None, *, cached: bool) -> None:

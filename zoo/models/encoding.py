@@ -34,6 +34,7 @@ def through_layers(
         mask=mask,
         causal=False,
         backend=backend_name(stack.config._attn_implementation),
+        dropout=stack.attention_dropout,
         share=not stack.checkpointing,
         consecutive=consecutive,
     )

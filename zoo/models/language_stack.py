@@ -99,6 +99,7 @@ class LanguageStack(Stack):
             mask=mask,
             causal=causal,
             backend=backend_name(self.config._attn_implementation),
+            dropout=self.attention_dropout,
             share=not self.checkpointing,
             consecutive=position_ids is None and not padding.gaps,
             backwards=prefix_mask is None,

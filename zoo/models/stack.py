@@ -41,6 +41,7 @@ class Stack(nn.Module):
         self.width = section.d_model
         self.scale = math.sqrt(section.d_model) if section.scale_embeddings else 1.0
         self.dropout = section.dropout
+        self._attention_dropout = section.attention_dropout
         with own_randomness(seed, f"{self.side}.embed_tokens"):
             rows = config.source_vocab_size if self.side == "encoder" else config.vocab_size
             self.embed_tokens = nn.Embedding(rows, section.d_model)
@@ -118,6 +119,11 @@ class Stack(nn.Module):
         positions = segment_positions(segments) if given is None else given
         self.check_positions(1, positions)  # a row may be longer than the table: its segments may not
         return positions
+
+    @property
+    def attention_dropout(self) -> float:
+        """Dropout on attention weights in this pass."""
+        return self._attention_dropout if self.training else 0.0
 
     @property
     def checkpointing(self) -> bool:

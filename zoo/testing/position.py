@@ -83,6 +83,20 @@ class PositionSuite(InAModel, ModuleSuite):
         assert output.shape == x.shape
         assert torch.isfinite(output).all()
 
+    def test_a_head_need_not_be_the_models_width_over_the_heads(self, chosen: Chosen) -> None:
+        """As in T5's larger models, and wherever ``model.head_dim`` says so."""
+        context = StackContext(
+            side="encoder", layers=1, d_model=WIDTH, heads=HEADS, max_positions=MAX_POSITIONS, head_width=2 * HEAD_DIM
+        )
+        with torch.random.fork_rng(devices=[]):
+            part = chosen.create(context).eval().layer(0)
+        positions = torch.arange(LENGTH)[None]
+        head = random_tensor(2, HEADS, LENGTH, 2 * HEAD_DIM)
+        q, k, v = part.rotate(head, head, head, positions, positions)
+        assert q.shape == k.shape == v.shape == head.shape
+        for term in part.score(q, k, positions, positions):
+            assert tuple(dense_bias(term, positions, positions).shape[1:]) == (HEADS, LENGTH, LENGTH)
+
     def test_terms_have_the_shapes_of_their_types(self, chosen: Chosen) -> None:
         part = self.scheme(chosen).layer(0)
         q_positions, k_positions = torch.arange(3, 6)[None], torch.arange(LENGTH)[None]

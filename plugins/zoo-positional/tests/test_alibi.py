@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
 from x_transformers.x_transformers import AlibiPositionalBias
@@ -78,7 +79,7 @@ def test_distance_alone_counts_and_both_directions_alike(places: list[int], shif
     assert (bias <= 0).all()
 
 
-# Marian's tables, from initSlopes and initBiases of its AlibiAttentionMaskProcessor: encoder, then cross-attention.
+# Marian's tables, from initSlopes and initBiases of its AlibiAttentionMaskProcessor, the encoder's.
 MARIAN_SLOPES = [-2.00, -1.00, -0.50, -0.25, -0.05, -0.05, -0.05, -0.05]
 MARIAN_BIASES = [1.00, -2.00, 3.00, -4.00, 5.00, -6.00, 7.00, -8.00]
 
@@ -91,6 +92,24 @@ def test_the_asymmetric_bias_is_that_of_marian(heads: int) -> None:
     found = _bias(heads, places, places, shape="asymmetric", slopes="marian")[0]
     for h, i, j in itertools.product(range(heads), range(12), range(12)):
         assert found[h, i, j].item() == pytest.approx(slopes_of[h] * abs(j - i + biases_of[h]), abs=1e-6)
+
+
+@pytest.mark.parametrize("heads", [6, 8])
+def test_causal_self_attention_is_that_of_marian(heads: int) -> None:
+    """Its AlibiDecoderAttentionMaskProcessor with a causal mask: slopes of the paper, no biases."""
+    context = StackContext(side="decoder", layers=1, d_model=heads, heads=heads, max_positions=64)
+    scheme = Alibi(AlibiOptions(shape="asymmetric", slopes="marian"), context)
+    places = torch.arange(12)[None] + 40
+    (term,) = scheme.score(None, None, places, places)
+    found = dense_bias(term, places, places)[0]
+    for h, i, j in itertools.product(range(heads), range(12), range(12)):
+        assert found[h, i, j].item() == pytest.approx(-(2 ** (-(h + 1) * 8 / heads)) * abs(j - i), abs=1e-6)
+
+
+def test_an_exponent_beside_slopes_that_have_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"exponent 4.0 is for geometric slopes"):
+        AlibiOptions(slopes="marian", exponent=4.0)
+    assert AlibiOptions.model_validate(AlibiOptions(slopes="marian").model_dump()).exponent == 8  # as a lock has it
 
 
 def test_asymmetric_cross_attention_is_that_of_marian() -> None:

@@ -40,6 +40,20 @@ def test_the_logits_are_those_of_transformers(clip: int) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("clip", [3, 64], ids=["clipped", "unclipped"])
+@torch.no_grad()
+def test_a_decoder_has_the_same_logits_from_the_half_of_the_table_that_it_sees(clip: int) -> None:
+    both, (q, k) = {}, torch.randn(2, 2, HEADS, LENGTH, WIDTH // HEADS)
+    places = torch.arange(LENGTH)[None] + 5
+    for side in ("encoder", "decoder"):
+        torch.manual_seed(3)
+        context = StackContext(side=side, layers=1, d_model=WIDTH, heads=HEADS, max_positions=64)
+        terms = Deberta(DebertaOptions(clip=clip), context).layer(0).score(q, k, places, places)
+        assert {term.table.shape[-1] for term in terms} == {clip if side == "decoder" else 2 * clip}
+        both[side] = sum(dense_bias(term, places, places) for term in terms).tril()
+    torch.testing.assert_close(both["decoder"], both["encoder"])
+
+
 def test_three_terms_share_the_scale_and_layers_share_the_table() -> None:
     context = StackContext(side="encoder", layers=2, d_model=WIDTH, heads=HEADS, max_positions=64)
     scheme = Deberta(DebertaOptions(clip=4), context)

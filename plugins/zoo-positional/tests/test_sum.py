@@ -60,6 +60,24 @@ def test_outputs_are_rotated_back_before_value_vectors_are_added(order: int) -> 
     torch.testing.assert_close(ReferenceAttention(WIDTH, HEADS)(scheme, x, PLACES + 9), near, rtol=0, atol=1e-5)
 
 
+def test_a_sum_in_a_sum_is_the_sum_of_all() -> None:
+    """The inner sum's value vectors are no part of what the outer rotation has turned."""
+    outer, inner, shaw = (
+        {"use": "rotary", "values": "inverse"},
+        {"use": "rotary", "values": "inverse", "base": 50.0},
+        {
+            "use": "shaw",
+            "clip": 2,
+        },
+    )
+    nested, flat = _sum(outer, {"use": "sum", "of": [inner, shaw]}), _sum(outer, inner, shaw)
+    with torch.no_grad():
+        for mine, other in zip(nested.parameters(), flat.parameters(), strict=True):
+            mine.copy_(other)
+    x = torch.randn(2, 6, WIDTH)
+    torch.testing.assert_close(_attention(nested, x, 1), _attention(flat, x, 1))
+
+
 def test_two_inverse_rotations_undo_each_other_in_turn() -> None:
     """In layouts that turn other pairs of features rotations do not commute."""
     layouts = [{"use": "rotary", "values": "inverse", "layout": layout} for layout in ("half-split", "interleaved")]

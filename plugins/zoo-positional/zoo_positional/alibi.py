@@ -27,17 +27,24 @@ _MARIAN_SHIFTED = 8
 """How many heads have a shift."""
 _MARIAN_CROSS_SLOPE, _MARIAN_CROSS_SHIFT = 0.1, 0.3
 """Those of every head in cross-attention."""
+_MARIAN_EXPONENT = 8.0
+"""Steepness of the slopes in causal self-attention."""
 
 
-def marian_slopes(heads: int, *, device: torch.device | None = None) -> Tensor:
-    """The initial slopes of Marian's ``--alibi`` in self-attention, ``[H]``: 2, 1, 1/2, 1/4, then 1/20."""
+def marian_slopes(heads: int, *, causal: bool = False, device: torch.device | None = None) -> Tensor:
+    """The initial slopes of Marian's ``--alibi`` in self-attention, ``[H]``: 2, 1, 1/2, 1/4, then 1/20.
+
+    In `causal` self-attention they are the paper's, 2^(-8 h/H), whether or not H is a power of two.
+    """
     head = torch.arange(heads, device=device)
+    if causal:
+        return torch.pow(2.0, (head + 1).float() * (-_MARIAN_EXPONENT / heads))  # [H]
     steep = torch.pow(2.0, 1.0 - head.float())  # [H]
     return torch.where(head < _MARIAN_STEEP, steep, _MARIAN_FLAT)
 
 
 def shifts(heads: int, *, device: torch.device | None = None) -> Tensor:
-    """The shifts of Marian's ``--alibi`` in self-attention, ``[H]``: +1, -2, +3, ..., -8, then 0."""
+    """The shifts of Marian's ``--alibi`` in an encoder's self-attention, ``[H]``: +1, -2, +3, ..., -8, then 0."""
     head = torch.arange(heads, device=device)
     signed = (head + 1) * (1 - 2 * (head % 2))  # [H]
     return torch.where(head < _MARIAN_SHIFTED, signed, 0).float()
@@ -61,8 +68,9 @@ class Alibi(Position):
     In a causal decoder this is the paper's scheme. In an encoder it is its symmetric form, under which a sentence
     and its reverse look alike: the encoder is exactly equivariant to reversal.
 
-    The asymmetric shape is that of Marian's ``--alibi``, ``-slope_h |j - i + b_h|``: each head looks most at its own
-    distance, -b_h. In cross-attention b_h is 0.3 for every head, and Marian's slope 0.1.
+    The asymmetric shape is that of Marian's ``--alibi`` (src/layers_new/alibi.h of marian-dev),
+    ``-slope_h |j - i + b_h|``: each head looks most at its own distance, -b_h. In cross-attention b_h is 0.3 for every
+    head, and Marian's slope 0.1. Causal self-attention has but one direction: there b_h is 0, the paper's scheme.
     """
 
     shift_invariant = True
@@ -73,7 +81,7 @@ class Alibi(Position):
 
     def score(self, q: Tensor | None, k: Tensor | None, q_positions: Tensor, k_positions: Tensor) -> tuple[Term, ...]:
         slope = self._slopes(q_positions.device)  # [H]
-        if self.options.shape == "symmetric":
+        if self.options.shape == "symmetric" or self.context.causal:
             return (Formula(slope[:, None], distance_penalty),)
         if self.context.cross:
             shift = torch.full_like(slope, _MARIAN_CROSS_SHIFT)  # [H]
@@ -87,4 +95,4 @@ class Alibi(Position):
             return slopes(heads, self.options.exponent, device=device)
         if self.context.cross:
             return torch.full((heads,), _MARIAN_CROSS_SLOPE, device=device)
-        return marian_slopes(heads, device=device)
+        return marian_slopes(heads, causal=self.context.causal, device=device)

@@ -24,16 +24,20 @@ class Parts(Position):
         self._combine(parts)
 
     def _combine(self, parts: Sequence[Position]) -> None:
-        self.parts = tuple(parts)
-        self.rotates = any(_rotates(part) for part in parts)
-        backwards = [part for part in reversed(self.parts) if _rotates(part)]
-        self._outputs = (*backwards, *(part for part in parts if not _rotates(part)))
-        limits = [part.position_limit for part in parts if part.position_limit is not None]
-        self.content_dependent = any(part.content_dependent for part in parts)
-        self.needs_statistics = any(part.needs_statistics for part in parts)
-        looks_at_rotated = self.rotates and any(part.layer(0).content_dependent for part in parts)
-        self.shift_invariant = all(part.shift_invariant for part in parts) and not looks_at_rotated
-        self.logit_scale = math.prod(part.logit_scale for part in parts)
+        # Sums in sums are one: else an inner one would add its values before an outer rotation is undone.
+        self.parts: tuple[Position, ...] = tuple(
+            inner for part in parts for inner in (part.parts if isinstance(part, Parts) else (part,))
+        )
+        turning = [part for part in self.parts if _rotates(part)]
+        self._outputs = (*reversed(turning), *(part for part in self.parts if not _rotates(part)))
+        limits = [part.position_limit for part in self.parts if part.position_limit is not None]
+        self.content_dependent = any(part.content_dependent for part in self.parts)
+        self.needs_statistics = any(part.needs_statistics for part in self.parts)
+        of_a_layer = [part.layer(0) for part in self.parts]
+        rotated = any(_rotates(part) for part in of_a_layer)
+        looks_at_rotated = rotated and any(part.content_dependent for part in of_a_layer)
+        self.shift_invariant = all(part.shift_invariant for part in self.parts) and not looks_at_rotated
+        self.logit_scale = math.prod(part.logit_scale for part in self.parts)
         self.position_limit = min(limits, default=None)
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
@@ -67,7 +71,7 @@ class Parts(Position):
 
 
 def _rotates(part: Position) -> bool:
-    return part.rotates if isinstance(part, Parts) else type(part).rotate is not Position.rotate
+    return type(part).rotate is not Position.rotate
 
 
 class Combined(Parts):

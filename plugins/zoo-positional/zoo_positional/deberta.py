@@ -12,11 +12,15 @@ TERMS = 3
 """Content to content, content to position, position to content: the logits are divided by sqrt(3 Dh)."""
 
 
-def delta(clip: int) -> Bucket:
-    """Equation 3: ``i - j + k`` within [0, 2k - 1] for a query at i and a key at j."""
+def delta(clip: int, *, causal: bool) -> Bucket:
+    """Equation 3: ``i - j + k`` within [0, 2k - 1] for a query at i and a key at j.
+
+    Where a query sees nothing after it, ``i - j`` within [0, k - 1]: a bucket of the second half of the table.
+    """
+    lowest = 0 if causal else -clip
 
     def bucket(q_positions: Tensor, k_positions: Tensor) -> Tensor:
-        return (q_positions - k_positions + clip).clamp(0, 2 * clip - 1)
+        return (q_positions - k_positions).clamp(lowest, clip - 1) - lowest
 
     return bucket
 
@@ -59,8 +63,9 @@ class DebertaLayer(Position):
         super().__init__(options, context)
         # In a tuple the owner is no submodule: its table belongs to it alone.
         self._owner = (owner,)
-        self.keys = nn.Linear(context.d_model, context.d_model, bias=False)
-        self.queries = nn.Linear(context.d_model, context.d_model)
+        inner = context.heads * context.head_dim
+        self.keys = nn.Linear(context.d_model, inner, bias=False)
+        self.queries = nn.Linear(context.d_model, inner)
         for linear in (self.keys, self.queries):
             nn.init.xavier_uniform_(linear.weight)
         nn.init.zeros_(self.queries.bias)
@@ -68,12 +73,16 @@ class DebertaLayer(Position):
     def score(self, q: Tensor | None, k: Tensor | None, q_positions: Tensor, k_positions: Tensor) -> tuple[Term, ...]:
         assert q is not None
         assert k is not None
-        table, bucket = self._owner[0].table, delta(self.options.clip)
-        keys, queries = self._heads(self.keys(table)), self._heads(self.queries(table))  # [H, 2k, Dh] each
+        (owner,), clip, causal = self._owner, self.options.clip, self.context.causal
+        bucket = delta(clip, causal=causal)
+        # The distances that attention can see; copied, as a loaded table may begin anywhere in memory, and products
+        # are rounded by where they begin.
+        table = owner.table[clip:].clone() if causal else owner.table  # [N, D]
+        keys, queries = self._heads(self.keys(table)), self._heads(self.queries(table))  # [H, N, Dh] each
         scaling = self.context.head_dim**-0.5 * self.logit_scale
-        to_position = q @ keys.mT  # [B, H, Lq, 2k]; q comes scaled
-        to_content = k @ (queries * scaling).mT  # [B, H, Lk, 2k]
+        to_position = q @ keys.mT  # [B, H, Lq, N]; q comes scaled
+        to_content = k @ (queries * scaling).mT  # [B, H, Lk, N]
         return QueryTable(to_position, bucket), KeyTable(to_content, bucket)
 
     def _heads(self, projected: Tensor) -> Tensor:
-        return projected.unflatten(-1, (self.context.heads, self.context.head_dim)).transpose(0, 1)  # [H, 2k, Dh]
+        return projected.unflatten(-1, (self.context.heads, self.context.head_dim)).transpose(0, 1)  # [H, N, Dh]

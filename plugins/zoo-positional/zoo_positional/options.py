@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zoo.spec.options import Chosen, Options, Slot
 
@@ -87,22 +87,28 @@ class AlibiOptions(Options):
         default="symmetric",
         description=(
             "symmetric: -s|j - i| in both directions; asymmetric: -s|j - i + b| with b = +1, -2, +3, ... of the heads, "
-            "as Marian's --alibi"
+            "but 0 in causal self-attention, as Marian's --alibi"
         ),
     )
     slopes: Literal["geometric", "marian"] = Field(
         default="geometric",
         description=(
             "geometric: those of the paper; marian: 2, 1, 1/2, 1/4 and 1/20 for all other heads, 1/10 in "
-            "cross-attention (Marian's --alibi trains them from there; here they stay)"
+            "cross-attention, 2^(-8 h/H) in causal self-attention (Marian's --alibi trains them from there; here "
+            "they stay)"
         ),
     )
-
     exponent: float = Field(
         default=8.0,
         gt=0,
-        description="Steepness E of the slopes 2^(-E h/H) of the heads h = 1..H; the paper's is 8",
+        description="Steepness E of geometric slopes, 2^(-E h/H) of the heads h = 1..H; the paper's is 8",
     )
+
+    @model_validator(mode="after")
+    def _marian_has_no_exponent(self) -> AlibiOptions:
+        if self.slopes == "marian" and self.exponent != type(self).model_fields["exponent"].default:
+            raise ValueError(f"exponent {self.exponent} is for geometric slopes: those of marian are as they are")
+        return self
 
 
 class SumOptions(Options):

@@ -31,7 +31,7 @@ class PlacedInputs(Sinusoidal):
 
 
 class PTransformer(Combined):
-    """``Q = (X + P) Wq, K = (X + P) Wk, V = X Wv`` in every layer, with sinusoidal P.
+    """``Q = (X + P) Wq, K = (X + P) Wk, V = X Wv`` in every layer, with sinusoidal P (arXiv:2212.05830; second hand).
 
     As `model.decoder.cross_position` it adds the P of the targets on the side of the queries and the P of the sources
     on that of the keys. In self-attention the paper has relative positions too, which the option `relative` chooses;

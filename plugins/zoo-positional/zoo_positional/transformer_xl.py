@@ -28,7 +28,7 @@ def one_bucket(q_positions: Tensor, k_positions: Tensor) -> Tensor:
 class TransformerXl(Position):
     """``((q_i + u) k_j + (q_i + v) W R_{i-j}) / sqrt(Dh)`` (section 3.3).
 
-    R are sinusoids of the distance, W ``[D, D]`` is a layer's own, u and v ``[H, Dh]`` are shared by the layers. The
+    R are sinusoids of the distance, W ``[H Dh, D]`` is a layer's own, u and v ``[H, Dh]`` are shared by the layers. The
     scheme alone: segments of the paper are not carried over. Distances beyond `clip` count as `clip`.
     """
 
@@ -64,7 +64,7 @@ class TransformerXlLayer(Position):
         super().__init__(options, context)
         # In a tuple the owner is no submodule: u and v belong to it alone.
         self._owner = (owner,)
-        self.distances = nn.Linear(context.d_model, context.d_model, bias=False)
+        self.distances = nn.Linear(context.d_model, context.heads * context.head_dim, bias=False)
         nn.init.xavier_uniform_(self.distances.weight)
 
     def score(self, q: Tensor | None, k: Tensor | None, q_positions: Tensor, k_positions: Tensor) -> tuple[Term, ...]:
