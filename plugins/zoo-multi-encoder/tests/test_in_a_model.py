@@ -228,7 +228,7 @@ def test_packed_rows_are_refused(make_model, sentences):
 @pytest.mark.parametrize("control", ["true", "shuffled", "ignored"])
 @pytest.mark.parametrize("share", ["embeddings", "weights"])
 def test_reading_the_context_is_among_the_operations_that_are_counted(make_model, share, control):
-    source, target, context, width, inner = 6, 5, 9, 16, 24
+    source, target, context, width, inner = 6, 5, 9, 16, 32
     model = make_model("outside", share=share, context=control)
     with_context, without = forward_flops(model, source, target, context), forward_flops(model, source, target)
     # Two encoder layers over the context: projections, attention, feed-forward. The merging attention comes on top.
