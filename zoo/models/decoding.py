@@ -8,6 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+)
 
 from zoo.spec.options import Options
 
@@ -41,7 +47,8 @@ class Decoding(ABC):
     def generate(self, model: Any, inputs: Mapping[str, Any], *, max_new_tokens: int, keys: Sequence[int]) -> Tensor:
         """Token ids ``[B, 1 + T]``, the start token first; T is at most `max_new_tokens`.
 
-        After the first end token a row holds padding or end tokens.
+        After the first end token a row holds padding or end tokens. A language model's rows begin with what it was
+        given to read, the separator last (`ZooModel.written` cuts them down to the above).
 
         `inputs` are the keyword arguments of the model's `generate` that hold B sources; the model is in evaluation
         mode. `keys` hold a number for each of the B examples: what is drawn at random depends on the options and the
@@ -53,13 +60,44 @@ class Decoding(ABC):
 def run_generate(
     model: Any, inputs: Mapping[str, Any], settings: Mapping[str, Any], *, max_new_tokens: int, **more: Any
 ) -> Tensor:
-    """transformers' `generate` with these settings and neutral ones beside them, whatever the model was saved with."""
+    """transformers' `generate` with these settings and neutral ones beside them, whatever the model was saved with.
+
+    What may not be repeated is what was written: in a language model not the source, which stands in the same row.
+    """
     chosen: dict[str, Any] = {**NEUTRAL, **settings, "max_new_tokens": max_new_tokens}
+    if getattr(model, "arrangement", "pair") == "sequence":
+        given = more.pop("logits_processor", ())
+        blind = _blind_to_the_source(chosen, inputs["input_ids"].shape[1] - 1)
+        more["logits_processor"] = LogitsProcessorList([*blind, *given])
     if chosen["min_new_tokens"] is not None:
         # The longest output may have been cut to the end of a table of positions.
         chosen["min_new_tokens"] = min(chosen["min_new_tokens"], max_new_tokens)
     sequences: Tensor = model.generate(**inputs, **chosen, **more)  # [B, 1 + T]
     return sequences
+
+
+def _blind_to_the_source(settings: dict[str, Any], read: int) -> list[LogitsProcessor]:
+    """Processors for the settings that look at earlier tokens, which are set to neutral; `read` come before the
+    separator."""
+    found: list[LogitsProcessor] = []
+    if settings["repetition_penalty"] != 1.0:
+        found.append(_OfOutputs(RepetitionPenaltyLogitsProcessor(settings["repetition_penalty"]), read))
+    if settings["no_repeat_ngram_size"]:
+        found.append(_OfOutputs(NoRepeatNGramLogitsProcessor(settings["no_repeat_ngram_size"]), read))
+    settings |= {name: NEUTRAL[name] for name in ("repetition_penalty", "no_repeat_ngram_size")}
+    return found
+
+
+class _OfOutputs(LogitsProcessor):  # type: ignore[misc]
+    """Shows a processor rows from the separator on."""
+
+    def __init__(self, inner: LogitsProcessor, read: int) -> None:
+        self.inner, self.read = inner, read
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Token ids so far ``[B, S + T]``, logits ``[B, V]`` -> logits ``[B, V]``."""
+        processed: Tensor = self.inner(input_ids[:, self.read :], scores)
+        return processed
 
 
 def key_of(text: str) -> int:

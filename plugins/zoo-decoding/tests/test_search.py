@@ -44,6 +44,19 @@ def test_greedy_takes_the_likeliest_token_step_by_step(row: int) -> None:
     assert len(set(target)) > 2, "an output of one token shows nothing"
 
 
+def _constrained(logits: Tensor, target: list[int], size: int, penalty: float) -> int:
+    """The likeliest token after `target` by logits ``[V]`` under the constraints."""
+    written = torch.tensor(sorted(set(target)))
+    logits[written] = torch.where(logits[written] > 0, logits[written] / penalty, logits[written] * penalty)
+    if size:
+        ngrams = {tuple(target[at : at + size]) for at in range(len(target) - size + 1)}
+        prefix = target[len(target) - size + 1 :]
+        for token in range(len(logits)):
+            if (*prefix, token) in ngrams:
+                logits[token] = -torch.inf
+    return int(logits.argmax())
+
+
 @pytest.mark.parametrize(("size", "penalty"), [(1, 1.0), (2, 1.0), (0, 2.5)])
 def test_constraints_are_their_definitions(size: int, penalty: float) -> None:
     """No n-gram twice; logits of what was written divided where positive and multiplied where negative."""
@@ -52,18 +65,33 @@ def test_constraints_are_their_definitions(size: int, penalty: float) -> None:
         with torch.no_grad():
             source = SOURCES["input_ids"][:1]
             logits = varied_model()(input_ids=source, decoder_input_ids=torch.tensor([target])).logits[0, -1]  # [V]
-        written = torch.tensor(sorted(set(target)))
-        logits[written] = torch.where(logits[written] > 0, logits[written] / penalty, logits[written] * penalty)
-        if size:
-            ngrams = {tuple(target[at : at + size]) for at in range(len(target) - size + 1)}
-            prefix = target[len(target) - size + 1 :]
-            for token in range(len(logits)):
-                if (*prefix, token) in ngrams:
-                    logits[token] = -torch.inf
-        target.append(int(logits.argmax()))
+        target.append(_constrained(logits, target, size, penalty))
     options = GreedyOptions(no_repeat_ngram=size, repetition_penalty=penalty)
     assert _decode(Greedy(options), 8, 0) == target
     assert target != _decode(Greedy(GreedyOptions()), 8, 0), "the constraint changed nothing"
+
+
+@pytest.mark.parametrize("architecture", ["causal-lm", "prefix-lm"])
+@pytest.mark.parametrize(("size", "penalty"), [(1, 1.0), (2, 1.0), (0, 2.5)])
+def test_in_a_language_model_the_source_may_be_repeated(architecture: str, size: int, penalty: float) -> None:
+    """Source and output stand in one row; the constraints speak of the output, the separator being its start."""
+    model = varied_model(architecture)
+    ended = torch.tensor([[5, 9, 4, 7, 12, 16, 9, EOS]])
+    prompt = model.prompts({"input_ids": ended, "attention_mask": torch.ones_like(ended)})
+    read = prompt["input_ids"].shape[1] - 1
+    rows = {}
+    for name, options in {
+        "free": GreedyOptions(),
+        "bound": GreedyOptions(no_repeat_ngram=size, repetition_penalty=penalty),
+    }.items():
+        rows[name] = Greedy(options).generate(model, prompt, max_new_tokens=8, keys=[0])[0].tolist()
+    expected = prompt["input_ids"][0].tolist()
+    while len(expected) < read + 9 and expected[-1] != EOS:
+        with torch.no_grad():
+            logits = model(torch.tensor([expected]), use_cache=False).logits[0, -1]  # [V]
+        expected.append(_constrained(logits, expected[read:], size, penalty))
+    assert rows["bound"] == expected
+    assert rows["free"] != expected, "the constraint changed nothing"
 
 
 @pytest.mark.parametrize("power", [0.0, 0.6, 1.0, 3.0])
