@@ -19,13 +19,14 @@ def taught(sentences):
     return sentences | {"labels": labels}
 
 
-def test_shares_are_norms_of_weighted_value_vectors(make_model, inputs):
+@pytest.mark.parametrize("head_dim", [8, 5, 20])
+def test_shares_are_norms_of_weighted_value_vectors(make_model, inputs, head_dim):
     """``||w_l W_V h_l||`` over their sum, token by token, averaged over the ten real tokens."""
-    model = make_model("zoo-fusion/free-scalar")
+    model = make_model("zoo-fusion/free-scalar", head_dim=head_dim)
     found = layer_shares(model, inputs)
     states = model.get_encoder()(**inputs).layer_states.detach()
     for k, layer in enumerate(model.decoder.layers):
-        value = layer.cross_attention.kv.weight.detach()[16:].double()
+        value = layer.cross_attention.kv.weight.detach()[2 * head_dim :].double()
         weight = model.decoder.fusion.weight.detach()[k].double()
         rows = []
         for b, length in ((0, 6), (1, 4)):
