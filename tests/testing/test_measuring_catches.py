@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
 from zoo.probes.options import ProbeOptions
+from zoo.probes.reading import encoder_of
 from zoo.tasks import Items, SummedMetric
 from zoo.testing import ComponentSuite, MetricSuite, ProbeSuite
 
@@ -210,6 +212,29 @@ class MixesPlaces(Norm):
 
     def measure(self, context: ProbeContext) -> ProbeResult:
         return ProbeResult(series={"mixed": Series("place", "value", (1, "two"), {"one": (1.0, 2.0)})})  # type: ignore[arg-type]
+
+
+class NeedsAnEncoder(Norm):
+    """Says so when it is too late."""
+
+    def measure(self, context: ProbeContext) -> ProbeResult:
+        (batch, *_) = context.batches()
+        context.model.encoder(batch.input_ids)
+        return super().measure(context)
+
+
+class RefusesLanguageModels(NeedsAnEncoder):
+    """Says so in time."""
+
+    def accept(self, model: Any) -> None:
+        encoder_of(model, "tested")
+
+
+def test_a_probe_says_in_time_that_it_cannot_read_language_models(installed: Installed, run: Run) -> None:
+    test = "test_a_language_model_is_read_or_refused"
+    run(installed(ProbeSuite, RefusesLanguageModels, options=ProbeOptions), test, "causal-lm")
+    with pytest.raises((AttributeError, TypeError)):
+        run(installed(ProbeSuite, NeedsAnEncoder, options=ProbeOptions), test, "causal-lm")
 
 
 @pytest.mark.parametrize(
