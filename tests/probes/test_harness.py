@@ -105,6 +105,15 @@ def test_a_probe_that_fails_leaves_the_mode_as_it_was() -> None:
     assert torch.is_grad_enabled()
 
 
+def test_a_part_that_rests_while_the_others_train_goes_on_resting() -> None:
+    """A frozen encoder, say, whose dropout is off."""
+    model = tiny_model().train()
+    model.encoder.eval()
+    measured(chosen(Told), model=model)
+    assert not any(part.training for part in model.encoder.modules())
+    assert all(part.training for part in model.decoder.modules())
+
+
 def test_outputs_are_asked_for_the_sample_alone_and_only_where_they_are_read() -> None:
     asked: list[int] = []
 

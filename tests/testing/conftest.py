@@ -12,9 +12,11 @@ import pytest
 
 from zoo.registry import Component, LoadPolicy, PluginReport, RegisteredComponent, Registry, use_registry
 from zoo.registry.discovery import discover
+from zoo.spec.options import Chosen
 from zoo.testing import ComponentSuite
 
 Installed = Callable[..., ComponentSuite]
+Run = Callable[..., None]
 
 
 @pytest.fixture
@@ -48,3 +50,14 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Installed]:
             return type("TestStranger", (suite,), {"component": "stranger/tested"})()
 
         yield install
+
+
+@pytest.fixture
+def run() -> Run:
+    """``run(suite, "test_name", *arguments)``: the test of a suite for its component with the default options."""
+
+    def run_one(suite: ComponentSuite, test: str, *arguments: Any) -> None:
+        record = suite.registered()
+        getattr(suite, test)(Chosen(record, record.load_options()()), *arguments)
+
+    return run_one

@@ -28,13 +28,14 @@ from zoo.models.contracts import (
 from zoo.registry import Kind, Registry
 from zoo.registry.discovery import LoadPolicy, discover
 from zoo.spec.context import ContextOptions
-from zoo.spec.options import Chosen, Options
+from zoo.spec.options import Options
 from zoo.testing import (
     ActivationSuite,
     ComponentSuite,
     ContextEncoderSuite,
     FeedforwardSuite,
     FusionSuite,
+    InALanguageModel,
     InAModel,
     InitializationSuite,
     NormalizationSuite,
@@ -45,6 +46,7 @@ from zoo.testing.in_a_model import slot_of
 from zoo.testing.plain import DISTRIBUTION, with_plain_components
 
 Installed = Callable[..., ComponentSuite]
+Run = Callable[..., None]
 
 
 class CountsFromTheEnd(Position):
@@ -223,14 +225,10 @@ CASES: list[tuple[type[ComponentSuite], type, str, tuple[Any, ...], str]] = [
 ]
 
 
-def _chosen(suite: ComponentSuite) -> Chosen:
-    record = suite.registered()
-    return Chosen(record, record.load_options()())
-
-
 @pytest.mark.parametrize(("suite", "component", "test", "arguments", "words"), CASES)
 def test_what_only_a_model_finds_out_is_caught(
     installed: Installed,
+    run: Run,
     suite: type[ComponentSuite],
     component: type,
     test: str,
@@ -241,22 +239,22 @@ def test_what_only_a_model_finds_out_is_caught(
     traits = {"where": "attention"} if "rotate" in vars(component) else {}
     running = installed(suite, component, options=options, traits=traits)
     with pytest.raises((AssertionError, IndexError, RuntimeError), match=words):
-        getattr(running, test)(_chosen(running), *arguments)
+        run(running, test, *arguments)
 
 
-def test_what_is_not_saved_is_caught(installed: Installed, tmp_path: Path) -> None:
+def test_what_is_not_saved_is_caught(installed: Installed, run: Run, tmp_path: Path) -> None:
     suite = installed(FeedforwardSuite, DrawsAnew)
     with pytest.raises(AssertionError, match="something else than the saved one"):
-        suite.test_in_a_model_what_was_saved_is_loaded(_chosen(suite), tmp_path)  # type: ignore[attr-defined]
+        run(suite, "test_in_a_model_what_was_saved_is_loaded", tmp_path)
 
 
 @pytest.mark.slow
-def test_a_break_in_the_graph_must_be_declared(installed: Installed) -> None:
+def test_a_break_in_the_graph_must_be_declared(installed: Installed, run: Run) -> None:
     silent = installed(ActivationSuite, LooksOnTheHost)
     with pytest.raises(Exception, match="(?i)data.dependent|graph break"):
-        silent.test_in_a_model_torch_compile_changes_nothing(_chosen(silent))  # type: ignore[attr-defined]
+        run(silent, "test_in_a_model_torch_compile_changes_nothing")
     honest = installed(ActivationSuite, LooksOnTheHost, traits={"compile": "parts"})
-    honest.test_in_a_model_torch_compile_changes_nothing(_chosen(honest))  # type: ignore[attr-defined]
+    run(honest, "test_in_a_model_torch_compile_changes_nothing")
 
 
 def test_a_slot_is_found_by_the_kind_of_its_component() -> None:
@@ -278,6 +276,8 @@ def test_every_kind_of_the_model_section_is_tested_in_a_model() -> None:
     kinds: list[Kind] = [kind for kind in registry.kinds.values() if kind.protocol.startswith("zoo.models.contracts:")]
     assert {kind.name for kind in kinds} >= {"position", "block", "fusion", "activation"}
     assert [kind.name for kind in kinds if not issubclass(suite_of(kind), InAModel)] == []
+    of_encoders = {"fusion", "output-fusion", "context-encoder"}  # which a language model has not
+    assert {kind.name for kind in kinds if not issubclass(suite_of(kind), InALanguageModel)} == of_encoders
 
 
 def test_plain_components_are_added_once_and_collide_with_nothing() -> None:

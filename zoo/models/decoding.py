@@ -41,7 +41,8 @@ class Decoding(ABC):
     def generate(self, model: Any, inputs: Mapping[str, Any], *, max_new_tokens: int, keys: Sequence[int]) -> Tensor:
         """Token ids ``[B, 1 + T]``, the start token first; T is at most `max_new_tokens`.
 
-        Of a language model ``[B, S + T]``, behind the prompts ``[B, S]`` of `inputs`, as its `generate` gives them.
+        Of a language model ``[B, S + T]``, behind the prompts ``[B, S]`` of `inputs`, whose last token is the separator
+        (`ZooModel.written` cuts them down to the above).
 
         After the first end token a row holds padding or end tokens.
 

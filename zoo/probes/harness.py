@@ -122,13 +122,14 @@ def _own_randomness(model: Any, seed: int) -> Iterator[None]:
 
 @contextmanager
 def _evaluating(model: Any, *, gradients: bool) -> Iterator[None]:
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.set_grad_enabled(gradients):
             yield
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 def _finite(series: Series) -> Series:

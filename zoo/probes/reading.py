@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from zoo.errors import InputError
-from zoo.models._compat import CACHE, cached_keys_and_values, new_cache
-from zoo.probes.batches import ProbeBatch
+from zoo.models._compat import CACHE, cached_keys_and_values, new_cache, new_self_attention_cache
+from zoo.probes.batches import ProbeBatch, real
 
 
 def encoder_of(model: Any, probe: str) -> Any:
@@ -21,6 +21,11 @@ def encoder_of(model: Any, probe: str) -> Any:
     if not getattr(model.config, "is_encoder_decoder", False):
         raise InputError(f"the probe '{probe}' reads an encoder, and {type(model).__name__} has none")
     return model.get_encoder()
+
+
+def is_sequence(model: Any) -> bool:
+    """Whether source and target are one sequence, with a separator between, as in a language model."""
+    return getattr(model, "arrangement", "pair") == "sequence"
 
 
 def takes_positions(module: Any) -> bool:
@@ -89,6 +94,10 @@ def encoded(model: Any, batch: ProbeBatch) -> Any:
 
 def cached_logits(model: Any, batch: ProbeBatch) -> Iterator[Tensor]:
     """Logits ``[B, V]`` of each target token in turn, decoded one by one from a cache as `generate` does."""
+    yield from _cached_in_sequence(model, batch) if is_sequence(model) else _cached_in_decoder(model, batch)
+
+
+def _cached_in_decoder(model: Any, batch: ProbeBatch) -> Iterator[Tensor]:
     memory, cache = encoded(model, batch), new_cache()
     for step in range(batch.decoder_input_ids.shape[1]):
         output = model(
@@ -99,6 +108,19 @@ def cached_logits(model: Any, batch: ProbeBatch) -> Iterator[Tensor]:
             **{CACHE: cache},
         )
         cache = getattr(output, CACHE)
+        yield output.logits[:, -1]  # [B, V]
+
+
+def _cached_in_sequence(model: Any, batch: ProbeBatch) -> Iterator[Tensor]:
+    """Behind sources that are read at once, the separator being the first token of the target."""
+    prompt = model.read_source({"input_ids": batch.input_ids, "attention_mask": batch.attention_mask})
+    cache, mask = prompt.get(CACHE), prompt["attention_mask"]  # [B, S]
+    if cache is None:
+        cache = new_self_attention_cache()  # empty sources: there was nothing to read
+    for step in range(batch.decoder_input_ids.shape[1]):
+        if step:
+            mask = torch.cat((mask, real(batch.labels[:, step - 1 : step]).to(mask)), dim=1)  # [B, S + step]
+        output = model(batch.decoder_input_ids[:, step : step + 1], mask, use_cache=True, **{CACHE: cache})
         yield output.logits[:, -1]  # [B, V]
 
 

@@ -13,7 +13,8 @@ or has one written for each of the plugin's components, each tried with its defa
     globals().update(conformance_suites(distribution="zoo-positional"))
 
 Parts of a model are also put into a small model (`InAModel`), beside plain components that come with the kit
-(`zoo.testing.plain`): cached and uncached, padded on either side, saved, in bfloat16, compiled, too long, empty.
+(`zoo.testing.plain`): cached and uncached, padded on either side, saved, in bfloat16, compiled, too long, empty. Those
+that a language model has a slot for are put into two of these as well (`InALanguageModel`).
 
 Three traits of a component's record speak to the kit, whatever its kind (a suite says which others it reads; `InAModel`
 reads ``compile`` and ``gradient``):
@@ -33,6 +34,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.suite",
     "zoo.testing.module",
     "zoo.testing.in_a_model",
+    "zoo.testing.in_a_language_model",
     "zoo.testing.position",
     "zoo.testing.layers",
     "zoo.testing.initialization",
@@ -49,6 +51,7 @@ from zoo.testing.conformance import conformance_suites  # noqa: E402
 from zoo.testing.context_encoder import ContextEncoderSuite  # noqa: E402
 from zoo.testing.decoding import DecodingSuite  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
+from zoo.testing.in_a_language_model import InALanguageModel  # noqa: E402
 from zoo.testing.in_a_model import InAModel  # noqa: E402
 from zoo.testing.initialization import InitializationSuite  # noqa: E402
 from zoo.testing.layers import (  # noqa: E402
@@ -78,6 +81,7 @@ __all__ = [
     "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",
+    "InALanguageModel",
     "InAModel",
     "InitializationSuite",
     "MetricData",

@@ -14,35 +14,33 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from zoo.models import ZooForCausalLM, ZooForConditionalGeneration
+from zoo.models.base import ZooModel
 from zoo.models.decoding import Decoding
 from zoo.spec.options import Chosen
-from zoo.spec.sections import Architecture
+from zoo.testing.in_a_language_model import SEPARATOR, each_language_model
+from zoo.testing.in_a_model import padded
 from zoo.testing.module import random_tensor
-from zoo.testing.plain import plain_model
+from zoo.testing.plain import plain_language_model, plain_model
 from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
 
-START = PAD = 0
+PAD = 0
 EOS, LONGEST = 1, 9
+PAIR = "encoder-decoder"
 SOURCES: tuple[tuple[int, ...], ...] = ((5, 9, 4, 7, 11, 6), (8, 13, 10, 5), (12,), (7, 7, 19, 4, 20))
 KEYS = (11, 22, 33, 44)
 
 
-@cache
-def varied_model() -> ZooForConditionalGeneration:
-    """A model that writes more than one token over and over, and ends some of its outputs."""
-    return _varied()  # type: ignore[no-any-return]
+def varied_model(architecture: str = PAIR) -> ZooModel:
+    """A model that writes more than one token over and over, and ends some of its outputs; always the same one."""
+    return _varied_model(architecture)
 
 
 @cache
-def varied_language_model(architecture: Architecture = "causal-lm") -> ZooForCausalLM:
-    """The same in one stack."""
-    return _varied(architecture=architecture, encoder=None, fusion=None)  # type: ignore[no-any-return]
-
-
-def _varied(**changes: Any) -> Any:
-    model = plain_model(tie_embeddings="none", embedding_std=1.0, **changes)
+def _varied_model(architecture: str) -> ZooModel:
+    changes: dict[str, Any] = {"tie_embeddings": "none", "embedding_std": 1.0}
+    language = architecture != PAIR
+    model: ZooModel = plain_language_model(architecture, **changes) if language else plain_model(**changes)
     model.double().eval()
     with torch.no_grad():
         for index, parameter in enumerate(model.parameters()):
@@ -59,37 +57,38 @@ class DecodingSuite(ComponentSuite):
     kind: ClassVar[str] = "decoding"
 
     def decode(
-        self, chosen: Chosen, rows: Sequence[int] = range(len(SOURCES)), *, longest: int = LONGEST, shift: int = 0
+        self,
+        chosen: Chosen,
+        rows: Sequence[int] = range(len(SOURCES)),
+        *,
+        longest: int = LONGEST,
+        shift: int = 0,
+        architecture: str = PAIR,
     ) -> list[list[int]]:
         """What the strategy gives for some of the sources, as one batch: tokens up to the end token."""
-        sequences = self.sequences(chosen, rows, longest=longest, shift=shift)
+        sequences = self.sequences(chosen, rows, longest=longest, shift=shift, architecture=architecture)
         return [_until_end(row) for row in sequences.tolist()]
 
-    def sequences(self, chosen: Chosen, rows: Sequence[int], *, longest: int = LONGEST, shift: int = 0) -> Tensor:
-        """Token ids ``[B, 1 + T]`` as the strategy returns them; `shift` is added to the examples' keys."""
+    def sequences(
+        self, chosen: Chosen, rows: Sequence[int], *, longest: int = LONGEST, shift: int = 0, architecture: str = PAIR
+    ) -> Tensor:
+        """Token ids ``[B, 1 + T]`` as the strategy returns them, without what a language model has read; `shift` is
+        added to the examples' keys."""
         strategy: Decoding = chosen.create()
         assert isinstance(strategy, Decoding)
-        inputs = _padded([SOURCES[row] for row in rows])
+        model = varied_model(architecture)
+        ids, mask = padded([(*SOURCES[row], EOS) for row in rows], "right")
+        inputs = model.prompts({"input_ids": ids, "attention_mask": mask})
         keys = [KEYS[row] + shift for row in rows]
         with torch.no_grad():
-            return strategy.generate(varied_model(), inputs, max_new_tokens=longest, keys=keys)
-
-    def written(self, chosen: Chosen, rows: Sequence[int]) -> list[list[int]]:
-        """What a language model writes behind some of the sources, as one batch: tokens up to the end token."""
-        strategy: Decoding = chosen.create()
-        model = varied_language_model()
-        inputs = model.prompts(_padded([(*SOURCES[row], EOS) for row in rows]))
-        with torch.no_grad():
-            keys = [KEYS[row] for row in rows]
-            sequences = strategy.generate(model, inputs, max_new_tokens=LONGEST, keys=keys)
-        return [_until_end(row) for row in model.written(sequences, inputs).tolist()]
+            return model.written(strategy.generate(model, inputs, max_new_tokens=longest, keys=keys), inputs)
 
     def test_outputs_begin_with_the_start_token_and_are_padded_after_the_end(self, chosen: Chosen) -> None:
         sequences = self.sequences(chosen, range(len(SOURCES)))
         assert sequences.dtype == torch.long
         assert sequences.shape[0] == len(SOURCES)
         assert 2 <= sequences.shape[1] <= 1 + LONGEST
-        assert sequences[:, 0].eq(START).all()
+        assert sequences[:, 0].eq(PAD).all()
         for row in sequences.tolist():
             after = row[1 + len(_until_end(row)) :]
             assert set(after) <= {PAD, EOS}, f"after the end token: {after}"
@@ -104,10 +103,17 @@ class DecodingSuite(ComponentSuite):
         order = [2, 0, 3, 1]
         assert self.decode(chosen, order) == [together[row] for row in order], "in another order"
 
-    def test_outputs_of_a_language_model_stand_behind_their_prompts(self, chosen: Chosen) -> None:
-        together = self.written(chosen, range(len(SOURCES)))
-        assert all(1 <= len(output) <= LONGEST for output in together)
-        assert [self.written(chosen, [row])[0] for row in range(len(SOURCES))] == together, "alone and in a batch"
+    @each_language_model
+    def test_a_language_model_writes_alone_what_it_writes_in_a_batch(self, chosen: Chosen, architecture: str) -> None:
+        """Its sources stand in the rows that are written on, padded on the left."""
+        sequences = self.sequences(chosen, range(len(SOURCES)), architecture=architecture).tolist()
+        together = [_until_end(row) for row in sequences]
+        for row in (1, 2):
+            (alone,) = self.decode(chosen, [row], architecture=architecture)
+            assert alone == together[row], "alone and in a batch"
+        assert all(len(output) <= LONGEST for output in together), "an output is longer than asked"
+        assert {row[0] for row in sequences} == {SEPARATOR}, "the separator is lost"
+        self.refuse_repeated_ngrams(chosen, together, SEPARATOR)
 
     def test_the_same_options_give_the_same_outputs_and_leave_global_state_alone(self, chosen: Chosen) -> None:
         first = self.decode(chosen)
@@ -150,20 +156,17 @@ class DecodingSuite(ComponentSuite):
         assert not inspect.isabstract(type(strategy))
 
     def test_no_ngram_stands_twice_where_that_is_asked(self, chosen: Chosen) -> None:
-        size = getattr(chosen.options, "no_repeat_ngram", 0)
-        if not size:
+        if not getattr(chosen.options, "no_repeat_ngram", 0):
             pytest.skip("not asked")
-        for output in self.decode(chosen):
-            written = [START, *output]
-            ngrams = [tuple(written[start : start + size]) for start in range(len(written) - size + 1)]
+        self.refuse_repeated_ngrams(chosen, self.decode(chosen), PAD)
+
+    def refuse_repeated_ngrams(self, chosen: Chosen, outputs: Sequence[Sequence[int]], start: int) -> None:
+        """Raise AssertionError where an n-gram of the option `no_repeat_ngram` stands twice behind token `start`."""
+        size = getattr(chosen.options, "no_repeat_ngram", 0)
+        for output in outputs if size else ():
+            written = [start, *output]
+            ngrams = [tuple(written[place : place + size]) for place in range(len(written) - size + 1)]
             assert len(set(ngrams)) == len(ngrams), f"an n-gram of {size} tokens stands twice in {output}"
-
-
-def _padded(sources: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-    longest = max(map(len, sources))
-    ids = [[*source, *[PAD] * (longest - len(source))] for source in sources]
-    mask = [[1] * len(source) + [0] * (longest - len(source)) for source in sources]
-    return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
 
 
 def _until_end(row: Sequence[int]) -> list[int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.errors import InputError
 from zoo.models import ZooForConditionalGeneration
@@ -28,6 +28,7 @@ PAD = 0
 COMPILATIONS = ("whole", "parts", "none")
 TOLERANCE = 3e-5
 
+Moved = TypeVar("Moved", bound=nn.Module)
 PaddingSide = Literal["left", "right"]
 Rows = Sequence[Sequence[int]]
 
@@ -66,13 +67,7 @@ class InAModel(TorchSuite):
 
     def model(self, chosen: Chosen, **changes: Any) -> ZooForConditionalGeneration:
         """A small model with the component in its slot, in evaluation mode; no weight is as it was initialised."""
-        model = plain_model(**{**self.section(chosen), **changes})
-        model.eval()
-        # Initial zeros and ones would hide a gate or a gain from every comparison below.
-        with torch.no_grad():
-            for index, parameter in enumerate(model.parameters()):
-                parameter.add_(0.1 * random_tensor(*parameter.shape, seed=2000 + index))
-        return model
+        return moved(plain_model(**{**self.section(chosen), **changes}))
 
     def inputs(
         self,
@@ -86,10 +81,10 @@ class InAModel(TorchSuite):
     ) -> dict[str, Tensor]:
         """The arguments of a pass over some of the sentences, padded to the longest of them on either side."""
         names = ("input_ids", "attention_mask"), ("decoder_input_ids", "decoder_attention_mask")
-        found = dict(zip(names[0], _padded([sources[row] for row in rows], source_side), strict=True))
-        found |= dict(zip(names[1], _padded([targets[row] for row in rows], target_side), strict=True))
+        found = dict(zip(names[0], padded([sources[row] for row in rows], source_side), strict=True))
+        found |= dict(zip(names[1], padded([targets[row] for row in rows], target_side), strict=True))
         if model.reads_context:
-            context = _padded([CONTEXTS[row] for row in rows], source_side)
+            context = padded([CONTEXTS[row] for row in rows], source_side)
             found |= dict(zip(("context_input_ids", "context_attention_mask"), context, strict=True))
         return found
 
@@ -241,6 +236,15 @@ class InAModel(TorchSuite):
                 close(parameter.grad, before, 10 * TOLERANCE, f"compiled, the gradient of {name}")
 
 
+def moved(model: Moved) -> Moved:
+    """`model` in evaluation mode, every weight somewhat off its initial value: initial zeros and ones would hide a gate
+    or a gain from every comparison."""
+    with torch.no_grad():
+        for index, parameter in enumerate(model.parameters()):
+            parameter.add_(0.1 * random_tensor(*parameter.shape, seed=2000 + index))
+    return model.eval()
+
+
 def slot_of(kind: str) -> str:
     """Dotted path of the first slot of `kind` in the model section, or in the options of a plain component in one.
 
@@ -274,7 +278,7 @@ def _slots(schema: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _padded(rows: Rows, side: PaddingSide) -> tuple[Tensor, Tensor]:
+def padded(rows: Rows, side: PaddingSide) -> tuple[Tensor, Tensor]:
     """Token ids and mask ``[B, L]`` of `rows`, padded on `side` to the longest."""
     longest = max(len(row) for row in rows)
     gaps = [longest - len(row) for row in rows]
@@ -288,7 +292,7 @@ def _padded(rows: Rows, side: PaddingSide) -> tuple[Tensor, Tensor]:
     return torch.tensor(ids), torch.tensor(mask)
 
 
-def refuse_gradients_that_are_not_finite(model: ZooForConditionalGeneration) -> None:
+def refuse_gradients_that_are_not_finite(model: nn.Module) -> None:
     """Raise AssertionError where the gradient of a parameter of `model` is not finite."""
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.models.contracts import Initialization, InitializationContext, Matrix, Side
 from zoo.models.seeding import own_randomness
 from zoo.spec.options import Chosen
-from zoo.testing.in_a_model import InAModel
+from zoo.testing.in_a_language_model import InALanguageModel
 from zoo.testing.module import WIDTH, random_tensor
 from zoo.testing.surroundings import untouched_surroundings
 
@@ -42,7 +42,7 @@ def _context(side: Side = "decoder", layer: int = 1, depths: tuple[int, int] = (
     )
 
 
-class InitializationSuite(InAModel):
+class InitializationSuite(InALanguageModel):
     """Initialisations: see `zoo.models.contracts.Initialization`."""
 
     kind: ClassVar[str] = "initialization"

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from zoo.models.contracts import Block, BlockContext, Feedforward, Fusion, FusionContext, Memory, Side
 from zoo.spec.options import Chosen
+from zoo.testing.in_a_language_model import InALanguageModel
 from zoo.testing.in_a_model import InAModel
 from zoo.testing.module import WIDTH, ModuleSuite, close, random_tensor
 
 EXTREMES = (0.0, 1e-8, -1e-8, 1e4, -1e4)
 
 
-class _FeatureSuite(InAModel, ModuleSuite):
+class _FeatureSuite(InALanguageModel, ModuleSuite):
     """Modules that map features at each place, whatever stands at the others."""
 
     def sample(self) -> tuple[Tensor, ...]:
@@ -119,7 +120,7 @@ def _sublayers(count: int, log: list[int] | None = None) -> tuple[_Linear, ...]:
     return tuple(_Linear(seed, [] if log is None else log) for seed in range(count))
 
 
-class BlockSuite(InAModel, ModuleSuite):
+class BlockSuite(InALanguageModel, ModuleSuite):
     """Blocks: see `zoo.models.contracts.Block`."""
 
     kind: ClassVar[str] = "block"

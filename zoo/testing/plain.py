@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from zoo.models import ZooForConditionalGeneration, assemble
+from zoo.models import ZooForCausalLM, ZooForConditionalGeneration, assemble
 from zoo.models.contracts import (
     Activation,
     Block,
@@ -146,3 +146,10 @@ def plain_model(*, vocabulary: int = VOCABULARY, seed: int = 5, **changes: Any) 
     """A small untrained model of plain components, but for `changes` of `SECTION`; in training mode, as assembled."""
     with use_registry(with_plain_components()):
         return assemble(resolve_model({**SECTION, **changes}), vocabulary, seed=seed)
+
+
+def plain_language_model(architecture: str, **changes: Any) -> ZooForCausalLM:
+    """The same as a language model: of `SECTION` and `changes` what its one stack has."""
+    section = {name: item for name, item in {**SECTION, **changes}.items() if name not in {"encoder", "fusion"}}
+    with use_registry(with_plain_components()):
+        return assemble(resolve_model({**section, "architecture": architecture}), VOCABULARY, seed=5)

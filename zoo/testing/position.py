@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from zoo.errors import InputError
 from zoo.models.contracts import Dense, Formula, Position, Side, StackContext
 from zoo.spec.options import Chosen
 from zoo.spec.positions import position_places, rotates_cache
 from zoo.testing.attention import ReferenceAttention, dense_bias
-from zoo.testing.in_a_model import TARGETS, TOLERANCE, InAModel, PaddingSide
+from zoo.testing.in_a_language_model import SEPARATOR, InALanguageModel
+from zoo.testing.in_a_model import TARGETS, TOLERANCE, PaddingSide
 from zoo.testing.module import ModuleSuite, close, random_tensor
 
 HEADS, HEAD_DIM, LENGTH, LAYERS = 6, 4, 7, 2
@@ -21,7 +23,7 @@ MAX_POSITIONS = 512
 SIDES: tuple[Side, ...] = ("encoder", "decoder")
 
 
-class PositionSuite(InAModel, ModuleSuite):
+class PositionSuite(InALanguageModel, ModuleSuite):
     """Position schemes: see `zoo.models.contracts.Position`.
 
     Traits: ``where`` (embedding, attention, both, none) says where the scheme acts; ``cache`` (plain where absent, or
@@ -218,6 +220,19 @@ class PositionSuite(InAModel, ModuleSuite):
             close(alone, together[row], TOLERANCE, f"sentence {row} alone and in a batch")
         whole = self.inputs(model, source_side="left", targets=(TARGETS[0], TARGETS[0]))
         close(self.stepped(model, whole), torch.stack(self.logits(model, whole)), TOLERANCE, "cached against one pass")
+
+    def test_in_a_language_model_longer_texts_than_any_trained_on_are_finite_or_refused(self, chosen: Chosen) -> None:
+        """Source and target share one row of positions: together they may be too long where neither is."""
+        model = self.language_model(chosen, "prefix-lm")
+        row = torch.tensor([[*range(4, 22), SEPARATOR, *range(4, 22)]])  # [1, 37]
+        limit = model.decoder.position.position_limit
+        with torch.no_grad():
+            if limit is not None and limit < row.shape[1]:
+                with pytest.raises(InputError, match=rf"\b{limit}\b"):
+                    model(row, use_cache=False)
+            else:
+                logits = model(row, use_cache=False).logits  # [1, L, V]
+                assert torch.isfinite(logits).all(), f"{row.shape[1]} tokens give no finite numbers"
 
     def test_a_table_covers_the_positions_asked_for(self, chosen: Chosen) -> None:
         limit = self.scheme(chosen).position_limit

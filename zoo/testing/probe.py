@@ -8,8 +8,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import pytest
 import torch
 
+from zoo.errors import InputError
 from zoo.models.tokenizers import Tokenizers
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
 from zoo.probes.harness import drawn, measured
@@ -111,6 +113,17 @@ class ProbeSuite(ComponentSuite):
 
     def test_one_example_is_no_error(self, chosen: Chosen) -> None:
         assert isinstance(self.measure(chosen, self.model(), self.examples()[:1]), ProbeResult)
+
+    @pytest.mark.parametrize("architecture", ["causal-lm", "prefix-lm"])
+    def test_a_language_model_is_read_or_refused(self, chosen: Chosen, architecture: str) -> None:
+        """By `accept`, before training: not by what goes wrong when it is measured."""
+        model, probe = tiny_model(architecture=architecture), chosen.create()
+        try:
+            probe.accept(model)
+        except InputError:
+            return
+        found = measured(model, tiny_tokenizers(), chosen, tiny_examples(), max_tokens=32, write=self.outputs)
+        assert found.scalars or found.series, "the probe accepts a language model, and finds nothing in it"
 
     def test_max_examples_bounds_the_sample(self, chosen: Chosen) -> None:
         options = chosen.options.model_copy(update={"max_examples": 3})

@@ -96,19 +96,20 @@ def kit_registry() -> Registry:
     return Registry(found)
 
 
-def tiny_model(seed: int = 3) -> Any:
+def tiny_model(seed: int = 3, architecture: str = "encoder-decoder") -> Any:
     """Two layers each side, width 16, over the vocabulary of `tiny_tokenizers`; in evaluation mode."""
     registry = kit_registry()
     component = f"{DISTRIBUTION}/kit"
+    of_two_stacks = {"encoder": {"layers": 2}, "fusion": component}
     section = ModelSection.model_validate(
         {
+            "architecture": architecture,
             "d_model": 16,
             "heads": 2,
-            "encoder": {"layers": 2},
             "decoder": {"layers": 2},
             "dropout": 0.1,
             "max_positions": 64,
-            "fusion": component,
+            **(of_two_stacks if architecture == "encoder-decoder" else {}),
             **dict.fromkeys(_PARTS, component),
         },
         context={"registry": registry},

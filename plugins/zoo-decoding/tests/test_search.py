@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from zoo_decoding.options import BeamOptions, GreedyOptions
 from zoo_decoding.search import Beam, Greedy
 
 from zoo.models import ZooForCausalLM, ZooForConditionalGeneration
-from zoo.testing.decoding import varied_language_model, varied_model
+from zoo.testing.decoding import varied_model
 
 EOS = 1
 ONES = torch.ones(1, 20, dtype=torch.long)
@@ -36,20 +36,6 @@ def _decode(strategy: Greedy | Beam, longest: int, row: int) -> list[int]:
     return found
 
 
-def _constrained(logits: Tensor, written: list[int], size: int, penalty: float) -> Tensor:
-    """Logits ``[V]`` by the definitions: no n-gram of `size` twice in what was written; of what was written, divided
-    by the penalty where positive and multiplied where negative."""
-    seen = torch.tensor(sorted(set(written)))
-    logits[seen] = torch.where(logits[seen] > 0, logits[seen] / penalty, logits[seen] * penalty)
-    if size:
-        ngrams = {tuple(written[at : at + size]) for at in range(len(written) - size + 1)}
-        prefix = written[len(written) - size + 1 :]
-        for token in range(len(logits)):
-            if (*prefix, token) in ngrams:
-                logits[token] = -torch.inf
-    return logits
-
-
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_greedy_takes_the_likeliest_token_step_by_step(row: int) -> None:
     target = [0]
@@ -59,6 +45,19 @@ def test_greedy_takes_the_likeliest_token_step_by_step(row: int) -> None:
     assert len(set(target)) > 2, "an output of one token shows nothing"
 
 
+def _constrained(logits: Tensor, target: list[int], size: int, penalty: float) -> int:
+    """The likeliest token after `target` by logits ``[V]`` under the constraints."""
+    written = torch.tensor(sorted(set(target)))
+    logits[written] = torch.where(logits[written] > 0, logits[written] / penalty, logits[written] * penalty)
+    if size:
+        ngrams = {tuple(target[at : at + size]) for at in range(len(target) - size + 1)}
+        prefix = target[len(target) - size + 1 :]
+        for token in range(len(logits)):
+            if (*prefix, token) in ngrams:
+                logits[token] = -torch.inf
+    return int(logits.argmax())
+
+
 @pytest.mark.parametrize(("size", "penalty"), [(1, 1.0), (2, 1.0), (0, 2.5)])
 def test_constraints_are_their_definitions(size: int, penalty: float) -> None:
     target = [0]
@@ -66,7 +65,7 @@ def test_constraints_are_their_definitions(size: int, penalty: float) -> None:
         with torch.no_grad():
             source = SOURCES["input_ids"][:1]
             logits = varied_model()(input_ids=source, decoder_input_ids=torch.tensor([target])).logits[0, -1]  # [V]
-        target.append(int(_constrained(logits, target, size, penalty).argmax()))
+        target.append(_constrained(logits, target, size, penalty))
     options = GreedyOptions(no_repeat_ngram=size, repetition_penalty=penalty)
     assert _decode(Greedy(options), 8, 0) == target
     assert target != _decode(Greedy(GreedyOptions()), 8, 0), "the constraint changed nothing"
@@ -74,7 +73,7 @@ def test_constraints_are_their_definitions(size: int, penalty: float) -> None:
 
 @pytest.fixture(scope="module", params=["causal-lm", "prefix-lm"])
 def language_model(request: pytest.FixtureRequest) -> ZooForCausalLM:
-    return varied_language_model(request.param)
+    return cast(ZooForCausalLM, varied_model(request.param))
 
 
 @pytest.mark.parametrize(("size", "penalty"), [(1, 1.0), (2, 1.0), (0, 4.0)])
@@ -92,7 +91,7 @@ def test_constraints_of_a_language_model_are_about_its_output_and_not_its_source
         source, target = ids[mask.bool()].tolist(), [language_model.separator]
         while len(target) <= longest and target[-1] != EOS:
             logits = language_model(torch.tensor([[*source, *target[1:]]]), use_cache=False).logits[0, -1]  # [V]
-            target.append(int(_constrained(logits, target, size, penalty).argmax()))
+            target.append(_constrained(logits, target, size, penalty))
         for read in (prompts, language_model.read_source(encoded)):
             strategy = Greedy(GreedyOptions(**constraints))
             sequences = strategy.generate(language_model, read, max_new_tokens=longest, keys=[0, 1])

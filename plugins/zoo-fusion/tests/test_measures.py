@@ -19,7 +19,7 @@ def taught(sentences):
     return sentences | {"labels": labels}
 
 
-@pytest.mark.parametrize("head_dim", [8, 5])
+@pytest.mark.parametrize("head_dim", [8, 5, 20])
 def test_shares_are_norms_of_weighted_value_vectors(make_model, inputs, head_dim):
     """``||w_l W_V h_l||`` over their sum, token by token, averaged over the ten real tokens."""
     model = make_model("zoo-fusion/free-scalar", head_dim=head_dim)

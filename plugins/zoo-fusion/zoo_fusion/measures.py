@@ -45,8 +45,8 @@ def _layer_shares(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
             raise ValueError(f"the memory of {type(fusion).__name__} is no sum over encoder layers")
         if len(terms) < outputs:  # the fusion reads the top only
             terms = torch.cat((terms.new_zeros(outputs - len(terms), *terms.shape[1:]), terms))  # [L, B, S, D]
-        _, of_values = layer.cross_attention.kv.weight.float().chunk(2)  # [H Dh, D]
-        values = terms[:, real].float() @ of_values.T  # [L, N, H Dh]
+        matrix = layer.cross_attention.kv.weight.chunk(2)[1]  # [H Dh, D]
+        values = terms[:, real].float() @ matrix.float().T  # [L, N, H Dh]
         norms = values.norm(dim=-1)  # [L, N]
         shares.append((norms / norms.sum(0).clamp_min(torch.finfo(norms.dtype).tiny)).mean(-1))  # [L]
     return torch.stack(shares)  # [K, L]

@@ -74,6 +74,17 @@ def test_a_scheme_whose_cached_step_counts_anew_is_found_out(make_model: Any, me
     assert found.series["by_step"].lines["cached"][0] < 1e-4, "the first step has nothing in its cache"
 
 
+@pytest.mark.parametrize("architecture", ["causal-lm", "prefix-lm"])
+def test_language_models_decode_from_a_cache_too(make_model: Any, measure: Measure, architecture: str) -> None:
+    language = {"architecture": architecture, "encoder": None, "fusion": None}
+    for size in (16, 1):
+        found = measure("cached-decoding", make_model("alibi", **language), batch_size=size)
+        assert found.scalars["largest_difference"] < 1e-4
+        assert found.series["by_step"].x == tuple(range(12))
+    broken = measure("cached-decoding", make_model("zoo-broken/counts-again", **language))
+    assert broken.scalars["largest_difference"] > 0.01
+
+
 def test_classes_of_tokens() -> None:
     tokenizer = tiny_tokenizers().source
     tag = tokenizer.convert_tokens_to_ids(TAG)
@@ -276,7 +287,7 @@ def test_source_swap_and_gradients_read_language_models_too(measure: Measure) ->
     assert found.scalars["total"] > 0
 
 
-@pytest.mark.parametrize("name", ["shift", "reversal", "index-r2", "cached-decoding", "cross-attention-mass"])
+@pytest.mark.parametrize("name", ["shift", "reversal", "index-r2", "cross-attention-mass"])
 def test_a_probe_that_reads_an_encoder_refuses_a_model_without_one(measure: Measure, name: str) -> None:
     with pytest.raises(InputError, match=f"the probe '{name}' reads an encoder, and Sequences has none"):
         measure(name, language_model())

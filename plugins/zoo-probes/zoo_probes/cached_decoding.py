@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from zoo.probes.batches import real
+from zoo.probes.batches import real, target_logits
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
-from zoo.probes.reading import cached_logits, encoder_of
+from zoo.probes.reading import cached_logits, encoder_of, is_sequence
 
 
 class CachedDecoding(Probe):
@@ -20,14 +20,15 @@ class CachedDecoding(Probe):
     """
 
     def accept(self, model: Any) -> None:
-        encoder_of(model, "cached-decoding")
+        if not is_sequence(model):
+            encoder_of(model, "cached-decoding")
 
     def measure(self, context: ProbeContext) -> ProbeResult:
         by_step: list[float] = []
         total = squares = 0.0
         count = 0
         for batch in context.batches():
-            whole = context.model(**batch.inputs(), use_cache=False).logits.double()  # [B, T, V]
+            whole = target_logits(context.model, batch).double()  # [B, T, V]
             shown = real(batch.labels)  # [B, T]
             for step, logits in enumerate(cached_logits(context.model, batch)):  # [B, V]
                 rows = shown[:, step]  # [B]

@@ -13,9 +13,9 @@ from zoo_probes.options import RepetitionOptions
 class Repetition(Probe):
     """rep-n: the share of an output's n-grams that occurred earlier in the same output, n = 1 to 4.
 
-    seq-rep-n of Welleck et al. 2020 (arXiv:1908.04319, section 5): 1 - |different n-grams| / |n-grams|, averaged over
-    the outputs that are long enough to have one. ``reference_rep_n`` is the same of the references: language repeats
-    itself, too.
+    seq-rep-n of Welleck et al. 2020 (arXiv:1908.04319, evaluation metrics): 1 - |different n-grams| / |n-grams|,
+    averaged over the outputs that are long enough to have one. ``reference_rep_n`` is the same of the references:
+    language repeats itself, too.
     """
 
     reads = "outputs"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.errors import InputError
 from zoo.probes.batches import ProbeBatch, real
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
-from zoo.probes.reading import encoder_of, self_attention
+from zoo.probes.reading import encoder_of, is_sequence, self_attention
 from zoo_probes.options import SourceMassOptions
 
 OWN = ("self_attention", "self_attn", "SelfAttention")
@@ -34,9 +34,9 @@ class SourceMass(Probe):
     options: SourceMassOptions
 
     def accept(self, model: Any) -> None:
-        if not _is_sequence(model):
+        if not is_sequence(model):
             encoder_of(model, "source-mass")
-        if not _is_sequence(model) and not _pairs(model):
+        if not is_sequence(model) and not _pairs(model):
             raise InputError(f"the probe 'source-mass' does not know the attention modules of {type(model).__name__}")
 
     def measure(self, context: ProbeContext) -> ProbeResult:
@@ -44,7 +44,7 @@ class SourceMass(Probe):
         counts: Tensor | None = None  # [T]
         for batch in context.batches():
             shown = real(batch.labels)  # [B, T]
-            found = _masses(context.model, batch) if _is_sequence(context.model) else _ratios(context.model, batch)
+            found = _masses(context.model, batch) if is_sequence(context.model) else _ratios(context.model, batch)
             shares = found.mul(shown).sum(dim=1).cpu()  # [layers, T]
             sums, counts = _added(sums, shares), _added(counts, shown.sum(dim=0).double().cpu()[None])
         if sums is None or counts is None or not counts.any():
@@ -62,11 +62,6 @@ class SourceMass(Probe):
                 ),
             },
         )
-
-
-def _is_sequence(model: Any) -> bool:
-    """Whether source and target are one sequence, with a separator between."""
-    return getattr(model, "arrangement", "pair") == "sequence"
 
 
 def _masses(model: Any, batch: ProbeBatch) -> Tensor:

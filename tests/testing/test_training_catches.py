@@ -1,0 +1,123 @@
+"""The kit fails losses, optimizers, clippings and schedules that break their contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from zoo.spec.options import Options
+from zoo.testing import ClippingSuite, ComponentSuite, OptimizerSuite, ScheduleSuite, TokenLossSuite
+from zoo.training.contracts import (
+    Clipped,
+    Clipping,
+    LossContext,
+    NamedParameters,
+    OptimizerFactory,
+    Schedule,
+    TokenLoss,
+)
+
+Installed = Callable[..., ComponentSuite]
+Run = Callable[..., None]
+
+
+class WrongGradient(TokenLoss):
+    """Cross-entropy whose gradient is scaled behind its back."""
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        loss = nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        return loss.detach() + 0.5 * (loss - loss.detach())
+
+
+class Reduced(TokenLoss):
+    """Reduces, which is the host's part."""
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        return nn.functional.cross_entropy(logits.float(), targets)
+
+
+def test_broken_token_losses_are_caught(installed: Installed, run: Run) -> None:
+    with pytest.raises(AssertionError, match="gradient against differences"):
+        run(installed(TokenLossSuite, WrongGradient), "test_gradient_is_that_of_the_value")
+    suite = installed(TokenLossSuite, Reduced)
+    with pytest.raises(AssertionError):
+        run(suite, "test_one_float32_loss_a_token", torch.float32)
+
+
+class Forgetful(SGD):
+    """Halves its rate at every step, and keeps the count to itself."""
+
+    steps = 0
+
+    def step(self, closure: Any = None) -> Any:
+        self.steps += 1
+        for group in self.param_groups:
+            group["lr"] = 0.1 / 2**self.steps
+        return super().step(closure)
+
+
+class ForgetfulFactory(OptimizerFactory):
+    """Makes `Forgetful`."""
+
+    def create(self, parameters: NamedParameters) -> Optimizer:
+        return Forgetful([parameter for _, parameter in parameters], lr=0.1)
+
+
+class LeavesOneOut(OptimizerFactory):
+    """Forgets the first parameter."""
+
+    def create(self, parameters: NamedParameters) -> Optimizer:
+        return SGD([parameter for _, parameter in parameters[1:]], lr=0.1)
+
+
+def test_broken_optimizers_are_caught(installed: Installed, run: Run) -> None:
+    suite = installed(OptimizerSuite, ForgetfulFactory)
+    with pytest.raises(AssertionError, match="went another way"):
+        run(suite, "test_restored_state_gives_the_same_next_step")
+    with pytest.raises(AssertionError, match="moved at learning rate 0"):
+        run(suite, "test_learning_rate_zero_moves_nothing")
+    with pytest.raises(AssertionError):
+        run(installed(OptimizerSuite, LeavesOneOut), "test_it_is_a_torch_optimizer_over_every_parameter_once")
+
+
+class SaysNothing(Clipping):
+    """Clips and reports that it did not."""
+
+    def clip(self, parameters: NamedParameters) -> Clipped:
+        norm = nn.utils.clip_grad_norm_([parameter for _, parameter in parameters], 0.1)
+        return Clipped(norm, torch.tensor(False))
+
+
+class Warms(Schedule):
+    """Remembers where it was."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.last = 0.0
+
+    def factor(self, step: int, total_steps: int) -> float:
+        self.last = 0.5 * self.last + step
+        return self.last
+
+
+class Negative(Schedule):
+    """Falls below zero past the end."""
+
+    def factor(self, step: int, total_steps: int) -> float:
+        return 1 - step / total_steps
+
+
+def test_broken_clippings_and_schedules_are_caught(installed: Installed, run: Run) -> None:
+    suite = installed(ClippingSuite, SaysNothing)
+    with pytest.raises(AssertionError, match="reported as not clipped"):
+        run(suite, "test_the_report_is_true", 1.0)
+    with pytest.raises(AssertionError):
+        run(installed(ScheduleSuite, Warms), "test_a_step_has_one_factor")
+    suite = installed(ScheduleSuite, Negative)
+    with pytest.raises(AssertionError, match="step 11 of 10"):
+        run(suite, "test_every_step_has_a_factor", 10)
