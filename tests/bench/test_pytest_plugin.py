@@ -185,6 +185,7 @@ class TestWithTheFlag:
             store.append(record)
         return records
 
+    @pytest.mark.slow
     def test_recorded_samples_reach_pytest_benchmarks_report_to_the_last_bit(
         self, suite: pytest.Pytester, recorded: dict[str, Any]
     ) -> None:
@@ -211,6 +212,7 @@ class TestWithTheFlag:
         assert set(report["machine_info"]["zoo"]) == {"hardware_class", "gpus"}
         assert len(list((suite.path / "leaderboard" / "records").iterdir())) == 4
 
+    @pytest.mark.slow
     def test_strict_makes_a_recorded_failure_a_failed_test(
         self, suite: pytest.Pytester, recorded: dict[str, Any]
     ) -> None:
@@ -218,6 +220,7 @@ class TestWithTheFlag:
         result.assert_outcomes(passed=1, failed=1, skipped=1)
         result.stdout.fnmatch_lines(["*recorded as nan*"])
 
+    @pytest.mark.slow
     def test_what_is_saved_is_compared_by_pytest_benchmark_itself(
         self, suite: pytest.Pytester, recorded: dict[str, Any]
     ) -> None:
@@ -246,6 +249,7 @@ class TestWithTheFlag:
         assert len(list((suite.path / "leaderboard" / "records").iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_timings_of_another_machine_are_refused_before_anything_runs(suite: pytest.Pytester) -> None:
     gpu = {"name": "NVIDIA H100"}
     machine = {"zoo": {"hardware_class": "cuda: NVIDIA H100", "gpus": [gpu, gpu]}}

@@ -33,6 +33,7 @@ def test_a_known_allocation_is_measured_within_one_percent() -> None:
     assert fourth == third
 
 
+@pytest.mark.slow
 def test_the_peak_is_the_processs_own_and_not_that_of_the_process_that_started_it() -> None:
     (alone,) = peaks_after(1)
     block = bytearray(2 * alone)

@@ -19,14 +19,14 @@ from zoo_tasks_text.corpora.options import GeneratedOptions
 from zoo_tasks_text.tokenizers import vocabulary
 from zoo_tasks_text.tokenizers.bpe import Bpe
 from zoo_tasks_text.tokenizers.byte_level import ByteLevel
-from zoo_tasks_text.tokenizers.options import ByteLevelOptions, TokenizerOptions, WordOptions
+from zoo_tasks_text.tokenizers.options import ByteLevelOptions, TokenizerOptions, UnigramOptions, WordOptions
 from zoo_tasks_text.tokenizers.unigram import Unigram, train_sentencepiece
 from zoo_tasks_text.tokenizers.word import Word
 
 from zoo.errors import InputError
 
 KINDS = {
-    "unigram": (Unigram, TokenizerOptions, {"vocab_size": 900, "character_coverage": 1.0}),
+    "unigram": (Unigram, UnigramOptions, {"vocab_size": 900, "character_coverage": 1.0}),
     "bpe": (Bpe, TokenizerOptions, {"vocab_size": 900, "character_coverage": 1.0}),
     "byte-level": (ByteLevel, ByteLevelOptions, {"vocab_size": 900}),
     "bytes": (ByteLevel, ByteLevelOptions, {"vocab_size": 260}),
@@ -122,7 +122,7 @@ def test_nfkc_makes_widths_one_and_none_keeps_them():
 
 @pytest.mark.parametrize("byte_fallback", [False, True])
 def test_unigram_cuts_as_sentencepiece_does(byte_fallback):
-    options = TokenizerOptions(vocab_size=900, byte_fallback=byte_fallback, normalization="none")
+    options = UnigramOptions(vocab_size=900, byte_fallback=byte_fallback, normalization="none")
     ours, theirs = Unigram(options).train(iter(TEXTS)), train_sentencepiece(iter(TEXTS), options)
     assert [ours.convert_ids_to_tokens(i) for i in range(900)] == [theirs.IdToPiece(i) for i in range(900)]
     draw = random.Random(2)
@@ -168,7 +168,7 @@ def test_a_vocabulary_too_small_is_refused_with_the_smallest_possible(kind):
 
 def test_a_coverage_that_sentencepiece_does_not_take_is_refused_before_anything_is_read():
     with pytest.raises(ValidationError, match=r"at least 0\.98"):
-        TokenizerOptions(character_coverage=0.9)
+        UnigramOptions(character_coverage=0.9)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])

@@ -10,7 +10,7 @@ def components() -> Iterator[Component]:
         kind="tokenizer",
         name="unigram",
         target="zoo_tasks_text.tokenizers.unigram:Unigram",
-        options="zoo_tasks_text.tokenizers.options:TokenizerOptions",
+        options="zoo_tasks_text.tokenizers.options:UnigramOptions",
         summary="Unigram language-model pieces, trained by SentencePiece",
         references=("arXiv:1804.10959", "arXiv:1808.06226"),
         traits={"example": {"vocab_size": 200}},

@@ -32,12 +32,23 @@ class TokenizerOptions(VocabularyOptions):
 
     character_coverage: float = Field(
         default=0.9995,
-        ge=0.98,
+        gt=0.5,
         le=1.0,
-        description="Share of character occurrences with a token; the rest is unk or bytes (bounds: SentencePiece's)",
+        description="Share of character occurrences that get a token; the rest is unk or bytes",
     )
     byte_fallback: bool = Field(
         default=False, description="Spell characters without a token as UTF-8 bytes (256 tokens of the vocabulary)"
+    )
+
+
+class UnigramOptions(TokenizerOptions):
+    """SentencePiece's unigram pieces, with its bounds."""
+
+    character_coverage: float = Field(
+        default=0.9995,
+        ge=0.98,
+        le=1.0,
+        description="Share of character occurrences that get a token; the rest is unk or bytes",
     )
 
 

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models
 from zoo.errors import InputError, ZooError
 from zoo.tasks import TokenizerTrainer
 from zoo_tasks_text.tokenizers import vocabulary
-from zoo_tasks_text.tokenizers.options import TokenizerOptions
+from zoo_tasks_text.tokenizers.options import UnigramOptions
 
 _TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 _TOO_SMALL = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
@@ -24,7 +24,7 @@ _LONGEST = 65536
 class Unigram(TokenizerTrainer):
     """SentencePiece's unigram pieces and scores in a `tokenizers` model."""
 
-    options: TokenizerOptions
+    options: UnigramOptions
 
     def train(self, texts: Iterator[str]) -> Any:
         """Raises InputError naming the largest or smallest possible vocab_size where the texts do not fit it."""
@@ -34,7 +34,7 @@ class Unigram(TokenizerTrainer):
         return vocabulary.finished(Tokenizer(unigram), self.options.normalization)
 
 
-def train_sentencepiece(texts: Iterator[str], options: TokenizerOptions) -> sentencepiece.SentencePieceProcessor:
+def train_sentencepiece(texts: Iterator[str], options: UnigramOptions) -> sentencepiece.SentencePieceProcessor:
     """A SentencePiece unigram model of the normalised texts."""
     prepared = vocabulary.normalized(texts, vocabulary.normalizer(options.normalization), options.max_lines)
     written = io.BytesIO()
@@ -67,7 +67,7 @@ def train_sentencepiece(texts: Iterator[str], options: TokenizerOptions) -> sent
     return model
 
 
-def _explained(message: str, options: TokenizerOptions) -> ZooError:
+def _explained(message: str, options: UnigramOptions) -> ZooError:
     if found := _TOO_LARGE.search(message):
         return InputError(f"vocab_size {options.vocab_size} is too large for the training texts: at most {found[1]}")
     if found := _TOO_SMALL.search(message):
