@@ -108,6 +108,9 @@ def test_show_refuses_what_a_spec_has_not(
     assert message in line
 
 
-def test_show_refuses_a_specs_options_for_a_component(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", "position/rotary", "--set", "a=b"]) == 2
-    assert "is no file of a spec" in capsys.readouterr().err
+@pytest.mark.parametrize("option", [("--set", "a=b"), ("--source-tokens", "32"), ("--vocabulary", "9")])
+def test_show_refuses_a_specs_options_for_a_component(
+    capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    assert main(["show", "position/rotary", *option]) == 2
+    assert f"is no file of a spec, which {option[0]} is for" in capsys.readouterr().err

@@ -84,6 +84,13 @@ def test_what_is_there_already_is_refused_and_left_alone(what: str, tmp_path: Pa
     assert {path.name for path in tmp_path.rglob("*")} <= {"zoo-acme", "thesis.tex"}
 
 
+def test_a_folder_inside_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(InputError, match="file: is a file, expected a folder"):
+        write_plugin("zoo-acme", "position", tmp_path / "file" / "zoo-acme")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
 def test_a_kind_without_a_template_names_those_that_have_one(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

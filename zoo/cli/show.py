@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from zoo.cli.output import print_json, print_table
 from zoo.cli.show_model import Sizes, show_model
@@ -54,7 +55,9 @@ def _options(item: RegisteredComponent) -> list[dict[str, Any]]:
 @click.option("--vocabulary", type=_VOCABULARY, help="Of a spec: tokens. Default: what its tokenizer is asked for.")
 @click.option("--source-vocabulary", type=_VOCABULARY, help="The same, of a source with a tokenizer of its own.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     what: str,
     sets: tuple[str, ...],
     cell: str | None,
@@ -69,12 +72,15 @@ def command(
     if what.endswith((".yaml", ".yml")) or Path(what).is_file():
         sizes = Sizes(source_tokens, target_tokens, context_tokens, vocabulary, source_vocabulary)
         show_model(Path(what), sets, cell, sizes, as_json=as_json)
-    elif sets or cell or vocabulary or source_vocabulary:
-        raise InputError(
-            f"'{what}' is no file of a spec, which --set, --cell and vocabularies are for", where="zoo show"
-        )
     else:
+        for name in ctx.params.keys() - {"what", "as_json"}:
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise InputError(f"'{what}' is no file of a spec, which {_flag(ctx, name)} is for", where="zoo show")
         _show_component(what, as_json=as_json)
+
+
+def _flag(ctx: click.Context, name: str) -> str:
+    return next(option.opts[0] for option in ctx.command.params if option.name == name)
 
 
 def _show_component(component: str, *, as_json: bool) -> None:

@@ -40,6 +40,9 @@ def write_plugin(name: str, kind: str, out: Path) -> list[Path]:
     package = _package(name)
     if out.exists() or out.is_symlink():
         raise InputError("is there already: choose another name, or another folder with --out", where=str(out))
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise InputError("is a file, expected a folder to write the package in", where=str(above))
     files = rendered(name, package, template)
     with atomic_directory(out) as folder:
         for path, text in files.items():

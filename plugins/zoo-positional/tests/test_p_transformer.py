@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from zoo_positional.options import PTransformerOptions, SinusoidalOptions
 from zoo_positional.p_transformer import PTransformer
 from zoo_positional.sinusoidal import Sinusoidal
@@ -22,7 +23,8 @@ def _context(*, cross: bool = False) -> StackContext:
 def test_attention_is_that_of_the_equations(relative: str) -> None:
     """Q = (X + P) Wq, K = (X + P) Wk, V = X Wv; relative vectors as Shaw et al. 2018 have them."""
     torch.manual_seed(6)
-    scheme = PTransformer(PTransformerOptions(relative=relative, clip=CLIP), _context()).double()
+    clip = {} if relative == "none" else {"clip": CLIP}
+    scheme = PTransformer(PTransformerOptions(relative=relative, **clip), _context()).double()
     x, places = torch.randn(1, LENGTH, WIDTH, dtype=torch.float64), torch.arange(LENGTH)[None] + 20
     code = Sinusoidal(SinusoidalOptions(), _context()).encode(places).double()
     wq, wk, wv = ReferenceAttention(WIDTH, HEADS).weights.double()
@@ -42,6 +44,11 @@ def test_attention_is_that_of_the_equations(relative: str) -> None:
     expected = torch.einsum("hij,hijd->ihd", weights, values).reshape(LENGTH, WIDTH)
     found = ReferenceAttention(WIDTH, HEADS)(scheme, x, places, causal=True, layer=1)[0]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_a_clip_without_relative_positions_is_refused() -> None:
+    with pytest.raises(ValidationError, match="clip 4 is for relative positions"):
+        PTransformerOptions(relative="none", clip=4)
 
 
 def test_embeddings_are_left_alone_and_cross_attention_has_no_relative_part() -> None:

@@ -127,6 +127,12 @@ class PTransformerOptions(SinusoidalOptions):
     )
     clip: int = Field(default=16, ge=1, le=4096, description="Relative distances beyond it share a vector")
 
+    @model_validator(mode="after")
+    def _clip_is_of_relative_positions(self) -> PTransformerOptions:
+        if self.relative == "none" and self.clip != type(self).model_fields["clip"].default:
+            raise ValueError(f"clip {self.clip} is for relative positions, and relative is none")
+        return self
+
 
 class DebertaOptions(Options):
     """Options of `deberta`."""
