@@ -33,7 +33,7 @@ help:
 	@echo "make test    checks and tests on both transformers lines (5.x, and 4.57.6 with COMET)"
 	@echo "make quick   the quick part of the tests;  make slow: the rest;  make comet: the 4.57.6 line"
 	@echo "make soak    tests of minutes, which make test leaves out"
-	@echo "make check   ruff, mypy, import-linter;    make format: ruff format"
+	@echo "make check   ruff, mypy, import-linter, records;   make format: ruff format"
 
 env: $(VENV)/.installed
 
@@ -74,6 +74,7 @@ check: env
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	if [ -d leaderboard/records ]; then $(BIN)/zoo records check; fi
 
 format: env
 	$(BIN)/ruff format .
