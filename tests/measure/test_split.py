@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from zoo.measure.generation import encoded_sources, evaluating, generate_ids
+from zoo.measure.generation import encoded_sources, generate_ids
 from zoo.measure.split import split_times
+from zoo.models.modes import evaluating
 from zoo.spec.sections import DecodingSection
 
 

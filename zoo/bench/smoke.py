@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from zoo.measure.generation import evaluating
 from zoo.models import assemble
 from zoo.models.decoding import Decoding
+from zoo.models.modes import evaluating
 from zoo.models.scores import negative_log_likelihood
 from zoo.spec import Spec
 

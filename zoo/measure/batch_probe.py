@@ -14,13 +14,14 @@ import torch
 
 from zoo.measure.device import device_kind, synchronize
 from zoo.measure.energy import energy_counter, generation_energy
-from zoo.measure.generation import evaluating, generate_batch
+from zoo.measure.generation import generate_batch
 from zoo.measure.gpu import memory_used
 from zoo.measure.loading import Loaded, load
 from zoo.measure.memory import MemoryReading, peak_resident_bytes, resident_bytes
 from zoo.measure.oom import free_memory, is_out_of_memory
 from zoo.measure.probe import ProbeRequest, serve
 from zoo.measure.throughput import batch_of, rates
+from zoo.models.modes import evaluating
 
 
 def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:

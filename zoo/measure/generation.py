@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.models.decoding import Decoding, key_of
+from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
 from zoo.tasks.contracts import Progress, silent
@@ -40,18 +40,6 @@ class Generated:
     """Outputs that met the length limit before an end token."""
     truncated: int
     """Sources cut to the model's longest sequence."""
-
-
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """Put the model in evaluation mode (no dropout) without gradients; give its mode back afterwards."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
 
 
 def generated_lengths(sequences: Tensor, eos: int) -> tuple[list[int], int]:

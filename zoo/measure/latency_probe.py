@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from zoo.measure.device_time import device_times
-from zoo.measure.generation import Source, encoded_sources, evaluating, generate_batch, generate_ids
+from zoo.measure.generation import Source, encoded_sources, generate_batch, generate_ids
 from zoo.measure.latency import timed_calls
 from zoo.measure.loading import load
 from zoo.measure.probe import ProbeRequest, serve
 from zoo.measure.split import split_times
 from zoo.measure.warmup import warm_up
+from zoo.models.modes import evaluating
 
 
 def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.measure.generation import encoded_sources, evaluating, source_of
+from zoo.measure.generation import encoded_sources, source_of
+from zoo.models.modes import evaluating
 from zoo.models.scores import negative_log_likelihood
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks.contracts import Example, Progress, silent

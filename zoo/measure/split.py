@@ -10,8 +10,9 @@ from typing import Any
 
 from zoo.measure.device import synchronize
 from zoo.measure.distribution import Measured
-from zoo.measure.generation import Source, encoded_sources, evaluating, generate_ids, generated_lengths
+from zoo.measure.generation import Source, encoded_sources, generate_ids, generated_lengths
 from zoo.measure.latency import no_collector
+from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
 

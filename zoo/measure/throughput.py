@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from zoo.measure.device import synchronize
-from zoo.measure.generation import Source, evaluating, generate_batch
+from zoo.measure.generation import Source, generate_batch
 from zoo.measure.oom import free_memory, is_out_of_memory
+from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
 

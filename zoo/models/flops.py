@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.models.backends import EAGER
 from zoo.models.base import ZooModel
+from zoo.models.modes import evaluating
 
 _TOKEN_MATRICES = ("embed_tokens", "lm_head")
 TRAINING_FACTOR = 3
@@ -155,14 +156,13 @@ def _attributed(model: torch.nn.Module, counter: FlopCounterMode) -> Iterator[Co
 @contextmanager
 def _written_out(model: ZooModel) -> Iterator[None]:
     """Inside, the model is in evaluation mode and its attention eager."""
-    training, attention = model.training, model.config._attn_implementation
-    model.eval()
-    model.config._attn_implementation = EAGER
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = attention
-        model.train(training)
+    attention = model.config._attn_implementation
+    with evaluating(model):
+        model.config._attn_implementation = EAGER
+        try:
+            yield
+        finally:
+            model.config._attn_implementation = attention
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from zoo.models.modes import evaluating
 from zoo.models.seeding import own_randomness
 from zoo.models.tokenizers import Tokenizers
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
@@ -84,7 +85,7 @@ def measured(
     probe: Probe = chosen.create()
     options = probe.options
     sample = drawn(examples, options.max_examples, options.sample_seed)
-    with _own_randomness(model, options.sample_seed), _evaluating(model, gradients=probe.needs_gradients):
+    with _own_randomness(model, options.sample_seed), evaluating(model, gradients=probe.needs_gradients):
         context = ProbeContext(
             model=model,
             tokenizers=tokenizers,
@@ -118,18 +119,6 @@ def _own_randomness(model: Any, seed: int) -> Iterator[None]:
         if devices:
             torch.cuda.manual_seed(seed)
         yield
-
-
-@contextmanager
-def _evaluating(model: Any, *, gradients: bool) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.set_grad_enabled(gradients):
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _finite(series: Series) -> Series:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.models.modes import evaluating
 from zoo.models.scores import negative_log_likelihood
 from zoo.training.collate import Batch
 from zoo.training.contracts import LossContext, TokenLoss
@@ -52,11 +53,9 @@ def objective_sum(objective: TokenLoss, logits: Tensor, targets: Tensor, context
 @torch.no_grad()
 def dev_loss(model: Any, batches: Iterator[Batch], device: torch.device, precision: torch.dtype) -> float:
     """Mean cross-entropy per target token in nats, without dropout; the model's mode is put back."""
-    was_training = model.training
-    model.eval()
     total = torch.zeros((), dtype=torch.float64, device="cpu" if device.type == "mps" else device)
     tokens = 0
-    try:
+    with evaluating(model):
         for cpu_batch in batches:
             batch = cpu_batch.to(device)
             with autocast(device, precision):
@@ -66,8 +65,6 @@ def dev_loss(model: Any, batches: Iterator[Batch], device: torch.device, precisi
                 total
             )
             tokens += batch.target_tokens
-    finally:
-        model.train(was_training)
     return float(total) / max(1, tokens)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.measure.generation import evaluating
 from zoo.models.contracts import Fusion
+from zoo.models.modes import evaluating
 
 _ENCODER_INPUTS = frozenset(
     {"input_ids", "attention_mask", "inputs_embeds", "position_ids", "context_input_ids", "context_attention_mask"}
