@@ -34,6 +34,10 @@ class MetricKey(NamedTuple):
     signature: str
     examples: int
 
+    def worse(self, value: float) -> float:
+        """A number that grows as a score gets worse, so that the least one is the best."""
+        return -value if self.direction == "higher" else value
+
 
 class DeviceKey(NamedTuple):
     """Measurements compare only where all of this is the same."""

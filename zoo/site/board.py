@@ -186,12 +186,8 @@ def _row_order(item: Standing, rank: Mapping[Standing, int], ranking: MetricKey 
     """Ranked models, unranked ones, failures, baselines; inside each the better score first."""
     block = 3 if item.role == "baseline" else 0 if item in rank else 1 if item.status == "ok" else 2
     summary = item.quality().get(ranking) if ranking else None
-    score = 0.0 if summary is None or ranking is None else _worse_first(summary.mean, ranking.direction)
+    score = 0.0 if summary is None or ranking is None else ranking.worse(summary.mean)
     return block, rank.get(item, 0), summary is None, score, item.name
-
-
-def _worse_first(value: float, direction: str) -> float:
-    return -value if direction == "higher" else value
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:

@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import prod
+from math import inf, prod
 
-from zoo.bench.standings import MetricKey, Standing
+from zoo.bench.standings import MetricKey, Standing, Summary
 from zoo.site import figures
 from zoo.site.facets import natural
 from zoo.site.naming import one_line
@@ -117,14 +117,14 @@ def _sweep(grid: _Grid, ranking: MetricKey) -> Sweep | None:
         points = ({**fixed, last: column} for column in values[last])
         return [grid.models.get(tuple(point[axis] for axis in range(len(sizes)))) for point in points]
 
+    summaries = {model: model.quality().get(ranking) for model in grid.models.values() if model.counted}
+    scored = {model: summary for model, summary in summaries.items() if summary is not None}
+
+    def order(models: Sequence[Standing | None]) -> float:
+        return min((ranking.worse(scored[model].mean) for model in models if model in scored), default=inf)
+
     rows = [(value, [models_of(value, group) for group in groups]) for value in values[row]]
-    better = max if ranking.direction == "higher" else min
-    scored = {
-        value: [score for part in parts for model in part if (score := _mean(model, ranking)) is not None]
-        for value, parts in rows
-    }
-    sign = -1 if ranking.direction == "higher" else 1
-    rows.sort(key=lambda item: sign * better(scored[item[0]]) if scored[item[0]] else float("inf"))
+    rows.sort(key=lambda item: order([model for part in item[1] for model in part]))
     seeds = max(len(model.counted) + len(model.failed) for model in grid.models.values())
     return Sweep(
         name=one_line(grid.name),
@@ -139,30 +139,27 @@ def _sweep(grid: _Grid, ranking: MetricKey) -> Sweep | None:
             for group in groups
         ),
         rows=tuple(
-            (one_line(value), tuple(cell for part in parts for cell in _cells(part, ranking, seeds)))
+            (one_line(value), tuple(cell for part in parts for cell in _cells(part, scored, ranking, seeds)))
             for value, parts in rows
         ),
         seeds=seeds,
     )
 
 
-def _cells(models: Sequence[Standing | None], ranking: MetricKey, seeds: int) -> list[SweepCell | None]:
-    means = [_mean(model, ranking) for model in models]
-    known = [mean for mean in means if mean is not None]
-    best = None if len(known) < 2 else max(known) if ranking.direction == "higher" else min(known)
+def _cells(
+    models: Sequence[Standing | None], scored: Mapping[Standing, Summary], ranking: MetricKey, seeds: int
+) -> list[SweepCell | None]:
+    means = {model: scored[model].mean for model in models if model is not None and model in scored}
+    best = min(means.values(), key=ranking.worse) if len(means) > 1 else None
     return [
-        None if model is None else _cell(model, ranking, seeds, best=mean is not None and mean == best)
-        for model, mean in zip(models, means, strict=True)
+        None
+        if model is None
+        else _cell(model, scored.get(model), ranking, seeds, best=best is not None and means.get(model) == best)
+        for model in models
     ]
 
 
-def _mean(model: Standing | None, ranking: MetricKey) -> float | None:
-    summary = None if model is None or not model.counted else model.quality().get(ranking)
-    return None if summary is None else summary.mean
-
-
-def _cell(model: Standing, ranking: MetricKey, seeds: int, *, best: bool) -> SweepCell:
-    summary = model.quality().get(ranking) if model.counted else None
+def _cell(model: Standing, summary: Summary | None, ranking: MetricKey, seeds: int, *, best: bool) -> SweepCell:
     notes = []
     if summary is not None and summary.seeds > 1:
         notes.append(" to ".join(figures.score(end, ranking.unit) for end in (summary.low, summary.high)))
