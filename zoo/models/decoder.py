@@ -115,22 +115,9 @@ class Decoder(Stack):
         for index, (layer, scheme, memory) in enumerate(zip(self.layers, schemes, memories, strict=True)):
             key_source, value_source, memory_mask = memory
             if memory_view is None or memory_mask is not seen_by:  # else as the layer before
-                keys = _visible_sources(memory_mask, own_source)
-                if placing is None or sources is None:
-                    memory_view = View(q_positions, q_positions, keys, causal=False, backend=backend)
-                else:
-                    memory_view = view_of_pass(
-                        x,
-                        placing,
-                        q_positions=q_positions,
-                        k_positions=sources,
-                        mask=keys,
-                        causal=False,
-                        backend=backend,
-                        dropout=self.attention_dropout,
-                        share=not self.checkpointing,
-                    )
                 seen_by = memory_mask
+                keys = _visible_sources(memory_mask, own_source)
+                memory_view = self._memory_view(x, placing, q_positions, sources, keys, backend)
             x = layer(
                 x,
                 key_source,
@@ -156,6 +143,30 @@ class Decoder(Stack):
             hidden_states=None if hidden is None else tuple(hidden),
             attentions=None if weights is None else tuple(weights),
             cross_attentions=None if cross_weights is None else tuple(cross_weights),
+        )
+
+    def _memory_view(
+        self,
+        x: Tensor,
+        placing: list[Position] | None,
+        q_positions: Tensor,
+        sources: Tensor | None,
+        keys: Tensor | None,
+        backend: str,
+    ) -> View:
+        """The view of targets x ``[B, T, D]`` on a memory, `keys` of which they see; placed where there is a scheme."""
+        if placing is None or sources is None:
+            return View(q_positions, q_positions, keys, causal=False, backend=backend)
+        return view_of_pass(
+            x,
+            placing,
+            q_positions=q_positions,
+            k_positions=sources,
+            mask=keys,
+            causal=False,
+            backend=backend,
+            dropout=self.attention_dropout,
+            share=not self.checkpointing,
         )
 
     def _attend_context(self, layer: int, context: Context | None, cache: Any) -> AttendContext | None:
