@@ -123,14 +123,13 @@ class Executor(ABC):
 def cell_jobs(specs: Iterable[Spec]) -> list[CellJob]:
     """The jobs of a sweep: the controls of each board once, then the cells, none twice."""
     chosen: dict[str, CellJob] = {}
-    specs = list(specs)
-    for spec in specs:
+    plain = [(spec, spec.plain()) for spec in specs]
+    for spec, sections in plain:
         for job in BASELINES:
-            board = json.dumps(baseline_spec(spec.plain(), job), sort_keys=True)
+            board = json.dumps(baseline_spec(sections, job), sort_keys=True)
             chosen.setdefault(f"{job} {board}", CellJob(spec, job))
-    for spec in specs:
-        plain = {**spec.plain(), "description": ""}
-        chosen.setdefault(json.dumps(plain, sort_keys=True), CellJob(spec))
+    for spec, sections in plain:
+        chosen.setdefault(json.dumps({**sections, "description": ""}, sort_keys=True), CellJob(spec))
     return list(chosen.values())
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 SENTENCES = 20
 """As many as `zoo bench` measures with, and spread as evenly over the evaluated examples."""
-PROCESSES = 5
-"""Of each model, where neither the command nor the spec says how many."""
 _LARGEST_FILE = 10 * 2**20
 
 
@@ -59,11 +57,12 @@ def command(
             raise InputError("no such folder; expected one that 'zoo build' or 'zoo train' made", where=str(directory))
     texts = None if sentences is None else _lines(sentences)
     from zoo.measure.performance import measure_performances, probe_request
+    from zoo.spec.sections import MeasurementSection
     from zoo.training import load_run
 
     specs = [load_run(directory).spec for directory in directories]
     # A spec that has nothing timed in a sweep (0) does not mean that nobody may ask.
-    processes = processes or specs[0].measurement.processes or PROCESSES
+    processes = processes or specs[0].measurement.processes or MeasurementSection().processes
     changes = {"processes": processes, "latency_samples": samples, "throughput_batches": sorted(set(batches)) or None}
     measurement = specs[0].measurement.model_copy(
         update={name: value for name, value in changes.items() if value is not None}

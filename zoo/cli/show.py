@@ -73,14 +73,11 @@ def command(
         sizes = Sizes(source_tokens, target_tokens, context_tokens, vocabulary, source_vocabulary)
         show_model(Path(what), sets, cell, sizes, as_json=as_json)
     else:
-        for name in ctx.params.keys() - {"what", "as_json"}:
-            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                raise InputError(f"'{what}' is no file of a spec, which {_flag(ctx, name)} is for", where="zoo show")
+        for option in ctx.command.params:
+            given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+            if given and option.name not in {"what", "as_json"}:
+                raise InputError(f"'{what}' is no file of a spec, which {option.opts[0]} is for", where="zoo show")
         _show_component(what, as_json=as_json)
-
-
-def _flag(ctx: click.Context, name: str) -> str:
-    return next(option.opts[0] for option in ctx.command.params if option.name == name)
 
 
 def _show_component(component: str, *, as_json: bool) -> None:
