@@ -16,6 +16,7 @@ from zoo.registry import Component, Registry, use_registry
 from zoo.registry.component import RegisteredComponent
 from zoo.registry.discovery import PluginReport, discover
 from zoo.spec.sections import ModelSection
+from zoo.testing.surroundings import one_thread
 
 VOCABULARY = 53
 PRIVATE = {
@@ -72,11 +73,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def _few_threads_and_private_components() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with use_registry(REGISTRY):
+    with one_thread(), use_registry(REGISTRY):
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

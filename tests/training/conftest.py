@@ -7,10 +7,10 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-import torch
 
 from zoo.spec import Spec, resolve
 from zoo.tasks import DataHome
+from zoo.testing.surroundings import one_thread
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -50,10 +50,8 @@ TINY: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

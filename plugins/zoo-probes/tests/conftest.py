@@ -21,6 +21,7 @@ from zoo.registry.discovery import PluginReport, discover
 from zoo.spec.options import Chosen
 from zoo.spec.sections import ModelSection
 from zoo.tasks import Example
+from zoo.testing.surroundings import one_thread
 from zoo.testing.tiny_model import tiny_examples, tiny_tokenizers
 
 
@@ -53,11 +54,8 @@ def _registry() -> Registry:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with use_registry(_registry()):
+    with one_thread(), use_registry(_registry()):
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
