@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 from pydantic import (
     BaseModel,
     ConfigDict,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
@@ -34,6 +36,9 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
     moved: ClassVar[Mapping[str, str]] = {}
     """Keys that stood here in earlier versions, and what is written today."""
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that earlier versions did not have, whose default is what these versions did. At the default they are left
+    out of the plain form, so that a spec written before keeps its hash, and a cell measured before its key."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -58,8 +63,16 @@ class Options(BaseModel):
         return valid
 
     def plain(self) -> dict[str, Any]:
-        """The options as plain data, ready for YAML or JSON, every default written out."""
+        """The options as plain data, ready for YAML or JSON, every default written out but those of `later`."""
         return self.model_dump(mode="json")
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields_at_their_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        for name in self.later:
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                plain.pop(name, None)
+        return plain
 
 
 def _unknown(key: str, model: type[Options]) -> str:

@@ -8,9 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
-    model_serializer,
     model_validator,
 )
 
@@ -315,6 +313,8 @@ class MeasurementSection(Options):
 class Spec(Options):
     """A resolved spec: every slot filled, every default written out."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"target_tokenizer"})
+
     name: str = Field(
         min_length=1,
         max_length=100,
@@ -405,11 +405,3 @@ class Spec(Options):
             every = self.training.probe_every
             raise ValidationError.from_exception_data("Spec", [error_at(("training", "probe_every"), message, every)])
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_an_absent_tokenizer(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # A spec that shares its vocabulary keeps the hash that it had before there were separate ones.
-        plain: dict[str, Any] = handler(self)
-        if plain.get("target_tokenizer", "") is None:
-            del plain["target_tokenizer"]
-        return plain
