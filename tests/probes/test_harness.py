@@ -143,7 +143,7 @@ def test_special_and_tag_ids_are_told_apart() -> None:
     measured(chosen(Told))
     tokenizer = tiny_tokenizers().source
     assert Told.seen.special_ids == {0, 1, 2, 3}
-    assert Told.seen.tag_ids == {tokenizer.convert_tokens_to_ids("<2formal>")}
+    assert Told.seen.tag_ids == set(tokenizer.convert_tokens_to_ids(["<2formal>", "<2plain>"]))
 
 
 def test_a_model_that_a_probe_cannot_read_is_refused() -> None:

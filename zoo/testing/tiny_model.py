@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from zoo.tasks import Example
 
 DISTRIBUTION = "zoo-testing"
 WORDS = ("the", "a", "cat", "dog", "sees", "hears", "red", "old", "house", "tree", ".", ",", '"', "«", "»")
-TAG = "<2formal>"
+TAG, OTHER_TAG = "<2formal>", "<2plain>"
 
 
 class Sines(Position):
@@ -119,7 +120,7 @@ def tiny_model(seed: int = 3, architecture: str = "encoder-decoder") -> Any:
 
 
 def tiny_tokenizers() -> Tokenizers:
-    """Words between spaces, with the special tokens that every zoo tokenizer has, and one tag."""
+    """Words between spaces, with the special tokens that every zoo tokenizer has, and two tags."""
     vocabulary = {token: place for place, token in enumerate(("<pad>", "</s>", "<s>", "<unk>", *WORDS))}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -127,17 +128,22 @@ def tiny_tokenizers() -> Tokenizers:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", bos_token="<s>", unk_token="<unk>"
     )
-    tokenizer.add_tokens([AddedToken(TAG, special=False, normalized=False)])
+    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in (TAG, OTHER_TAG)])
     return Tokenizers(tokenizer, tokenizer)
 
 
 def tiny_examples(count: int = 12) -> tuple[Example, ...]:
-    """Sentences of four to eleven words, some with a tag, quotes and punctuation."""
+    """Sentences of four to eleven words, with quotes and punctuation: a third with a tag, a third with a domain."""
     draw = torch.Generator().manual_seed(7)
     made = []
     for number in range(count):
         source, target = (_sentence(draw, 4 + number % 8) for _ in range(2))
-        made.append(Example(id=f"{number}", source=f"{TAG} {source}" if number % 3 == 0 else source, target=target))
+        example = Example(id=f"{number}", source=source, target=target)
+        if number % 3 == 0:
+            example = replace(example, source=f"{TAG} {source}", sentence=source, tag=TAG, domain=TAG.strip("<>"))
+        elif number % 3 == 1:
+            example = replace(example, domain=OTHER_TAG.strip("<>"))
+        made.append(example)
     return tuple(made)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 from zoo_tasks_text.tasks.options import TranslationOptions
-from zoo_tasks_text.tasks.tags import tag_of
+from zoo_tasks_text.tasks.tags import EVALUATION_TAGS, tag_of, with_tag
 from zoo_tasks_text.tasks.translation import PreparedTranslation
 
 from zoo.errors import InputError
@@ -72,3 +72,12 @@ def test_a_corpus_without_domains_is_refused(documents):
 def test_what_needs_tags_is_refused_without_them(options):
     with pytest.raises(ValidationError, match="set tag to domain"):
         TranslationOptions.model_validate({**BASE, "tag": "none", **options})
+
+
+@pytest.mark.parametrize("kind", EVALUATION_TAGS)
+def test_an_example_can_be_given_the_tag_that_evaluation_would_have_given(many, kind):
+    """Whatever it carries: what one model is asked under each tag is what four specs would have asked."""
+    asked = list(prepared(many(20), evaluation_tag=kind).examples("test"))
+    for other in EVALUATION_TAGS:
+        task = prepared(many(20), evaluation_tag=other)
+        assert [with_tag(example, task.special_tokens, kind) for example in task.examples("test")] == asked

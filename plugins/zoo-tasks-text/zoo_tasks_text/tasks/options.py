@@ -11,6 +11,7 @@ from zoo_tasks_text.languages import Language
 
 Count = Annotated[int, Field(ge=1)]
 ContextKind = Literal["true", "shuffled", "noise", "none"]
+EvaluationTag = Literal["correct", "wrong", "random", "none"]
 
 
 class ParallelOptions(Options):
@@ -28,7 +29,7 @@ class ParallelOptions(Options):
     untagged: float = Field(
         default=0.0, ge=0, le=1, description="Share of training examples that go without their tag, chosen by hash"
     )
-    evaluation_tag: Literal["correct", "wrong", "random", "none"] = Field(
+    evaluation_tag: EvaluationTag = Field(
         default="correct", description="Tag of dev and test examples: their own, another, any, or none"
     )
 

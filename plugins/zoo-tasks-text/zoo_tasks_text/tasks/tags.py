@@ -3,22 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
 
 from zoo.errors import InputError
-from zoo.tasks import Split
+from zoo.tasks import Example, Split
 from zoo_tasks_text.tasks.draws import below, fraction
-from zoo_tasks_text.tasks.options import ParallelOptions
+from zoo_tasks_text.tasks.options import EvaluationTag, ParallelOptions
+
+EVALUATION_TAGS: tuple[EvaluationTag, ...] = get_args(EvaluationTag)
+"""How an example that is evaluated may be tagged."""
 
 _MOST = 1000
 """Domains that may have a tag: more are names of documents rather than domains."""
 _UNFIT = re.compile(r"[^\w.-]+")
+_TAG = re.compile(r"<[\w.-]+>")
 
 
 def tag_of(domain: str) -> str:
     """The text of a domain's tag: ``<domain>``."""
     return f"<{_UNFIT.sub('_', domain)}>"
+
+
+def known_tags(vocabulary: Iterable[str]) -> tuple[str, ...]:
+    """Those of a tokenizer's own tokens (the special ones aside) that are domain tags, in alphabetical order."""
+    return tuple(sorted(token for token in vocabulary if _TAG.fullmatch(token)))
+
+
+def evaluation_tag(kind: EvaluationTag, own: str | None, known: Sequence[str], name: str) -> str | None:
+    """The tag that the example called `name`, whose domain has the tag `own`, is evaluated with: its own (correct),
+    one of the others (wrong), any of the known ones (random), or none.
+    """
+    match kind:
+        case "correct":
+            return own
+        case "none":
+            return None
+        case "random":
+            return known[below(len(known), "random tag", name)]
+        case "wrong":
+            others = [tag for tag in known if tag != own]
+            return others[below(len(others), "wrong tag", name)] if others else None
+
+
+def with_tag(example: Example, known: Sequence[str], kind: EvaluationTag) -> Example:
+    """The example as ``evaluation_tag: <kind>`` would have it, whatever tag it carries."""
+    own = tag_of(example.domain) if example.domain is not None else None
+    tag = evaluation_tag(kind, own if own in known else None, known, example.id)
+    text = example.source if example.tag is None else example.source.removeprefix(f"{example.tag} ")
+    source = text if tag is None else f"{tag} {text}"
+    sentence = None if source == example.translated else example.translated
+    return replace(example, source=source, tag=tag, sentence=sentence)
 
 
 @dataclass(frozen=True)
@@ -47,16 +83,7 @@ class Tags:
         own = own if own in self.known else None
         if split == "train":
             return None if fraction("untagged", name) < self.options.untagged else own
-        match self.options.evaluation_tag:
-            case "correct":
-                return own
-            case "none":
-                return None
-            case "random":
-                return self.known[below(len(self.known), "random tag", name)]
-            case "wrong":
-                others = [tag for tag in self.known if tag != own]
-                return others[below(len(others), "wrong tag", name)] if others else None
+        return evaluation_tag(self.options.evaluation_tag, own, self.known, name)
 
     def escaped(self, text: str) -> str:
         """`text` with a space inside whatever spells a tag: data is text, never a tag."""

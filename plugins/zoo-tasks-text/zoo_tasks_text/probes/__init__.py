@@ -1,0 +1,1 @@
+"""Probes of what these tasks alone know, such as domain tags."""
