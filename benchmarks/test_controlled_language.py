@@ -53,6 +53,24 @@ def test_a_cue_in_reach_decides_homographs_and_nothing_else_does(
     assert interval.low <= CHANCE <= interval.high
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_a_domain_tag_decides_the_register_and_nothing_else_does(
+    tmp_path: Path, request: pytest.FixtureRequest, say: Callable[[str], None]
+) -> None:
+    if not request.config.getoption("--benchmark", False):
+        pytest.skip("trains a model, with --benchmark; plugins/zoo-tasks-text/tests/ holds the quick tests")
+    spec, home = load_spec(SPECS / "register-tag.yaml"), DataHome(tmp_path / "home")
+    train(spec, tmp_path / "run", home=home)
+    run = load_run(tmp_path / "run")
+    found = evaluate(run.model, run.tokenizers, evaluation_examples(prepare(spec, home).task, spec), spec).probes
+    right = {kind: found[f"domain-tag.{kind}_register-accuracy"] for kind in ("correct", "wrong", "random", "none")}
+    say("words that show the register, right with the tag " + ", ".join(f"{kind}: {right[kind]:.3f}" for kind in right))
+    say(f"steering (correct - random): {found['domain-tag.steering_register-accuracy']:.3f}")
+    assert right["correct"] > ENOUGH
+    assert right["wrong"] < 1 - ENOUGH
+    assert abs(right["random"] - CHANCE) < 0.1
+
+
 def test_the_control_differs_from_the_model_in_the_cue_alone() -> None:
     specs = [load_spec(SPECS / f"{name}.yaml") for name in ("homograph-in-reach", "homograph-absent")]
     plain = [spec.model_dump(mode="json") for spec in specs]
