@@ -206,6 +206,8 @@ class ModelSection(Options):
 class TrainingSection(Options):
     """How the model is trained."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"logits_chunk"})
+
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
     gradient_accumulation: Count = Field(default=1, description="Micro-batches per optimizer step")
@@ -215,6 +217,11 @@ class TrainingSection(Options):
     clipping: Annotated[Chosen, Slot("clipping")] = Field(description="Gradient clipping before each step")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
+    )
+    logits_chunk: Count | None = Field(
+        default=None,
+        description="Target tokens whose logits exist at a time, so that a large vocabulary needs less memory; the "
+        "loss is the same. All at once where absent",
     )
     source_loss: bool = Field(
         default=False, description="Learn to predict the source's tokens too, in a causal-lm; else the target's alone"
@@ -396,6 +403,14 @@ class Spec(Options):
         if self.training.packing and self.model.context_encoder is not None:
             message = "rows of examples with a context cannot be packed: set packing to false, or drop context_encoder"
             raise ValidationError.from_exception_data("Spec", [error_at(("training", "packing"), message, True)])
+        return self
+
+    @model_validator(mode="after")
+    def _fused_scores_are_made_whole(self) -> Spec:
+        if self.training.logits_chunk is not None and self.model.output_fusion is not None:
+            message = "an output fusion reads the logits of all tokens at once: leave out logits_chunk or it"
+            chunk = self.training.logits_chunk
+            raise ValidationError.from_exception_data("Spec", [error_at(("training", "logits_chunk"), message, chunk)])
         return self
 
     @model_validator(mode="after")
