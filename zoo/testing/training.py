@@ -84,7 +84,7 @@ class TokenLossSuite(ComponentSuite):
     def _assert_finite(self, loss: TokenLoss, logits: Tensor, targets: Tensor) -> None:
         logits = logits.detach().requires_grad_()
         found = loss(logits, targets, loss_context())
-        found.sum().backward()  # type: ignore[no-untyped-call]
+        found.sum().backward()
         assert torch.isfinite(found).all(), "the loss is not finite"
         assert logits.grad is not None
         assert torch.isfinite(logits.grad).all(), "the gradient is not finite"

@@ -87,7 +87,12 @@ class _SumOfChunks(torch.autograd.Function):
         return total
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.gradients is None:
+            raise RuntimeError(
+                "the gradients of a loss by chunks are there once: its graph cannot be gone through twice"
+            )
         of_states, of_weight = ctx.gradients
-        return of_states * factor, of_weight * factor, None, None
+        ctx.gradients = None  # they are as large as the matrix, and the graph lives on for a while
+        return of_states.mul_(factor), of_weight.mul_(factor), None, None

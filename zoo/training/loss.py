@@ -159,7 +159,7 @@ def _logits_and_targets(
     with autocast(device, precision):
         states = real_states(model, batch, use_cache=False)  # [M, D]
     head = Head.of(model)
-    for part, targets in zip(states.split(chunk), batch.targets().split(chunk), strict=True):
+    for part, targets in zip(torch.split(states, chunk), torch.split(batch.targets(), chunk), strict=True):
         with autocast(device, precision):
             logits = head(part)  # [m, V]
         yield logits, targets
