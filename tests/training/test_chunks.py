@@ -114,6 +114,20 @@ def test_in_bfloat16_chunks_lose_no_more_than_all_at_once(make_spec: Callable[..
         assert far < 1.5 * near + 1e-3, key
 
 
+def test_the_graph_of_a_loss_by_chunks_is_gone_through_once(
+    make_spec: Callable[..., Spec], pairs: EncodedPairs
+) -> None:
+    spec = make_spec()
+    model = model_of(spec)
+    batch = batch_of(spec, model, pairs)
+    given = {"device": CPU, "precision": torch.float32, "chunk": 7}
+    objective = spec.training.objective.create()
+    loss = micro_batch_objective(objective, model, batch, LossContext(step=1, total_steps=2), **given)
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="cannot be gone through twice"):
+        loss.backward()
+
+
 class Largest(TorchDispatchMode):
     """The most rows over the vocabulary that any tensor had."""
 
