@@ -79,6 +79,7 @@ class ModelSection(Options):
     """What is assembled."""
 
     model_config = ConfigDict(json_schema_extra=_BY_ARCHITECTURE)
+    later: ClassVar[frozenset[str]] = frozenset({"head_dropout", "word_dropout"})
 
     architecture: Architecture = Field(
         default="encoder-decoder",
@@ -113,6 +114,12 @@ class ModelSection(Options):
     )
     dropout: Probability = Field(default=0.1, description="Dropout on embeddings and on each sublayer's output")
     attention_dropout: Probability = Field(default=0.0, description="Dropout on attention weights")
+    head_dropout: Probability = Field(
+        default=0.0, description="Share of attention heads that are left out of an example in training (DropHead)"
+    )
+    word_dropout: Probability = Field(
+        default=0.0, description="Share of tokens whose embedding is left out in training; their positions stay"
+    )
     bias: bool = Field(default=True, description="Bias terms in the attention projections")
     scale_embeddings: bool = Field(
         default=True, description="Multiply token embeddings by sqrt(D) (Vaswani et al. 2017, section 3.4)"
