@@ -49,6 +49,67 @@ def test_broken_token_losses_are_caught(installed: Installed, run: Run) -> None:
         run(suite, "test_one_float32_loss_a_token", torch.float32)
 
 
+class MeanOfTokens(TokenLoss):
+    """Takes the mean logit of the whole batch from each token's, and claims that tokens stand alone."""
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        loss = nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        return loss - 0.1 * loss.mean()
+
+
+class Numbered(TokenLoss):
+    """Weighs texts by their numbers."""
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        assert context.examples is not None
+        loss = nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        return loss * (10 + context.examples)
+
+
+class OnlyTheFirst(TokenLoss):
+    """Asks for two passes and looks at one."""
+
+    passes = 2
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        return nn.functional.cross_entropy(logits[0].float(), targets, reduction="none")
+
+
+class OneWay(OnlyTheFirst):
+    """A divergence that tells the first pass from the second."""
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        p, q = logits.float().log_softmax(-1)
+        return super().forward(logits, targets, context) + (p.exp() * (p - q)).sum(-1)
+
+
+class AddsUpTheVocabulary(TokenLoss):
+    """The textbook's label smoothing."""
+
+    def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
+        log_p = logits.float().log_softmax(-1)
+        return -0.9 * log_p.gather(-1, targets[:, None])[:, 0] - 0.1 * log_p.mean(-1)
+
+
+def test_losses_that_break_what_they_say_of_tokens_texts_and_passes_are_caught(installed: Installed, run: Run) -> None:
+    with pytest.raises(AssertionError, match="token by token"):
+        run(installed(TokenLossSuite, MeanOfTokens), "test_each_token_is_scored_as_if_alone_where_claimed")
+    with pytest.raises(AssertionError, match="under other numbers"):
+        run(installed(TokenLossSuite, Numbered), "test_texts_are_told_apart_by_their_numbers_and_no_more")
+    for loss in (OnlyTheFirst, OneWay):
+        suite = installed(TokenLossSuite, loss)
+        run(suite, "test_one_float32_loss_a_token", torch.float32)
+        with pytest.raises(AssertionError, match="passes in another order"):
+            run(suite, "test_no_pass_is_unlike_the_others")
+
+
+def test_a_loss_that_one_masked_class_makes_infinite_is_caught(installed: Installed, run: Run) -> None:
+    suite = installed(TokenLossSuite, AddsUpTheVocabulary)
+    run(suite, "test_values_and_gradients_are_finite", 1.0)
+    with pytest.raises(AssertionError, match="the loss is not finite"):
+        run(suite, "test_a_masked_class_leaves_values_and_gradients_finite")
+
+
 class Forgetful(SGD):
     """Halves its rate at every step, and keeps the count to itself."""
 

@@ -101,7 +101,15 @@ class _Attention(nn.Module):
     """Shared by self- and cross-attention: head shapes, the output projection, the scheme, the call of a backend."""
 
     def __init__(
-        self, width: int, heads: int, *, bias: bool, dropout: float, layer: int, head_dim: int | None = None
+        self,
+        width: int,
+        heads: int,
+        *,
+        bias: bool,
+        dropout: float,
+        layer: int,
+        head_dim: int | None = None,
+        head_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -109,6 +117,7 @@ class _Attention(nn.Module):
         self.inner = heads * self.head_dim
         self.scaling = self.head_dim**-0.5
         self.dropout = dropout
+        self.head_dropout = head_dropout
         self.layer = layer
         self.out = nn.Linear(self.inner, width, bias=bias)
         self.is_causal = False  # a backend asks the module where nobody says
@@ -253,6 +262,16 @@ class _Attention(nn.Module):
             weights.append(made)
         return output
 
+    def _joined(self, output: Tensor) -> Tensor:
+        """The heads' outputs ``[B, Lq, H, Dh]`` -> ``[B, Lq, D]``.
+
+        In training whole heads are left out of an example, and the others scaled up (Zhou et al. 2020,
+        arXiv:2004.13342, section 3).
+        """
+        if self.training and self.head_dropout:
+            output = F.dropout2d(output.transpose(1, 2), self.head_dropout).transpose(1, 2)  # [B, Lq, H, Dh]
+        return self.out(output.flatten(2))  # type: ignore[no-any-return]
+
 
 class SelfAttention(_Attention):
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2) of one layer.
@@ -262,9 +281,19 @@ class SelfAttention(_Attention):
     """
 
     def __init__(
-        self, width: int, heads: int, *, bias: bool, dropout: float, layer: int, head_dim: int | None = None
+        self,
+        width: int,
+        heads: int,
+        *,
+        bias: bool,
+        dropout: float,
+        layer: int,
+        head_dim: int | None = None,
+        head_dropout: float = 0.0,
     ) -> None:
-        super().__init__(width, heads, bias=bias, dropout=dropout, layer=layer, head_dim=head_dim)
+        super().__init__(
+            width, heads, bias=bias, dropout=dropout, layer=layer, head_dim=head_dim, head_dropout=head_dropout
+        )
         self.qkv = nn.Linear(width, 3 * self.inner, bias=bias)
         _xavier_blocks(self.qkv, 3)
         _xavier_blocks(self.out, 1)
@@ -273,14 +302,13 @@ class SelfAttention(_Attention):
         self, x: Tensor, view: View, position: Position, cache: Any = None, weights: list[Tensor] | None = None
     ) -> Tensor:
         """x ``[B, Lq, D]`` -> ``[B, Lq, D]``. `cache` is a self-attention cache; weights are appended where asked."""
-        batch, length, _ = x.shape
         new = view.q_positions
         query, key, value = self._project(x, position.inputs(x, new))
         query, key, value = position.rotate(query, key, value, new, new)
         if cache is not None:
             key, value = cache.update(key, value, self.layer)  # [B, H, Lk, Dh]
         output = self._attend(query, key, value, view, position, weights)  # [B, Lq, H, Dh]
-        return self.out(output.reshape(batch, length, self.inner))  # type: ignore[no-any-return]
+        return self._joined(output)
 
     def _project(self, x: Tensor, placed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys of `placed` and values of x, both ``[B, L, D]`` -> ``[B, H, L, Dh]`` each."""
@@ -305,9 +333,19 @@ class CrossAttention(_Attention):
     """
 
     def __init__(
-        self, width: int, heads: int, *, bias: bool, dropout: float, layer: int, head_dim: int | None = None
+        self,
+        width: int,
+        heads: int,
+        *,
+        bias: bool,
+        dropout: float,
+        layer: int,
+        head_dim: int | None = None,
+        head_dropout: float = 0.0,
     ) -> None:
-        super().__init__(width, heads, bias=bias, dropout=dropout, layer=layer, head_dim=head_dim)
+        super().__init__(
+            width, heads, bias=bias, dropout=dropout, layer=layer, head_dim=head_dim, head_dropout=head_dropout
+        )
         self.query = nn.Linear(width, self.inner, bias=bias)
         self.kv = nn.Linear(width, 2 * self.inner, bias=bias)
         _xavier_blocks(self.query, 1)
@@ -353,7 +391,7 @@ class CrossAttention(_Attention):
             output = self._call(query, key, value, view, (), weights, self.scaling)  # [B, T, H, Dh]
         else:
             output = self._attend(query, key, value, view, position, weights)  # [B, T, H, Dh]
-        return self.out(output.reshape(batch, length, self.inner))  # type: ignore[no-any-return]
+        return self._joined(output)
 
     def _project(self, key_source: Tensor, value_source: Tensor) -> tuple[Tensor, Tensor]:
         batch, length, _ = key_source.shape

@@ -56,6 +56,11 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
         """Whether `logits` of the output are log-probabilities to be taken as they are, not logits to be normalised."""
         return False
 
+    @property
+    def logit_bias(self) -> Tensor | None:
+        """``[V]``: what is added to the products of the output matrix, and is not trained; None where nothing is."""
+        return None
+
     def source_limit(self, new_tokens: int) -> int:
         """The longest source, in tokens, behind which `new_tokens` can be written."""
         raise NotImplementedError

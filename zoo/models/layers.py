@@ -47,6 +47,7 @@ def make_attention(kind: type[AttentionT], section: ModelSection, layer: int) ->
         dropout=section.attention_dropout,
         layer=layer,
         head_dim=section.head_dim,
+        head_dropout=section.head_dropout,
     )
 
 

@@ -113,6 +113,10 @@ class ZooForConditionalGeneration(ZooModel):
         """Whether `logits` of the output are log-probabilities to be taken as they are, not logits to be normalised."""
         return self.output_fusion is not None and self.output_fusion.log_probabilities
 
+    @property
+    def logit_bias(self) -> Tensor | None:
+        return self.output_bias
+
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
 

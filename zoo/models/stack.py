@@ -41,6 +41,7 @@ class Stack(nn.Module):
         self.width = section.d_model
         self.scale = math.sqrt(section.d_model) if section.scale_embeddings else 1.0
         self.dropout = section.dropout
+        self.word_dropout = section.word_dropout
         self._attention_dropout = section.attention_dropout
         with own_randomness(seed, f"{self.side}.embed_tokens"):
             rows = config.source_vocab_size if self.side == "encoder" else config.vocab_size
@@ -91,7 +92,12 @@ class Stack(nn.Module):
         return embedded if self.scale == 1.0 else embedded * self.scale
 
     def place(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Scaled embeddings ``[B, L, D]`` with their positions, dropped out: what enters the first layer."""
+        """Scaled embeddings ``[B, L, D]`` with their positions, dropped out: what enters the first layer.
+
+        Word dropout leaves out a token's whole embedding and not its position (Sennrich et al. 2016, arXiv:1606.02891).
+        """
+        if self.training and self.word_dropout:
+            x = F.dropout1d(x, self.word_dropout)  # [B, L, D]
         placed = self.embedding_norm(self.position.embed(x, positions))  # [B, L, D]
         return F.dropout(placed, self.dropout, self.training)
 

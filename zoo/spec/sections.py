@@ -79,6 +79,7 @@ class ModelSection(Options):
     """What is assembled."""
 
     model_config = ConfigDict(json_schema_extra=_BY_ARCHITECTURE)
+    later: ClassVar[frozenset[str]] = frozenset({"head_dropout", "word_dropout"})
 
     architecture: Architecture = Field(
         default="encoder-decoder",
@@ -113,6 +114,12 @@ class ModelSection(Options):
     )
     dropout: Probability = Field(default=0.1, description="Dropout on embeddings and on each sublayer's output")
     attention_dropout: Probability = Field(default=0.0, description="Dropout on attention weights")
+    head_dropout: Probability = Field(
+        default=0.0, description="Share of attention heads that are left out of an example in training (DropHead)"
+    )
+    word_dropout: Probability = Field(
+        default=0.0, description="Share of tokens whose embedding is left out in training; their positions stay"
+    )
     bias: bool = Field(default=True, description="Bias terms in the attention projections")
     scale_embeddings: bool = Field(
         default=True, description="Multiply token embeddings by sqrt(D) (Vaswani et al. 2017, section 3.4)"
@@ -206,6 +213,8 @@ class ModelSection(Options):
 class TrainingSection(Options):
     """How the model is trained."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"logits_chunk"})
+
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
     gradient_accumulation: Count = Field(default=1, description="Micro-batches per optimizer step")
@@ -215,6 +224,11 @@ class TrainingSection(Options):
     clipping: Annotated[Chosen, Slot("clipping")] = Field(description="Gradient clipping before each step")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
+    )
+    logits_chunk: Count | None = Field(
+        default=None,
+        description="Target tokens whose logits exist at a time, so that a large vocabulary needs less memory; the "
+        "loss is the same. All at once where absent",
     )
     source_loss: bool = Field(
         default=False, description="Learn to predict the source's tokens too, in a causal-lm; else the target's alone"
@@ -396,6 +410,14 @@ class Spec(Options):
         if self.training.packing and self.model.context_encoder is not None:
             message = "rows of examples with a context cannot be packed: set packing to false, or drop context_encoder"
             raise ValidationError.from_exception_data("Spec", [error_at(("training", "packing"), message, True)])
+        return self
+
+    @model_validator(mode="after")
+    def _fused_scores_are_made_whole(self) -> Spec:
+        if self.training.logits_chunk is not None and self.model.output_fusion is not None:
+            message = "an output fusion reads the logits of all tokens at once: leave out logits_chunk or it"
+            chunk = self.training.logits_chunk
+            raise ValidationError.from_exception_data("Spec", [error_at(("training", "logits_chunk"), message, chunk)])
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import math
+import warnings
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -20,14 +22,19 @@ from zoo.testing.surroundings import untouched_surroundings
 from zoo.training.contracts import Clipping, LossContext, NamedParameters, OptimizerFactory, Schedule, TokenLoss
 
 TOKENS, VOCABULARY = 9, 11
-CONTEXT = LossContext(step=3, total_steps=100)
+EXAMPLES = (0, 0, 0, 0, 1, 1, 1, 1, 1)
+"""Which text each of the tokens belongs to."""
+
+
+def loss_context(examples: Sequence[int] = EXAMPLES, **changes: Any) -> LossContext:
+    """Somewhere in training, with tokens of these texts."""
+    given = torch.tensor(examples, dtype=torch.int64)
+    return LossContext(**{"step": 3, "total_steps": 100, "examples": given, **changes})
 
 
 class TokenLossSuite(ComponentSuite):
-    """Token losses: see `zoo.training.contracts.TokenLoss`.
-
-    The trait ``tokens: joint`` says that the loss of a token depends on the other tokens of the batch.
-    """
+    """Token losses: see `zoo.training.contracts.TokenLoss`. What a loss says of itself (`passes`, `row_wise`,
+    `takes_log_probabilities`) decides what is asked of it."""
 
     kind: ClassVar[str] = "token-loss"
 
@@ -35,79 +42,123 @@ class TokenLossSuite(ComponentSuite):
         """The loss, as the host builds it."""
         loss: TokenLoss = chosen.create()
         assert isinstance(loss, TokenLoss)
+        assert loss.passes >= 1
         return loss
 
-    def sample(self) -> tuple[Tensor, Tensor]:
-        """Logits ``[M, V]`` and targets ``[M]``."""
-        return random_tensor(TOKENS, VOCABULARY), torch.arange(TOKENS) % VOCABULARY
+    def sample(self, loss: TokenLoss) -> tuple[Tensor, Tensor]:
+        """Logits ``[M, V]``, or ``[passes, M, V]`` that differ a little, and targets ``[M]``; some stand twice."""
+        targets = torch.arange(TOKENS) % 4
+        logits = random_tensor(TOKENS, VOCABULARY)
+        if loss.passes == 1:
+            return logits, targets
+        return logits + 0.3 * random_tensor(loss.passes, TOKENS, VOCABULARY, seed=2), targets
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
     def test_one_float32_loss_a_token(self, chosen: Chosen, dtype: torch.dtype) -> None:
-        logits, targets = self.sample()
-        loss = self.build(chosen)(logits.to(dtype), targets, CONTEXT)
-        assert (tuple(loss.shape), loss.dtype) == ((TOKENS,), torch.float32)
-        close(loss, self.build(chosen)(logits, targets, CONTEXT), 0.02, f"{dtype} against float32")
+        loss = self.build(chosen)
+        logits, targets = self.sample(loss)
+        found = loss(logits.to(dtype), targets, loss_context())
+        assert (tuple(found.shape), found.dtype) == ((TOKENS,), torch.float32)
+        close(found, loss(logits, targets, loss_context()), 0.02, f"{dtype} against float32")
 
     def test_no_tokens_give_no_losses(self, chosen: Chosen) -> None:
-        logits, targets = self.sample()
-        assert self.build(chosen)(logits[:0], targets[:0], CONTEXT).shape == (0,)
+        loss = self.build(chosen)
+        logits, targets = self.sample(loss)
+        assert loss(logits[..., :0, :], targets[:0], loss_context(())).shape == (0,)
 
     @pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
     def test_values_and_gradients_are_finite(self, chosen: Chosen, scale: float) -> None:
-        logits, targets = self.sample()
-        logits = (logits * scale).requires_grad_()
-        loss = self.build(chosen)(logits, targets, CONTEXT)
-        loss.sum().backward()
-        assert torch.isfinite(loss).all()
+        loss = self.build(chosen)
+        logits, targets = self.sample(loss)
+        self._assert_finite(loss, logits * scale, targets)
+
+    def test_a_masked_class_leaves_values_and_gradients_finite(self, chosen: Chosen) -> None:
+        """One logit of -inf, of a class that is no target."""
+        loss = self.build(chosen)
+        logits, targets = self.sample(loss)
+        logits[..., VOCABULARY - 1] = -math.inf
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a loss may tell that it does otherwise than its formula
+            self._assert_finite(loss, logits, targets)
+
+    def _assert_finite(self, loss: TokenLoss, logits: Tensor, targets: Tensor) -> None:
+        logits = logits.detach().requires_grad_()
+        found = loss(logits, targets, loss_context())
+        found.sum().backward()
+        assert torch.isfinite(found).all(), "the loss is not finite"
         assert logits.grad is not None
-        assert torch.isfinite(logits.grad).all()
+        assert torch.isfinite(logits.grad).all(), "the gradient is not finite"
 
     def test_gradient_is_that_of_the_value(self, chosen: Chosen) -> None:
         """Central differences along a random direction."""
-        logits, targets = self.sample()
-        direction, step = random_tensor(TOKENS, VOCABULARY, seed=1), 1e-2
         loss = self.build(chosen)
+        logits, targets = self.sample(loss)
+        direction, step = random_tensor(*logits.shape, seed=1), 1e-2
         logits.requires_grad_()
-        loss(logits, targets, CONTEXT).sum().backward()
+        loss(logits, targets, loss_context()).sum().backward()
         assert logits.grad is not None
         with torch.no_grad():
-            above = loss(logits + step * direction, targets, CONTEXT).double().sum()
-            below = loss(logits - step * direction, targets, CONTEXT).double().sum()
+            above = loss(logits + step * direction, targets, loss_context()).double().sum()
+            below = loss(logits - step * direction, targets, loss_context()).double().sum()
         close((logits.grad * direction).sum(), (above - below) / (2 * step), 1e-2, "gradient against differences")
 
     def test_log_probabilities_are_taken_as_they_are_where_claimed(self, chosen: Chosen) -> None:
         loss = self.build(chosen)
         if not loss.takes_log_probabilities:
             pytest.skip("not claimed")
-        logits, targets = self.sample()
-        taken = LossContext(CONTEXT.step, CONTEXT.total_steps, log_probabilities=True)
-        plain = loss(logits, targets, CONTEXT)
+        logits, targets = self.sample(loss)
+        taken = loss_context(log_probabilities=True)
+        plain = loss(logits, targets, loss_context())
         close(loss(logits.log_softmax(-1), targets, taken), plain, 1e-5, "normalised log-probabilities against logits")
-        assert (loss(logits.log_softmax(-1) - 1, targets, taken) > plain + 0.1).all(), "they were normalised again"
+        shifted = loss(logits.log_softmax(-1) - 1, targets, taken)
+        counted = plain != 0  # a loss may leave tokens out
+        assert counted.any()
+        assert (shifted > plain + 0.1)[counted].all(), "they were normalised again"
 
-    def test_each_token_is_scored_as_if_alone(self, chosen: Chosen) -> None:
-        if self.registered().traits.get("tokens") == "joint":
-            pytest.skip("the record says that tokens are scored jointly")
-        logits, targets = self.sample()
+    def test_each_token_is_scored_as_if_alone_where_claimed(self, chosen: Chosen) -> None:
         loss = self.build(chosen)
-        alone = torch.cat([loss(logits[i : i + 1], targets[i : i + 1], CONTEXT) for i in range(TOKENS)])
-        close(alone, loss(logits, targets, CONTEXT), 1e-6, "token by token")
+        if not loss.row_wise:
+            pytest.skip("the loss says that tokens are scored together")
+        logits, targets = self.sample(loss)
+        alone = torch.cat(
+            [
+                loss(logits[..., i : i + 1, :], targets[i : i + 1], loss_context(EXAMPLES[i : i + 1]))
+                for i in range(TOKENS)
+            ]
+        )
+        close(alone, loss(logits, targets, loss_context()), 1e-6, "token by token")
+
+    def test_texts_are_told_apart_by_their_numbers_and_no_more(self, chosen: Chosen) -> None:
+        loss = self.build(chosen)
+        logits, targets = self.sample(loss)
+        renumbered = loss_context([7 - 3 * number for number in EXAMPLES])
+        expected = loss(logits, targets, loss_context())
+        close(loss(logits, targets, renumbered), expected, 1e-6, "the same texts under other numbers")
+
+    def test_no_pass_is_unlike_the_others(self, chosen: Chosen) -> None:
+        """Which masks were drawn first says nothing."""
+        loss = self.build(chosen)
+        if loss.passes == 1:
+            pytest.skip("one pass")
+        logits, targets = self.sample(loss)
+        expected = loss(logits, targets, loss_context())
+        close(loss(logits.roll(1, 0), targets, loss_context()), expected, 1e-6, "passes in another order")
 
     def test_the_likelier_target_costs_less(self, chosen: Chosen) -> None:
-        _, targets = self.sample()
-        onehot = nn.functional.one_hot(targets, VOCABULARY).float()
         loss = self.build(chosen)
-        likely, unlikely = loss(onehot, targets, CONTEXT), loss(-onehot, targets, CONTEXT)
+        logits, targets = self.sample(loss)
+        onehot = nn.functional.one_hot(targets, VOCABULARY).float().expand_as(logits)
+        likely, unlikely = (loss(scores, targets, loss_context()) for scores in (onehot, -onehot))
         assert (likely < unlikely).all()
 
     def test_inputs_and_global_state_are_left_alone(self, chosen: Chosen) -> None:
-        logits, targets = self.sample()
         loss = self.build(chosen)
+        logits, targets = self.sample(loss)
         with untouched_surroundings():
-            first = loss(logits, targets, CONTEXT)
-        assert torch.equal(logits, self.sample()[0])
-        assert torch.equal(targets, self.sample()[1])
-        assert torch.equal(loss(logits, targets, CONTEXT), first)
+            first = loss(logits, targets, loss_context())
+        assert torch.equal(logits, self.sample(loss)[0])
+        assert torch.equal(targets, self.sample(loss)[1])
+        assert torch.equal(loss(logits, targets, loss_context()), first)
 
 
 def sample_parameters() -> list[tuple[str, nn.Parameter]]:

@@ -29,6 +29,9 @@ class Batch(ABC):
     target_tokens: int
     """M."""
     source_tokens: int
+    examples: Tensor | None = None
+    """``[M]``: which text each token to be predicted belongs to, as `LossContext.examples` says; None where nobody
+    counted."""
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -44,7 +47,8 @@ class Batch(ABC):
 
     @abstractmethod
     def model_inputs(self) -> dict[str, Tensor]:
-        """Keyword arguments of the model's forward pass. Without labels: the loss is the host's to compute."""
+        """Keyword arguments of the model's forward pass, each with the batch first. Without labels: the loss is the
+        host's to compute."""
 
 
 class Collating(Protocol):
@@ -110,6 +114,7 @@ class Collator:
             real=None if targets.full else torch.from_numpy(targets.places),
             target_tokens=len(targets.tokens),
             source_tokens=len(sources.tokens),
+            examples=targets.numbers(),
             context_input_ids=None if context is None else context.filled(context.tokens, self._pad_id),
             context_attention_mask=None if context is None else context.mask(),
             segment_ids=sources.segments() if packed else None,
@@ -155,6 +160,10 @@ class Rows:
     def mask(self) -> Tensor | None:
         """``[B, L]``, 1 = real; None where all are."""
         return None if self.full else self.filled(np.ones((), np.int64), 0)
+
+    def numbers(self) -> Tensor:
+        """``[M]``: which sequence of the batch each token belongs to, counted from 0."""
+        return torch.from_numpy(np.repeat(np.arange(len(self._lengths)), self._lengths))
 
     def segments(self) -> Tensor:
         """``[B, L]``: which sequence of its row each token belongs to, counted from 1; 0 = padding."""

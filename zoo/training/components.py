@@ -28,13 +28,19 @@ class Components:
     def build(cls, section: TrainingSection, model: Any) -> Components:
         """Build them over `model`, which already stands on its device.
 
-        Raises InputError where the objective would normalise scores that are to be taken as they are.
+        Raises InputError where the objective would normalise scores that are to be taken as they are, or needs all
+        tokens at once and is to be given a few at a time.
         """
         objective: TokenLoss = section.objective.create()
         if model.log_probabilities and not objective.takes_log_probabilities:
             raise InputError(
                 f"the objective '{section.objective.id}' reads logits, but the model's output fusion gives "
                 "log-probabilities that need not sum to one: take cross-entropy, or another output fusion"
+            )
+        if section.logits_chunk is not None and not objective.row_wise:
+            raise InputError(
+                f"training.logits_chunk: the objective '{section.objective.id}', as it is set here, looks at a batch's "
+                "tokens together and cannot be given a few at a time: leave logits_chunk out"
             )
         parameters = [(name, item) for name, item in model.named_parameters() if item.requires_grad]
         optimizer: Optimizer = section.optimizer.create().create(parameters)

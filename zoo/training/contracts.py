@@ -22,20 +22,34 @@ class LossContext:
     total_steps: int
     log_probabilities: bool = False
     """Whether the scores are log-probabilities to be taken as they are, even where they do not sum to one."""
+    examples: Tensor | None = None
+    """``[M]``: a number for each token, the same for those of one text and for no others; these stand side by side and
+    in order. A source that is learned too (`training.source_loss`) is a text of its own. None where nobody said."""
 
 
 class TokenLoss(nn.Module):
-    """Built as ``target(options)``. The host drops padding before and reduces after."""
+    """Built as ``target(options)``. The host drops padding before and reduces after.
+
+    What stands here as attributes of the class may depend on the options: then it is set in ``__init__``.
+    """
 
     takes_log_probabilities: bool = False
     """Whether `forward` heeds ``context.log_probabilities``. If not, models that give such scores are refused."""
+    passes: int = 1
+    """How many passes of the same batch it compares, each with dropout masks of its own."""
+    row_wise: bool = True
+    """Whether the loss of a token depends on nothing but its own logits and target. Then the host may ask for a few
+    tokens at a time (`training.logits_chunk`)."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()
         self.options = options
 
     def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
-        """logits ``[M, V]`` of the M real target tokens, targets ``[M]`` -> loss per token ``[M]``, float32."""
+        """logits ``[M, V]`` of the M real target tokens, targets ``[M]`` -> loss per token ``[M]``, float32.
+
+        With several `passes` the logits are ``[passes, M, V]``, and the loss is one for all of them.
+        """
         raise NotImplementedError
 
 

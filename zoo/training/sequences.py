@@ -73,12 +73,14 @@ class SequenceCollator:
         labels = np.delete(whole, starts)  # [M], what follows each token
         prefix = np.delete(_within(starts, before - 1, len(whole)), ends - 1)  # [M], tokens before the separator
         wanted = np.ones_like(prefix) if self._source_loss else ~prefix
+        texts = 2 * rows.numbers().numpy() + ~prefix  # [M], a source and its target are two
         return SequenceBatch(
             input_ids=rows.filled(rows.tokens, self._pad_id),
             labels=rows.filled(np.where(wanted, labels, IGNORED), IGNORED),
             real=None if rows.full and wanted.all() else torch.from_numpy(rows.places[wanted]),
             target_tokens=int(wanted.sum()),
             source_tokens=int(before.sum()),
+            examples=torch.from_numpy(texts[wanted]),
             prefix_mask=rows.filled(prefix, 0) if self._prefix else None,
             segment_ids=None if chosen.rows is None else rows.segments(),
         )

@@ -25,7 +25,7 @@ from zoo.training.components import Components
 from zoo.training.contracts import LossContext
 from zoo.training.layouts import layout_of
 from zoo.training.loader import Loader, Share, batches_for
-from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
+from zoo.training.loss import dev_loss, micro_batch_objective
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, stream_seed
@@ -138,15 +138,23 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if not model.training:
             model.train()
         batch = inputs.batch.to(self.device)
-        with autocast(self.device, self.precision):
-            logits = real_logits(model, batch, head_owner=self.model, use_cache=False)  # [M, V]
         context = LossContext(
             step=self.state.global_step,
             total_steps=self.spec.training.steps,
             log_probabilities=self.model.log_probabilities,
+            examples=batch.examples,
         )
-        loss = objective_sum(self.parts.objective, logits, batch.targets(), context) / num_items_in_batch
-        del logits
+        summed = micro_batch_objective(
+            self.parts.objective,
+            model,
+            batch,
+            context,
+            device=self.device,
+            precision=self.precision,
+            chunk=self.spec.training.logits_chunk,
+            head_owner=self.model,
+        )
+        loss = summed / num_items_in_batch
         # The gradients of several processes are averaged; what is wanted is the sum, as of micro-batches in one.
         self.accelerator.backward(loss * self.world.size if self.world.size > 1 else loss)
         share: Tensor = loss.detach()
@@ -177,7 +185,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         assert batches is not None
         self.monitor.flush()
         begun = time.perf_counter()
-        value = self.world.agreed(lambda: dev_loss(self.model, iter(batches()), self.device, self.precision))
+        chunk = self.spec.training.logits_chunk
+        value = self.world.agreed(lambda: dev_loss(self.model, iter(batches()), self.device, self.precision, chunk))
         if not torch.isfinite(torch.tensor(value)):
             raise NotFiniteError(self.state.global_step, "development loss", value)
         self.monitor.evaluated(value)

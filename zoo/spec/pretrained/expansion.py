@@ -14,7 +14,7 @@ from zoo.spec.pretrained.checkpoint import find_checkpoint
 from zoo.spec.pretrained.schemes import own_scheme
 
 FROM, GRAFT = "from", "graft"
-SETTABLE = ("dropout", "attention_dropout", "max_positions", "attention")
+SETTABLE = ("dropout", "attention_dropout", "head_dropout", "word_dropout", "max_positions", "attention")
 """Keys of a model section that a spec may give beside `from`: they change no weight's meaning."""
 
 
