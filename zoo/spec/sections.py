@@ -9,6 +9,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -21,6 +22,7 @@ Position = Annotated[Chosen, Slot("position")]
 Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class StackSection(Options):
@@ -310,10 +312,22 @@ class MeasurementSection(Options):
     )
 
 
+class SeedsSection(Options):
+    """Streams of randomness with a seed of their own, which stays where the spec's seed changes."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"initialization", "order", "dropout"})
+
+    initialization: Seed | None = Field(default=None, description="Seed of the initial weights; 'seed' where absent")
+    order: Seed | None = Field(default=None, description="Seed of the order of examples; 'seed' where absent")
+    dropout: Seed | None = Field(
+        default=None, description="Seed of dropout and all else that is drawn in a step; 'seed' where absent"
+    )
+
+
 class Spec(Options):
     """A resolved spec: every slot filled, every default written out."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"target_tokenizer"})
+    later: ClassVar[frozenset[str]] = frozenset({"target_tokenizer", "seeds"})
 
     name: str = Field(
         min_length=1,
@@ -323,6 +337,9 @@ class Spec(Options):
     )
     description: str = Field(default="", max_length=2000, description="One paragraph for the model page")
     seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of initialisation, order and dropout")
+    seeds: SeedsSection | None = Field(
+        default=None, description="Seeds of their own for some of the three; all follow 'seed' where absent"
+    )
     task: Annotated[Chosen, Slot("task")] = Field(description="Task, with its data")
     tokenizer: Annotated[Chosen, Slot("tokenizer")] = Field(
         description="Tokenizer trained on the training split: on both sides, or on the source alone where there is a "
@@ -338,6 +355,11 @@ class Spec(Options):
     measurement: MeasurementSection = Field(
         default_factory=MeasurementSection, description="Its performance measurement"
     )
+
+    @field_validator("seeds")
+    @classmethod
+    def _no_seeds_are_none_at_all(cls, value: SeedsSection | None) -> SeedsSection | None:
+        return None if value == SeedsSection() else value
 
     @model_validator(mode="after")
     def _one_stack_has_one_vocabulary(self) -> Spec:

@@ -28,7 +28,7 @@ from zoo.training.loader import Loader, Share, batches_for
 from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.ragged import EncodedPairs
-from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, stream_seed
+from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, seed_of
 from zoo.training.world import World
 
 _LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_fraction")
@@ -91,7 +91,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self._resume = resume
         layout = layout_of(model)
         self.batches = batches_for(
-            train, section.batch_tokens, stream_seed(spec.seed, "order"), packing=section.packing, layout=layout
+            train, section.batch_tokens, seed_of(spec, "order"), packing=section.packing, layout=layout
         )
         collate = layout.collator(train, model.config, source_loss=section.source_loss)
         count = section.steps * section.gradient_accumulation
@@ -111,7 +111,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         """Just before the first step: randomness from the seed, or everything from the checkpoint."""
         self.monitor.start()
         if self._resume is None:
-            seed_everything(stream_seed(self.spec.seed, "dropout", self.world.rank))
+            seed_everything(seed_of(self.spec, "dropout", self.world.rank))
             return
         saved = self._resume.load_state()
         self.parts.load_state(saved["parts"])
@@ -120,7 +120,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if self.world.rank < len(randomness):
             restore_randomness(randomness[self.world.rank])
         else:  # fewer processes trained before
-            seed_everything(stream_seed(self.spec.seed + self._resume.step, "dropout", self.world.rank))
+            seed_everything(seed_of(self.spec, "dropout", self.world.rank, ahead=self._resume.step))
         state.global_step = self._resume.step
 
     def get_train_dataloader(self) -> Any:
