@@ -208,13 +208,25 @@ class ModelSection(Options):
 class TrainingSection(Options):
     """How the model is trained."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"step_tokens", "gradient_checkpointing"})
+
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
     gradient_accumulation: Count = Field(default=1, description="Micro-batches per optimizer step")
+    step_tokens: Count | None = Field(
+        default=None,
+        description="Instead of a number of micro-batches: as many, in their order, as hold at least so many tokens to "
+        "be predicted",
+    )
     objective: Annotated[Chosen, Slot("token-loss")] = Field(description="Training loss per target token")
     optimizer: Annotated[Chosen, Slot("optimizer")] = Field(description="Optimizer")
     schedule: Annotated[Chosen, Slot("schedule")] = Field(description="Learning-rate schedule")
     clipping: Annotated[Chosen, Slot("clipping")] = Field(description="Gradient clipping before each step")
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Keep each layer's input alone, and compute the layer again in the backward pass: less memory, "
+        "about a third more time, the same gradients",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
     )
@@ -237,6 +249,17 @@ class TrainingSection(Options):
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
     log_every: Count = Field(default=20, description="Steps between log lines")
+
+    @model_validator(mode="after")
+    def _a_step_is_measured_once(self) -> TrainingSection:
+        if self.step_tokens is not None and self.gradient_accumulation > 1:
+            message = (
+                "a step has a number of micro-batches (gradient_accumulation) or of tokens (step_tokens): leave one out"
+            )
+            raise ValidationError.from_exception_data(
+                "TrainingSection", [error_at(("step_tokens",), message, self.step_tokens)]
+            )
+        return self
 
 
 class DecodingSection(Options):

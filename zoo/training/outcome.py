@@ -52,7 +52,8 @@ class TrainingOutcome:
     """Real source and target tokens by the time spent in steps."""
     curve: tuple[CurvePoint, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    """Examples, examples left out, device, precision."""
+    """Examples, examples left out, device, precision; after a failure the micro-batches at work, as `oom_batch` or
+    `nan_batches` (`zoo.training.suspects`)."""
     directory: Path = Path()
 
 

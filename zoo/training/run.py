@@ -42,6 +42,7 @@ from zoo.training.preparation import Prepared, prepare
 from zoo.training.quiet import errors_only, quiet
 from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import preserved_randomness
+from zoo.training.suspects import all_described, described, in_words, remedy
 from zoo.training.trainer import ZooTrainer
 from zoo.training.workers import death_of_worker
 from zoo.training.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
@@ -257,18 +258,27 @@ class _Attempt:
         total = self.spec.training.steps
         status: Status = "ok"
         steps, error = total, None
+        failure: dict[str, Any] = {}
         if start < total:
             try:
                 trainer.train()
                 trainer.monitor.flush()
             except NotFiniteError as found:
                 status, steps, error = "nan", found.step, str(found)
+                # All processes come to this end, with some of its causes each.
+                suspects = [batch for some in self.world.gathered(found.suspects) for batch in some]
+                if suspects:
+                    failure["nan_batches"] = all_described(suspects, trainer.batches)
             except (MemoryError, RuntimeError) as found:
                 if not _is_out_of_memory(found):
                     raise
                 status, steps = "oom", trainer.state.global_step
+                told = described(trainer.at_work, trainer.batches) if trainer.at_work else None
+                failure = {} if told is None else {"oom_batch": told}
+                cause = (str(found).strip() or "no more is known").splitlines()[0]
                 error = (
-                    f"out of memory in step {steps + 1}: {(str(found).strip() or 'no more is known').splitlines()[0]}"
+                    f"out of memory in step {steps + 1}{f', in {in_words(told)}' if told else ''}: {cause}; "
+                    f"{remedy(told, self.spec.training)}"
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
@@ -290,6 +300,7 @@ class _Attempt:
                 "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),
                 "processes": self.world.size,
                 "padding_share": trainer.batches.padding_share(),
+                **failure,
             },
             directory=self.out,
         )

@@ -8,8 +8,10 @@ operations and its gradient norms (each costs a walk over all parameters in ever
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,20 @@ from torch import Tensor
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from zoo.models._compat import compute_layers_again
 from zoo.spec import Spec
 from zoo.training import checkpoints
+from zoo.training.batching import MicroBatch
 from zoo.training.collate import Batch
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
 from zoo.training.layouts import layout_of
-from zoo.training.loader import Loader, Share, batches_for
+from zoo.training.loader import Loader, Share, Step, batches_for
 from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, seed_of
+from zoo.training.steps import Plan
 from zoo.training.world import World
 
 _LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_fraction")
@@ -94,8 +99,13 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             train, section.batch_tokens, seed_of(spec, "order"), packing=section.packing, layout=layout
         )
         collate = layout.collator(train, model.config, source_loss=section.source_loss)
-        count = section.steps * section.gradient_accumulation
-        self._loader = Loader(train, self.batches, collate, count, self.world, workers=section.data_workers)
+        plan = Plan.of(section)
+        self._loader = Loader(
+            train, self.batches, collate, section.steps, self.world, plan=plan, workers=section.data_workers
+        )
+        self._taken = 0
+        self.at_work: MicroBatch | None = None
+        """The micro-batch in its forward or backward pass; None elsewhere."""
         super().__init__(
             model=model,
             args=arguments,
@@ -106,6 +116,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             callbacks=[_Steps(self), *callbacks],
         )
         self.remove_callback(PrinterCallback)
+        if section.gradient_checkpointing:
+            compute_layers_again(model)
 
     def begin(self, state: Any) -> None:
         """Just before the first step: randomness from the seed, or everything from the checkpoint."""
@@ -122,21 +134,34 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         else:  # fewer processes trained before
             seed_everything(seed_of(self.spec, "dropout", self.world.rank, ahead=self._resume.step))
         state.global_step = self._resume.step
+        self._taken = saved.get("batches", 0)
+        self._loader.go_on(self._resume.step, saved.get("batches"))
 
     def get_train_dataloader(self) -> Any:
-        if self._resume is not None:
-            self._loader.start = self._resume.step * self.spec.training.gradient_accumulation
         return self._loader
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Share], num_batches: int, device: Any) -> tuple[Any, int]:
-        """This process's micro-batches of one step, and how many target tokens the step's hold in all processes."""
-        shares = [share for _, share in zip(range(num_batches), epoch_iterator, strict=False)]
-        return shares, sum(share.target_tokens for share in shares)
+    def get_batch_samples(self, epoch_iterator: Iterator[Step], num_batches: int, device: Any) -> tuple[Any, int]:
+        """One step as a single item, as steps may differ in length, and its target tokens in all processes."""
+        steps = list(itertools.islice(epoch_iterator, 1))
+        return steps, sum(step.target_tokens for step in steps)
 
-    def training_step(self, model: Any, inputs: Share, num_items_in_batch: Any = None) -> Tensor:
-        """Forward and backward of one micro-batch; returns its share of the step's loss, on the device."""
+    def training_step(self, model: Any, inputs: Step, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward of a step's micro-batches; returns this process's part of its loss, on the device."""
         if not model.training:
             model.train()
+        total = torch.zeros((), device=self.device)
+        for share in inputs.shares:
+            # Gradients are exchanged with the step's last micro-batch.
+            last = share is inputs.shares[-1]
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                total = total + self.micro_step(model, share, num_items_in_batch)
+        self._taken = inputs.end
+        self.at_work = None
+        return total
+
+    def micro_step(self, model: Any, inputs: Share, num_items_in_batch: Any) -> Tensor:
+        """Forward and backward of one micro-batch; returns its share of the step's loss, on the device."""
+        self.at_work = inputs.examples
         batch = inputs.batch.to(self.device)
         with autocast(self.device, self.precision):
             logits = real_logits(model, batch, head_owner=self.model, use_cache=False)  # [M, V]
@@ -147,10 +172,12 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         )
         loss = objective_sum(self.parts.objective, logits, batch.targets(), context) / num_items_in_batch
         del logits
+        if not inputs.counts:
+            loss = loss * 0.0
         # The gradients of several processes are averaged; what is wanted is the sum, as of micro-batches in one.
         self.accelerator.backward(loss * self.world.size if self.world.size > 1 else loss)
         share: Tensor = loss.detach()
-        self.monitor.micro_batch(share, inputs.tokens)
+        self.monitor.micro_batch(share, inputs.tokens, inputs.examples if inputs.counts else None)
         return share
 
     def floating_point_ops(self, inputs: Any) -> int:
@@ -217,6 +244,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         state = {
             "parts": self.parts.state(),
             "monitor": self.monitor.state(),
+            "batches": self._taken,
             "randomness": randomness[0],
             "randomness_of_others": randomness[1:],
         }
@@ -233,7 +261,7 @@ def training_arguments(spec: Spec, directory: Path, world: World) -> Seq2SeqTrai
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(directory),
         max_steps=section.steps,
-        gradient_accumulation_steps=section.gradient_accumulation // world.size,
+        gradient_accumulation_steps=1,  # `training_step` goes through a step's micro-batches itself
         max_grad_norm=0.0,
         logging_strategy="steps",
         logging_steps=section.log_every,
