@@ -205,10 +205,21 @@ class ModelSection(Options):
         return found
 
 
+class EarlyStopSection(Options):
+    """When to end training before its last step."""
+
+    patience: Count = Field(
+        default=5, description="Evaluations in a row without a lower development loss, after which training ends"
+    )
+    min_delta: float = Field(
+        default=0.0, ge=0.0, description="How much lower, in nats per token, a loss must be to count as lower"
+    )
+
+
 class TrainingSection(Options):
     """How the model is trained."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"step_tokens", "gradient_checkpointing"})
+    later: ClassVar[frozenset[str]] = frozenset({"step_tokens", "gradient_checkpointing", "early_stop", "keep_best"})
 
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
@@ -242,6 +253,12 @@ class TrainingSection(Options):
         default=0, ge=0, le=64, description="Processes that make batches ahead; the batches are the same for any number"
     )
     evaluate_every: Count | None = Field(default=None, description="Steps between dev-loss evaluations")
+    early_stop: EarlyStopSection | None = Field(
+        default=None, description="End training where the development loss no longer falls; at the last step if absent"
+    )
+    keep_best: bool = Field(
+        default=False, description="Leave the weights of the lowest development loss, not the last ones"
+    )
     probe_every: Count | None = Field(
         default=None,
         description="Steps between measurements of evaluation.probes on the development split, logged with the curve",
@@ -249,6 +266,15 @@ class TrainingSection(Options):
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
     log_every: Count = Field(default=20, description="Steps between log lines")
+
+    @model_validator(mode="after")
+    def _development_losses_are_taken_where_they_decide(self) -> TrainingSection:
+        asking = [name for name in ("early_stop", "keep_best") if getattr(self, name)]
+        if asking and self.evaluate_every is None:
+            message = "the development loss decides, and it is not taken: set evaluate_every"
+            details = [error_at((name,), message, None, at_key=True) for name in asking]
+            raise ValidationError.from_exception_data("TrainingSection", details)
+        return self
 
     @model_validator(mode="after")
     def _a_step_is_measured_once(self) -> TrainingSection:

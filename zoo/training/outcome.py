@@ -52,8 +52,9 @@ class TrainingOutcome:
     """Real source and target tokens by the time spent in steps."""
     curve: tuple[CurvePoint, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    """Examples, examples left out, device, precision; after a failure the micro-batches at work, as `oom_batch` or
-    `nan_batches` (`zoo.training.suspects`)."""
+    """Examples, examples left out, device, precision. Where development losses decide: `best`, the step and the value
+    of the lowest, and `stopped_early`, the step at which they ended training. After a failure: the micro-batches at
+    work, as `oom_batch` or `nan_batches` (`zoo.training.suspects`)."""
     directory: Path = Path()
 
 

@@ -8,12 +8,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
@@ -31,6 +32,7 @@ from zoo.tasks.fitting import fitted
 from zoo.training import checkpoints
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch
+from zoo.training.early_stop import best_of
 from zoo.training.encoded import encoded_pairs
 from zoo.training.layouts import layout_of
 from zoo.training.loader import batches_for
@@ -101,8 +103,9 @@ def train(
     and ends with the weights that it would have had; a finished one is returned as it is; nothing there is a new run.
     Without it, anything at `out` is refused. A loss that is not finite and lack of memory are outcomes, not exceptions.
 
-    Started by torchrun or accelerate, the processes share the micro-batches of each step: `gradient_accumulation` must
-    be a multiple of their number, and the model is the one that a single process would have trained, up to rounding.
+    Started by torchrun or accelerate, the processes share the micro-batches of each step: `gradient_accumulation`,
+    where there is no `step_tokens`, must be a multiple of their number, and the model is the one that a single process
+    would have trained, up to rounding.
     The first process writes; all must see the same folders.
 
     Raises InputError where `out` is occupied or holds another spec's run, ZooError where another process trains there.
@@ -242,15 +245,21 @@ class _Attempt:
             logs.close()
         if outcome.status == "oom":
             # It need not have met the others, which wait for this process: it says so, whoever it is, and leaves.
-            return self._written(outcome)
-        return self.world.agreed(lambda: self._written(outcome))
+            return self._written(outcome, trainer.best_weights)
+        return self.world.agreed(lambda: self._written(outcome, trainer.best_weights))
 
     def _clean(self) -> None:
         sweep(self.out)
         checkpoints.clean(self.out)
 
-    def _written(self, outcome: TrainingOutcome) -> TrainingOutcome:
-        outcome = replace(outcome, model_step=self._write_model(outcome.status, outcome.steps))
+    def _written(self, outcome: TrainingOutcome, best: dict[str, Tensor] | None) -> TrainingOutcome:
+        """`best`: the weights of the lowest development loss, where they are kept."""
+        if best is None:
+            step = self._write_model(outcome.status, outcome.steps)
+        else:
+            self.model.load_state_dict(best, strict=False)  # it has tied weights under one of their names
+            step = self._write_model("ok", outcome.facts["best"]["step"])
+        outcome = replace(outcome, model_step=step)
         write_outcome(outcome, self.out)
         return outcome
 
@@ -258,23 +267,24 @@ class _Attempt:
         total = self.spec.training.steps
         status: Status = "ok"
         steps, error = total, None
-        failure: dict[str, Any] = {}
+        found_out: dict[str, Any] = {}
         if start < total:
             try:
                 trainer.train()
                 trainer.monitor.flush()
+                steps = trainer.state.global_step
             except NotFiniteError as found:
                 status, steps, error = "nan", found.step, str(found)
                 # All processes come to this end, with some of its causes each.
                 suspects = [batch for some in self.world.gathered(found.suspects) for batch in some]
                 if suspects:
-                    failure["nan_batches"] = all_described(suspects, trainer.batches)
+                    found_out["nan_batches"] = all_described(suspects, trainer.batches)
             except (MemoryError, RuntimeError) as found:
                 if not _is_out_of_memory(found):
                     raise
                 status, steps = "oom", trainer.state.global_step
                 told = described(trainer.at_work, trainer.batches) if trainer.at_work else None
-                failure = {} if told is None else {"oom_batch": told}
+                found_out = {} if told is None else {"oom_batch": told}
                 cause = (str(found).strip() or "no more is known").splitlines()[0]
                 error = (
                     f"out of memory in step {steps + 1}{f', in {in_words(told)}' if told else ''}: {cause}; "
@@ -282,7 +292,12 @@ class _Attempt:
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
-        monitor = trainer.monitor
+        monitor, section = trainer.monitor, self.spec.training
+        best = best_of(monitor.curve) if section.keep_best or section.early_stop else None
+        if status == "ok" and trainer.stopped_early and steps < total:
+            found_out["stopped_early"] = steps
+        if best is not None:
+            found_out["best"] = asdict(best)
         return TrainingOutcome(
             status=status,
             error=error,
@@ -300,7 +315,7 @@ class _Attempt:
                 "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),
                 "processes": self.world.size,
                 "padding_share": trainer.batches.padding_share(),
-                **failure,
+                **found_out,
             },
             directory=self.out,
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
@@ -27,6 +27,7 @@ from zoo.training.batching import MicroBatch
 from zoo.training.collate import Batch
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
+from zoo.training.early_stop import best_of, stopping_step
 from zoo.training.layouts import layout_of
 from zoo.training.loader import Loader, Share, Step, batches_for
 from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
@@ -47,6 +48,8 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.begin(state)
+        # A run that was killed behind its last evaluation has nothing left to do.
+        control.should_training_stop = self._trainer.stopped_early
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == 0:
@@ -106,6 +109,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self._taken = 0
         self.at_work: MicroBatch | None = None
         """The micro-batch in its forward or backward pass; None elsewhere."""
+        self.best_weights: dict[str, Tensor] | None = None
+        """The first process's copy, on the CPU, of the weights of the lowest development loss, where it is kept."""
         super().__init__(
             model=model,
             args=arguments,
@@ -128,6 +133,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         saved = self._resume.load_state()
         self.parts.load_state(saved["parts"])
         self.monitor.load_state(saved["monitor"])
+        self.best_weights = saved.get("best")
         randomness = [saved["randomness"], *saved.get("randomness_of_others", ())]
         if self.world.rank < len(randomness):
             restore_randomness(randomness[self.world.rank])
@@ -142,7 +148,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
 
     def get_batch_samples(self, epoch_iterator: Iterator[Step], num_batches: int, device: Any) -> tuple[Any, int]:
         """One step as a single item, as steps may differ in length, and its target tokens in all processes."""
-        steps = list(itertools.islice(epoch_iterator, 1))
+        steps = [] if self.control.should_training_stop else list(itertools.islice(epoch_iterator, 1))
         return steps, sum(step.target_tokens for step in steps)
 
     def training_step(self, model: Any, inputs: Step, num_items_in_batch: Any = None) -> Tensor:
@@ -208,11 +214,22 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if not torch.isfinite(torch.tensor(value)):
             raise NotFiniteError(self.state.global_step, "development loss", value)
         self.monitor.evaluated(value)
+        best = best_of(self.monitor.curve)
+        newest = best is not None and best.step == self.state.global_step
+        if newest and self.spec.training.keep_best and self.world.first:
+            self.best_weights = copied_weights(self.model)
         self.monitor.paused(time.perf_counter() - begun)
         self.log({"dev_loss": value})
         metrics = {"eval_loss": value}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control.should_training_stop |= self.stopped_early
         return metrics
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether a development loss has ended training."""
+        options = self.spec.training.early_stop
+        return options is not None and stopping_step(self.monitor.curve, options) is not None
 
     def probe(self, step: int) -> None:
         """Measure the spec's probes where `step` is one of theirs, by the first process; the others wait.
@@ -245,12 +262,23 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             "parts": self.parts.state(),
             "monitor": self.monitor.state(),
             "batches": self._taken,
+            "best": self.best_weights,
             "randomness": randomness[0],
             "randomness_of_others": randomness[1:],
         }
         checkpoints.save(
             self.directory, self.state.global_step, self.model, state, keep=self.spec.training.keep_checkpoints
         )
+
+
+def copied_weights(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of every weight on the CPU; of one that has several names, under the first of them."""
+    found: dict[Any, str] = {}
+    state = model.state_dict()
+    for name, tensor in state.items():
+        found.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()), name)
+    names = set(found.values())
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items() if name in names}
 
 
 def training_arguments(spec: Spec, directory: Path, world: World) -> Seq2SeqTrainingArguments:
