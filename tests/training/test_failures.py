@@ -26,22 +26,24 @@ class Sabotage:
     def __init__(self, patch: pytest.MonkeyPatch, call: int, how: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self.batch: Any = None
         self.trainer: Any = None
-        step, logits = ZooTrainer.micro_step, trainer.real_logits
+        step = ZooTrainer.micro_step
         calls = iter(range(10**6))
 
-        def watched(this: Any, *args: Any) -> Any:
-            self.trainer = this
-            return step(this, *args)
+        def failing(model: Any, inputs: Any, output: Any) -> Any:
+            output.logits = how(output.logits)
+            return output
 
-        def failing(model: Any, batch: Any, **kwargs: Any) -> torch.Tensor:
-            found = logits(model, batch, **kwargs)
+        def watched(this: Any, model: Any, inputs: Any, items: Any) -> Any:
             if next(calls) != call:
-                return found
-            self.batch = batch
-            return how(found)
+                return step(this, model, inputs, items)
+            self.trainer, self.batch = this, inputs.batch
+            handle = this.model.register_forward_hook(failing)
+            try:
+                return step(this, model, inputs, items)
+            finally:
+                handle.remove()
 
         patch.setattr(ZooTrainer, "micro_step", watched)
-        patch.setattr(trainer, "real_logits", failing)
 
     def assert_told(self, told: dict[str, Any]) -> None:
         """That `told` is of the batch that failed: its shape, and its examples in their order."""

@@ -136,7 +136,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
 
 def _told_by_training(training: TrainingOutcome) -> dict[str, Any]:
     """What is to be known of a run beside its curve, as a record's environment holds it: `training`, if anything."""
-    known = ("stopped_early", "best", "oom_batch", "nan_batches")
+    known = ("stopped_early", "best", "loss_spikes", "collapsed", "oom_batch", "nan_batches")
     found = {name: training.facts[name] for name in known if name in training.facts}
     return {"training": found} if found else {}
 

@@ -219,7 +219,9 @@ class EarlyStopSection(Options):
 class TrainingSection(Options):
     """How the model is trained."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"step_tokens", "gradient_checkpointing", "early_stop", "keep_best"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"step_tokens", "gradient_checkpointing", "early_stop", "keep_best", "watch_outputs"}
+    )
 
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
@@ -259,6 +261,13 @@ class TrainingSection(Options):
     keep_best: bool = Field(
         default=False, description="Leave the weights of the lowest development loss, not the last ones"
     )
+    watch_outputs: int | None = Field(
+        default=None,
+        ge=10,
+        le=1000,
+        description="Write outputs for so many development examples at each evaluation, and note where they have "
+        "collapsed: the same whatever the source is",
+    )
     probe_every: Count | None = Field(
         default=None,
         description="Steps between measurements of evaluation.probes on the development split, logged with the curve",
@@ -268,10 +277,10 @@ class TrainingSection(Options):
     log_every: Count = Field(default=20, description="Steps between log lines")
 
     @model_validator(mode="after")
-    def _development_losses_are_taken_where_they_decide(self) -> TrainingSection:
-        asking = [name for name in ("early_stop", "keep_best") if getattr(self, name)]
+    def _evaluations_are_made_where_they_decide(self) -> TrainingSection:
+        asking = [name for name in ("early_stop", "keep_best", "watch_outputs") if getattr(self, name)]
         if asking and self.evaluate_every is None:
-            message = "the development loss decides, and it is not taken: set evaluate_every"
+            message = "this is decided at evaluations, and there are none: set evaluate_every"
             details = [error_at((name,), message, None, at_key=True) for name in asking]
             raise ValidationError.from_exception_data("TrainingSection", details)
         return self

@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo.training.batching import MicroBatch
 from zoo.training.contracts import Clipped
 from zoo.training.outcome import CurvePoint
+from zoo.training.spikes import Spikes
 
 _Part = tuple[Tensor, MicroBatch]
 """A micro-batch and its share of its step's loss."""
@@ -50,6 +51,7 @@ class Monitor:
         self._waiting: list[Tensor] = []  # per step, [loss, norm, clipped]
         self._waiting_parts: list[list[_Part]] = []  # per step
         self._window: list[tuple[float, float, float]] = []
+        self.spikes = Spikes()
         self._done = 0
         self._paused = 0.0
         self._before = 0.0
@@ -108,6 +110,7 @@ class Monitor:
             for what, value in (("loss", loss), ("gradient norm", norm)):
                 if not math.isfinite(value):
                     raise NotFiniteError(self._done, what, value, _suspects(parts, what == "loss"))
+            self.spikes.add(self._done, loss)
             self._window.append((loss, norm, clipped))
 
     def point(self, learning_rate: float) -> CurvePoint:
@@ -141,6 +144,7 @@ class Monitor:
         return {
             "curve": [asdict(point) for point in self.curve],
             "window": list(self._window),
+            "spikes": self.spikes.state(),
             "done": self._done,
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -151,6 +155,8 @@ class Monitor:
         """Go on where `state` was taken."""
         self.curve = [CurvePoint(**point) for point in state["curve"]]
         self._window = list(state["window"])
+        if "spikes" in state:
+            self.spikes.load_state(state["spikes"])
         self._done = state["done"]
         self.tokens = state["tokens"]
         self._before, self._paused = state["seconds"], state["paused"]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
+from zoo.measure.collapse import collapsed
 from zoo.measure.generation import generate_outputs, source_of
 from zoo.models import load_model
 from zoo.models.pretrained import GraftReport
@@ -226,6 +227,7 @@ class _Attempt:
             dev=self._dev_batches(),
             resume=newest,
             probing=self._probing(),
+            watching=self._watching(),
             callbacks=[*told, *self._plugin_callbacks()],
             world=self.world,
         )
@@ -298,6 +300,9 @@ class _Attempt:
             found_out["stopped_early"] = steps
         if best is not None:
             found_out["best"] = asdict(best)
+        found_out |= monitor.spikes.facts()
+        if trainer.collapses:
+            found_out["collapsed"] = list(trainer.collapses)
         return TrainingOutcome(
             status=status,
             error=error,
@@ -360,13 +365,6 @@ class _Attempt:
             return None
         examples = prepared.task.examples("dev")[:_DEV_EXAMPLES]
 
-        def write(sample: Sequence[Example]) -> Sequence[str]:
-            longest = self.model.source_limit(spec.decoding.max_new_tokens)
-            sources = [source_of(example) for example in fitted(prepared.tokenizers.source, sample, longest)]
-            return generate_outputs(
-                self.model, prepared.tokenizers, sources, spec.decoding, max_source_tokens=longest
-            ).outputs
-
         def probe(step: int) -> dict[str, float]:
             return measure_probes(
                 self.model,
@@ -374,12 +372,27 @@ class _Attempt:
                 spec.evaluation.probes,
                 examples,
                 max_tokens=self.model.source_limit(spec.model.max_positions),
-                write=write,
+                write=self._write,
                 spec=spec,
                 step=step,
             ).scalars
 
         return probe
+
+    def _watching(self) -> Callable[[], str | None] | None:
+        """Why the model's outputs count as collapsed, or None; None where the spec does not ask."""
+        count = self.spec.training.watch_outputs
+        if count is None:
+            return None
+        examples = self.prepared.task.examples("dev")[:count]
+        return lambda: collapsed(self._write(examples), [example.target for example in examples])
+
+    def _write(self, sample: Sequence[Example]) -> Sequence[str]:
+        """The model's outputs, as its spec decodes."""
+        spec, tokenizers = self.spec, self.prepared.tokenizers
+        longest = self.model.source_limit(spec.decoding.max_new_tokens)
+        sources = [source_of(example) for example in fitted(tokenizers.source, sample, longest)]
+        return generate_outputs(self.model, tokenizers, sources, spec.decoding, max_source_tokens=longest).outputs
 
     def _encoded(self, split: str, examples: Callable[[], Sequence[Example]]) -> EncodedPairs:
         prepared, longest = self.prepared, self.spec.training.max_tokens

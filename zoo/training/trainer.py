@@ -33,7 +33,7 @@ from zoo.training.loader import Loader, Share, Step, batches_for
 from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.ragged import EncodedPairs
-from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, seed_of
+from zoo.training.seeds import capture_randomness, preserved_randomness, restore_randomness, seed_everything, seed_of
 from zoo.training.steps import Plan
 from zoo.training.world import World
 
@@ -81,6 +81,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         dev: Callable[[], Iterable[Batch]] | None,
         resume: checkpoints.Checkpoint | None = None,
         probing: Callable[[int], Mapping[str, float]] | None = None,
+        watching: Callable[[], str | None] | None = None,
         callbacks: Iterable[TrainerCallback] = (),
         world: World | None = None,
     ) -> None:
@@ -96,6 +97,9 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
         self._probing = probing
+        self._watching = watching
+        self.collapses: list[dict[str, Any]] = []
+        """Of each evaluation that found the model's outputs collapsed: its step, and why."""
         self._resume = resume
         layout = layout_of(model)
         self.batches = batches_for(
@@ -134,6 +138,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.parts.load_state(saved["parts"])
         self.monitor.load_state(saved["monitor"])
         self.best_weights = saved.get("best")
+        self.collapses = list(saved.get("collapses", ()))
         randomness = [saved["randomness"], *saved.get("randomness_of_others", ())]
         if self.world.rank < len(randomness):
             restore_randomness(randomness[self.world.rank])
@@ -215,6 +220,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             raise NotFiniteError(self.state.global_step, "development loss", value)
         self.monitor.evaluated(value)
         best = best_of(self.monitor.curve)
+        if self._watching is not None:
+            self._watch(self._watching)
         newest = best is not None and best.step == self.state.global_step
         if newest and self.spec.training.keep_best and self.world.first:
             self.best_weights = copied_weights(self.model)
@@ -224,6 +231,13 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control.should_training_stop |= self.stopped_early
         return metrics
+
+    def _watch(self, watching: Callable[[], str | None]) -> None:
+        """Note whether the model says the same whatever it is asked."""
+        with preserved_randomness():
+            why = self.world.agreed(watching)
+        if why is not None:
+            self.collapses.append({"step": self.state.global_step, "why": why})
 
     @property
     def stopped_early(self) -> bool:
@@ -263,6 +277,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             "monitor": self.monitor.state(),
             "batches": self._taken,
             "best": self.best_weights,
+            "collapses": self.collapses,
             "randomness": randomness[0],
             "randomness_of_others": randomness[1:],
         }
