@@ -19,7 +19,7 @@ from zoo.training.collate import IGNORED, Collator
 from zoo.training.encoding import encode_pairs
 from zoo.training.loss import dev_loss, real_logits
 from zoo.training.ragged import EncodedPairs
-from zoo.training.trainer import Share, ZooTrainer
+from zoo.training.trainer import Share, Step, ZooTrainer
 
 CPU = torch.device("cpu")
 
@@ -61,9 +61,10 @@ def test_a_steps_loss_and_gradients_are_torchs_over_all_its_real_tokens(
     trainer = trainer_for(spec, prepared, pairs, tmp_path)
     sizes = (np.arange(0, 2), np.arange(2, 9), np.arange(9, 13))
     collate = Collator(pairs, pad_id=0, start_id=0)
-    alone = [Share(batch, batch.target_tokens, batch.source_tokens) for batch in map(collate, sizes)]
-    batches, tokens = trainer.get_batch_samples(iter(alone), 3, CPU)
-    loss = sum(trainer.training_step(trainer.model, batch, tokens) for batch in batches)
+    alone = tuple(Share(batch, batch.target_tokens, batch.source_tokens) for batch in map(collate, sizes))
+    step = Step(alone, sum(share.target_tokens for share in alone), 3)
+    (taken,), tokens = trainer.get_batch_samples(iter([step]), 1, CPU)
+    loss = trainer.training_step(trainer.model, taken, tokens)
     accumulated = gradients(trainer.model)
     trainer.model.zero_grad()
     whole = collate(np.arange(13))

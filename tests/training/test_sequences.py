@@ -111,7 +111,8 @@ def test_rows_are_packed_by_the_length_of_both_and_counted_whole(pairs: EncodedP
         batches = batches_for(many, 24, 1, packing=packing, layout=layout)
         seen = np.concatenate([batch.indices for batch in batches.micro_batches(0)])
         assert sorted(seen.tolist()) == list(range(120))
-        for share in Loader(many, batches, collate, len(batches.micro_batches(0))):
+        for step in Loader(many, batches, collate, len(batches.micro_batches(0))):
+            (share,) = step.shares
             assert share.batch.input_ids.numel() <= 24
             assert share.target_tokens == share.batch.target_tokens
             assert share.tokens == share.batch.source_tokens + share.batch.target_tokens
@@ -139,7 +140,9 @@ def test_workers_make_the_same_batches(make_spec: Callable[..., Spec], pairs: En
     collate = SequenceCollator(pairs, pad_id=PAD, separator=SEPARATOR, prefix=True)
     layout = layout_of(type("Model", (), {"arrangement": "sequence", "reads_prefix": True}))
     batches = batches_for(pairs, 12, 1, packing=True, layout=layout)
-    here, there = (list(Loader(pairs, batches, collate, 4, workers=workers)) for workers in (0, 1))
+    here, there = (
+        [step.shares[0] for step in Loader(pairs, batches, collate, 4, workers=workers)] for workers in (0, 1)
+    )
     for a, b in zip(here, there, strict=True):
         assert vars(a.batch).keys() == vars(b.batch).keys()
         theirs = b.batch.model_inputs()

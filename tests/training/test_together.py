@@ -123,6 +123,23 @@ def test_two_processes_train_the_model_that_one_process_trains(
     )
 
 
+def test_two_processes_take_the_steps_of_tokens_that_one_takes(
+    shared: Callable[..., Spec], home: DataHome, tmp_path: Path
+) -> None:
+    """Steps have different numbers of micro-batches, and where a number is odd one process has none left."""
+    changes = {"training.gradient_accumulation": 1, "training.step_tokens": 250, "training.steps": 8}
+    spec = shared(**changes, **{"training.save_every": 8})
+    alone = train(spec, tmp_path / "alone", home=home)
+    together = train_together(spec, tmp_path / "together", 2, home=home)
+    assert (together.status, together.facts["processes"]) == ("ok", 2)
+    for one, other in zip(alone.curve, together.curve, strict=True):
+        for name, value in vars(one).items():
+            assert vars(other)[name] == (None if value is None else pytest.approx(value, rel=1e-5)), name
+    assert largest_difference(tmp_path / "alone", tmp_path / "together") < 1e-5
+    taken = [checkpoints.complete(tmp_path / name)[-1].load_state()["batches"] for name in ("alone", "together")]
+    assert taken[0] == taken[1] > 8, "the same micro-batches, more than one a step"
+
+
 def test_a_run_that_torchrun_began_is_killed_and_goes_on_under_accelerate_to_the_same_weights(
     shared: Callable[..., Spec], home: DataHome, tmp_path: Path, sabotage: Callable[..., None]
 ) -> None:

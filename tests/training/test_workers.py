@@ -25,7 +25,8 @@ from zoo.training import checkpoints, train
 from zoo.training.collate import Batch, Collator
 from zoo.training.encoding import encode_pairs
 from zoo.training.launch import train_together
-from zoo.training.loader import Loader, Share, batches_for
+from zoo.training.loader import Loader, Step, batches_for
+from zoo.training.steps import Plan
 from zoo.training.workers import DataWorkerDiedError, collated, death_of_worker
 from zoo.training.world import World
 
@@ -66,16 +67,20 @@ def loader(workers: int, world: World | None = None, *, packing: bool = False, c
     ]
     pairs = encode_pairs(Tokenizers(Letters(), Letters()), items, 99)
     collate = Collator(pairs, pad_id=0, start_id=0)
-    return Loader(pairs, batches_for(pairs, 60, 7, packing=packing), collate, 60, world, workers=workers)
+    plan = Plan(world.size if world else 1)
+    steps = 60 // plan.micro_batches
+    return Loader(pairs, batches_for(pairs, 60, 7, packing=packing), collate, steps, world, plan=plan, workers=workers)
 
 
 def _plain(item: Any) -> Any:
     return item.tolist() if isinstance(item, torch.Tensor) else item
 
 
-def content(shares: list[Share]) -> list[Any]:
+def content(steps: list[Step]) -> list[Any]:
     return [
-        [share.target_tokens, share.tokens, *(_plain(item) for item in vars(share.batch).values())] for share in shares
+        [step.end, share.target_tokens, share.tokens, *(_plain(item) for item in vars(share.batch).values())]
+        for step in steps
+        for share in step.shares
     ]
 
 
@@ -91,7 +96,7 @@ def test_a_process_among_several_and_a_run_that_goes_on_get_their_own_part_from_
     parts = []
     for workers in (0, 2):
         mine = loader(workers, World(rank=1, size=2))
-        mine.start = 24
+        mine.go_on(12, 24)
         parts.append(content(list(mine)))
     assert len(parts[0]) == 18
     assert parts[0] == parts[1]

@@ -20,6 +20,7 @@ from zoo.training.launch import train_together
 from zoo.training.loader import Loader, Share
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.seeds import stream_seed
+from zoo.training.steps import Plan
 from zoo.training.world import World, joined, launched, refuse_too_few_gpus
 
 CPU = torch.device("cpu")
@@ -33,10 +34,10 @@ def loaders(spec: Spec, home: DataHome, size: int, count: int, start: int = 0) -
     taken = []
     for rank in range(size):
         batches = TokenBatches((pairs.sources.lengths, pairs.targets.lengths), 200, seed=5)
-        loader = Loader(pairs, batches, collate, count, World(rank, size))
-        loader.start = start
+        loader = Loader(pairs, batches, collate, count // size, World(rank, size), plan=Plan(size))
+        loader.go_on(start // size, None)
         assert len(loader) == count // size
-        taken.append(list(loader))
+        taken.append([share for step in loader for share in step.shares])
     return taken
 
 

@@ -100,6 +100,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     task: PreparedTask = spec.task.create().prepare(home, progress)
     prepare_metrics(spec, evaluation_examples(task, spec))
     training = _train(spec, work, home, progress)
+    told = _told_by_training(training)
     trained: dict[str, Any] = {
         "steps": training.steps,
         "training_seconds": training.seconds,
@@ -108,7 +109,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     if training.status == "running":
         raise ZooError(f"training ended before its last step ({training.steps} of {training.total_steps})")
     if training.status != "ok":
-        return Outcome(status=training.status, error=training.error, **trained)
+        return Outcome(status=training.status, error=training.error, environment=told, **trained)
     run = load_run(directory)
     model = run.model.to(default_device())
     evaluation = evaluate(model, run.tokenizers, evaluation_examples(task, spec), spec, progress=progress)
@@ -117,12 +118,12 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     parameters = count_parameters(model)
     del model, run
     free_memory()  # what is measured below is measured by other processes
-    timed: dict[str, Any] = {}
+    timed: dict[str, Any] = {"environment": told}
     if spec.measurement.processes:
         measured = measure_performance(directory, sentences, spec, progress=progress)
         rate, state = training.tokens_per_second, training.facts.get("optimizer_state_bytes")
         found = performance_of(measured, training_tokens_per_second=rate, optimizer_state_bytes=state)
-        timed = {"performance": [found], "environment": machine_facts(measured)}
+        timed = {"performance": [found], "environment": {**told, **machine_facts(measured)}}
     return Outcome(
         status="collapsed" if evaluation.collapsed else "ok",
         error=evaluation.collapsed,
@@ -131,6 +132,13 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
         **_scored(evaluation, spec, task, work),
         **trained,
     )
+
+
+def _told_by_training(training: TrainingOutcome) -> dict[str, Any]:
+    """What is to be known of a run beside its curve, as a record's environment holds it: `training`, if anything."""
+    known = ("stopped_early", "best", "loss_spikes", "collapsed", "oom_batch", "nan_batches")
+    found = {name: training.facts[name] for name in known if name in training.facts}
+    return {"training": found} if found else {}
 
 
 def _train(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> TrainingOutcome:

@@ -29,8 +29,8 @@ def command(spec: Path, out: Path, resume: bool, sets: tuple[str, ...], cell: st
     """Train the model of SPEC in DIR: checkpoints, TensorBoard logs, and a folder that transformers loads.
 
     Several processes share the micro-batches of each step (training.gradient_accumulation, which must be a multiple of
-    their number), so that the model is the same. torchrun and accelerate may start 'zoo train' too, also on several
-    machines that share their folders.
+    their number, or training.step_tokens), so that the model is the same. torchrun and accelerate may start 'zoo train'
+    too, also on several machines that share their folders.
     """
     chosen = load_spec(spec, sets, cell=cell)
 
@@ -53,4 +53,8 @@ def command(spec: Path, out: Path, resume: bool, sets: tuple[str, ...], cell: st
     loss = next((point.loss for point in reversed(outcome.curve) if point.loss is not None), None)
     told = f", loss {loss:.4f}" if loss is not None else ""
     speed = f", {outcome.tokens_per_second:.0f} tokens/s" if outcome.tokens_per_second else ""
-    click.echo(f"trained {chosen.name} for {outcome.steps} steps in {outcome.seconds:.0f} s{told}{speed}: {out}")
+    early = " (stopped early)" if "stopped_early" in outcome.facts else ""
+    best = f", the weights of step {outcome.model_step} are the best" if outcome.model_step != outcome.steps else ""
+    click.echo(
+        f"trained {chosen.name} for {outcome.steps} steps{early} in {outcome.seconds:.0f} s{told}{speed}{best}: {out}"
+    )

@@ -35,6 +35,7 @@ __all__ = [
     "PreTrainedModel",
     "PretrainedConfig",
     "cached_keys_and_values",
+    "compute_layers_again",
     "eager_mask",
     "new_cache",
     "new_self_attention_cache",
@@ -56,6 +57,15 @@ def new_cache() -> Any:
 def new_self_attention_cache() -> Any:
     """An empty cache for a stack without cross-attention."""
     return DynamicCache()
+
+
+def compute_layers_again(model: Any) -> None:
+    """Have each layer keep its input alone, and be computed again in the backward pass: renamed in 5.24."""
+    kwargs = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
 
 
 def cached_keys_and_values(cache: Any, layer: int) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -21,6 +22,7 @@ Position = Annotated[Chosen, Slot("position")]
 Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm"]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class StackSection(Options):
@@ -210,18 +212,41 @@ class ModelSection(Options):
         return found
 
 
+class EarlyStopSection(Options):
+    """When to end training before its last step."""
+
+    patience: Count = Field(
+        default=5, description="Evaluations in a row without a lower development loss, after which training ends"
+    )
+    min_delta: float = Field(
+        default=0.0, ge=0.0, description="How much lower, in nats per token, a loss must be to count as lower"
+    )
+
+
 class TrainingSection(Options):
     """How the model is trained."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"logits_chunk"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"logits_chunk", "step_tokens", "gradient_checkpointing", "early_stop", "keep_best", "watch_outputs"}
+    )
 
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
     gradient_accumulation: Count = Field(default=1, description="Micro-batches per optimizer step")
+    step_tokens: Count | None = Field(
+        default=None,
+        description="Instead of a number of micro-batches: as many, in their order, as hold at least so many tokens to "
+        "be predicted",
+    )
     objective: Annotated[Chosen, Slot("token-loss")] = Field(description="Training loss per target token")
     optimizer: Annotated[Chosen, Slot("optimizer")] = Field(description="Optimizer")
     schedule: Annotated[Chosen, Slot("schedule")] = Field(description="Learning-rate schedule")
     clipping: Annotated[Chosen, Slot("clipping")] = Field(description="Gradient clipping before each step")
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Keep each layer's input alone, and compute the layer again in the backward pass: less memory, "
+        "about a third more time, the same gradients",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
     )
@@ -242,6 +267,19 @@ class TrainingSection(Options):
         default=0, ge=0, le=64, description="Processes that make batches ahead; the batches are the same for any number"
     )
     evaluate_every: Count | None = Field(default=None, description="Steps between dev-loss evaluations")
+    early_stop: EarlyStopSection | None = Field(
+        default=None, description="End training where the development loss no longer falls; at the last step if absent"
+    )
+    keep_best: bool = Field(
+        default=False, description="Leave the weights of the lowest development loss, not the last ones"
+    )
+    watch_outputs: int | None = Field(
+        default=None,
+        ge=10,
+        le=1000,
+        description="Write outputs for so many development examples at each evaluation, and note where they have "
+        "collapsed: the same whatever the source is",
+    )
     probe_every: Count | None = Field(
         default=None,
         description="Steps between measurements of evaluation.probes on the development split, logged with the curve",
@@ -249,6 +287,26 @@ class TrainingSection(Options):
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
     log_every: Count = Field(default=20, description="Steps between log lines")
+
+    @model_validator(mode="after")
+    def _evaluations_are_made_where_they_decide(self) -> TrainingSection:
+        asking = [name for name in ("early_stop", "keep_best", "watch_outputs") if getattr(self, name)]
+        if asking and self.evaluate_every is None:
+            message = "this is decided at evaluations, and there are none: set evaluate_every"
+            details = [error_at((name,), message, None, at_key=True) for name in asking]
+            raise ValidationError.from_exception_data("TrainingSection", details)
+        return self
+
+    @model_validator(mode="after")
+    def _a_step_is_measured_once(self) -> TrainingSection:
+        if self.step_tokens is not None and self.gradient_accumulation > 1:
+            message = (
+                "a step has a number of micro-batches (gradient_accumulation) or of tokens (step_tokens): leave one out"
+            )
+            raise ValidationError.from_exception_data(
+                "TrainingSection", [error_at(("step_tokens",), message, self.step_tokens)]
+            )
+        return self
 
 
 class DecodingSection(Options):
@@ -324,10 +382,22 @@ class MeasurementSection(Options):
     )
 
 
+class SeedsSection(Options):
+    """Streams of randomness with a seed of their own, which stays where the spec's seed changes."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"initialization", "order", "dropout"})
+
+    initialization: Seed | None = Field(default=None, description="Seed of the initial weights; 'seed' where absent")
+    order: Seed | None = Field(default=None, description="Seed of the order of examples; 'seed' where absent")
+    dropout: Seed | None = Field(
+        default=None, description="Seed of dropout and all else that is drawn in a step; 'seed' where absent"
+    )
+
+
 class Spec(Options):
     """A resolved spec: every slot filled, every default written out."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"target_tokenizer"})
+    later: ClassVar[frozenset[str]] = frozenset({"target_tokenizer", "seeds"})
 
     name: str = Field(
         min_length=1,
@@ -337,6 +407,9 @@ class Spec(Options):
     )
     description: str = Field(default="", max_length=2000, description="One paragraph for the model page")
     seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of initialisation, order and dropout")
+    seeds: SeedsSection | None = Field(
+        default=None, description="Seeds of their own for some of the three; all follow 'seed' where absent"
+    )
     task: Annotated[Chosen, Slot("task")] = Field(description="Task, with its data")
     tokenizer: Annotated[Chosen, Slot("tokenizer")] = Field(
         description="Tokenizer trained on the training split: on both sides, or on the source alone where there is a "
@@ -352,6 +425,11 @@ class Spec(Options):
     measurement: MeasurementSection = Field(
         default_factory=MeasurementSection, description="Its performance measurement"
     )
+
+    @field_validator("seeds")
+    @classmethod
+    def _no_seeds_are_none_at_all(cls, value: SeedsSection | None) -> SeedsSection | None:
+        return None if value == SeedsSection() else value
 
     @model_validator(mode="after")
     def _one_stack_has_one_vocabulary(self) -> Spec:

@@ -21,7 +21,7 @@ from zoo.tasks.contracts import Progress, silent
 from zoo.training.outcome import TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare, takes_pretrained_tokenizer, tokenizers_hash
 from zoo.training.quiet import quiet
-from zoo.training.seeds import stream_seed
+from zoo.training.seeds import seed_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def assemble_with_report(spec: Spec, prepared: Prepared) -> tuple[Any, GraftRepo
         spec.model,
         vocabulary.size,
         source_vocabulary_size=vocabulary.source_size,
-        seed=stream_seed(spec.seed, "initialisation"),
+        seed=seed_of(spec, "initialization"),
         spec=spec,
         token_ids=vocabulary.token_ids,
     )

@@ -12,6 +12,7 @@ from zoo.training.collate import Batch, Collating
 from zoo.training.layouts import PAIRS, Layout
 from zoo.training.packing import PackedBatches
 from zoo.training.ragged import EncodedPairs
+from zoo.training.steps import Plan
 from zoo.training.workers import collated
 from zoo.training.world import World
 
@@ -25,6 +26,22 @@ class Share:
     """Tokens to be predicted."""
     tokens: int
     """Source and target."""
+    examples: MicroBatch | None = None
+    """What `batch` was made of."""
+    counts: bool = True
+    """False where a step has no micro-batch left for this process: it repeats another's, with no weight, as all must
+    take part when gradients are summed."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One process's micro-batches of an optimizer step, in order."""
+
+    shares: tuple[Share, ...]
+    target_tokens: int
+    """Tokens to be predicted, in all processes."""
+    end: int
+    """The number, in the run's stream, of the micro-batch that the next step begins with."""
 
 
 def batches_for(
@@ -43,10 +60,10 @@ def batches_for(
 
 
 class Loader:
-    """Every micro-batch of a run as one long epoch, so that accumulation never meets the end of the data.
+    """Every step of a run as one long epoch, so that accumulation never meets the end of the data.
 
-    Where W processes train together, process r takes the micro-batches r, r + W, ... of the very stream that one
-    process alone would take all of. With `workers`, as many processes make them, ahead of their use and in order.
+    Where W processes train together, process r takes the micro-batches r, r + W, ... of each step that one process
+    alone would take all of. With `workers`, as many processes make them, ahead of their use and in order.
     """
 
     def __init__(
@@ -54,37 +71,68 @@ class Loader:
         pairs: EncodedPairs,
         batches: Batches,
         collate: Collating,
-        count: int,
+        steps: int,
         world: World | None = None,
         *,
+        plan: Plan | None = None,
         workers: int = 0,
     ) -> None:
         self.dataset = pairs
-        self.start = 0
-        """The micro-batch to begin with, all processes counted: where a resumed run goes on."""
         self._batches = batches
         self._collate = collate
-        self._count = count
+        self._steps = steps
         self._world = world or World()
+        self._plan = plan or Plan()
         self._workers = workers
+        self._start = 0, 0
+
+    def go_on(self, step: int, batch: int | None) -> None:
+        """Begin with step number `step`, whose first micro-batch is number `batch` of the run's stream.
+
+        None, of a checkpoint that does not say: where every step has as many.
+        """
+        self._start = step, step * self._plan.micro_batches if batch is None else batch
 
     def __len__(self) -> int:
-        return self._count // self._world.size
+        """Steps of the whole run."""
+        return self._steps
 
-    def __iter__(self) -> Iterator[Share]:
-        # The plan is walked twice: by what makes the batches, which is ahead, and by what is said of them.
-        mine, counted = itertools.tee(self._plan())
-        chosen = (group[self._world.rank] for group in mine)
+    def __iter__(self) -> Iterator[Step]:
+        # The groups are walked twice: by what makes the batches, which is ahead, and by what is said of them.
+        mine, counted = itertools.tee(self._groups())
+        rank = self._world.rank
+        chosen = (group.of(rank) for group in mine)
         batches = collated(chosen, self._collate, self._workers) if self._workers else map(self._collate, chosen)
+        shares: list[Share] = []
         for batch, group in zip(batches, counted, strict=True):
-            predicted = sum(self._collate.predicted(part.indices) for part in group)
+            predicted = sum(map(self._predicted, group.parts))
             sides = (self.dataset.sources, self.dataset.targets)
-            tokens = sum(int(side.lengths_of(part.indices).sum()) for part in group for side in sides)
-            yield Share(batch, predicted, tokens)
+            tokens = sum(int(side.lengths_of(part.indices).sum()) for part in group.parts for side in sides)
+            shares.append(Share(batch, predicted, tokens, group.of(rank), counts=rank < len(group.parts)))
+            if group.end is not None:
+                yield Step(tuple(shares), sum(share.target_tokens for share in shares), group.end)
+                shares = []
 
-    def _plan(self) -> Iterator[list[MicroBatch]]:
+    def _groups(self) -> Iterator[_Group]:
         """The micro-batches that all processes take at the same time, group by group."""
-        stream = self._batches.stream(self.start)
+        start, end = self._start
+        steps = self._plan.cut(self._batches.stream(end), self._predicted)
         size = self._world.size
-        for _ in range((self._count - self.start) // size):
-            yield list(itertools.islice(stream, size))
+        for step in itertools.islice(steps, self._steps - start):
+            end += len(step)
+            for first in range(0, len(step), size):
+                yield _Group(step[first : first + size], end if first + size >= len(step) else None)
+
+    def _predicted(self, examples: MicroBatch) -> int:
+        return self._collate.predicted(examples.indices)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """At most one micro-batch a process; `end`, of the last group of a step, is the next step's first micro-batch."""
+
+    parts: list[MicroBatch]
+    end: int | None
+
+    def of(self, rank: int) -> MicroBatch:
+        return self.parts[rank] if rank < len(self.parts) else self.parts[0]

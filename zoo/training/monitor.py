@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zoo.training.batching import MicroBatch
 from zoo.training.contracts import Clipped
 from zoo.training.outcome import CurvePoint
+from zoo.training.spikes import Spikes
+
+_Part = tuple[Tensor, MicroBatch]
+"""A micro-batch and its share of its step's loss."""
 
 
 class NotFiniteError(Exception):
-    """The loss or the gradient norm of optimizer step `step` (counted from 1) was not finite."""
+    """The loss or the gradient norm of optimizer step `step` (counted from 1) was not finite.
 
-    def __init__(self, step: int, what: str, value: float) -> None:
+    `suspects` are this process's micro-batches whose losses were not; where all were, those of the step.
+    """
+
+    def __init__(self, step: int, what: str, value: float, suspects: Sequence[MicroBatch] = ()) -> None:
         self.step = step
+        self.suspects = tuple(suspects)
         super().__init__(f"the {what} of step {step} is {value}")
 
 
@@ -38,8 +47,11 @@ class Monitor:
         self._device = device
         self._summed = summed
         self._loss = torch.zeros((), device=device)
+        self._parts: list[_Part] = []  # of the present step
         self._waiting: list[Tensor] = []  # per step, [loss, norm, clipped]
+        self._waiting_parts: list[list[_Part]] = []  # per step
         self._window: list[tuple[float, float, float]] = []
+        self.spikes = Spikes()
         self._done = 0
         self._paused = 0.0
         self._before = 0.0
@@ -64,15 +76,22 @@ class Monitor:
         """Take `seconds` out of the time spent in steps."""
         self._paused += seconds
 
-    def micro_batch(self, loss: Tensor, tokens: int) -> None:
-        """Add a micro-batch's share of its step's loss (a detached scalar), and the tokens that all processes saw."""
+    def micro_batch(self, loss: Tensor, tokens: int, examples: MicroBatch | None = None) -> None:
+        """Add a micro-batch's share of its step's loss (a detached scalar), and the tokens that all processes saw.
+
+        `examples` are named where the loss turns out not to be finite.
+        """
         self._loss = self._loss + loss
         self.tokens += tokens
+        if examples is not None:
+            self._parts.append((loss, examples))
 
     def gradients(self, clipped: Clipped) -> None:
         """Close the numbers of a step, before the optimizer moves. Raises NotFiniteError (on a CPU at once)."""
         numbers = torch.stack([self._loss, clipped.norm.to(self._loss), clipped.clipped.to(self._loss)])  # [3]
         self._waiting.append(numbers)
+        self._waiting_parts.append(self._parts)
+        self._parts = []
         self._loss = torch.zeros((), device=self._device)
         if self._device.type == "cpu":
             self.flush()
@@ -83,13 +102,15 @@ class Monitor:
             return
         numbers = torch.stack(self._waiting)  # [steps, 3]
         numbers[:, 0] = self._summed(numbers[:, 0])  # the gradients, and so their norm, are everyone's already
-        rows = numbers.tolist()
+        rows, steps = numbers.tolist(), self._waiting_parts
         self._waiting.clear()
-        for loss, norm, clipped in rows:
+        self._waiting_parts = []
+        for (loss, norm, clipped), parts in zip(rows, steps, strict=True):
             self._done += 1
             for what, value in (("loss", loss), ("gradient norm", norm)):
                 if not math.isfinite(value):
-                    raise NotFiniteError(self._done, what, value)
+                    raise NotFiniteError(self._done, what, value, _suspects(parts, what == "loss"))
+            self.spikes.add(self._done, loss)
             self._window.append((loss, norm, clipped))
 
     def point(self, learning_rate: float) -> CurvePoint:
@@ -123,6 +144,7 @@ class Monitor:
         return {
             "curve": [asdict(point) for point in self.curve],
             "window": list(self._window),
+            "spikes": self.spikes.state(),
             "done": self._done,
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -133,6 +155,14 @@ class Monitor:
         """Go on where `state` was taken."""
         self.curve = [CurvePoint(**point) for point in state["curve"]]
         self._window = list(state["window"])
+        if "spikes" in state:
+            self.spikes.load_state(state["spikes"])
         self._done = state["done"]
         self.tokens = state["tokens"]
         self._before, self._paused = state["seconds"], state["paused"]
+
+
+def _suspects(parts: Sequence[_Part], lost: bool) -> list[MicroBatch]:
+    """The micro-batches whose losses are not finite; all, where all are and something else, not a loss, was not."""
+    found = [examples for loss, examples in parts if not math.isfinite(float(loss))]
+    return found if found or lost else [examples for _, examples in parts]

@@ -8,15 +8,17 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
+from zoo.measure.collapse import collapsed
 from zoo.measure.generation import generate_outputs, source_of
 from zoo.models import load_model
 from zoo.models.pretrained import GraftReport
@@ -31,6 +33,7 @@ from zoo.tasks.fitting import fitted
 from zoo.training import checkpoints
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch
+from zoo.training.early_stop import best_of
 from zoo.training.encoded import encoded_pairs
 from zoo.training.layouts import layout_of
 from zoo.training.loader import batches_for
@@ -42,6 +45,7 @@ from zoo.training.preparation import Prepared, prepare
 from zoo.training.quiet import errors_only, quiet
 from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import preserved_randomness
+from zoo.training.suspects import all_described, described, in_words, remedy
 from zoo.training.trainer import ZooTrainer
 from zoo.training.workers import death_of_worker
 from zoo.training.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
@@ -100,8 +104,9 @@ def train(
     and ends with the weights that it would have had; a finished one is returned as it is; nothing there is a new run.
     Without it, anything at `out` is refused. A loss that is not finite and lack of memory are outcomes, not exceptions.
 
-    Started by torchrun or accelerate, the processes share the micro-batches of each step: `gradient_accumulation` must
-    be a multiple of their number, and the model is the one that a single process would have trained, up to rounding.
+    Started by torchrun or accelerate, the processes share the micro-batches of each step: `gradient_accumulation`,
+    where there is no `step_tokens`, must be a multiple of their number, and the model is the one that a single process
+    would have trained, up to rounding.
     The first process writes; all must see the same folders.
 
     Raises InputError where `out` is occupied or holds another spec's run, ZooError where another process trains there.
@@ -222,6 +227,7 @@ class _Attempt:
             dev=self._dev_batches(),
             resume=newest,
             probing=self._probing(),
+            watching=self._watching(),
             callbacks=[*told, *self._plugin_callbacks()],
             world=self.world,
         )
@@ -241,15 +247,21 @@ class _Attempt:
             logs.close()
         if outcome.status == "oom":
             # It need not have met the others, which wait for this process: it says so, whoever it is, and leaves.
-            return self._written(outcome)
-        return self.world.agreed(lambda: self._written(outcome))
+            return self._written(outcome, trainer.best_weights)
+        return self.world.agreed(lambda: self._written(outcome, trainer.best_weights))
 
     def _clean(self) -> None:
         sweep(self.out)
         checkpoints.clean(self.out)
 
-    def _written(self, outcome: TrainingOutcome) -> TrainingOutcome:
-        outcome = replace(outcome, model_step=self._write_model(outcome.status, outcome.steps))
+    def _written(self, outcome: TrainingOutcome, best: dict[str, Tensor] | None) -> TrainingOutcome:
+        """`best`: the weights of the lowest development loss, where they are kept."""
+        if best is None:
+            step = self._write_model(outcome.status, outcome.steps)
+        else:
+            self.model.load_state_dict(best, strict=False)  # it has tied weights under one of their names
+            step = self._write_model("ok", outcome.facts["best"]["step"])
+        outcome = replace(outcome, model_step=step)
         write_outcome(outcome, self.out)
         return outcome
 
@@ -257,22 +269,40 @@ class _Attempt:
         total = self.spec.training.steps
         status: Status = "ok"
         steps, error = total, None
+        found_out: dict[str, Any] = {}
         if start < total:
             try:
                 trainer.train()
                 trainer.monitor.flush()
+                steps = trainer.state.global_step
             except NotFiniteError as found:
                 status, steps, error = "nan", found.step, str(found)
+                # All processes come to this end, with some of its causes each.
+                suspects = [batch for some in self.world.gathered(found.suspects) for batch in some]
+                if suspects:
+                    found_out["nan_batches"] = all_described(suspects, trainer.batches)
             except (MemoryError, RuntimeError) as found:
                 if not _is_out_of_memory(found):
                     raise
                 status, steps = "oom", trainer.state.global_step
+                told = described(trainer.at_work, trainer.batches) if trainer.at_work else None
+                found_out = {} if told is None else {"oom_batch": told}
+                cause = (str(found).strip() or "no more is known").splitlines()[0]
                 error = (
-                    f"out of memory in step {steps + 1}: {(str(found).strip() or 'no more is known').splitlines()[0]}"
+                    f"out of memory in step {steps + 1}{f', in {in_words(told)}' if told else ''}: {cause}; "
+                    f"{remedy(told, self.spec.training)}"
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
-        monitor = trainer.monitor
+        monitor, section = trainer.monitor, self.spec.training
+        best = best_of(monitor.curve) if section.keep_best or section.early_stop else None
+        if status == "ok" and trainer.stopped_early and steps < total:
+            found_out["stopped_early"] = steps
+        if best is not None:
+            found_out["best"] = asdict(best)
+        found_out |= monitor.spikes.facts()
+        if trainer.collapses:
+            found_out["collapsed"] = list(trainer.collapses)
         return TrainingOutcome(
             status=status,
             error=error,
@@ -290,6 +320,7 @@ class _Attempt:
                 "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),
                 "processes": self.world.size,
                 "padding_share": trainer.batches.padding_share(),
+                **found_out,
             },
             directory=self.out,
         )
@@ -334,13 +365,6 @@ class _Attempt:
             return None
         examples = prepared.task.examples("dev")[:_DEV_EXAMPLES]
 
-        def write(sample: Sequence[Example]) -> Sequence[str]:
-            longest = self.model.source_limit(spec.decoding.max_new_tokens)
-            sources = [source_of(example) for example in fitted(prepared.tokenizers.source, sample, longest)]
-            return generate_outputs(
-                self.model, prepared.tokenizers, sources, spec.decoding, max_source_tokens=longest
-            ).outputs
-
         def probe(step: int) -> dict[str, float]:
             return measure_probes(
                 self.model,
@@ -348,12 +372,27 @@ class _Attempt:
                 spec.evaluation.probes,
                 examples,
                 max_tokens=self.model.source_limit(spec.model.max_positions),
-                write=write,
+                write=self._write,
                 spec=spec,
                 step=step,
             ).scalars
 
         return probe
+
+    def _watching(self) -> Callable[[], str | None] | None:
+        """Why the model's outputs count as collapsed, or None; None where the spec does not ask."""
+        count = self.spec.training.watch_outputs
+        if count is None:
+            return None
+        examples = self.prepared.task.examples("dev")[:count]
+        return lambda: collapsed(self._write(examples), [example.target for example in examples])
+
+    def _write(self, sample: Sequence[Example]) -> Sequence[str]:
+        """The model's outputs, as its spec decodes."""
+        spec, tokenizers = self.spec, self.prepared.tokenizers
+        longest = self.model.source_limit(spec.decoding.max_new_tokens)
+        sources = [source_of(example) for example in fitted(tokenizers.source, sample, longest)]
+        return generate_outputs(self.model, tokenizers, sources, spec.decoding, max_source_tokens=longest).outputs
 
     def _encoded(self, split: str, examples: Callable[[], Sequence[Example]]) -> EncodedPairs:
         prepared, longest = self.prepared, self.spec.training.max_tokens

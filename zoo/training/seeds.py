@@ -1,4 +1,4 @@
-"""Independent streams of randomness from a spec's one seed."""
+"""Independent streams of randomness from a spec's seed, or from one of its own for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,20 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-Stream = Literal["initialisation", "order", "dropout"]
+from zoo.spec import Spec
+
+Stream = Literal["initialization", "order", "dropout"]
+_NAMES = {"initialization": "initialisation"}
+"""How a stream is spelt where its numbers are made: as ever, so that they stay what they were."""
+
+
+def seed_of(spec: Spec, stream: Stream, rank: int = 0, *, ahead: int = 0) -> int:
+    """The seed of one stream of a spec's run: of its own number in ``seeds``, or of the spec's one ``seed``.
+
+    `ahead` is added to that number.
+    """
+    own = None if spec.seeds is None else getattr(spec.seeds, stream)
+    return stream_seed((spec.seed if own is None else own) + ahead, stream, rank)
 
 
 def stream_seed(seed: int, stream: Stream, rank: int = 0) -> int:
@@ -19,7 +32,7 @@ def stream_seed(seed: int, stream: Stream, rank: int = 0) -> int:
 
     `rank` tells apart the processes that train together, where each is to draw numbers of its own.
     """
-    name = f"zoo:{stream}:{seed}" + (f":{rank}" if rank else "")
+    name = f"zoo:{_NAMES.get(stream, stream)}:{seed}" + (f":{rank}" if rank else "")
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

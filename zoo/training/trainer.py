@@ -8,27 +8,33 @@ operations and its gradient norms (each costs a walk over all parameters in ever
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from zoo.models._compat import compute_layers_again
 from zoo.spec import Spec
 from zoo.training import checkpoints
+from zoo.training.batching import MicroBatch
 from zoo.training.collate import Batch
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
+from zoo.training.early_stop import best_of, stopping_step
 from zoo.training.layouts import layout_of
-from zoo.training.loader import Loader, Share, batches_for
+from zoo.training.loader import Loader, Share, Step, batches_for
 from zoo.training.loss import dev_loss, micro_batch_objective
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.ragged import EncodedPairs
-from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, stream_seed
+from zoo.training.seeds import capture_randomness, preserved_randomness, restore_randomness, seed_everything, seed_of
+from zoo.training.steps import Plan
 from zoo.training.world import World
 
 _LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_fraction")
@@ -42,6 +48,8 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.begin(state)
+        # A run that was killed behind its last evaluation has nothing left to do.
+        control.should_training_stop = self._trainer.stopped_early
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == 0:
@@ -73,6 +81,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         dev: Callable[[], Iterable[Batch]] | None,
         resume: checkpoints.Checkpoint | None = None,
         probing: Callable[[int], Mapping[str, float]] | None = None,
+        watching: Callable[[], str | None] | None = None,
         callbacks: Iterable[TrainerCallback] = (),
         world: World | None = None,
     ) -> None:
@@ -88,14 +97,24 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
         self._probing = probing
+        self._watching = watching
+        self.collapses: list[dict[str, Any]] = []
+        """Of each evaluation that found the model's outputs collapsed: its step, and why."""
         self._resume = resume
         layout = layout_of(model)
         self.batches = batches_for(
-            train, section.batch_tokens, stream_seed(spec.seed, "order"), packing=section.packing, layout=layout
+            train, section.batch_tokens, seed_of(spec, "order"), packing=section.packing, layout=layout
         )
         collate = layout.collator(train, model.config, source_loss=section.source_loss)
-        count = section.steps * section.gradient_accumulation
-        self._loader = Loader(train, self.batches, collate, count, self.world, workers=section.data_workers)
+        plan = Plan.of(section)
+        self._loader = Loader(
+            train, self.batches, collate, section.steps, self.world, plan=plan, workers=section.data_workers
+        )
+        self._taken = 0
+        self.at_work: MicroBatch | None = None
+        """The micro-batch in its forward or backward pass; None elsewhere."""
+        self.best_weights: dict[str, Tensor] | None = None
+        """The first process's copy, on the CPU, of the weights of the lowest development loss, where it is kept."""
         super().__init__(
             model=model,
             args=arguments,
@@ -106,37 +125,54 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             callbacks=[_Steps(self), *callbacks],
         )
         self.remove_callback(PrinterCallback)
+        if section.gradient_checkpointing:
+            compute_layers_again(model)
 
     def begin(self, state: Any) -> None:
         """Just before the first step: randomness from the seed, or everything from the checkpoint."""
         self.monitor.start()
         if self._resume is None:
-            seed_everything(stream_seed(self.spec.seed, "dropout", self.world.rank))
+            seed_everything(seed_of(self.spec, "dropout", self.world.rank))
             return
         saved = self._resume.load_state()
         self.parts.load_state(saved["parts"])
         self.monitor.load_state(saved["monitor"])
+        self.best_weights = saved.get("best")
+        self.collapses = list(saved.get("collapses", ()))
         randomness = [saved["randomness"], *saved.get("randomness_of_others", ())]
         if self.world.rank < len(randomness):
             restore_randomness(randomness[self.world.rank])
         else:  # fewer processes trained before
-            seed_everything(stream_seed(self.spec.seed + self._resume.step, "dropout", self.world.rank))
+            seed_everything(seed_of(self.spec, "dropout", self.world.rank, ahead=self._resume.step))
         state.global_step = self._resume.step
+        self._taken = saved.get("batches", 0)
+        self._loader.go_on(self._resume.step, saved.get("batches"))
 
     def get_train_dataloader(self) -> Any:
-        if self._resume is not None:
-            self._loader.start = self._resume.step * self.spec.training.gradient_accumulation
         return self._loader
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Share], num_batches: int, device: Any) -> tuple[Any, int]:
-        """This process's micro-batches of one step, and how many target tokens the step's hold in all processes."""
-        shares = [share for _, share in zip(range(num_batches), epoch_iterator, strict=False)]
-        return shares, sum(share.target_tokens for share in shares)
+    def get_batch_samples(self, epoch_iterator: Iterator[Step], num_batches: int, device: Any) -> tuple[Any, int]:
+        """One step as a single item, as steps may differ in length, and its target tokens in all processes."""
+        steps = [] if self.control.should_training_stop else list(itertools.islice(epoch_iterator, 1))
+        return steps, sum(step.target_tokens for step in steps)
 
-    def training_step(self, model: Any, inputs: Share, num_items_in_batch: Any = None) -> Tensor:
-        """Forward and backward of one micro-batch; returns its share of the step's loss, on the device."""
+    def training_step(self, model: Any, inputs: Step, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward of a step's micro-batches; returns this process's part of its loss, on the device."""
         if not model.training:
             model.train()
+        total = torch.zeros((), device=self.device)
+        for share in inputs.shares:
+            # Gradients are exchanged with the step's last micro-batch.
+            last = share is inputs.shares[-1]
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                total = total + self.micro_step(model, share, num_items_in_batch)
+        self._taken = inputs.end
+        self.at_work = None
+        return total
+
+    def micro_step(self, model: Any, inputs: Share, num_items_in_batch: Any) -> Tensor:
+        """Forward and backward of one micro-batch; returns its share of the step's loss, on the device."""
+        self.at_work = inputs.examples
         batch = inputs.batch.to(self.device)
         context = LossContext(
             step=self.state.global_step,
@@ -155,10 +191,12 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             head_owner=self.model,
         )
         loss = summed / num_items_in_batch
+        if not inputs.counts:
+            loss = loss * 0.0
         # The gradients of several processes are averaged; what is wanted is the sum, as of micro-batches in one.
         self.accelerator.backward(loss * self.world.size if self.world.size > 1 else loss)
         share: Tensor = loss.detach()
-        self.monitor.micro_batch(share, inputs.tokens)
+        self.monitor.micro_batch(share, inputs.tokens, inputs.examples if inputs.counts else None)
         return share
 
     def floating_point_ops(self, inputs: Any) -> int:
@@ -190,11 +228,31 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if not torch.isfinite(torch.tensor(value)):
             raise NotFiniteError(self.state.global_step, "development loss", value)
         self.monitor.evaluated(value)
+        best = best_of(self.monitor.curve)
+        if self._watching is not None:
+            self._watch(self._watching)
+        newest = best is not None and best.step == self.state.global_step
+        if newest and self.spec.training.keep_best and self.world.first:
+            self.best_weights = copied_weights(self.model)
         self.monitor.paused(time.perf_counter() - begun)
         self.log({"dev_loss": value})
         metrics = {"eval_loss": value}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control.should_training_stop |= self.stopped_early
         return metrics
+
+    def _watch(self, watching: Callable[[], str | None]) -> None:
+        """Note whether the model says the same whatever it is asked."""
+        with preserved_randomness():
+            why = self.world.agreed(watching)
+        if why is not None:
+            self.collapses.append({"step": self.state.global_step, "why": why})
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether a development loss has ended training."""
+        options = self.spec.training.early_stop
+        return options is not None and stopping_step(self.monitor.curve, options) is not None
 
     def probe(self, step: int) -> None:
         """Measure the spec's probes where `step` is one of theirs, by the first process; the others wait.
@@ -226,12 +284,25 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         state = {
             "parts": self.parts.state(),
             "monitor": self.monitor.state(),
+            "batches": self._taken,
+            "best": self.best_weights,
+            "collapses": self.collapses,
             "randomness": randomness[0],
             "randomness_of_others": randomness[1:],
         }
         checkpoints.save(
             self.directory, self.state.global_step, self.model, state, keep=self.spec.training.keep_checkpoints
         )
+
+
+def copied_weights(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of every weight on the CPU; of one that has several names, under the first of them."""
+    found: dict[Any, str] = {}
+    state = model.state_dict()
+    for name, tensor in state.items():
+        found.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()), name)
+    names = set(found.values())
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items() if name in names}
 
 
 def training_arguments(spec: Spec, directory: Path, world: World) -> Seq2SeqTrainingArguments:
@@ -242,7 +313,7 @@ def training_arguments(spec: Spec, directory: Path, world: World) -> Seq2SeqTrai
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(directory),
         max_steps=section.steps,
-        gradient_accumulation_steps=section.gradient_accumulation // world.size,
+        gradient_accumulation_steps=1,  # `training_step` goes through a step's micro-batches itself
         max_grad_norm=0.0,
         logging_strategy="steps",
         logging_steps=section.log_every,

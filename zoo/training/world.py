@@ -117,7 +117,12 @@ def is_lost_connection(error: RuntimeError) -> bool:
 
 
 def refuse_uneven(spec: Spec, processes: int) -> None:
-    """Raise InputError where the processes would not all have equally many micro-batches of a step."""
+    """Raise InputError where the processes would never all have equally many micro-batches of a step.
+
+    Steps with a number of tokens differ: of these, a process without a micro-batch repeats another's, with no weight.
+    """
+    if spec.training.step_tokens is not None:
+        return
     count = spec.training.gradient_accumulation
     if count % processes:
         raise InputError(
