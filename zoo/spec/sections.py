@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from zoo.spec.averaging import AveragingOptions, step_of
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.positions import position_places
@@ -206,6 +207,8 @@ class ModelSection(Options):
 class TrainingSection(Options):
     """How the model is trained."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"averaging"})
+
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
     gradient_accumulation: Count = Field(default=1, description="Micro-batches per optimizer step")
@@ -213,6 +216,11 @@ class TrainingSection(Options):
     optimizer: Annotated[Chosen, Slot("optimizer")] = Field(description="Optimizer")
     schedule: Annotated[Chosen, Slot("schedule")] = Field(description="Learning-rate schedule")
     clipping: Annotated[Chosen, Slot("clipping")] = Field(description="Gradient clipping before each step")
+    averaging: Annotated[Chosen, Slot("averaging")] | None = Field(
+        default=None,
+        description="Average over the weights of steps, which the trained model then has; the last weights stand in "
+        "last/. Where absent, the model has the last weights",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
     )
@@ -235,6 +243,16 @@ class TrainingSection(Options):
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
     log_every: Count = Field(default=20, description="Steps between log lines")
+
+    @model_validator(mode="after")
+    def _averaging_begins_before_the_end(self) -> TrainingSection:
+        options = None if self.averaging is None else self.averaging.options
+        if isinstance(options, AveragingOptions) and step_of(options.start, self.steps) > self.steps > 0:
+            message = f"'start': the averaging would begin after the last step ({self.steps}), with nothing to average"
+            raise ValidationError.from_exception_data(
+                "TrainingSection", [error_at(("averaging", "start"), message, options.start)]
+            )
+        return self
 
 
 class DecodingSection(Options):

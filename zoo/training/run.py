@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,11 +28,13 @@ from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
 from zoo.training import checkpoints
+from zoo.training.averager import Averager
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch
+from zoo.training.development import DEV_EXAMPLES, data_name, development_batches
 from zoo.training.encoded import encoded_pairs
+from zoo.training.last_weights import with_average
 from zoo.training.layouts import layout_of
-from zoo.training.loader import batches_for
 from zoo.training.logs import ProgressReport, TensorBoardLogs
 from zoo.training.monitor import NotFiniteError
 from zoo.training.optimizer_state import optimizer_state_bytes
@@ -45,9 +46,6 @@ from zoo.training.seeds import preserved_randomness
 from zoo.training.trainer import ZooTrainer
 from zoo.training.workers import death_of_worker
 from zoo.training.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
-
-_DEV_EXAMPLES = 1000
-"""The development loss is taken over at most this many examples: it is a signal, not a score."""
 
 
 @dataclass(frozen=True)
@@ -241,14 +239,16 @@ class _Attempt:
             logs.close()
         if outcome.status == "oom":
             # It need not have met the others, which wait for this process: it says so, whoever it is, and leaves.
-            return self._written(outcome)
-        return self.world.agreed(lambda: self._written(outcome))
+            return self._written(outcome, trainer.averager)
+        return self.world.agreed(lambda: self._written(outcome, trainer.averager))
 
     def _clean(self) -> None:
         sweep(self.out)
         checkpoints.clean(self.out)
 
-    def _written(self, outcome: TrainingOutcome) -> TrainingOutcome:
+    def _written(self, outcome: TrainingOutcome, averager: Averager | None = None) -> TrainingOutcome:
+        if averager is not None:
+            outcome = with_average(outcome, averager, self.model, self.prepared.tokenizers)
         outcome = replace(outcome, model_step=self._write_model(outcome.status, outcome.steps))
         write_outcome(outcome, self.out)
         return outcome
@@ -261,6 +261,7 @@ class _Attempt:
             try:
                 trainer.train()
                 trainer.monitor.flush()
+                trainer.evaluate_average()
             except NotFiniteError as found:
                 status, steps, error = "nan", found.step, str(found)
             except (MemoryError, RuntimeError) as found:
@@ -272,6 +273,7 @@ class _Attempt:
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
+            trainer.evaluate_average()
         monitor = trainer.monitor
         return TrainingOutcome(
             status=status,
@@ -318,21 +320,16 @@ class _Attempt:
 
     def _dev_batches(self) -> Callable[[], Iterable[Batch]] | None:
         """The batches of the development loss, the same each time; None where the spec asks for none."""
-        section = self.spec.training
-        if section.evaluate_every is None:
+        if self.spec.training.evaluate_every is None:
             return None
-        pairs = self._encoded(f"dev-first-{_DEV_EXAMPLES}", lambda: self.prepared.task.examples("dev")[:_DEV_EXAMPLES])
-        layout = layout_of(self.model)
-        collate = layout.collator(pairs, self.model.config)
-        batches = batches_for(pairs, section.batch_tokens, 0, layout=layout).micro_batches(0)
-        return lambda: map(collate, batches)
+        return development_batches(self.spec, self.prepared, self.model, self.home, self.progress)
 
     def _probing(self) -> Callable[[int], dict[str, float]] | None:
         """The scalars of the spec's probes on the development split at a step; None where the spec asks for none."""
         spec, prepared = self.spec, self.prepared
         if spec.training.probe_every is None:
             return None
-        examples = prepared.task.examples("dev")[:_DEV_EXAMPLES]
+        examples = prepared.task.examples("dev")[:DEV_EXAMPLES]
 
         def write(sample: Sequence[Example]) -> Sequence[str]:
             longest = self.model.source_limit(spec.decoding.max_new_tokens)
@@ -359,7 +356,7 @@ class _Attempt:
         prepared, longest = self.prepared, self.spec.training.max_tokens
         return encoded_pairs(
             self.home,
-            f"{prepared.task.revision} {json.dumps(self.spec.task.plain(), sort_keys=True)}",
+            data_name(self.spec, prepared),
             split,
             prepared.tokenizers,
             examples,
