@@ -1,22 +1,30 @@
-"""Weighted means of tensors, exact to the last bit of what is averaged."""
+"""Weighted means of tensors, rounded once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 
-def mean(tensors: Sequence[Tensor], shares: Sequence[float] | None = None) -> Tensor:
+def mean(tensors: Iterable[Tensor], shares: Sequence[float] | None = None) -> Tensor:
     """The mean of tensors of one shape, weighted by `shares` (which add up to 1) or equal; float64, on the CPU.
 
-    Tensors that are all the same give that tensor, bit for bit.
+    Tensors that are all the same give that tensor, bit for bit. Three of them are in memory at once, if `tensors`
+    makes them one by one.
     """
-    first = tensors[0]
-    if all(torch.equal(first, other) for other in tensors[1:]):
-        return first.detach().to("cpu", torch.float64)
-    total = torch.zeros(first.shape, dtype=torch.float64)
-    for index, tensor in enumerate(tensors):
-        total.add_(tensor.detach().to("cpu", torch.float64), alpha=1.0 if shares is None else shares[index])
-    return total if shares is not None else total.div_(len(tensors))
+    first = total = None
+    alike, count = True, 0
+    for tensor in tensors:
+        held = tensor.detach().to("cpu")
+        if first is None or total is None:
+            first, total = held, torch.zeros(held.shape, dtype=torch.float64)
+        alike = alike and torch.equal(first, held)
+        total.add_(held.to(torch.float64), alpha=1.0 if shares is None else shares[count])
+        count += 1
+    if first is None or total is None:
+        raise ValueError("a mean needs at least one tensor")
+    if alike:
+        return first.to(torch.float64)
+    return total if shares is not None else total.div_(count)
