@@ -97,6 +97,7 @@ def train(
     With `resume` an interrupted run goes on from its newest complete checkpoint, or from its start where it has none,
     and ends with the weights that it would have had; a finished one is returned as it is; nothing there is a new run.
     Without it, anything at `out` is refused. A loss that is not finite and lack of memory are outcomes, not exceptions.
+    Where the spec averages weights, the folder's are the average, and ``last/`` has those of the last step.
 
     Started by torchrun or accelerate, the processes share the micro-batches of each step: `gradient_accumulation` must
     be a multiple of their number, and the model is the one that a single process would have trained, up to rounding.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from zoo_averaging.soup import greedy_soup
 from zoo.spec import Chosen, Slot
 from zoo.training.averaging import Averaging
 from zoo.training.contracts import Schedule
+from zoo.training.statefile import load_state, save_state
 
 _AVERAGING: TypeAdapter[Chosen] = TypeAdapter(Annotated[Chosen, Slot("averaging")])
 _SCHEDULE: TypeAdapter[Chosen] = TypeAdapter(Annotated[Chosen, Slot("schedule")])
@@ -85,6 +87,22 @@ def test_last_k_is_the_mean_of_the_newest_k() -> None:
         found.add(weights)
         newest = [versions[0].double().numpy() for versions in steps[max(0, count - 3) : count]]
         np.testing.assert_allclose(found.average()[0].numpy(), np.mean(newest, axis=0), rtol=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["ema", "swa", "last-k"])
+def test_on_a_gpu_the_average_is_that_of_the_cpu_and_goes_on_there_from_its_state(name: str, tmp_path: Path) -> None:
+    there, here = averaging(use=name), averaging(use=name)
+    for count, weights in enumerate(walk(6)):
+        if count == 3:
+            save_state(tmp_path / "state", there.state())
+            there = averaging(use=name)
+            there.load_state(load_state(tmp_path / "state"), [weight.cuda() for weight in weights])
+        there.add([weight.cuda() for weight in weights])
+        here.add(weights)
+    for one, other in zip(there.average(), here.average(), strict=True):
+        torch.testing.assert_close(one.cpu(), other, rtol=1e-6, atol=1e-6)
 
 
 def test_the_mean_does_not_depend_on_the_order() -> None:

@@ -92,6 +92,7 @@ def average(
         scores = [_told(progress, place, len(inputs), scorer([place])) for place in range(len(inputs))]
     order = list(range(len(inputs)))
     tried: dict[int, float] = {}
+    score: float | None
     if method == "greedy":
         assert scorer is not None
         assert scores is not None

@@ -13,7 +13,7 @@ from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError
 
 
-class _Numbers(click.ParamType):
+class _Numbers(click.ParamType):  # type: ignore[type-arg]
     """Numbers with commas between them."""
 
     name = "N,N,..."

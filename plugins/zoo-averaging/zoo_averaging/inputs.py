@@ -66,7 +66,7 @@ class Input:
         homes: dict[str, Any] = {}
         for file in self.files:
             try:
-                opened = safe_open(str(file), framework="pt")
+                opened: Any = safe_open(str(file), framework="pt")
                 homes |= dict.fromkeys(opened.keys(), opened)
             except (SafetensorError, OSError) as error:
                 raise InputError(f"cannot be read ({error})", where=str(file)) from None

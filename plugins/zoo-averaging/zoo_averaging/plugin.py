@@ -14,7 +14,7 @@ def zoo_components() -> Iterator[Component]:
         name="ema",
         target="zoo_averaging.ema:Ema",
         options=f"{_OPTIONS}:EmaOptions",
-        summary="Exponential moving average of the weights, updated after each step",
+        summary="Exponential moving average of the weights, updated after each step that counts",
         references=("doi:10.1137/0330046", "arXiv:2411.18704"),
     )
     yield Component(
