@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from zoo.bench import Record, RecordStore, Status, record_schema, record_text
+from zoo.bench.record import CurvePoint
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -86,7 +87,8 @@ records = st.fixed_dictionaries(
         "probe_series": st.dictionaries(texts, series, max_size=2),
         "curve": st.lists(
             st.fixed_dictionaries(
-                {"step": st.integers(0, 10**9), "probes": st.dictionaries(texts, finite, max_size=2)}
+                {"step": st.integers(0, 10**9), "probes": st.dictionaries(texts, finite, max_size=2)},
+                optional={"averaged_dev_loss": finite},
             ),
             max_size=2,
         ),
@@ -206,6 +208,20 @@ def test_a_number_that_json_does_not_have_is_refused(make_record: Any, value: fl
         make_record(probes={"x": value})
     with pytest.raises(ValueError, match="Out of range float values"):
         record_text(make_record(environment={"x": value}))
+
+
+def test_a_curve_without_averaged_weights_is_written_as_it_always_was() -> None:
+    assert "averaged_dev_loss" not in CurvePoint(step=1, dev_loss=2.0).model_dump()
+    assert CurvePoint(step=1, averaged_dev_loss=2.0).model_dump()["averaged_dev_loss"] == 2.0
+
+
+def test_a_record_has_every_number_of_a_trainings_curve_that_averages() -> None:
+    from zoo.bench.cell_process import _curve_point
+    from zoo.training import CurvePoint as Logged
+
+    assert _curve_point(Logged(3, dev_loss=2.0, averaged_dev_loss=1.5)) == CurvePoint(
+        step=3, dev_loss=2.0, averaged_dev_loss=1.5
+    )
 
 
 def test_a_record_cannot_be_changed(make_record: Any) -> None:

@@ -93,6 +93,14 @@ def test_a_curve_has_one_line_per_seed_and_loss(make_record, part):
     assert chart.left <= xs[0] <= xs[-1] <= chart.right
 
 
+def test_the_loss_of_averaged_weights_is_a_line_of_its_own(make_record):
+    points = [CurvePoint(step=step, dev_loss=3.0 / step, averaged_dev_loss=2.5 / step) for step in (1, 2, 3)]
+    chart = curve_chart("curve", [make_record(curve=points)])
+    assert [line.kind for line in chart.lines] == ["dev", "averaged"]
+    assert len(chart.lines[1].dots) == 3
+    assert "averaged, dev" in chart.description
+
+
 def test_a_curve_without_losses_has_no_chart(make_record):
     assert curve_chart("curve", [make_record(curve=[CurvePoint(step=1, learning_rate=0.1)])]) is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 SCHEMA: Literal["zoo.record/3"] = "zoo.record/3"
 
@@ -170,6 +170,16 @@ class CurvePoint(_Part):
     probes: dict[str, float] = Field(
         default_factory=dict, description="Scalars of probes on the development split, by <probe>.<name>"
     )
+    averaged_dev_loss: float | None = Field(
+        default=None, description="The dev_loss of averaged weights, where the spec averages; else left out"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_an_average_that_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        if self.averaged_dev_loss is None:
+            plain.pop("averaged_dev_loss", None)  # so that records without one are as they were
+        return plain
 
 
 class ProbeSeries(_Part):

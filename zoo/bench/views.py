@@ -149,6 +149,7 @@ def _curve(record: Record) -> Iterator[Row]:
             point.learning_rate,
             point.gradient_norm,
             point.clipped_fraction,
+            point.averaged_dev_loss,
         )
 
 
@@ -277,7 +278,15 @@ VIEWS = (
     View(
         "curve",
         "one row a logged point of training",
-        _columns(step=INTEGER, loss=REAL, dev_loss=REAL, learning_rate=REAL, gradient_norm=REAL, clipped_fraction=REAL),
+        _columns(
+            step=INTEGER,
+            loss=REAL,
+            dev_loss=REAL,
+            learning_rate=REAL,
+            gradient_norm=REAL,
+            clipped_fraction=REAL,
+            averaged_dev_loss=REAL,
+        ),
         _curve,
     ),
     View("probes", "one row a scalar of a probe", _columns(probe=TEXT, value=REAL), _probes),

@@ -102,6 +102,13 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.training:ScheduleSuite",
     )
     yield Kind(
+        "averaging",
+        "How the weights of several training steps become the model's",
+        "zoo.training.averaging:Averaging",
+        options_base="zoo.spec.averaging:AveragingOptions",
+        suite="zoo.testing.averaging:AveragingSuite",
+    )
+    yield Kind(
         "corpus",
         "Parallel text with splits, document ids and a licence",
         f"{_TASKS}:Corpus",

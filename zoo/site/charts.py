@@ -134,11 +134,15 @@ class CurveChart:
     lines: tuple[Line, ...]
 
 
-_SERIES = (("train", "training loss", "loss"), ("dev", "dev loss", "dev_loss"))
+_SERIES = (
+    ("train", "training loss", "loss"),
+    ("dev", "dev loss", "dev_loss"),
+    ("averaged", "averaged, dev", "averaged_dev_loss"),
+)
 
 
 def curve_chart(title: str, records: Sequence[Record]) -> CurveChart | None:
-    """Training and dev loss of `records`, one line each; None where no loss was logged."""
+    """Training and dev loss of `records`, averaged weights apart, one line each; None where no loss was logged."""
     found: list[tuple[str, str, list[tuple[int, float]]]] = []
     for record in records:
         for kind, name, field in _SERIES:
@@ -160,7 +164,7 @@ def curve_chart(title: str, records: Sequence[Record]) -> CurveChart | None:
     lines = []
     for kind, label, points in found:
         pixels = [(x_scale.pixel(step), y_scale.pixel(loss)) for step, loss in points]
-        dots = tuple(pixels) if len(pixels) <= 40 and (kind == "dev" or len(pixels) == 1) else ()
+        dots = tuple(pixels) if len(pixels) <= 40 and (kind != "train" or len(pixels) == 1) else ()
         lines.append(Line(kind, label, " ".join(f"{x},{y}" for x, y in pixels), dots))
     ends = "; ".join(
         f"{label} from {figures.significant(points[0][1])} at step {points[0][0]} "

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from zoo.spec.averaging import AveragingOptions, step_of
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.positions import position_places
@@ -227,7 +228,15 @@ class TrainingSection(Options):
     """How the model is trained."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"logits_chunk", "step_tokens", "gradient_checkpointing", "early_stop", "keep_best", "watch_outputs"}
+        {
+            "averaging",
+            "early_stop",
+            "gradient_checkpointing",
+            "keep_best",
+            "logits_chunk",
+            "step_tokens",
+            "watch_outputs",
+        }
     )
 
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
@@ -242,6 +251,11 @@ class TrainingSection(Options):
     optimizer: Annotated[Chosen, Slot("optimizer")] = Field(description="Optimizer")
     schedule: Annotated[Chosen, Slot("schedule")] = Field(description="Learning-rate schedule")
     clipping: Annotated[Chosen, Slot("clipping")] = Field(description="Gradient clipping before each step")
+    averaging: Annotated[Chosen, Slot("averaging")] | None = Field(
+        default=None,
+        description="Average over the weights of steps, which the trained model then has; the last weights stand in "
+        "last/. Where absent, the model has the last weights",
+    )
     gradient_checkpointing: bool = Field(
         default=False,
         description="Keep each layer's input alone, and compute the layer again in the backward pass: less memory, "
@@ -305,6 +319,23 @@ class TrainingSection(Options):
             )
             raise ValidationError.from_exception_data(
                 "TrainingSection", [error_at(("step_tokens",), message, self.step_tokens)]
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_thing_decides_which_weights_the_model_has(self) -> TrainingSection:
+        if self.keep_best and self.averaging is not None:
+            message = "the model has the weights of the lowest development loss, or an average: leave out one of them"
+            raise ValidationError.from_exception_data("TrainingSection", [error_at(("keep_best",), message, True)])
+        return self
+
+    @model_validator(mode="after")
+    def _averaging_begins_before_the_end(self) -> TrainingSection:
+        options = None if self.averaging is None else self.averaging.options
+        if isinstance(options, AveragingOptions) and step_of(options.start, self.steps) > self.steps > 0:
+            message = f"'start': the averaging would begin after the last step ({self.steps}), with nothing to average"
+            raise ValidationError.from_exception_data(
+                "TrainingSection", [error_at(("averaging", "start"), message, options.start)]
             )
         return self
 

@@ -30,6 +30,7 @@ import pytest
 # Before the suites are imported: their assertions then explain themselves in other people's test runs too.
 pytest.register_assert_rewrite(
     "zoo.testing.attention",
+    "zoo.testing.averaging",
     "zoo.testing.context_encoder",
     "zoo.testing.suite",
     "zoo.testing.module",
@@ -47,6 +48,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.probe",
 )
 
+from zoo.testing.averaging import AveragingSuite  # noqa: E402
 from zoo.testing.conformance import conformance_suites  # noqa: E402
 from zoo.testing.context_encoder import ContextEncoderSuite  # noqa: E402
 from zoo.testing.decoding import DecodingSuite  # noqa: E402
@@ -72,6 +74,7 @@ from zoo.testing.training import ClippingSuite, OptimizerSuite, ScheduleSuite, T
 
 __all__ = [
     "ActivationSuite",
+    "AveragingSuite",
     "BlockSuite",
     "ClippingSuite",
     "ComponentSuite",

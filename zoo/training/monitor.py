@@ -121,10 +121,10 @@ class Monitor:
         self._window.clear()
         return self._noted(loss=loss, learning_rate=learning_rate, gradient_norm=norm, clipped_fraction=clipped)
 
-    def evaluated(self, dev_loss: float) -> None:
-        """Add a development loss at the present step."""
+    def evaluated(self, dev_loss: float, averaged: float | None = None) -> None:
+        """Add a development loss at the present step, and that of the averaged weights."""
         self.flush()
-        self._noted(dev_loss=dev_loss)
+        self._noted(dev_loss=dev_loss, averaged_dev_loss=averaged)
 
     def probed(self, scalars: Mapping[str, float]) -> None:
         """Add what probes found at the present step."""

@@ -26,6 +26,8 @@ class CurvePoint:
     """Training loss per target token, as the objective defines it."""
     dev_loss: float | None = None
     """Cross-entropy per target token on the development split, in nats, whatever the objective."""
+    averaged_dev_loss: float | None = None
+    """The same of the averaged weights, where the spec averages and has begun to."""
     learning_rate: float | None = None
     gradient_norm: float | None = None
     """Global L2 norm before clipping."""
@@ -52,7 +54,7 @@ class TrainingOutcome:
     """Real source and target tokens by the time spent in steps."""
     curve: tuple[CurvePoint, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    """Examples, examples left out, device, precision. Where development losses decide: `best`, the step and the value
+    """Examples, examples left out, device, precision, what was averaged. Where development losses decide: `best`, the step and the value
     of the lowest, and `stopped_early`, the step at which they ended training. Where there were any: `loss_spikes`
     (`zoo.training.spikes`), and `collapsed`, the evaluations whose outputs were (step and why). After a failure: the
     micro-batches at work, as `oom_batch` or `nan_batches` (`zoo.training.suspects`)."""

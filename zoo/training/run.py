@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +13,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
@@ -33,10 +31,11 @@ from zoo.tasks.fitting import fitted
 from zoo.training import checkpoints
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.collate import Batch
+from zoo.training.development import DEV_EXAMPLES, data_name, development_batches
 from zoo.training.early_stop import best_of
 from zoo.training.encoded import encoded_pairs
+from zoo.training.last_weights import with_average
 from zoo.training.layouts import layout_of
-from zoo.training.loader import batches_for
 from zoo.training.logs import ProgressReport, TensorBoardLogs
 from zoo.training.monitor import NotFiniteError
 from zoo.training.optimizer_state import optimizer_state_bytes
@@ -49,9 +48,6 @@ from zoo.training.suspects import all_described, described, in_words, remedy
 from zoo.training.trainer import ZooTrainer
 from zoo.training.workers import death_of_worker
 from zoo.training.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
-
-_DEV_EXAMPLES = 1000
-"""The development loss is taken over at most this many examples: it is a signal, not a score."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +99,7 @@ def train(
     With `resume` an interrupted run goes on from its newest complete checkpoint, or from its start where it has none,
     and ends with the weights that it would have had; a finished one is returned as it is; nothing there is a new run.
     Without it, anything at `out` is refused. A loss that is not finite and lack of memory are outcomes, not exceptions.
+    Where the spec averages weights, the folder's are the average, and ``last/`` has those of the last step.
 
     Started by torchrun or accelerate, the processes share the micro-batches of each step: `gradient_accumulation`,
     where there is no `step_tokens`, must be a multiple of their number, and the model is the one that a single process
@@ -247,15 +244,17 @@ class _Attempt:
             logs.close()
         if outcome.status == "oom":
             # It need not have met the others, which wait for this process: it says so, whoever it is, and leaves.
-            return self._written(outcome, trainer.best_weights)
-        return self.world.agreed(lambda: self._written(outcome, trainer.best_weights))
+            return self._written(outcome, trainer)
+        return self.world.agreed(lambda: self._written(outcome, trainer))
 
     def _clean(self) -> None:
         sweep(self.out)
         checkpoints.clean(self.out)
 
-    def _written(self, outcome: TrainingOutcome, best: dict[str, Tensor] | None) -> TrainingOutcome:
-        """`best`: the weights of the lowest development loss, where they are kept."""
+    def _written(self, outcome: TrainingOutcome, trainer: ZooTrainer) -> TrainingOutcome:
+        best = trainer.best_weights
+        if trainer.averager is not None:
+            outcome = with_average(outcome, trainer.averager, self.model, self.prepared.tokenizers)
         if best is None:
             step = self._write_model(outcome.status, outcome.steps)
         else:
@@ -274,6 +273,7 @@ class _Attempt:
             try:
                 trainer.train()
                 trainer.monitor.flush()
+                trainer.evaluate_average()
                 steps = trainer.state.global_step
             except NotFiniteError as found:
                 status, steps, error = "nan", found.step, str(found)
@@ -294,6 +294,7 @@ class _Attempt:
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
+            trainer.evaluate_average()
         monitor, section = trainer.monitor, self.spec.training
         best = best_of(monitor.curve) if section.keep_best or section.early_stop else None
         if status == "ok" and trainer.stopped_early and steps < total:
@@ -349,21 +350,16 @@ class _Attempt:
 
     def _dev_batches(self) -> Callable[[], Iterable[Batch]] | None:
         """The batches of the development loss, the same each time; None where the spec asks for none."""
-        section = self.spec.training
-        if section.evaluate_every is None:
+        if self.spec.training.evaluate_every is None:
             return None
-        pairs = self._encoded(f"dev-first-{_DEV_EXAMPLES}", lambda: self.prepared.task.examples("dev")[:_DEV_EXAMPLES])
-        layout = layout_of(self.model)
-        collate = layout.collator(pairs, self.model.config)
-        batches = batches_for(pairs, section.batch_tokens, 0, layout=layout).micro_batches(0)
-        return lambda: map(collate, batches)
+        return development_batches(self.spec, self.prepared, self.model, self.home, self.progress)
 
     def _probing(self) -> Callable[[int], dict[str, float]] | None:
         """The scalars of the spec's probes on the development split at a step; None where the spec asks for none."""
         spec, prepared = self.spec, self.prepared
         if spec.training.probe_every is None:
             return None
-        examples = prepared.task.examples("dev")[:_DEV_EXAMPLES]
+        examples = prepared.task.examples("dev")[:DEV_EXAMPLES]
 
         def probe(step: int) -> dict[str, float]:
             return measure_probes(
@@ -398,7 +394,7 @@ class _Attempt:
         prepared, longest = self.prepared, self.spec.training.max_tokens
         return encoded_pairs(
             self.home,
-            f"{prepared.task.revision} {json.dumps(self.spec.task.plain(), sort_keys=True)}",
+            data_name(self.spec, prepared),
             split,
             prepared.tokenizers,
             examples,

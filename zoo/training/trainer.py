@@ -23,6 +23,7 @@ from transformers.trainer_callback import PrinterCallback
 from zoo.models._compat import compute_layers_again
 from zoo.spec import Spec
 from zoo.training import checkpoints
+from zoo.training.averager import Averager
 from zoo.training.batching import MicroBatch
 from zoo.training.collate import Batch
 from zoo.training.components import Components
@@ -38,6 +39,7 @@ from zoo.training.steps import Plan
 from zoo.training.world import World
 
 _LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_fraction")
+_EVALUATED = {"dev_loss": "development loss", "averaged_dev_loss": "development loss of the averaged weights"}
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]
@@ -56,6 +58,8 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
             self._trainer.probe(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._trainer.averager is not None:
+            self._trainer.averager.after_step(state.global_step)
         self._trainer.probe(state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -92,6 +96,9 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.spec = spec
         self.directory = directory
         self.parts = Components.build(section, model.to(self.device))
+        self.averager: Averager | None = None
+        if section.averaging is not None and section.steps and self.world.first:  # who evaluates and writes
+            self.averager = Averager(section.averaging, model, section.steps)
         self.monitor = Monitor(self.device, self.world.summed)
         self.rate = 0.0
         self.precision = chosen_precision(section.precision, self.device)
@@ -139,6 +146,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.monitor.load_state(saved["monitor"])
         self.best_weights = saved.get("best")
         self.collapses = list(saved.get("collapses", ()))
+        if self.averager is not None:
+            self.averager.load_state(saved["averager"])
         randomness = [saved["randomness"], *saved.get("randomness_of_others", ())]
         if self.world.rank < len(randomness):
             restore_randomness(randomness[self.world.rank])
@@ -218,16 +227,15 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.control: Any = self.callback_handler.on_log(self.args, self.state, self.control, logs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Loss on the development split, by the first process; the others wait."""
-        batches = self._dev
-        assert batches is not None
+        """Loss on the development split, by the first process; the others wait. Of averaged weights too."""
         self.monitor.flush()
         begun = time.perf_counter()
-        chunk = self.spec.training.logits_chunk
-        value = self.world.agreed(lambda: dev_loss(self.model, iter(batches()), self.device, self.precision, chunk))
-        if not torch.isfinite(torch.tensor(value)):
-            raise NotFiniteError(self.state.global_step, "development loss", value)
-        self.monitor.evaluated(value)
+        value, averaged = self.world.agreed(self._dev_losses)
+        found = {"dev_loss": value} if averaged is None else {"dev_loss": value, "averaged_dev_loss": averaged}
+        for name, loss in found.items():
+            if not torch.isfinite(torch.tensor(loss)):
+                raise NotFiniteError(self.state.global_step, _EVALUATED[name], loss)
+        self.monitor.evaluated(value, averaged)
         best = best_of(self.monitor.curve)
         if self._watching is not None:
             self._watch(self._watching)
@@ -235,7 +243,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if newest and self.spec.training.keep_best and self.world.first:
             self.best_weights = copied_weights(self.model)
         self.monitor.paused(time.perf_counter() - begun)
-        self.log({"dev_loss": value})
+        self.log(found)
         metrics = {"eval_loss": value}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control.should_training_stop |= self.stopped_early
@@ -253,6 +261,26 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         """Whether a development loss has ended training."""
         options = self.spec.training.early_stop
         return options is not None and stopping_step(self.monitor.curve, options) is not None
+
+    def _dev_losses(self) -> tuple[float, float | None]:
+        """Of the weights as they are, and of their average where there is one."""
+        batches = self._dev
+        assert batches is not None
+
+        def loss() -> float:
+            return dev_loss(self.model, iter(batches()), self.device, self.precision, self.spec.training.logits_chunk)
+
+        value = loss()
+        if self.averager is None or not self.averager.count:
+            return value, None
+        with self.averager.in_place():
+            return value, loss()
+
+    def evaluate_average(self) -> None:
+        """Where weights are averaged: evaluate after the last step, unless that has been done."""
+        section = self.spec.training
+        if section.averaging is not None and section.evaluate_every and self.state.global_step % section.evaluate_every:
+            self.evaluate()
 
     def probe(self, step: int) -> None:
         """Measure the spec's probes where `step` is one of theirs, by the first process; the others wait.
@@ -290,6 +318,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             "randomness": randomness[0],
             "randomness_of_others": randomness[1:],
         }
+        if self.averager is not None:
+            state["averager"] = self.averager.state()
         checkpoints.save(
             self.directory, self.state.global_step, self.model, state, keep=self.spec.training.keep_checkpoints
         )

@@ -1,0 +1,1 @@
+"""Averages of weights: while training, and of models that are trained."""
