@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from zoo.bench.outcome import distribution_of, machine_facts, one_line, performance_of, status_of
+from zoo.bench.outcome import distribution_of, machine_facts, one_line, performance_of, status_of, training_facts
 from zoo.errors import InputError, ZooError
 from zoo.measure import Measured, MemoryReading, Rate
 from zoo.measure import Performance as Measurements
@@ -11,6 +11,7 @@ from zoo.measure.calibration import CalibrationReading
 from zoo.measure.distribution import pooled
 from zoo.measure.energy import EnergyReading
 from zoo.measure.performance import Clocks
+from zoo.training import TrainingOutcome
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,17 @@ def test_measurements_of_several_processes_are_recorded_whole() -> None:
     assert (found.calibration.before, found.calibration.after) == (0.25, 0.5)
     assert (found.training_tokens_per_second, found.optimizer_state_bytes) == (7.0, 88)
     assert machine_facts(measured) == {"gpu_state": {"before": {"temperature_c": 40}, "after": {"temperature_c": 60}}}
+
+
+def test_a_record_says_what_training_found_beside_its_curve() -> None:
+    batch = {"rows": 2, "source_length": 9, "target_length": 8, "tokens": 30, "examples": [4, 1]}
+    facts = {"examples": 300, "stopped_early": 40, "best": {"step": 20, "dev_loss": 1.5}, "nan_batches": [batch]}
+    outcome = TrainingOutcome("ok", None, 40, 100, 20, 1.0, None, facts=facts)
+    assert training_facts(outcome) == {
+        "training": {
+            "stopped_early": 40,
+            "best": {"step": 20, "dev_loss": 1.5},
+            "nan_batches": [{"rows": 2, "source_length": 9, "target_length": 8, "tokens": 30}],
+        }
+    }
+    assert training_facts(TrainingOutcome("ok", None, 9, 9, 9, 1.0, None, facts={"examples": 300})) == {}

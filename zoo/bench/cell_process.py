@@ -26,6 +26,7 @@ from zoo.bench.outcome import (
     samples_of,
     series_of,
     status_of,
+    training_facts,
 )
 from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
 from zoo.bench.record import CurvePoint
@@ -100,7 +101,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     task: PreparedTask = spec.task.create().prepare(home, progress)
     prepare_metrics(spec, evaluation_examples(task, spec))
     training = _train(spec, work, home, progress)
-    told = _told_by_training(training)
+    told = training_facts(training)
     trained: dict[str, Any] = {
         "steps": training.steps,
         "training_seconds": training.seconds,
@@ -132,13 +133,6 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
         **_scored(evaluation, spec, task, work),
         **trained,
     )
-
-
-def _told_by_training(training: TrainingOutcome) -> dict[str, Any]:
-    """What is to be known of a run beside its curve, as a record's environment holds it: `training`, if anything."""
-    known = ("stopped_early", "best", "loss_spikes", "collapsed", "oom_batch", "nan_batches")
-    found = {name: training.facts[name] for name in known if name in training.facts}
-    return {"training": found} if found else {}
 
 
 def _train(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> TrainingOutcome:

@@ -25,6 +25,7 @@ from zoo.bench.record import (
 from zoo.errors import InputError, ZooError
 from zoo.measure import Evaluation, Measured, is_out_of_memory
 from zoo.measure import Performance as Measurements
+from zoo.training import TrainingOutcome
 
 
 class Outcome(_Part):
@@ -45,6 +46,7 @@ class Outcome(_Part):
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
+_TOLD = ("stopped_early", "best", "loss_spikes", "collapsed", "oom_batch", "nan_batches")
 _DEVICE_FAULT = re.compile(r"CUDA error|cuDNN error|NCCL error|ECC error", re.IGNORECASE)
 
 
@@ -150,3 +152,20 @@ def performance_of(
 def machine_facts(measured: Measurements) -> dict[str, Any]:
     """The machine's state around the measurements as a record's environment holds it: `cpu_state`, `gpu_state`."""
     return {f"{name}_state": states for name, states in measured.machine.items()}
+
+
+def training_facts(training: TrainingOutcome) -> dict[str, Any]:
+    """What is to be known of a run beside its curve, as a record's environment holds it: `training`, if anything.
+
+    Micro-batches are told without the numbers of their examples, which stand in the run's own file.
+    """
+    found = {name: training.facts[name] for name in _TOLD if name in training.facts}
+    if "oom_batch" in found:
+        found["oom_batch"] = _without_examples(found["oom_batch"])
+    if "nan_batches" in found:
+        found["nan_batches"] = [_without_examples(batch) for batch in found["nan_batches"]]
+    return {"training": found} if found else {}
+
+
+def _without_examples(batch: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in batch.items() if name != "examples"}
