@@ -41,7 +41,7 @@ class Size:
     chunk: int
 
 
-MEASURED = Size(vocabulary=50_265, width=64, rows=8, length=128, chunk=64)
+MEASURED = Size(vocabulary=50_265, width=64, rows=16, length=128, chunk=64)
 SMOKE = Size(vocabulary=50, width=16, rows=2, length=5, chunk=3)
 
 OBJECTIVES: TypeAdapter[Chosen] = TypeAdapter(Annotated[Chosen, Slot("token-loss")])

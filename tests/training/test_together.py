@@ -140,6 +140,17 @@ def test_two_processes_take_the_steps_of_tokens_that_one_takes(
     assert taken[0] == taken[1] > 8, "the same micro-batches, more than one a step"
 
 
+def test_two_processes_train_in_two_passes_and_by_chunks_what_one_process_trains(
+    shared: Callable[..., Spec], home: DataHome, tmp_path: Path
+) -> None:
+    """The output matrix is then read outside of the forward pass that processes wait for each other in."""
+    changes = {"training.objective": "r-drop", "training.logits_chunk": 16, "model.tie_embeddings": "none"}
+    spec = shared(**changes, **{"training.steps": 3, "training.log_every": 3, "training.evaluate_every": None})
+    assert train(spec, tmp_path / "alone", home=home).status == "ok"
+    assert train_together(spec, tmp_path / "together", 2, home=home).status == "ok"
+    assert largest_difference(tmp_path / "alone", tmp_path / "together") < 1e-5
+
+
 def test_a_run_that_torchrun_began_is_killed_and_goes_on_under_accelerate_to_the_same_weights(
     shared: Callable[..., Spec], home: DataHome, tmp_path: Path, sabotage: Callable[..., None]
 ) -> None:

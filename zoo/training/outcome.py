@@ -54,10 +54,10 @@ class TrainingOutcome:
     """Real source and target tokens by the time spent in steps."""
     curve: tuple[CurvePoint, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    """Examples, examples left out, device, precision, what was averaged. Where development losses decide: `best`, the step and the value
-    of the lowest, and `stopped_early`, the step at which they ended training. Where there were any: `loss_spikes`
-    (`zoo.training.spikes`), and `collapsed`, the evaluations whose outputs were (step and why). After a failure: the
-    micro-batches at work, as `oom_batch` or `nan_batches` (`zoo.training.suspects`)."""
+    """Examples, examples left out, device, precision, what was averaged. Where development losses decide: `best`, the
+    step and the value of the lowest, and `stopped_early`, the step at which they ended training. Where there were any:
+    `loss_spikes` (`zoo.training.spikes`), and `collapsed`, the evaluations whose outputs were (step and why). After a
+    failure: the micro-batches at work, as `oom_batch` or `nan_batches` (`zoo.training.suspects`)."""
     directory: Path = Path()
 
 
