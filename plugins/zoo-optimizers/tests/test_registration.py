@@ -19,6 +19,9 @@ NAMES = [
     ("schedule", "inverse-sqrt"),
     ("schedule", "cosine"),
     ("schedule", "constant"),
+    ("schedule", "linear"),
+    ("schedule", "warmup-stable-decay"),
+    ("schedule", "cyclic"),
 ]
 
 

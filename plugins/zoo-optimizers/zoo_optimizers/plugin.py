@@ -62,3 +62,27 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.options:ConstantOptions",
         summary="The optimizer's learning rate throughout, after an optional linear warm-up",
     )
+    yield Component(
+        kind="schedule",
+        name="linear",
+        target="zoo_optimizers.schedules:Linear",
+        options="zoo_optimizers.schedule_options:LinearOptions",
+        summary="Linear warm-up, then a straight line down to a floor",
+        references=("arXiv:1810.04805",),
+    )
+    yield Component(
+        kind="schedule",
+        name="warmup-stable-decay",
+        target="zoo_optimizers.schedules:WarmupStableDecay",
+        options="zoo_optimizers.schedule_options:WarmupStableDecayOptions",
+        summary="Linear warm-up, a flat stretch, and a decay over the last share of the steps",
+        references=("arXiv:2404.06395", "arXiv:2405.18392"),
+    )
+    yield Component(
+        kind="schedule",
+        name="cyclic",
+        target="zoo_optimizers.schedules:Cyclic",
+        options="zoo_optimizers.schedule_options:CyclicOptions",
+        summary="Falls from the peak in cycles, for averages of the weights at their ends (SWA)",
+        references=("arXiv:1803.05407", "arXiv:1506.01186", "arXiv:1608.03983"),
+    )
