@@ -242,6 +242,7 @@ class ClippingSuite(ComponentSuite):
         after = _gradients(parameters)
         assert math.isclose(float(report.norm), _norm(before), rel_tol=1e-4), "norm before clipping"
         assert _norm(after) <= _norm(before) * (1 + 1e-5), "clipping made the gradient longer"
+        assert math.isclose(float(report.clipped_norm), _norm(after), rel_tol=1e-4), "norm after clipping"
         assert after[-1] is None, "a parameter without a gradient was given one"
         if not bool(report.clipped):
             for old, new in zip(before[:-1], after[:-1], strict=True):
@@ -253,6 +254,21 @@ class ClippingSuite(ComponentSuite):
             assert any(not torch.equal(old, new) for old, new in pairs if old is not None and new is not None), (
                 "reported as clipped, but no gradient changed"
             )
+
+    def test_groups_are_reported_by_the_same_names_in_every_step(self, chosen: Chosen) -> None:
+        clipping, parameters = self.build(chosen), sample_parameters()
+        names = []
+        for scale in (1e-3, 1e3):
+            _set_gradients(parameters)
+            for _, parameter in parameters[:-1]:
+                assert parameter.grad is not None
+                parameter.grad.mul_(scale)
+            report = clipping.clip(parameters)
+            names.append(list(report.groups))
+            if report.groups:
+                squares = sum(float(group.norm) ** 2 for group in report.groups.values())
+                assert math.isclose(math.sqrt(squares), float(report.norm), rel_tol=1e-4), "norms of the groups"
+        assert names[0] == names[1]
 
     def test_zero_gradients_stay_zero(self, chosen: Chosen) -> None:
         parameters = sample_parameters()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -59,8 +59,12 @@ class Clipped:
 
     norm: Tensor
     """``[]``: global L2 norm of the gradients before clipping."""
+    clipped_norm: Tensor
+    """``[]``: the same after clipping."""
     clipped: Tensor
     """``[]``, bool: whether any gradient was changed."""
+    groups: Mapping[str, Clipped] = field(default_factory=dict)
+    """What was done to groups of parameters that are clipped each on its own, by name; the same names in every step."""
 
 
 class Clipping(ABC):

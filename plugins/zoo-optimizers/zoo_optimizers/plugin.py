@@ -40,6 +40,28 @@ def zoo_components() -> Iterator[Component]:
         summary="Leave gradients as they are; their global L2 norm is still reported",
     )
     yield Component(
+        kind="clipping",
+        name="value",
+        target="zoo_optimizers.clipping:ValueClipping",
+        options="zoo_optimizers.clipping_options:ValueClippingOptions",
+        summary="Cut every element of a gradient off at a bound",
+    )
+    yield Component(
+        kind="clipping",
+        name="adaptive",
+        target="zoo_optimizers.clipping:AdaptiveClipping",
+        options="zoo_optimizers.clipping_options:AdaptiveClippingOptions",
+        summary="Scale a unit's gradient down where it is large beside the unit's weights (AGC)",
+        references=("arXiv:2102.06171",),
+    )
+    yield Component(
+        kind="clipping",
+        name="per-group",
+        target="zoo_optimizers.per_group_clipping:PerGroupClipping",
+        options="zoo_optimizers.clipping_options:PerGroupClippingOptions",
+        summary="Clip embeddings, output, attention, feed-forward, norms and the rest each by its own norm",
+    )
+    yield Component(
         kind="schedule",
         name="inverse-sqrt",
         target="zoo_optimizers.schedules:InverseSqrt",
