@@ -58,7 +58,8 @@ class ValueClipping(Clipping):
         bound, gradients = self.options.max_value, _gradients(parameters)
         norm = get_total_norm(gradients)
         largest = get_total_norm(gradients, math.inf)
-        clip_grad_value_([parameter for _, parameter in parameters], bound)
+        if gradients:  # torch fails over none
+            clip_grad_value_([parameter for _, parameter in parameters], bound)
         return Clipped(norm=norm, clipped_norm=get_total_norm(gradients), clipped=largest > bound)
 
 
