@@ -74,7 +74,12 @@ def test_a_trained_folder_holds_its_run_and_the_trained_weights(
     assert document["status"] == "ok"
     assert document["model_step"] == document["steps"] == 12
     assert [point["step"] for point in document["curve"]] == [4, 6, 8, 12]
-    assert document["curve"][0].keys() == {"step", "loss", "learning_rate", "gradient_norm", "clipped_fraction"}
+    told = {"step", "loss", "learning_rate", "gradient_norm", "clipped_norm", "clipped_fraction"}
+    assert document["curve"][0].keys() == told
+    clipped = document["facts"]["clipping"]
+    assert clipped["steps"] == 12
+    assert clipped["clipped"] == sum(4 * point.clipped_fraction for point in outcome.curve if point.loss is not None)
+    assert clipped["clipped"] == sum(last - first + 1 for first, last in clipped["ranges"])
     assert outcome.curve[-1].loss < outcome.curve[0].loss
     assert outcome.curve[-1].dev_loss < math.log(160)
     assert outcome.tokens_per_second > 0

@@ -11,8 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.training.clipped_steps import ClippedSteps
 from zoo.training.contracts import Clipped
 from zoo.training.outcome import CurvePoint
+
+_LOSS, _NORM, _CLIPPED_NORM, _CLIPPED = "loss", "gradient_norm", "clipped_norm", "clipped_fraction"
+_WHOLE = (_LOSS, _NORM, _CLIPPED_NORM, _CLIPPED)
+"""What is told of all gradients together; the other numbers of a step are about a part of them."""
+_EARLIER = (_LOSS, _NORM, _CLIPPED)
+"""What versions before told of a step, in checkpoints that they left."""
+
+Row = dict[str, float]
 
 
 class NotFiniteError(Exception):
@@ -38,8 +47,9 @@ class Monitor:
         self._device = device
         self._summed = summed
         self._loss = torch.zeros((), device=device)
-        self._waiting: list[Tensor] = []  # per step, [loss, norm, clipped]
-        self._window: list[tuple[float, float, float]] = []
+        self._waiting: list[tuple[tuple[str, ...], Tensor]] = []  # per step, names [N] and numbers [N], the loss first
+        self._window: list[Row] = []
+        self._steps = ClippedSteps()
         self._done = 0
         self._paused = 0.0
         self._before = 0.0
@@ -69,10 +79,22 @@ class Monitor:
         self._loss = self._loss + loss
         self.tokens += tokens
 
-    def gradients(self, clipped: Clipped) -> None:
-        """Close the numbers of a step, before the optimizer moves. Raises NotFiniteError (on a CPU at once)."""
-        numbers = torch.stack([self._loss, clipped.norm.to(self._loss), clipped.clipped.to(self._loss)])  # [3]
-        self._waiting.append(numbers)
+    def gradients(self, clipped: Clipped, parts: Mapping[str, Tensor] | None = None) -> None:
+        """Close the numbers of a step, before the optimizer moves. Raises NotFiniteError (on a CPU at once).
+
+        `parts` are scalars ``[]`` about some of the gradients, by name.
+        """
+        told = (self._loss, clipped.norm, clipped.clipped_norm, clipped.clipped)
+        named = dict(zip(_WHOLE, told, strict=True))
+        for name, group in clipped.groups.items():
+            named |= {
+                f"{name}.norm": group.norm,
+                f"{name}.{_CLIPPED_NORM}": group.clipped_norm,
+                f"{name}.{_CLIPPED}": group.clipped,
+            }
+        named |= parts or {}
+        numbers = torch.stack([value.to(self._loss) for value in named.values()])  # [N]
+        self._waiting.append((tuple(named), numbers))
         self._loss = torch.zeros((), device=self._device)
         if self._device.type == "cpu":
             self.flush()
@@ -81,24 +103,38 @@ class Monitor:
         """Wait for the device; check every step since the last flush. Raises NotFiniteError for the first bad one."""
         if not self._waiting:
             return
-        numbers = torch.stack(self._waiting)  # [steps, 3]
-        numbers[:, 0] = self._summed(numbers[:, 0])  # the gradients, and so their norm, are everyone's already
-        rows = numbers.tolist()
+        names = [step for step, _ in self._waiting]
+        # The gradients, and so their norms, are everyone's already.
+        losses = self._summed(torch.stack([numbers[0] for _, numbers in self._waiting]))  # [steps]
+        values = iter(torch.cat([losses, *(numbers[1:] for _, numbers in self._waiting)]).tolist())
         self._waiting.clear()
-        for loss, norm, clipped in rows:
+        rows: list[Row] = [{_LOSS: next(values)} for _ in names]
+        for row, step in zip(rows, names, strict=True):
+            row.update({name: next(values) for name in step[1:]})
+        for row in rows:
             self._done += 1
-            for what, value in (("loss", loss), ("gradient norm", norm)):
+            for what, value in (("loss", row[_LOSS]), ("gradient norm", row[_NORM])):
                 if not math.isfinite(value):
                     raise NotFiniteError(self._done, what, value)
-            self._window.append((loss, norm, clipped))
+            suffix = f".{_CLIPPED}"
+            groups = {name.removesuffix(suffix): bool(hit) for name, hit in row.items() if name.endswith(suffix)}
+            self._steps.add(self._done, bool(row[_CLIPPED]), groups)
+            self._window.append(row)
 
     def point(self, learning_rate: float) -> CurvePoint:
-        """Average the steps since the last point into a new one."""
+        """Average the steps since the last point into a new one; each number over the steps that have it."""
         self.flush()
-        count = max(1, len(self._window))
-        loss, norm, clipped = (sum(row[index] for row in self._window) / count for index in range(3))
+        means: Row = dict.fromkeys(_EARLIER, 0.0)
+        for name in dict.fromkeys(name for row in self._window for name in row):
+            found = [row[name] for row in self._window if name in row]
+            means[name] = sum(found) / len(found)
         self._window.clear()
-        return self._noted(loss=loss, learning_rate=learning_rate, gradient_norm=norm, clipped_fraction=clipped)
+        whole = {name: means.pop(name) for name in _WHOLE if name in means}
+        return self._noted(learning_rate=learning_rate, gradients=means, **whole)
+
+    def clipping_facts(self) -> dict[str, Any]:
+        """Which steps were clipped, as `ClippedSteps.facts` says it."""
+        return self._steps.facts()
 
     def evaluated(self, dev_loss: float) -> None:
         """Add a development loss at the present step."""
@@ -122,7 +158,8 @@ class Monitor:
         self.flush()
         return {
             "curve": [asdict(point) for point in self.curve],
-            "window": list(self._window),
+            "window": [dict(row) for row in self._window],
+            "steps": self._steps.state(),
             "done": self._done,
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -132,7 +169,11 @@ class Monitor:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.curve = [CurvePoint(**point) for point in state["curve"]]
-        self._window = list(state["window"])
+        self._window = [
+            row if isinstance(row, dict) else dict(zip(_EARLIER, row, strict=True)) for row in state["window"]
+        ]
+        if "steps" in state:
+            self._steps.load_state(state["steps"])
         self._done = state["done"]
         self.tokens = state["tokens"]
         self._before, self._paused = state["seconds"], state["paused"]

@@ -29,9 +29,15 @@ class CurvePoint:
     learning_rate: float | None = None
     gradient_norm: float | None = None
     """Global L2 norm before clipping."""
+    clipped_norm: float | None = None
+    """Global L2 norm after clipping."""
     clipped_fraction: float | None = None
+    """Share of the steps in which clipping changed any gradient."""
     probes: dict[str, float] = field(default_factory=dict)
     """Scalars of the spec's probes on the development split, by ``<probe>.<name>``."""
+    gradients: dict[str, float] = field(default_factory=dict)
+    """Of parts of the gradients, by ``<part>.<name>``: `norm` and `clipped_norm` before and after clipping, and where
+    the part is clipped on its own the `clipped_fraction` of its steps."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class TrainingOutcome:
     """Real source and target tokens by the time spent in steps."""
     curve: tuple[CurvePoint, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    """Examples, examples left out, device, precision."""
+    """Examples, examples left out, device, precision, which steps were clipped."""
     directory: Path = Path()
 
 

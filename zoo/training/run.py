@@ -290,6 +290,7 @@ class _Attempt:
                 "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),
                 "processes": self.world.size,
                 "padding_share": trainer.batches.padding_share(),
+                "clipping": monitor.clipping_facts(),
             },
             directory=self.out,
         )

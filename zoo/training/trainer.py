@@ -31,7 +31,7 @@ from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, stream_seed
 from zoo.training.world import World
 
-_LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_fraction")
+_LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_norm", "clipped_fraction")
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]
@@ -166,7 +166,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             return
         if "loss" in logs:
             point = self.monitor.point(logs["learning_rate"])
-            logs = {name: getattr(point, name) for name in _LOGGED}
+            logs = {name: value for name in _LOGGED if (value := getattr(point, name)) is not None}
+            logs |= {f"gradients/{name}": value for name, value in point.gradients.items()}
             speed = self.monitor.tokens_per_second
             logs |= {"tokens_per_second": speed} if speed else {}
         self.control: Any = self.callback_handler.on_log(self.args, self.state, self.control, logs)
