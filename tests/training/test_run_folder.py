@@ -368,3 +368,32 @@ def test_what_came_into_the_folder_during_the_preparation_is_left_alone(
     with pytest.raises(InputError, match="is not empty"):
         make(make_spec(), out, home=home, progress=another_process_comes)
     assert snapshot(out) == {"notes.txt": b"precious"}
+
+
+def test_a_run_tells_how_often_gradients_and_updates_were_clipped(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
+) -> None:
+    spec = make_spec(
+        **{
+            "training.steps": 6,
+            "training.log_every": 3,
+            "training.clipping": {"use": "per-group", "each": {"use": "norm", "max_norm": 1e-3}, "norms": "none"},
+            "training.update_clipping": {"use": "rms", "threshold": 1e-3},
+        }
+    )
+    outcome = train(spec, tmp_path / "out", home=home)
+    groups = {"embeddings", "attention", "feedforward", "norms"}
+    assert [point.step for point in outcome.curve] == [3, 6]
+    for point in outcome.curve:
+        assert point.clipped_fraction == point.update_clipped_fraction == 1.0
+        assert {name.partition(".")[0] for name in point.gradients} == groups
+        assert point.gradients["norms.norm"] == point.gradients["norms.clipped_norm"]
+        assert point.gradients["attention.clipped_norm"] == pytest.approx(1e-3, rel=0.01)
+    assert outcome.facts["clipping"] == {
+        "steps": 6,
+        "clipped": 6,
+        "ranges": [[1, 6]],
+        "clipped_by_group": {"embeddings": 6, "attention": 6, "feedforward": 6, "norms": 0},
+    }
+    assert outcome.facts["update_clipping"]["steps"] == 6
+    assert outcome.facts["update_clipping"]["clipped_fraction"] == 1.0

@@ -9,9 +9,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
+from zoo.registry import Registry, current_registry
+from zoo.spec.clipping import default_clipping, update_clipping_refused
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.positions import position_places
@@ -203,8 +206,16 @@ class ModelSection(Options):
         return found
 
 
+def _clipping_not_required(schema: dict[str, Any]) -> None:
+    """In the JSON Schema: `clipping` may be left out, which no default of the field says."""
+    schema["required"] = [name for name in schema["required"] if name != "clipping"]
+
+
 class TrainingSection(Options):
     """How the model is trained."""
+
+    model_config = ConfigDict(json_schema_extra=_clipping_not_required)
+    later: ClassVar[frozenset[str]] = frozenset({"update_clipping"})
 
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
@@ -212,7 +223,14 @@ class TrainingSection(Options):
     objective: Annotated[Chosen, Slot("token-loss")] = Field(description="Training loss per target token")
     optimizer: Annotated[Chosen, Slot("optimizer")] = Field(description="Optimizer")
     schedule: Annotated[Chosen, Slot("schedule")] = Field(description="Learning-rate schedule")
-    clipping: Annotated[Chosen, Slot("clipping")] = Field(description="Gradient clipping before each step")
+    clipping: Annotated[Chosen, Slot("clipping")] = Field(
+        description="Gradient clipping before each step; where absent, the one that the optimizer's record names "
+        "(none for an optimizer that bounds its own updates)"
+    )
+    update_clipping: Annotated[Chosen, Slot("update-clipping")] | None = Field(
+        default=None,
+        description="Bound on the optimizer's step in each tensor, by its second moment; none where absent",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
     )
@@ -235,6 +253,29 @@ class TrainingSection(Options):
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
     log_every: Count = Field(default=20, description="Steps between log lines")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _clipping_goes_with_the_optimizer(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict) or "clipping" in data:
+            return data
+        default = default_clipping(data.get("optimizer"), _registry(info))
+        return data if default is None else {**data, "clipping": default}
+
+    @model_validator(mode="after")
+    def _updates_can_be_clipped(self, info: ValidationInfo) -> TrainingSection:
+        if self.update_clipping is None:
+            return self
+        message = update_clipping_refused(self.optimizer, _registry(info))
+        if message is not None:
+            loc, found = ("update_clipping",), self.update_clipping.name
+            raise ValidationError.from_exception_data("TrainingSection", [error_at(loc, message, found)])
+        return self
+
+
+def _registry(info: ValidationInfo) -> Registry:
+    registry: Registry = (info.context or {}).get("registry") or current_registry()
+    return registry
 
 
 class DecodingSection(Options):

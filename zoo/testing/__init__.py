@@ -41,6 +41,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.output_fusion",
     "zoo.testing.decoding",
     "zoo.testing.training",
+    "zoo.testing.update_clipping",
     "zoo.testing.tasks",
     "zoo.testing.metrics",
     "zoo.testing.executors",
@@ -69,6 +70,7 @@ from zoo.testing.probe import ProbeSuite  # noqa: E402
 from zoo.testing.suite import ComponentSuite  # noqa: E402
 from zoo.testing.tasks import CorpusSuite, TaskSuite, TokenizerSuite  # noqa: E402
 from zoo.testing.training import ClippingSuite, OptimizerSuite, ScheduleSuite, TokenLossSuite  # noqa: E402
+from zoo.testing.update_clipping import UpdateClippingSuite  # noqa: E402
 
 __all__ = [
     "ActivationSuite",
@@ -96,5 +98,6 @@ __all__ = [
     "TaskSuite",
     "TokenLossSuite",
     "TokenizerSuite",
+    "UpdateClippingSuite",
     "conformance_suites",
 ]

@@ -49,6 +49,8 @@ class Monitor:
         self._loss = torch.zeros((), device=device)
         self._waiting: list[tuple[tuple[str, ...], Tensor]] = []  # per step, names [N] and numbers [N], the loss first
         self._window: list[Row] = []
+        self._updates: list[Tensor] = []
+        self._update_window: list[float] = []
         self._steps = ClippedSteps()
         self._done = 0
         self._paused = 0.0
@@ -99,8 +101,15 @@ class Monitor:
         if self._device.type == "cpu":
             self.flush()
 
+    def updated(self, clipped_fraction: Tensor) -> None:
+        """What share ``[]`` of the tensors had its update clipped, after the optimizer has moved."""
+        self._updates.append(clipped_fraction)
+
     def flush(self) -> None:
         """Wait for the device; check every step since the last flush. Raises NotFiniteError for the first bad one."""
+        if self._updates:
+            self._update_window += torch.stack(self._updates).tolist()
+            self._updates.clear()
         if not self._waiting:
             return
         names = [step for step, _ in self._waiting]
@@ -130,6 +139,9 @@ class Monitor:
             means[name] = sum(found) / len(found)
         self._window.clear()
         whole = {name: means.pop(name) for name in _WHOLE if name in means}
+        if self._update_window:
+            whole["update_clipped_fraction"] = sum(self._update_window) / len(self._update_window)
+            self._update_window.clear()
         return self._noted(learning_rate=learning_rate, gradients=means, **whole)
 
     def clipping_facts(self) -> dict[str, Any]:
@@ -159,6 +171,7 @@ class Monitor:
         return {
             "curve": [asdict(point) for point in self.curve],
             "window": [dict(row) for row in self._window],
+            "update_window": list(self._update_window),
             "steps": self._steps.state(),
             "done": self._done,
             "tokens": self.tokens,
@@ -172,6 +185,7 @@ class Monitor:
         self._window = [
             row if isinstance(row, dict) else dict(zip(_EARLIER, row, strict=True)) for row in state["window"]
         ]
+        self._update_window = list(state.get("update_window", ()))
         if "steps" in state:
             self._steps.load_state(state["steps"])
         self._done = state["done"]

@@ -33,6 +33,8 @@ class CurvePoint:
     """Global L2 norm after clipping."""
     clipped_fraction: float | None = None
     """Share of the steps in which clipping changed any gradient."""
+    update_clipped_fraction: float | None = None
+    """Share of the tensors whose update was scaled down, over the steps; None without update clipping."""
     probes: dict[str, float] = field(default_factory=dict)
     """Scalars of the spec's probes on the development split, by ``<probe>.<name>``."""
     gradients: dict[str, float] = field(default_factory=dict)

@@ -291,6 +291,7 @@ class _Attempt:
                 "processes": self.world.size,
                 "padding_share": trainer.batches.padding_share(),
                 "clipping": monitor.clipping_facts(),
+                **({} if trainer.parts.updates is None else {"update_clipping": trainer.parts.updates.facts()}),
             },
             directory=self.out,
         )

@@ -31,7 +31,14 @@ from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, stream_seed
 from zoo.training.world import World
 
-_LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_norm", "clipped_fraction")
+_LOGGED = (
+    "loss",
+    "learning_rate",
+    "gradient_norm",
+    "clipped_norm",
+    "clipped_fraction",
+    "update_clipped_fraction",
+)
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]
@@ -48,6 +55,9 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
             self._trainer.probe(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        updates = self._trainer.parts.updates
+        if updates is not None:
+            self._trainer.monitor.updated(updates.fraction)
         self._trainer.probe(state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

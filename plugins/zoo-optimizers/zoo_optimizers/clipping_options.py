@@ -1,4 +1,4 @@
-"""Options of the clippings by value, by the weights' own size and by group. Torch-free."""
+"""Options of the clippings by value, by the weights' own size and by group, and of update clipping. Torch-free."""
 
 from __future__ import annotations
 
@@ -48,3 +48,14 @@ class PerGroupClippingOptions(Options):
     feedforward: Clip | None = Field(default=None, description="Clipping of the feed-forward layers")
     norms: Clip | None = Field(default=None, description="Clipping of the normalisation layers")
     other: Clip | None = Field(default=None, description="Clipping of everything else")
+
+
+class RmsUpdateClippingOptions(Options):
+    """Options of `rms`."""
+
+    threshold: float = Field(
+        default=1.0,
+        gt=0,
+        description="d: a tensor whose gradients over the root of their second moment have a root "
+        "mean square above d is moved by as much less",
+    )

@@ -14,7 +14,11 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.options:AdamWOptions",
         summary="Adam with decoupled weight decay",
         references=("arXiv:1412.6980", "arXiv:1711.05101"),
-        traits={"state_per_parameter": 2.0},
+        traits={
+            "state_per_parameter": 2.0,
+            "second_moment": "exp_avg_sq",
+            "default_clipping": {"use": "zoo-optimizers/norm", "max_norm": 1.0},
+        },
     )
     yield Component(
         kind="optimizer",
@@ -23,7 +27,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.options:AdafactorOptions",
         summary="Adafactor with an external learning rate: factored second moments and update clipping",
         references=("arXiv:1804.04235",),
-        traits={"clips_updates": True},
+        traits={"clips_updates": True, "default_clipping": {"use": "zoo-optimizers/none"}},
     )
     yield Component(
         kind="clipping",
@@ -38,6 +42,7 @@ def zoo_components() -> Iterator[Component]:
         name="none",
         target="zoo_optimizers.clipping:NoClipping",
         summary="Leave gradients as they are; their global L2 norm is still reported",
+        traits={"clips": False},
     )
     yield Component(
         kind="clipping",
@@ -60,6 +65,14 @@ def zoo_components() -> Iterator[Component]:
         target="zoo_optimizers.per_group_clipping:PerGroupClipping",
         options="zoo_optimizers.clipping_options:PerGroupClippingOptions",
         summary="Clip embeddings, output, attention, feed-forward, norms and the rest each by its own norm",
+    )
+    yield Component(
+        kind="update-clipping",
+        name="rms",
+        target="zoo_optimizers.update_clipping:RmsUpdateClipping",
+        options="zoo_optimizers.clipping_options:RmsUpdateClippingOptions",
+        summary="Take a tensor's step smaller where its gradient is large beside its second moment (StableAdamW)",
+        references=("arXiv:2304.13013", "arXiv:1804.04235"),
     )
     yield Component(
         kind="schedule",
