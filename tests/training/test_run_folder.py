@@ -379,14 +379,19 @@ def test_a_run_tells_how_often_gradients_and_updates_were_clipped(
             "training.log_every": 3,
             "training.clipping": {"use": "per-group", "each": {"use": "norm", "max_norm": 1e-3}, "norms": "none"},
             "training.update_clipping": {"use": "rms", "threshold": 1e-3},
+            "training.log_token_gradients": True,
         }
     )
     outcome = train(spec, tmp_path / "out", home=home)
     groups = {"embeddings", "attention", "feedforward", "norms"}
+    bands = outcome.facts["token_bands"]
+    assert sum(bands.values()) == 160  # every token of the vocabulary is in one
     assert [point.step for point in outcome.curve] == [3, 6]
     for point in outcome.curve:
         assert point.clipped_fraction == point.update_clipped_fraction == 1.0
-        assert {name.partition(".")[0] for name in point.gradients} == groups
+        assert {name.partition(".")[0] for name in point.gradients} == groups | bands.keys()
+        rows = sum(size * point.gradients[f"{band}.clipped_norm"] ** 2 for band, size in bands.items())
+        assert math.sqrt(rows) == pytest.approx(1e-3, rel=0.01)  # the embeddings' bound
         assert point.gradients["norms.norm"] == point.gradients["norms.clipped_norm"]
         assert point.gradients["attention.clipped_norm"] == pytest.approx(1e-3, rel=0.01)
     assert outcome.facts["clipping"] == {

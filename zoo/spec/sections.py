@@ -215,7 +215,7 @@ class TrainingSection(Options):
     """How the model is trained."""
 
     model_config = ConfigDict(json_schema_extra=_clipping_not_required)
-    later: ClassVar[frozenset[str]] = frozenset({"update_clipping"})
+    later: ClassVar[frozenset[str]] = frozenset({"update_clipping", "log_token_gradients"})
 
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
@@ -253,6 +253,11 @@ class TrainingSection(Options):
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
     log_every: Count = Field(default=20, description="Steps between log lines")
+    log_token_gradients: bool = Field(
+        default=False,
+        description="Log the gradient norm of the embeddings' rows, before and after clipping, by how often their "
+        "tokens stand in the training data",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -29,6 +29,7 @@ from zoo.training.loss import autocast, dev_loss, objective_sum, real_logits
 from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import capture_randomness, restore_randomness, seed_everything, stream_seed
+from zoo.training.token_gradients import TokenGradients
 from zoo.training.world import World
 
 _LOGGED = (
@@ -61,8 +62,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
         self._trainer.probe(state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        parts = self._trainer.parts
-        self._trainer.monitor.gradients(parts.clipping.clip(parts.parameters))
+        self._trainer.clip(state.global_step + 1)
 
 
 class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
@@ -94,6 +94,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.directory = directory
         self.parts = Components.build(section, model.to(self.device))
         self.monitor = Monitor(self.device, self.world.summed)
+        self.token_gradients = TokenGradients(model, train) if section.log_token_gradients else None
         self.rate = 0.0
         self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
@@ -162,6 +163,15 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         share: Tensor = loss.detach()
         self.monitor.micro_batch(share, inputs.tokens)
         return share
+
+    def clip(self, step: int) -> None:
+        """Clip the gradients of optimizer step `step`, counted from 1, and tell the monitor what that did."""
+        tables = None if step % self.spec.training.log_every else self.token_gradients
+        parts = {} if tables is None else dict(tables.measure("norm"))
+        clipped = self.parts.clipping.clip(self.parts.parameters)
+        if tables is not None:
+            parts |= tables.measure("clipped_norm")
+        self.monitor.gradients(clipped, parts)
 
     def floating_point_ops(self, inputs: Any) -> int:
         return 0
