@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from zoo.errors import InputError
 from zoo.spec.sections import TrainingSection
 from zoo.training.clipped_updates import ClippedUpdates
-from zoo.training.contracts import Clipping, NamedParameters, Schedule, TokenLoss
+from zoo.training.contracts import Clipped, Clipping, NamedParameters, Schedule, TokenLoss
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ class Components:
             clipping=section.clipping.create(),
             updates=_clipped_updates(section, optimizer, parameters),
         )
+
+    def clip(self) -> Clipped:
+        """Clip the gradients of a step."""
+        return self.clipping.clip(self.parameters)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""

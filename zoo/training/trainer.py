@@ -168,7 +168,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         """Clip the gradients of optimizer step `step`, counted from 1, and tell the monitor what that did."""
         tables = None if step % self.spec.training.log_every else self.token_gradients
         parts = {} if tables is None else dict(tables.measure("norm"))
-        clipped = self.parts.clipping.clip(self.parts.parameters)
+        clipped = self.parts.clip()
         if tables is not None:
             parts |= tables.measure("clipped_norm")
         self.monitor.gradients(clipped, parts)

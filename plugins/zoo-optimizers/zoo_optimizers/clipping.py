@@ -104,6 +104,6 @@ class AdaptiveClipping(Clipping):
 
 def unit_norms(weights: Tensor) -> Tensor:
     """L2 norms of the units: ``[N, 1, ...]`` of ``[N, ...]``, ``[1]`` of a vector, ``[]`` of a scalar."""
-    if weights.ndim < 2:
-        return torch.linalg.vector_norm(weights, keepdim=True)
-    return torch.linalg.vector_norm(weights, dim=tuple(range(1, weights.ndim)), keepdim=True)
+    extent = tuple(range(1, weights.ndim)) if weights.ndim > 1 else None
+    norms: Tensor = torch.linalg.vector_norm(weights, dim=extent, keepdim=True)
+    return norms

@@ -28,7 +28,7 @@ class PerGroupClipping(Clipping):
 
     def clip(self, parameters: NamedParameters) -> Clipped:
         members = {name: [item for item in parameters if class_of(item[0]) == name] for name in CLASSES}
-        groups = {name: self._inner[name].clip(found) for name, found in members.items() if found}
+        groups: dict[str, Clipped] = {name: self._inner[name].clip(found) for name, found in members.items() if found}
         if not groups:
             zero = torch.zeros(())
             return Clipped(norm=zero, clipped_norm=zero, clipped=zero.bool())
@@ -39,10 +39,11 @@ class PerGroupClipping(Clipping):
             norm=_together([group.norm.to(device) for group in groups.values()]),
             clipped_norm=_together([group.clipped_norm.to(device) for group in groups.values()]),
             clipped=changed.any(),
-            groups=dict(groups),
+            groups=groups,
         )
 
 
 def _together(norms: list[Tensor]) -> Tensor:
     """The norm ``[]`` of vectors with these norms, one behind the other."""
-    return torch.linalg.vector_norm(torch.stack(norms))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return norm
