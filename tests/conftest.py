@@ -113,7 +113,7 @@ def _append(folder: Path, seed: int = 1, job: str = "model", text: bool = True, 
         },
         "curve": [
             {"step": 0, "probes": {"swap.difference": 0.0}},
-            {"step": 20, "loss": 5.5},
+            {"step": 20, "loss": 5.5, "clipped_norm": 1.5, "gradients": {"tokens 1-9.norm": 0.25}},
             {"step": 40, "loss": 5.25, "probes": {"swap.difference": 0.5, "swap.loss": 5.0}},
         ],
         "samples": [{"id": "text/0", "source": sources[0], "reference": SENTENCES[0], "output": outputs[0]}]

@@ -81,6 +81,9 @@ FIRST: dict[str, Any] = {
 }
 
 
+NOTHING_ON_CLIPPING: dict[str, Any] = {"clipped_norm": None, "update_clipped_fraction": None, "gradients": {}}
+
+
 def write(folder: Path, document: Any, name: str = FIRST["id"]) -> Path:
     path = folder / f"{name}.json"
     path.write_text(json.dumps(document))
@@ -111,7 +114,7 @@ def test_everything_else_of_an_older_record_is_as_it_was(tmp_path: Path) -> None
     now = json.loads(record_text(record))
     for key in FIRST.keys() - {"schema", "performance", "curve"}:
         assert now[key] == FIRST[key], key
-    assert now["curve"] == [{**FIRST["curve"][0], "probes": {}}]
+    assert now["curve"] == [{**FIRST["curve"][0], "probes": {}, **NOTHING_ON_CLIPPING}]
 
 
 def test_an_older_record_ends_its_cell(tmp_path: Path) -> None:
@@ -139,7 +142,17 @@ def test_a_record_of_the_second_schema_has_no_series_and_keeps_everything(tmp_pa
     now = json.loads(record_text(record))
     for key in second.keys() - {"schema", "performance", "curve"}:
         assert now[key] == second[key], key
-    assert now["curve"] == [{**second["curve"][0], "probes": {}}]
+    assert now["curve"] == [{**second["curve"][0], "probes": {}, **NOTHING_ON_CLIPPING}]
+
+
+def test_a_record_of_the_third_schema_tells_nothing_of_parts_of_gradients(tmp_path: Path) -> None:
+    third = from_2_to_3(from_1_to_2(FIRST))
+    assert third["schema"] == "zoo.record/3"
+    path = write(tmp_path, third)
+    reading = RecordStore(tmp_path).read()
+    assert reading.older == (path,)
+    now = json.loads(record_text(reading.records[0]))
+    assert now["curve"] == [{**third["curve"][0], "probes": {}, **NOTHING_ON_CLIPPING}]
 
 
 def test_every_known_schema_leads_to_todays() -> None:
@@ -177,14 +190,17 @@ def test_what_the_first_schema_left_open_stays_open(
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({**FIRST, "schema": "zoo.record/4"}, "schema 'zoo.record/4' is newer than this version of zoo"),
+        ({**FIRST, "schema": "zoo.record/5"}, "schema 'zoo.record/5' is newer than this version of zoo"),
         ({**FIRST, "schema": "zoo.record/10"}, "update zoo"),
         (
             {**FIRST, "schema": "inspect.log/1"},
-            "schema 'inspect.log/1': expected zoo.record/1 or zoo.record/2 or zoo.record/3",
+            "schema 'inspect.log/1': expected zoo.record/1 or zoo.record/2 or zoo.record/3 or zoo.record/4",
         ),
-        ({**FIRST, "schema": 2}, "schema 2: expected zoo.record/1 or zoo.record/2 or zoo.record/3"),
-        ({"name": "x"}, "the key 'schema' is missing; expected zoo.record/1 or zoo.record/2 or zoo.record/3"),
+        ({**FIRST, "schema": 2}, "schema 2: expected zoo.record/1 or zoo.record/2 or zoo.record/3 or zoo.record/4"),
+        (
+            {"name": "x"},
+            "the key 'schema' is missing; expected zoo.record/1 or zoo.record/2 or zoo.record/3 or zoo.record/4",
+        ),
         ([FIRST], "expected a JSON object with the key 'schema', found list"),
         ({**FIRST, "performance": "fast"}, "performance: Input should be a valid array"),
         ({**FIRST, "performance": ["fast"]}, "performance.0: Input should be an object"),

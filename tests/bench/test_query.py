@@ -37,6 +37,7 @@ def test_every_view_has_its_rows(store: Path) -> None:
             "performance",
             "throughput",
             "curve",
+            "gradient_curve",
             "probes",
             "probe_curve",
             "probe_series",
@@ -49,6 +50,7 @@ def test_every_view_has_its_rows(store: Path) -> None:
         "performance": 2,
         "throughput": 4,
         "curve": 9,
+        "gradient_curve": 3,
         "probes": 3,
         "probe_curve": 9,
         "probe_series": 18,
@@ -89,6 +91,11 @@ def test_series_and_curves_of_probes_are_what_the_records_say(store: Path) -> No
         (40, "swap.difference", 0.5),
         (40, "swap.loss", 5.0),
     ]
+
+
+def test_gradients_of_parts_are_rows_by_part_and_measure(store: Path) -> None:
+    sql = "SELECT step, part, measured, value, clipped_norm FROM gradient_curve JOIN curve USING (record, step)"
+    assert list(ask(store, sql).rows) == [(20, "tokens 1-9", "norm", 0.25, 1.5)] * 3
 
 
 def test_examples_are_those_of_the_outputs(store: Path) -> None:
@@ -138,6 +145,7 @@ def test_views_lists_every_column(store: Path) -> None:
         "performance",
         "throughput",
         "curve",
+        "gradient_curve",
         "probes",
         "probe_curve",
         "probe_series",

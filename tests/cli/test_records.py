@@ -30,7 +30,7 @@ def test_a_store_that_holds_is_counted(tmp_path: Path, append_sound_record: Appe
 def test_records_of_an_older_schema_are_counted(tmp_path: Path, append_sound_record: Append, capsys: Capture) -> None:
     record = append_sound_record(tmp_path, outputs=None, performance=[])
     path = tmp_path / f"{record.id}.json"
-    document = json.loads(path.read_text().replace("zoo.record/3", "zoo.record/1"))
+    document = json.loads(path.read_text().replace("zoo.record/4", "zoo.record/1"))
     del document["outputs"], document["hardware"]
     path.write_text(json.dumps(document))
     (tmp_path / f"{record.id}.outputs.parquet").unlink()
@@ -108,6 +108,7 @@ class TestQuery:
             "performance",
             "throughput",
             "curve",
+            "gradient_curve",
             "probes",
             "probe_curve",
             "probe_series",
@@ -134,7 +135,8 @@ class TestQuery:
         assert out == ""
         assert err.splitlines() == [
             "zoo: SQL: no view 'record': did you mean 'records'? "
-            "(known: curve, examples, performance, probe_curve, probe_series, probes, quality, records, throughput)"
+            "(known: curve, examples, gradient_curve, performance, probe_curve, probe_series, probes, quality, "
+            "records, throughput)"
         ]
         assert main(["records", "query", "--store", str(tmp_path), "--json", "--csv"]) == 2
 

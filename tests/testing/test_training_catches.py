@@ -151,7 +151,15 @@ class SaysNothing(Clipping):
 
     def clip(self, parameters: NamedParameters) -> Clipped:
         norm = nn.utils.clip_grad_norm_([parameter for _, parameter in parameters], 0.1)
-        return Clipped(norm, torch.tensor(False))
+        return Clipped(norm, norm.clamp(max=0.1), torch.tensor(False))
+
+
+class ForgetsWhatIsLeft(Clipping):
+    """Reports the norm before clipping as the one after it."""
+
+    def clip(self, parameters: NamedParameters) -> Clipped:
+        norm = nn.utils.clip_grad_norm_([parameter for _, parameter in parameters], 0.1)
+        return Clipped(norm, norm, torch.tensor(True))
 
 
 class Warms(Schedule):
@@ -177,6 +185,8 @@ def test_broken_clippings_and_schedules_are_caught(installed: Installed, run: Ru
     suite = installed(ClippingSuite, SaysNothing)
     with pytest.raises(AssertionError, match="reported as not clipped"):
         run(suite, "test_the_report_is_true", 1.0)
+    with pytest.raises(AssertionError, match="norm after clipping"):
+        run(installed(ClippingSuite, ForgetsWhatIsLeft), "test_the_report_is_true", 1.0)
     with pytest.raises(AssertionError):
         run(installed(ScheduleSuite, Warms), "test_a_step_has_one_factor")
     suite = installed(ScheduleSuite, Negative)

@@ -203,3 +203,27 @@ def test_kill_9_and_resume_on_the_command_line_give_the_weights_of_an_uninterrup
     subprocess.run(command("cut", "--resume"), env=environment, check=True, capture_output=True)
     assert_same_weights(tmp_path / "whole", tmp_path / "cut")
     assert not list(tmp_path.glob("cut/**/.tmp-*"))
+
+
+def test_a_resumed_run_clips_updates_and_counts_clipped_steps_like_an_uninterrupted_one(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
+) -> None:
+    spec = make_spec(
+        **{
+            "training.save_every": 7,
+            "training.clipping": {"use": "per-group", "each": {"use": "norm", "max_norm": 0.5}},
+            "training.update_clipping": {"use": "rms", "threshold": 0.8},
+            "training.log_token_gradients": True,
+        }
+    )
+    whole = train(spec, tmp_path / "whole", home=home)
+    with pytest.MonkeyPatch.context() as patch:
+        _kill_in_step(patch, 10)
+        with pytest.raises(Died):
+            train(spec, tmp_path / "cut", home=home)
+    resumed = train(spec, tmp_path / "cut", resume=True, home=home)
+    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
+    assert resumed.curve == whole.curve
+    assert 0 < whole.facts["update_clipping"]["clipped_fraction"] < 1
+    for fact in ("clipping", "update_clipping", "token_bands"):
+        assert resumed.facts[fact] == whole.facts[fact]

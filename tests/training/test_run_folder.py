@@ -74,7 +74,12 @@ def test_a_trained_folder_holds_its_run_and_the_trained_weights(
     assert document["status"] == "ok"
     assert document["model_step"] == document["steps"] == 12
     assert [point["step"] for point in document["curve"]] == [4, 6, 8, 12]
-    assert document["curve"][0].keys() == {"step", "loss", "learning_rate", "gradient_norm", "clipped_fraction"}
+    told = {"step", "loss", "learning_rate", "gradient_norm", "clipped_norm", "clipped_fraction"}
+    assert document["curve"][0].keys() == told
+    clipped = document["facts"]["clipping"]
+    assert clipped["steps"] == 12
+    assert clipped["clipped"] == sum(4 * point.clipped_fraction for point in outcome.curve if point.loss is not None)
+    assert clipped["clipped"] == sum(last - first + 1 for first, last in clipped["ranges"])
     assert outcome.curve[-1].loss < outcome.curve[0].loss
     assert outcome.curve[-1].dev_loss < math.log(160)
     assert outcome.tokens_per_second > 0
@@ -363,3 +368,37 @@ def test_what_came_into_the_folder_during_the_preparation_is_left_alone(
     with pytest.raises(InputError, match="is not empty"):
         make(make_spec(), out, home=home, progress=another_process_comes)
     assert snapshot(out) == {"notes.txt": b"precious"}
+
+
+def test_a_run_tells_how_often_gradients_and_updates_were_clipped(
+    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
+) -> None:
+    spec = make_spec(
+        **{
+            "training.steps": 6,
+            "training.log_every": 3,
+            "training.clipping": {"use": "per-group", "each": {"use": "norm", "max_norm": 1e-3}, "norms": "none"},
+            "training.update_clipping": {"use": "rms", "threshold": 1e-3},
+            "training.log_token_gradients": True,
+        }
+    )
+    outcome = train(spec, tmp_path / "out", home=home)
+    groups = {"embeddings", "attention", "feedforward", "norms"}
+    bands = outcome.facts["token_bands"]
+    assert sum(bands.values()) == 160  # every token of the vocabulary is in one
+    assert [point.step for point in outcome.curve] == [3, 6]
+    for point in outcome.curve:
+        assert point.clipped_fraction == point.update_clipped_fraction == 1.0
+        assert {name.partition(".")[0] for name in point.gradients} == groups | bands.keys()
+        rows = sum(size * point.gradients[f"{band}.clipped_norm"] ** 2 for band, size in bands.items())
+        assert math.sqrt(rows) == pytest.approx(1e-3, rel=0.01)  # the embeddings' bound
+        assert point.gradients["norms.norm"] == point.gradients["norms.clipped_norm"]
+        assert point.gradients["attention.clipped_norm"] == pytest.approx(1e-3, rel=0.01)
+    assert outcome.facts["clipping"] == {
+        "steps": 6,
+        "clipped": 6,
+        "ranges": [[1, 6]],
+        "clipped_by_group": {"embeddings": 6, "attention": 6, "feedforward": 6, "norms": 0},
+    }
+    assert outcome.facts["update_clipping"]["steps"] == 6
+    assert outcome.facts["update_clipping"]["clipped_fraction"] == 1.0

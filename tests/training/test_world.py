@@ -68,7 +68,7 @@ def test_all_come_to_the_same_end_when_one_share_of_a_loss_is_not_finite() -> No
     monitor = Monitor(CPU, summed=lambda shares: shares + torch.nan)
     monitor.micro_batch(torch.tensor(1.0), 7)
     with pytest.raises(NotFiniteError, match="the loss of step 1 is nan"):
-        monitor.gradients(Clipped(torch.tensor(1.0), torch.tensor(False)))
+        monitor.gradients(Clipped(torch.tensor(1.0), torch.tensor(1.0), torch.tensor(False)))
 
 
 def test_processes_draw_dropout_masks_of_their_own() -> None:

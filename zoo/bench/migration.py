@@ -28,9 +28,15 @@ def from_2_to_3(document: Mapping[str, Any]) -> Document:
     return {**document, "schema": "zoo.record/3"}
 
 
+def from_3_to_4(document: Mapping[str, Any]) -> Document:
+    """What clipping did to gradients and updates over training is new: older records have the clipped share alone."""
+    return {**document, "schema": "zoo.record/4"}
+
+
 STEPS: Mapping[str, Callable[[Mapping[str, Any]], Document]] = {
     "zoo.record/1": from_1_to_2,
     "zoo.record/2": from_2_to_3,
+    "zoo.record/3": from_3_to_4,
 }
 """Schema -> the step to the one after it."""
 

@@ -1,4 +1,4 @@
-"""`zoo.record/3`: one immutable JSON file per attempt at a cell. Older files are read through `zoo.bench.migration`."""
+"""`zoo.record/4`: one immutable JSON file per attempt at a cell. Older files are read through `zoo.bench.migration`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-SCHEMA: Literal["zoo.record/3"] = "zoo.record/3"
+SCHEMA: Literal["zoo.record/4"] = "zoo.record/4"
 
 Status = Literal["ok", "collapsed", "nan", "oom", "timeout", "invalid", "infra"]
 """ok; collapsed: one output whatever the input; nan: a loss that is not finite; oom; timeout; invalid: the cell
@@ -165,8 +165,17 @@ class CurvePoint(_Part):
     loss: float | None = None
     dev_loss: float | None = None
     learning_rate: float | None = None
-    gradient_norm: float | None = None
-    clipped_fraction: float | None = None
+    gradient_norm: float | None = Field(default=None, description="Of all gradients together, before clipping")
+    clipped_norm: float | None = Field(default=None, description="The same after clipping")
+    clipped_fraction: float | None = Field(default=None, description="Share of the steps whose gradients were clipped")
+    update_clipped_fraction: float | None = Field(
+        default=None, description="Share of the tensors whose update was clipped"
+    )
+    gradients: dict[str, float] = Field(
+        default_factory=dict,
+        description="Of parts of the gradients, by <part>.<name>: norm and clipped_norm, before and after clipping, of "
+        "groups that are clipped each on its own (and their clipped_fraction), and of embedding rows by frequency",
+    )
     probes: dict[str, float] = Field(
         default_factory=dict, description="Scalars of probes on the development split, by <probe>.<name>"
     )
@@ -196,7 +205,7 @@ class ProbeSeries(_Part):
 class Record(_Part):
     """One attempt. `id` is the file's name without its ending."""
 
-    schema_: Literal["zoo.record/3"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["zoo.record/4"] = Field(default=SCHEMA, alias="schema")
     id: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{7,127}$")
     created: str = Field(description="UTC, ISO 8601")
     cell: str = Field(

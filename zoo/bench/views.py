@@ -148,9 +148,18 @@ def _curve(record: Record) -> Iterator[Row]:
             point.dev_loss,
             point.learning_rate,
             point.gradient_norm,
+            point.clipped_norm,
             point.clipped_fraction,
             point.averaged_dev_loss,
+            point.update_clipped_fraction,
         )
+
+
+def _gradient_curve(record: Record) -> Iterator[Row]:
+    for point in record.curve:
+        for name, value in point.gradients.items():
+            part, _, measured = name.rpartition(".")
+            yield record.id, point.step, part, measured, value
 
 
 def _probe_curve(record: Record) -> Iterator[Row]:
@@ -284,10 +293,18 @@ VIEWS = (
             dev_loss=REAL,
             learning_rate=REAL,
             gradient_norm=REAL,
+            clipped_norm=REAL,
             clipped_fraction=REAL,
+            update_clipped_fraction=REAL,
             averaged_dev_loss=REAL,
         ),
         _curve,
+    ),
+    View(
+        "gradient_curve",
+        "one row a number about a part of the gradients at a step of training",
+        _columns(step=INTEGER, part=TEXT, measured=TEXT, value=REAL),
+        _gradient_curve,
     ),
     View("probes", "one row a scalar of a probe", _columns(probe=TEXT, value=REAL), _probes),
     View(

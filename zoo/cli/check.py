@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.notes import tell_notes
 from zoo.cli.output import print_json
 from zoo.spec import chosen_components, load_cells, spec_hash
 
@@ -17,6 +18,7 @@ from zoo.spec import chosen_components, load_cells, spec_hash
 def command(spec: Path, sets: tuple[str, ...], as_json: bool) -> None:
     """Check a spec and print what it resolves to. Imports neither torch nor transformers."""
     cells = load_cells(spec, sets)
+    tell_notes(cell.spec for cell in cells)
     if as_json:
         print_json([{"label": c.label, "hash": spec_hash(c.spec), "spec": c.spec.plain()} for c in cells])
         return

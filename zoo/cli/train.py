@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.notes import tell_notes
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError, ZooError
 from zoo.spec import load_spec
@@ -40,6 +41,8 @@ def command(spec: Path, out: Path, resume: bool, sets: tuple[str, ...], cell: st
     if launched() and processes > 1:
         raise InputError("a launcher has started several processes already", where=f"--processes {processes}")
     first = os.environ.get("RANK", "0") == "0" or not launched()
+    if first:
+        tell_notes([chosen])
     try:
         with TerminalProgress() as progress:
             outcome = train_together(chosen, out, processes, resume=resume, progress=progress)

@@ -96,6 +96,12 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.training:ClippingSuite",
     )
     yield Kind(
+        "update-clipping",
+        "How large an optimizer's step may be in each tensor",
+        f"{_TRAINING}:UpdateClipping",
+        suite="zoo.testing.update_clipping:UpdateClippingSuite",
+    )
+    yield Kind(
         "schedule",
         "Learning rate as a function of the step",
         f"{_TRAINING}:Schedule",

@@ -9,11 +9,14 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from zoo.registry import Registry, current_registry
 from zoo.spec.averaging import AveragingOptions, step_of
+from zoo.spec.clipping import default_clipping, update_clipping_refused
 from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.positions import position_places
@@ -224,17 +227,25 @@ class EarlyStopSection(Options):
     )
 
 
+def _clipping_not_required(schema: dict[str, Any]) -> None:
+    """In the JSON Schema: `clipping` may be left out, which no default of the field says."""
+    schema["required"] = [name for name in schema["required"] if name != "clipping"]
+
+
 class TrainingSection(Options):
     """How the model is trained."""
 
+    model_config = ConfigDict(json_schema_extra=_clipping_not_required)
     later: ClassVar[frozenset[str]] = frozenset(
         {
             "averaging",
             "early_stop",
             "gradient_checkpointing",
             "keep_best",
+            "log_token_gradients",
             "logits_chunk",
             "step_tokens",
+            "update_clipping",
             "watch_outputs",
         }
     )
@@ -250,7 +261,14 @@ class TrainingSection(Options):
     objective: Annotated[Chosen, Slot("token-loss")] = Field(description="Training loss per target token")
     optimizer: Annotated[Chosen, Slot("optimizer")] = Field(description="Optimizer")
     schedule: Annotated[Chosen, Slot("schedule")] = Field(description="Learning-rate schedule")
-    clipping: Annotated[Chosen, Slot("clipping")] = Field(description="Gradient clipping before each step")
+    clipping: Annotated[Chosen, Slot("clipping")] = Field(
+        description="Gradient clipping before each step; where absent, the one that the optimizer's record names "
+        "(none for an optimizer that bounds its own updates)"
+    )
+    update_clipping: Annotated[Chosen, Slot("update-clipping")] | None = Field(
+        default=None,
+        description="Bound on the optimizer's step in each tensor, by its second moment; none where absent",
+    )
     averaging: Annotated[Chosen, Slot("averaging")] | None = Field(
         default=None,
         description="Average over the weights of steps, which the trained model then has; the last weights stand in "
@@ -301,6 +319,29 @@ class TrainingSection(Options):
     save_every: Count | None = Field(default=None, description="Steps between checkpoints")
     keep_checkpoints: Count = Field(default=2, description="Newest complete checkpoints that are kept")
     log_every: Count = Field(default=20, description="Steps between log lines")
+    log_token_gradients: bool = Field(
+        default=False,
+        description="Log the gradient norm of the embeddings' rows, before and after clipping, by how often their "
+        "tokens stand in the training data",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _clipping_goes_with_the_optimizer(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict) or "clipping" in data:
+            return data
+        default = default_clipping(data.get("optimizer"), _registry(info))
+        return data if default is None else {**data, "clipping": default}
+
+    @model_validator(mode="after")
+    def _updates_can_be_clipped(self, info: ValidationInfo) -> TrainingSection:
+        if self.update_clipping is None:
+            return self
+        message = update_clipping_refused(self.optimizer, _registry(info))
+        if message is not None:
+            loc, found = ("update_clipping",), self.update_clipping.name
+            raise ValidationError.from_exception_data("TrainingSection", [error_at(loc, message, found)])
+        return self
 
     @model_validator(mode="after")
     def _evaluations_are_made_where_they_decide(self) -> TrainingSection:
@@ -338,6 +379,11 @@ class TrainingSection(Options):
                 "TrainingSection", [error_at(("averaging", "start"), message, options.start)]
             )
         return self
+
+
+def _registry(info: ValidationInfo) -> Registry:
+    registry: Registry = (info.context or {}).get("registry") or current_registry()
+    return registry
 
 
 class DecodingSection(Options):

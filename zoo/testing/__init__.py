@@ -42,6 +42,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.output_fusion",
     "zoo.testing.decoding",
     "zoo.testing.training",
+    "zoo.testing.update_clipping",
     "zoo.testing.tasks",
     "zoo.testing.metrics",
     "zoo.testing.executors",
@@ -71,6 +72,7 @@ from zoo.testing.probe import ProbeSuite  # noqa: E402
 from zoo.testing.suite import ComponentSuite  # noqa: E402
 from zoo.testing.tasks import CorpusSuite, TaskSuite, TokenizerSuite  # noqa: E402
 from zoo.testing.training import ClippingSuite, OptimizerSuite, ScheduleSuite, TokenLossSuite  # noqa: E402
+from zoo.testing.update_clipping import UpdateClippingSuite  # noqa: E402
 
 __all__ = [
     "ActivationSuite",
@@ -99,5 +101,6 @@ __all__ = [
     "TaskSuite",
     "TokenLossSuite",
     "TokenizerSuite",
+    "UpdateClippingSuite",
     "conformance_suites",
 ]

@@ -254,6 +254,41 @@ class OptimizerSuite(ComponentSuite):
         for (name, parameter), (_, other) in zip(parameters, twins, strict=True):
             assert torch.equal(parameter, other), f"{name} went another way after its state was restored"
 
+    def test_update_clipping_can_build_on_what_the_record_says(self, chosen: Chosen) -> None:
+        """With the trait `second_moment`: where it is, what it is, a step that is linear in the rate."""
+        entry = self.registered().traits.get("second_moment")
+        if entry is None:
+            pytest.skip("not claimed")
+        parameters, fast = sample_parameters(), sample_parameters()
+        optimizer, twin = self.create(chosen, parameters), self.create(chosen, fast)
+        moments = [torch.zeros_like(parameter) for _, parameter in parameters]
+        for step in range(1, 4):
+            starts = [parameter.detach().clone() for _, parameter in parameters]
+            for (_, parameter), (_, other) in zip(parameters, fast, strict=True):
+                other.data.copy_(parameter.data)
+            for group in twin.param_groups:
+                group["lr"] *= 2
+            for named in (parameters, fast):
+                _set_gradients(named)
+            given = _gradients(parameters)
+            optimizer.step()
+            twin.step()
+            for group in twin.param_groups:
+                group["lr"] /= 2
+            places = {id(item): group for group in optimizer.param_groups for item in group["params"]}
+            rows = zip(parameters, fast, given, starts, strict=True)
+            for place, ((name, parameter), (_, other), gradient, start) in enumerate(rows):
+                if gradient is None:
+                    continue
+                beta, state = places[id(parameter)]["betas"][1], optimizer.state[parameter]
+                moments[place] = beta * moments[place] + (1 - beta) * gradient.square()
+                close(state[entry], moments[place], 1e-5, f"{name}: second moment of step {step}")
+                assert int(state["step"]) == step
+                assert places[id(parameter)]["eps"] >= 0
+                assert parameter.grad is not None
+                assert torch.equal(parameter.grad, gradient), f"{name}: its gradient was changed"
+                close(other.detach() - start, 2 * (parameter.detach() - start), 1e-5, f"{name}: twice the rate")
+
     def test_stepping_leaves_global_state_alone(self, chosen: Chosen) -> None:
         parameters = sample_parameters()
         with untouched_surroundings():
@@ -293,6 +328,7 @@ class ClippingSuite(ComponentSuite):
         after = _gradients(parameters)
         assert math.isclose(float(report.norm), _norm(before), rel_tol=1e-4), "norm before clipping"
         assert _norm(after) <= _norm(before) * (1 + 1e-5), "clipping made the gradient longer"
+        assert math.isclose(float(report.clipped_norm), _norm(after), rel_tol=1e-4), "norm after clipping"
         assert after[-1] is None, "a parameter without a gradient was given one"
         if not bool(report.clipped):
             for old, new in zip(before[:-1], after[:-1], strict=True):
@@ -304,6 +340,21 @@ class ClippingSuite(ComponentSuite):
             assert any(not torch.equal(old, new) for old, new in pairs if old is not None and new is not None), (
                 "reported as clipped, but no gradient changed"
             )
+
+    def test_groups_are_reported_by_the_same_names_in_every_step(self, chosen: Chosen) -> None:
+        clipping, parameters = self.build(chosen), sample_parameters()
+        names = []
+        for scale in (1e-3, 1e3):
+            _set_gradients(parameters)
+            for _, parameter in parameters[:-1]:
+                assert parameter.grad is not None
+                parameter.grad.mul_(scale)
+            report = clipping.clip(parameters)
+            names.append(list(report.groups))
+            if report.groups:
+                squares = sum(float(group.norm) ** 2 for group in report.groups.values())
+                assert math.isclose(math.sqrt(squares), float(report.norm), rel_tol=1e-4), "norms of the groups"
+        assert names[0] == names[1]
 
     def test_zero_gradients_stay_zero(self, chosen: Chosen) -> None:
         parameters = sample_parameters()

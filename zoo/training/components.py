@@ -10,7 +10,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.errors import InputError
 from zoo.spec.sections import TrainingSection
-from zoo.training.contracts import Clipping, NamedParameters, Schedule, TokenLoss
+from zoo.training.clipped_updates import ClippedUpdates
+from zoo.training.contracts import Clipped, Clipping, NamedParameters, Schedule, TokenLoss
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Components:
     optimizer: Optimizer
     scheduler: LambdaLR
     clipping: Clipping
+    updates: ClippedUpdates | None = None
+    """What bounds the optimizer's steps; it is told of each by the optimizer itself."""
 
     @classmethod
     def build(cls, section: TrainingSection, model: Any) -> Components:
@@ -52,13 +55,30 @@ class Components:
             optimizer=optimizer,
             scheduler=LambdaLR(optimizer, lambda step: schedule.factor(step, total)),
             clipping=section.clipping.create(),
+            updates=_clipped_updates(section, optimizer, parameters),
         )
+
+    def clip(self) -> Clipped:
+        """Clip the gradients of a step."""
+        return self.clipping.clip(self.parameters)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"optimizer": self.optimizer.state_dict(), "scheduler": self.scheduler.state_dict()}
+        updates = {} if self.updates is None else {"updates": self.updates.state()}
+        return {"optimizer": self.optimizer.state_dict(), "scheduler": self.scheduler.state_dict(), **updates}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken: rates, moments and step counts, bit for bit."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        if self.updates is not None:
+            self.updates.load_state(state["updates"])
+
+
+def _clipped_updates(
+    section: TrainingSection, optimizer: Optimizer, parameters: NamedParameters
+) -> ClippedUpdates | None:
+    if section.update_clipping is None:
+        return None
+    entry = section.optimizer.component.traits["second_moment"]  # the section refuses optimizers without
+    return ClippedUpdates(section.update_clipping.create(), optimizer, parameters, entry)

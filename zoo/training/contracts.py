@@ -1,10 +1,10 @@
-"""What training asks of its components: losses per token, optimizers, clipping, schedules."""
+"""What training asks of its components: losses per token, optimizers, clipping of gradients and updates, schedules."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -73,8 +73,12 @@ class Clipped:
 
     norm: Tensor
     """``[]``: global L2 norm of the gradients before clipping."""
+    clipped_norm: Tensor
+    """``[]``: the same after clipping."""
     clipped: Tensor
     """``[]``, bool: whether any gradient was changed."""
+    groups: Mapping[str, Clipped] = field(default_factory=dict)
+    """What was done to groups of parameters that are clipped each on its own, by name; the same names in every step."""
 
 
 class Clipping(ABC):
@@ -86,6 +90,26 @@ class Clipping(ABC):
     @abstractmethod
     def clip(self, parameters: NamedParameters) -> Clipped:
         """Change the gradients in place. Parameters without a gradient are passed over."""
+
+
+class UpdateClipping(ABC):
+    """Built as ``target(options)``. Bounds what a step does to each tensor; `zoo.training.clipped_updates` hosts it.
+
+    It goes with optimizers whose record says where their second moment is: the trait ``second_moment`` names the entry
+    of the optimizer's state that holds, for each weight, the mean of squared gradients which decays by ``betas[1]`` and
+    is corrected for its start by ``step``. Their steps, weight decay included, are linear in the learning rate, and
+    they leave gradients as they were.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def scale(self, gradient: Tensor, second_moment: Tensor, eps: float) -> Tensor:
+        """What one tensor's learning rate is multiplied by in this step: ``[]``, in (0, 1], 1 to leave it.
+
+        `second_moment` has this step's `gradient` in it, and its shape and type; `eps` is the optimizer's.
+        """
 
 
 class Schedule(ABC):

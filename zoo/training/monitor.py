@@ -12,12 +12,21 @@ import torch
 from torch import Tensor
 
 from zoo.training.batching import MicroBatch
+from zoo.training.clipped_steps import ClippedSteps
 from zoo.training.contracts import Clipped
 from zoo.training.outcome import CurvePoint
 from zoo.training.spikes import Spikes
 
 _Part = tuple[Tensor, MicroBatch]
 """A micro-batch and its share of its step's loss."""
+
+_LOSS, _NORM, _CLIPPED_NORM, _CLIPPED = "loss", "gradient_norm", "clipped_norm", "clipped_fraction"
+_WHOLE = (_LOSS, _NORM, _CLIPPED_NORM, _CLIPPED)
+"""What is told of all gradients together; the other numbers of a step are about a part of them."""
+_EARLIER = (_LOSS, _NORM, _CLIPPED)
+"""What versions before told of a step, in checkpoints that they left."""
+
+Row = dict[str, float]
 
 
 class NotFiniteError(Exception):
@@ -48,10 +57,13 @@ class Monitor:
         self._summed = summed
         self._loss = torch.zeros((), device=device)
         self._parts: list[_Part] = []  # of the present step
-        self._waiting: list[Tensor] = []  # per step, [loss, norm, clipped]
         self._waiting_parts: list[list[_Part]] = []  # per step
-        self._window: list[tuple[float, float, float]] = []
         self.spikes = Spikes()
+        self._waiting: list[tuple[tuple[str, ...], Tensor]] = []  # per step, names [N] and numbers [N], the loss first
+        self._window: list[Row] = []
+        self._updates: list[Tensor] = []
+        self._update_window: list[float] = []
+        self._steps = ClippedSteps()
         self._done = 0
         self._paused = 0.0
         self._before = 0.0
@@ -86,40 +98,76 @@ class Monitor:
         if examples is not None:
             self._parts.append((loss, examples))
 
-    def gradients(self, clipped: Clipped) -> None:
-        """Close the numbers of a step, before the optimizer moves. Raises NotFiniteError (on a CPU at once)."""
-        numbers = torch.stack([self._loss, clipped.norm.to(self._loss), clipped.clipped.to(self._loss)])  # [3]
-        self._waiting.append(numbers)
+    def gradients(self, clipped: Clipped, parts: Mapping[str, Tensor] | None = None) -> None:
+        """Close the numbers of a step, before the optimizer moves. Raises NotFiniteError (on a CPU at once).
+
+        `parts` are scalars ``[]`` about some of the gradients, by name.
+        """
+        told = (self._loss, clipped.norm, clipped.clipped_norm, clipped.clipped)
+        named = dict(zip(_WHOLE, told, strict=True))
+        for name, group in clipped.groups.items():
+            named |= {
+                f"{name}.norm": group.norm,
+                f"{name}.{_CLIPPED_NORM}": group.clipped_norm,
+                f"{name}.{_CLIPPED}": group.clipped,
+            }
+        named |= parts or {}
+        numbers = torch.stack([value.to(self._loss) for value in named.values()])  # [N]
+        self._waiting.append((tuple(named), numbers))
         self._waiting_parts.append(self._parts)
         self._parts = []
         self._loss = torch.zeros((), device=self._device)
         if self._device.type == "cpu":
             self.flush()
 
+    def updated(self, clipped_fraction: Tensor) -> None:
+        """What share ``[]`` of the tensors had its update clipped, after the optimizer has moved."""
+        self._updates.append(clipped_fraction)
+
     def flush(self) -> None:
         """Wait for the device; check every step since the last flush. Raises NotFiniteError for the first bad one."""
+        if self._updates:
+            self._update_window += torch.stack(self._updates).tolist()
+            self._updates.clear()
         if not self._waiting:
             return
-        numbers = torch.stack(self._waiting)  # [steps, 3]
-        numbers[:, 0] = self._summed(numbers[:, 0])  # the gradients, and so their norm, are everyone's already
-        rows, steps = numbers.tolist(), self._waiting_parts
+        names = [step for step, _ in self._waiting]
+        # The gradients, and so their norms, are everyone's already.
+        losses = self._summed(torch.stack([numbers[0] for _, numbers in self._waiting]))  # [steps]
+        values = iter(torch.cat([losses, *(numbers[1:] for _, numbers in self._waiting)]).tolist())
         self._waiting.clear()
-        self._waiting_parts = []
-        for (loss, norm, clipped), parts in zip(rows, steps, strict=True):
+        rows: list[Row] = [{_LOSS: next(values)} for _ in names]
+        for row, step in zip(rows, names, strict=True):
+            row.update({name: next(values) for name in step[1:]})
+        step_parts, self._waiting_parts = self._waiting_parts, []
+        for row, parts_of_step in zip(rows, step_parts, strict=True):
             self._done += 1
-            for what, value in (("loss", loss), ("gradient norm", norm)):
+            for what, value in (("loss", row[_LOSS]), ("gradient norm", row[_NORM])):
                 if not math.isfinite(value):
-                    raise NotFiniteError(self._done, what, value, _suspects(parts, what == "loss"))
-            self.spikes.add(self._done, loss)
-            self._window.append((loss, norm, clipped))
+                    raise NotFiniteError(self._done, what, value, _suspects(parts_of_step, what == "loss"))
+            self.spikes.add(self._done, row[_LOSS])
+            suffix = f".{_CLIPPED}"
+            groups = {name.removesuffix(suffix): bool(hit) for name, hit in row.items() if name.endswith(suffix)}
+            self._steps.add(self._done, bool(row[_CLIPPED]), groups)
+            self._window.append(row)
 
     def point(self, learning_rate: float) -> CurvePoint:
-        """Average the steps since the last point into a new one."""
+        """Average the steps since the last point into a new one; each number over the steps that have it."""
         self.flush()
-        count = max(1, len(self._window))
-        loss, norm, clipped = (sum(row[index] for row in self._window) / count for index in range(3))
+        means: Row = dict.fromkeys(_EARLIER, 0.0)
+        for name in dict.fromkeys(name for row in self._window for name in row):
+            found = [row[name] for row in self._window if name in row]
+            means[name] = sum(found) / len(found)
         self._window.clear()
-        return self._noted(loss=loss, learning_rate=learning_rate, gradient_norm=norm, clipped_fraction=clipped)
+        whole = {name: means.pop(name) for name in _WHOLE if name in means}
+        if self._update_window:
+            whole["update_clipped_fraction"] = sum(self._update_window) / len(self._update_window)
+            self._update_window.clear()
+        return self._noted(learning_rate=learning_rate, gradients=means, **whole)
+
+    def clipping_facts(self) -> dict[str, Any]:
+        """Which steps were clipped, as `ClippedSteps.facts` says it."""
+        return self._steps.facts()
 
     def evaluated(self, dev_loss: float, averaged: float | None = None) -> None:
         """Add a development loss at the present step, and that of the averaged weights."""
@@ -143,7 +191,9 @@ class Monitor:
         self.flush()
         return {
             "curve": [asdict(point) for point in self.curve],
-            "window": list(self._window),
+            "window": [dict(row) for row in self._window],
+            "update_window": list(self._update_window),
+            "steps": self._steps.state(),
             "spikes": self.spikes.state(),
             "done": self._done,
             "tokens": self.tokens,
@@ -154,7 +204,12 @@ class Monitor:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.curve = [CurvePoint(**point) for point in state["curve"]]
-        self._window = list(state["window"])
+        self._window = [
+            row if isinstance(row, dict) else dict(zip(_EARLIER, row, strict=True)) for row in state["window"]
+        ]
+        self._update_window = list(state.get("update_window", ()))
+        if "steps" in state:
+            self._steps.load_state(state["steps"])
         if "spikes" in state:
             self.spikes.load_state(state["spikes"])
         self._done = state["done"]

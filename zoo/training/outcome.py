@@ -31,9 +31,17 @@ class CurvePoint:
     learning_rate: float | None = None
     gradient_norm: float | None = None
     """Global L2 norm before clipping."""
+    clipped_norm: float | None = None
+    """Global L2 norm after clipping."""
     clipped_fraction: float | None = None
+    """Share of the steps in which clipping changed any gradient."""
+    update_clipped_fraction: float | None = None
+    """Share of the tensors whose update was scaled down, over the steps; None without update clipping."""
     probes: dict[str, float] = field(default_factory=dict)
     """Scalars of the spec's probes on the development split, by ``<probe>.<name>``."""
+    gradients: dict[str, float] = field(default_factory=dict)
+    """Of parts of the gradients, by ``<part>.<name>``: `norm` and `clipped_norm` before and after clipping, and where
+    the part is clipped on its own the `clipped_fraction` of its steps."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,11 @@ class TrainingOutcome:
     """Real source and target tokens by the time spent in steps."""
     curve: tuple[CurvePoint, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    """Examples, examples left out, device, precision, what was averaged. Where development losses decide: `best`, the
-    step and the value of the lowest, and `stopped_early`, the step at which they ended training. Where there were any:
-    `loss_spikes` (`zoo.training.spikes`), and `collapsed`, the evaluations whose outputs were (step and why). After a
-    failure: the micro-batches at work, as `oom_batch` or `nan_batches` (`zoo.training.suspects`)."""
+    """Examples, examples left out, device, precision, which steps were clipped, what was averaged. Where development
+    losses decide: `best`, the step and the value of the lowest, and `stopped_early`, the step at which they ended
+    training. Where there were any: `loss_spikes` (`zoo.training.spikes`), and `collapsed`, the evaluations whose
+    outputs were (step and why). After a failure: the micro-batches at work, as `oom_batch` or `nan_batches`
+    (`zoo.training.suspects`)."""
     directory: Path = Path()
 
 

@@ -36,9 +36,17 @@ from zoo.training.monitor import Monitor, NotFiniteError
 from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import capture_randomness, preserved_randomness, restore_randomness, seed_everything, seed_of
 from zoo.training.steps import Plan
+from zoo.training.token_gradients import TokenGradients
 from zoo.training.world import World
 
-_LOGGED = ("loss", "learning_rate", "gradient_norm", "clipped_fraction")
+_LOGGED = (
+    "loss",
+    "learning_rate",
+    "gradient_norm",
+    "clipped_norm",
+    "clipped_fraction",
+    "update_clipped_fraction",
+)
 _EVALUATED = {"dev_loss": "development loss", "averaged_dev_loss": "development loss of the averaged weights"}
 
 
@@ -58,13 +66,15 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
             self._trainer.probe(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        updates = self._trainer.parts.updates
+        if updates is not None:
+            self._trainer.monitor.updated(updates.fraction)
         if self._trainer.averager is not None:
             self._trainer.averager.after_step(state.global_step)
         self._trainer.probe(state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        parts = self._trainer.parts
-        self._trainer.monitor.gradients(parts.clipping.clip(parts.parameters))
+        self._trainer.clip(state.global_step + 1)
 
 
 class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
@@ -100,6 +110,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if section.averaging is not None and section.steps and self.world.first:  # who evaluates and writes
             self.averager = Averager(section.averaging, model, section.steps)
         self.monitor = Monitor(self.device, self.world.summed)
+        self.token_gradients = TokenGradients(model, train) if section.log_token_gradients else None
         self.rate = 0.0
         self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
@@ -208,6 +219,15 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.monitor.micro_batch(share, inputs.tokens, inputs.examples if inputs.counts else None)
         return share
 
+    def clip(self, step: int) -> None:
+        """Clip the gradients of optimizer step `step`, counted from 1, and tell the monitor what that did."""
+        tables = None if step % self.spec.training.log_every else self.token_gradients
+        parts = {} if tables is None else dict(tables.measure("norm"))
+        clipped = self.parts.clip()
+        if tables is not None:
+            parts |= tables.measure("clipped_norm")
+        self.monitor.gradients(clipped, parts)
+
     def floating_point_ops(self, inputs: Any) -> int:
         return 0
 
@@ -221,7 +241,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             return
         if "loss" in logs:
             point = self.monitor.point(logs["learning_rate"])
-            logs = {name: getattr(point, name) for name in _LOGGED}
+            logs = {name: value for name in _LOGGED if (value := getattr(point, name)) is not None}
+            logs |= {f"gradients/{name}": value for name, value in point.gradients.items()}
             speed = self.monitor.tokens_per_second
             logs |= {"tokens_per_second": speed} if speed else {}
         self.control: Any = self.callback_handler.on_log(self.args, self.state, self.control, logs)

@@ -16,9 +16,15 @@ NAMES = [
     ("optimizer", "adafactor"),
     ("clipping", "norm"),
     ("clipping", "none"),
+    ("clipping", "value"),
+    ("clipping", "adaptive"),
+    ("clipping", "per-group"),
     ("schedule", "inverse-sqrt"),
     ("schedule", "cosine"),
     ("schedule", "constant"),
+    ("schedule", "linear"),
+    ("schedule", "warmup-stable-decay"),
+    ("schedule", "cyclic"),
 ]
 
 
