@@ -1,10 +1,6 @@
-"""The conformance kit over every initialisation, and over options other than the defaults."""
+"""The conformance kit over options other than the defaults."""
 
 from zoo_vocabulary.testing import VocabularyInitSuite
-
-from zoo.testing import conformance_suites
-
-globals().update(conformance_suites(distribution="zoo-vocabulary"))
 
 
 class TestMultivariateNormal(VocabularyInitSuite):
