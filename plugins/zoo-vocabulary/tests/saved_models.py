@@ -30,6 +30,7 @@ from transformers import (
 )
 
 from zoo.models._compat import save_tokenizer
+from zoo.training.quiet import quiet
 
 WIDTH, HEADS = 16, 2
 SIZES: dict[str, Any] = {
@@ -62,6 +63,7 @@ def texts(seed: int = 3, count: int = 200) -> list[str]:
     return [" ".join(draw.choices(words, k=draw.randrange(2, 7))) for _ in range(count)]
 
 
+@quiet()
 def write_checkpoint(kind: str, folder: Path) -> Path:
     """A model of that kind under `folder`, its vocabulary that of its tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)

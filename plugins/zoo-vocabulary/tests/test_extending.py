@@ -19,7 +19,7 @@ from zoo_vocabulary.texts import Corpus
 
 from zoo.errors import InputError
 
-KINDS = ["marian", "m2m100", "nllb", "bart", "t5", "t5-gated", "gpt2", "llama"]
+KINDS = ["marian", "m2m100", "nllb", "t5", "t5-gated", "llama"]
 LANGUAGE_MODELS = {"gpt2", "llama"}
 
 

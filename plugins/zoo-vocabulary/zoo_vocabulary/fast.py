@@ -17,7 +17,6 @@ from zoo_vocabulary.tokenizer_files import SPACE, TokenizerFiles, only, read_jso
 
 FILE = "tokenizer.json"
 _BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
-_ALPHABET = frozenset(pre_tokenizers.ByteLevel.alphabet())
 _BYTE_SPACE = "Ġ"
 
 
@@ -171,9 +170,8 @@ class FastFiles(TokenizerFiles):
         marked = line[:1] in {" ", SPACE}
         body = line[1:] if marked else line
         if self._byte_level:
-            ((spelled, _),) = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(
-                body
-            ) or [("", None)]
+            byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+            spelled = "".join(piece for piece, _ in byte_level.pre_tokenize_str(body))
             return (_BYTE_SPACE if marked else "") + spelled
         return (SPACE if marked else "") + body.replace(" ", SPACE)
 

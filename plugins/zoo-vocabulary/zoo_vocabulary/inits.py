@@ -40,7 +40,8 @@ class MultivariateNormal(VocabularyInit):
         # Fewer rows than columns make a covariance without an inverse, which Cholesky's method cannot take.
         root = vectors * (self.options.scale * values.clamp(min=0)).sqrt()  # [D, D]
         noise = torch.randn(len(new.pieces), len(mean), generator=new.generator, dtype=torch.float64)  # [N, D]
-        return mean + noise @ root.T  # [N, D]
+        drawn: Tensor = mean + noise @ root.T  # [N, D]
+        return drawn
 
 
 class Random(VocabularyInit):
@@ -61,8 +62,8 @@ def mean_of(rows: Tensor) -> Tensor:
     """The mean of the finite rows of ``[V, D]``, ``[D]`` in double precision."""
     finite = _finite(rows)
     total = torch.zeros(rows.shape[1], dtype=torch.float64)
-    for chunk in finite.split(_CHUNK):
-        total += chunk.double().sum(0)  # [D]
+    for start in range(0, len(finite), _CHUNK):
+        total += finite[start : start + _CHUNK].double().sum(0)  # [D]
     return total / max(1, len(finite))
 
 
@@ -70,8 +71,8 @@ def covariance_of(rows: Tensor, mean: Tensor) -> Tensor:
     """The covariance of the finite rows of ``[V, D]`` over V, not V - 1: ``[D, D]`` in double precision."""
     finite = _finite(rows)
     total = torch.zeros(rows.shape[1], rows.shape[1], dtype=torch.float64)
-    for chunk in finite.split(_CHUNK):
-        centred = chunk.double() - mean  # [C, D]
+    for start in range(0, len(finite), _CHUNK):
+        centred = finite[start : start + _CHUNK].double() - mean  # [C, D]
         total += centred.T @ centred  # [D, D]
     return total / max(1, len(finite))
 

@@ -239,7 +239,8 @@ def merge(symbols: Sequence[str], rank: Rank, joined: Callable[[str, str], str])
 
     Returns what is left, and every token that was made, in order.
     """
-    left, made = list(symbols), []
+    left = list(symbols)
+    made: list[str] = []
     while True:
         best: tuple[float, int] | None = None
         for place in range(len(left) - 1):

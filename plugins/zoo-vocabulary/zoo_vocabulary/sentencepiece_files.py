@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sentencepiece
-from sentencepiece import sentencepiece_model_pb2 as schema
+from sentencepiece import sentencepiece_model_pb2
 
 from zoo.errors import InputError
 from zoo_vocabulary.remap import Remap
@@ -24,6 +24,8 @@ from zoo_vocabulary.tokenizer_files import SPACE, TokenizerFiles, only, read_jso
 VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
 MARIAN = ("source.spm", "target.spm")
 M2M100 = ("sentencepiece.bpe.model",)
+schema: Any = sentencepiece_model_pb2
+"""Of the protocol buffer; its classes are made when it is imported."""
 _PIECE = schema.ModelProto.SentencePiece
 _SPACE_TEXT = " "
 
@@ -122,7 +124,7 @@ class SentencePieceFiles(TokenizerFiles):
         return {piece.piece: piece.score for piece in self.models[name].pieces if piece.type in usable}
 
     def _lowest_score(self, name: str) -> float:
-        return min(piece.score for piece in self.models[name].pieces if piece.type == _PIECE.NORMAL)
+        return min(float(piece.score) for piece in self.models[name].pieces if piece.type == _PIECE.NORMAL)
 
     @cached_property
     def _processor(self) -> Any:
