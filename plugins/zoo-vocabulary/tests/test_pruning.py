@@ -138,17 +138,17 @@ def test_language_codes_follow_and_outputs_still_begin_with_the_forced_one(kind,
 def test_greedy_outputs_are_the_same_where_no_dropped_token_would_win(kind, checkpoint, tmp_path):
     old = load(checkpoint(kind), kind)
     before = AutoTokenizer.from_pretrained(checkpoint(kind))
+    saved, out = open_model(checkpoint(kind)), tmp_path / "out"
     options = {"max_new_tokens": 8, "do_sample": False, "num_beams": 1}
     sources = [before(text, return_tensors="pt") for text in texts()[:3]]
     sources = [{name: source[name] for name in ("input_ids", "attention_mask")} for source in sources]
-    outputs = [old.generate(**source, **options)[0].tolist() for source in sources]
-    emitted = {identity for output in outputs for identity in output} & set(before.get_vocab().values())
+    # A random model also writes rows that have no token, which go.
+    nameless = sorted(set(range(saved.size)) - set(saved.token_ids)) or None
+    outputs = [old.generate(**source, **options, suppress_tokens=nameless)[0].tolist() for source in sources]
+    emitted = {identity for output in outputs for identity in output}
     read = {identity for source in sources for identity in source["input_ids"][0].tolist()}
-    out = tmp_path / "out"
-    named = set(open_model(checkpoint(kind)).files.tokens.values())
-    if not {identity for output in outputs for identity in output} <= named:
-        pytest.skip("the random model writes rows that have no token")
-    report = prune(open_model(checkpoint(kind)), out, keep=sorted(emitted | read))
+    report = prune(saved, out, keep=sorted(emitted | read))
+    assert len(report["old_ids"]) < saved.size
     new_ids = {identity: new for new, identity in enumerate(report["old_ids"])}
     model = load(out, kind)
     for source, output in zip(sources, outputs, strict=True):
@@ -180,8 +180,8 @@ def test_pruning_to_what_is_there_changes_nothing(checkpoint, pruned, tmp_path):
 def test_size_is_the_most_that_is_kept_and_the_frequent_stay(checkpoint, tmp_path, corpus_file):
     saved = open_model(checkpoint("t5"))
     lines = ["zvz zvz zvz"] * 5 + texts()
-    report = prune(saved, tmp_path / "out", corpus=Corpus((corpus_file(lines),)), size=40)
-    assert report["rows"]["after"] == 40
+    report = prune(saved, tmp_path / "out", corpus=Corpus((corpus_file(lines),)), size=20)
+    assert report["rows"]["after"] == 20
     counts = {}
     tokenizer = AutoTokenizer.from_pretrained(checkpoint("t5"))
     for line in lines:
