@@ -1,0 +1,294 @@
+"""Tiny models with tokenizers, as transformers saves them: random weights in which every row shows."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    M2M100Config,
+    M2M100ForConditionalGeneration,
+    MarianConfig,
+    MarianMTModel,
+    NllbTokenizer,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from zoo.models._compat import save_tokenizer
+from zoo.training.quiet import quiet
+
+WIDTH, HEADS = 16, 2
+SIZES: dict[str, Any] = {
+    "d_model": WIDTH,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_attention_heads": HEADS,
+    "decoder_attention_heads": HEADS,
+    "encoder_ffn_dim": 24,
+    "decoder_ffn_dim": 24,
+    "max_position_embeddings": 64,
+}
+T5_SIZES: dict[str, Any] = {"d_model": WIDTH, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": HEADS}
+LLAMA_SIZES: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": HEADS,
+    "max_position_embeddings": 64,
+}
+LETTERS = "abdegiklmnoprstuvz"
+NLLB_CODES = ["eng_Latn", "zho_Hans", "deu_Latn"]
+
+
+def texts(seed: int = 3, count: int = 200) -> list[str]:
+    """Sentences of invented words."""
+    draw = random.Random(3)
+    words = ["".join(draw.choices(LETTERS, k=draw.randrange(2, 6))) for _ in range(40)]
+    draw = random.Random(seed)
+    return [" ".join(draw.choices(words, k=draw.randrange(2, 7))) for _ in range(count)]
+
+
+@quiet()
+def write_checkpoint(kind: str, folder: Path) -> Path:
+    """A model of that kind under `folder`, its vocabulary that of its tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    CHECKPOINTS[kind](folder)
+    return folder
+
+
+def _drawn(model: Any) -> Any:
+    """Weights large enough to show in the logits; the bias on logits as well."""
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in sorted([*model.named_parameters(), *model.named_buffers()]):
+            if tensor.requires_grad or name == "final_logits_bias":
+                if "embed_positions" in name and not tensor.requires_grad:
+                    continue
+                tensor.normal_(mean=1.0 if "norm" in name and name.endswith("weight") else 0.0, std=0.3, generator=draw)
+    return model
+
+
+def _spm(lines: list[str], path: Path, size: int, kind: str = "unigram") -> list[str]:
+    with path.open("wb") as stream:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=stream,
+            vocab_size=size,
+            model_type=kind,
+            hard_vocab_limit=False,
+            minloglevel=9,
+        )
+    processor = sentencepiece.SentencePieceProcessor(str(path))
+    return [processor.id_to_piece(index) for index in range(3, processor.get_piece_size())]
+
+
+def _marian(folder: Path) -> None:
+    """source.spm and target.spm of other pieces, vocab.json of both, pad last, as OPUS-MT has them."""
+    lines = texts()
+    pieces = _spm(lines[:100], folder / "source.spm", 60) + _spm(lines[100:], folder / "target.spm", 70)
+    tokens = list(dict.fromkeys(["</s>", "<unk>", ">>deu<<", *pieces, "<pad>"]))
+    (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(tokens)}))
+    config = {"source_lang": "xx", "target_lang": "yy", "tokenizer_class": "MarianTokenizer", "model_max_length": 64}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    pad = len(tokens) - 1
+    configuration = MarianConfig(
+        **SIZES,
+        vocab_size=len(tokens),
+        decoder_vocab_size=len(tokens),
+        pad_token_id=pad,
+        decoder_start_token_id=pad,
+        eos_token_id=0,
+        bos_token_id=0,
+        forced_eos_token_id=0,
+        activation_function="swish",
+    )
+    model = _drawn(MarianMTModel(configuration))
+    model.generation_config.bad_words_ids = [[pad], [5], [6, 7]]
+    model.save_pretrained(folder)
+
+
+def _m2m100(folder: Path, kind: str = "unigram") -> None:
+    """One SentencePiece model, and language codes behind the vocabulary, then rows without a token."""
+    pieces = _spm(texts(), folder / "sentencepiece.bpe.model", 80, kind)
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *pieces]
+    (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(tokens)}))
+    config = {
+        "tokenizer_class": "M2M100Tokenizer",
+        "language_codes": "wmt21",
+        "src_lang": "en",
+        "tgt_lang": "de",
+        "model_max_length": 64,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    size = len(tokens) + 8 + 8  # 8 languages, 8 rows made up
+    german = len(tokens) + 7
+    model = _drawn(M2M100ForConditionalGeneration(M2M100Config(**SIZES, vocab_size=size, decoder_start_token_id=2)))
+    model.generation_config.forced_bos_token_id = german
+    model.save_pretrained(folder)
+
+
+def _fast(folder: Path, tokenizer: Tokenizer, **tokens: str) -> None:
+    save_tokenizer(PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens), folder)
+
+
+def _bytes(special: list[str], size: int = 340) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=special,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator(iter(texts()), trainer)
+    return tokenizer
+
+
+def _bart(folder: Path) -> None:
+    tokenizer = _bytes(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    roles = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    _fast(folder, tokenizer, **roles, mask_token="<mask>")
+    configuration = BartConfig(**SIZES, vocab_size=tokenizer.get_vocab_size() + 3)
+    _drawn(BartForConditionalGeneration(configuration)).save_pretrained(folder)
+
+
+def _t5(folder: Path, **changes: Any) -> None:
+    """Unigram pieces, then three sentinels behind them, then rows without a token."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=80, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(iter(texts()), trainer)
+    tokenizer.add_special_tokens([f"<extra_id_{number}>" for number in range(3)])
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    _fast(folder, tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    size = tokenizer.get_vocab_size() + 5
+    configuration = T5Config(**T5_SIZES, vocab_size=size, decoder_start_token_id=0, **changes)
+    _drawn(T5ForConditionalGeneration(configuration)).save_pretrained(folder)
+    if changes:
+        _untie(folder)
+
+
+def _untie(folder: Path) -> None:
+    """Give T5 1.1 an output matrix of its own, which transformers 5 ties as long as the file holds none."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    draw = torch.Generator().manual_seed(1)
+    tensors["lm_head.weight"] = torch.empty_like(tensors["shared.weight"]).normal_(std=0.3, generator=draw)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _gpt2(folder: Path) -> None:
+    tokenizer = _bytes(["<|endoftext|>"])
+    end = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    _fast(folder, tokenizer, **end)
+    configuration = GPT2Config(
+        n_embd=WIDTH,
+        n_layer=1,
+        n_head=HEADS,
+        n_positions=64,
+        vocab_size=tokenizer.get_vocab_size(),
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    _drawn(GPT2LMHeadModel(configuration)).save_pretrained(folder)
+
+
+def _llama(folder: Path) -> None:
+    """Untied; the special tokens behind the vocabulary, as in Llama 3 and Qwen."""
+    tokenizer = _bytes([])
+    tokenizer.add_special_tokens(["<|begin|>", "<|end|>"])
+    begin, end = tokenizer.token_to_id("<|begin|>"), tokenizer.token_to_id("<|end|>")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|begin|> $A", special_tokens=[("<|begin|>", begin)]
+    )
+    _fast(folder, tokenizer, bos_token="<|begin|>", eos_token="<|end|>", pad_token="<|end|>")
+    configuration = LlamaConfig(
+        **LLAMA_SIZES,
+        vocab_size=tokenizer.get_vocab_size(),
+        tie_word_embeddings=False,
+        bos_token_id=begin,
+        eos_token_id=[end, begin],
+        pad_token_id=end,
+    )
+    _drawn(LlamaForCausalLM(configuration)).save_pretrained(folder)
+
+
+def _nllb(folder: Path) -> None:
+    """Byte pairs over characters, and language codes as added tokens behind them, with transformers' own class."""
+    trained = Tokenizer(models.BPE(unk_token="<unk>"))
+    trained.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    trained.train_from_iterator(
+        iter(texts()), trainers.BpeTrainer(vocab_size=90, special_tokens=special, show_progress=False)
+    )
+    model = json.loads(trained.to_str())["model"]
+    trained.add_special_tokens([*NLLB_CODES, "<mask>"])
+    trained.decoder = decoders.Metaspace()
+    english = trained.token_to_id("eng_Latn")
+    trained.post_processor = processors.TemplateProcessing(
+        single="eng_Latn $A </s>", special_tokens=[("eng_Latn", english), ("</s>", 2)]
+    )
+    assert model["type"] == "BPE"
+    trained.save(str(folder / "tokenizer.json"))
+    tokenizer = NllbTokenizerOf(folder)
+    save_tokenizer(tokenizer, folder)
+    size = len(tokenizer)
+    configuration = M2M100Config(**SIZES, vocab_size=size, decoder_start_token_id=2)
+    built = _drawn(M2M100ForConditionalGeneration(configuration))
+    built.generation_config.forced_bos_token_id = tokenizer.convert_tokens_to_ids("deu_Latn")
+    built.save_pretrained(folder)
+
+
+def NllbTokenizerOf(folder: Path) -> Any:  # noqa: N802
+    """transformers' class for NLLB over a tokenizer.json: on 4.57 that of the fast one."""
+    from transformers import AutoTokenizer
+
+    roles = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "cls_token": "<s>"}
+    config = {
+        "tokenizer_class": NllbTokenizer.__name__,
+        **roles,
+        "sep_token": "</s>",
+        "mask_token": "<mask>",
+        "src_lang": "eng_Latn",
+        "tgt_lang": "deu_Latn",
+        "additional_special_tokens": NLLB_CODES,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return AutoTokenizer.from_pretrained(folder)
+
+
+CHECKPOINTS: dict[str, Callable[[Path], None]] = {
+    "marian": _marian,
+    "m2m100": _m2m100,
+    "m2m100-bpe": partial(_m2m100, kind="bpe"),
+    "nllb": _nllb,
+    "bart": _bart,
+    "t5": _t5,
+    "t5-gated": partial(_t5, feed_forward_proj="gated-gelu", tie_word_embeddings=False),
+    "gpt2": _gpt2,
+    "llama": _llama,
+}
+TIED = {"t5-gated": False, "llama": False}

@@ -1,0 +1,1 @@
+"""Vocabulary surgery for zoo."""

@@ -1,0 +1,180 @@
+"""Tokenizers that transformers runs in Python: SentencePiece models that cut, and a vocab.json that numbers the pieces.
+
+Marian has a model for sources and one for targets, M2M100 one for both and a token for each language behind the
+vocabulary, whose ids count on from it. A piece that vocab.json lacks becomes unknown; so a dropped piece has to leave
+the model as well. It is marked as unused there (SentencePiece's own type for that): a unigram model then cuts without
+it, and byte pairs still merge through it and take it apart again in the end: nothing else comes out differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
+
+from zoo.errors import InputError
+from zoo_vocabulary.remap import Remap
+from zoo_vocabulary.segmentation import Pieces, Segmenter
+from zoo_vocabulary.tokenizer_files import SPACE, TokenizerFiles, only, read_json, renumbered, write_json
+
+VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
+MARIAN = ("source.spm", "target.spm")
+M2M100 = ("sentencepiece.bpe.model",)
+schema: Any = sentencepiece_model_pb2
+"""Of the protocol buffer; its classes are made when it is imported."""
+_PIECE = schema.ModelProto.SentencePiece
+_SPACE_TEXT = " "
+
+
+def sentencepiece_models(folder: Path) -> tuple[str, ...]:
+    """The models of such a tokenizer in `folder`; empty where it has none."""
+    if not (folder / VOCABULARY).is_file():
+        return ()
+    for names in (MARIAN, M2M100):
+        if all((folder / name).is_file() for name in names):
+            return names
+    return ()
+
+
+class SentencePieceFiles(TokenizerFiles):
+    """See `TokenizerFiles`. `languages` are M2M100's tokens behind the vocabulary, by id."""
+
+    def __init__(self, folder: Path, languages: dict[str, int]) -> None:
+        super().__init__(folder)
+        if (folder / TARGET_VOCABULARY).is_file() or self.config.get("separate_vocabs"):
+            raise InputError(
+                "has separate vocabularies for source and target; expected one that both share", where=str(folder)
+            )
+        self.files = sentencepiece_models(folder)
+        self.two_sided = len(self.files) > 1
+        self.models = {name: _read(folder / name) for name in self.files}
+        self.vocabulary: dict[str, int] = read_json(folder / VOCABULARY)
+        if sorted(self.vocabulary.values()) != list(range(len(self.vocabulary))):
+            raise InputError("its ids are not 0, 1, 2, ... without a gap", where=str(folder / VOCABULARY))
+        self.languages = languages
+        self.added = {
+            (token["content"] if isinstance(token, dict) else str(token)): int(identity)
+            for identity, token in (self.config.get("added_tokens_decoder") or {}).items()
+        }
+        self.added |= self.appended
+        self.tokens = {**self.added, **languages, **self.vocabulary}
+
+    @property
+    def place(self) -> int:
+        return len(self.vocabulary)
+
+    @property
+    def unknown(self) -> str:
+        """The token of pieces without an id."""
+        name = self.config.get("unk_token", "<unk>")
+        return str(name["content"]) if isinstance(name, dict) else str(name)
+
+    def fixed(self) -> dict[str, set[int]]:
+        roles = [value for key, value in self.config.items() if key.endswith("_token")]
+        names = [str(role.get("content") if isinstance(role, dict) else role) for role in roles]
+        names += [self.unknown, "<s>", "</s>", "<pad>"]
+        marked = {index for token, index in self.vocabulary.items() if token.startswith(">>") and token.endswith("<<")}
+        found = {
+            "special": only(self.tokens.get(name) for name in names) | set(self.added.values()),
+            "languages": marked | set(self.languages.values()),
+            "lowest score": only(self.vocabulary.get(_lowest(model)) for model in self.models.values()),
+            "bytes": {
+                self.vocabulary[piece.piece]
+                for model in self.models.values()
+                for piece in model.pieces
+                if piece.type in {_PIECE.BYTE, _PIECE.USER_DEFINED} and piece.piece in self.vocabulary
+            },
+        }
+        if not all(map(_is_unigram, self.models.values())):
+            found["characters"] = {index for token, index in self.vocabulary.items() if len(token) == 1}
+        return {reason: ids for reason, ids in found.items() if ids}
+
+    def steps(self, token: str) -> list[str] | None:
+        return [token]  # SentencePiece merges through what is unused
+
+    def cut(self, word: str) -> tuple[int, ...]:
+        """By the source's model, or by the target's where only that knows all of it."""
+        unknown = self.vocabulary[self.unknown]
+        cuts = [
+            tuple(self.vocabulary.get(piece, unknown) for piece in model.segment(word)) for model in self._as_they_are
+        ]
+        return next((found for found in cuts if unknown not in found), cuts[0])
+
+    @cached_property
+    def _as_they_are(self) -> list[Pieces]:
+        return [
+            Pieces(self._scores(name), unknown=self.unknown, lowest=self._lowest_score(name)) for name in self.files
+        ]
+
+    def segmenter(self) -> Segmenter:
+        if not all(map(_is_unigram, self.models.values())):
+            raise InputError(
+                f"{', '.join(self.files)}: not a unigram model; byte pairs can be extended in a tokenizer.json alone",
+                where=str(self.folder),
+            )
+        # What both sides know has the source's score; a new piece gets its score in each model apart.
+        return Pieces(self._scores(self.files[0]), unknown=self.unknown, lowest=self._lowest_score(self.files[0]))
+
+    def _scores(self, name: str) -> dict[str, float]:
+        usable = {_PIECE.NORMAL, _PIECE.USER_DEFINED}
+        return {piece.piece: piece.score for piece in self.models[name].pieces if piece.type in usable}
+
+    def _lowest_score(self, name: str) -> float:
+        return min(float(piece.score) for piece in self.models[name].pieces if piece.type == _PIECE.NORMAL)
+
+    @cached_property
+    def _processor(self) -> Any:
+        return sentencepiece.SentencePieceProcessor(model_proto=self.models[self.files[0]].SerializeToString())
+
+    def word_of(self, line: str) -> str:
+        return line.replace(_SPACE_TEXT, SPACE)
+
+    def words(self, text: str) -> list[str]:
+        return [SPACE + word for word in self._processor.normalize(text).replace(SPACE, _SPACE_TEXT).split()]
+
+    def mergeable(self, token: str) -> bool:
+        return token != self.unknown and token not in self.added and not token.startswith("<0x")
+
+    def write(self, folder: Path, remap: Remap, added: Sequence[str], grown: Segmenter | None) -> None:
+        fresh = dict(zip(added, remap.fresh, strict=True))
+        kept = renumbered(self.vocabulary, remap, fresh)
+        write_json(folder / VOCABULARY, kept)
+        dropped = self.vocabulary.keys() - kept.keys()
+        for name, model in self.models.items():
+            written = schema.ModelProto()
+            written.CopyFrom(model)
+            for piece in written.pieces:
+                if piece.type == _PIECE.NORMAL and piece.piece in dropped:
+                    piece.type = _PIECE.UNUSED
+            if added:
+                pieces = Pieces(self._scores(name), unknown=self.unknown, lowest=self._lowest_score(name))
+                present = {piece.piece: piece for piece in written.pieces}
+                for token in added:
+                    pieces.add(token)
+                    piece = present.get(token) or written.pieces.add(piece=token)
+                    piece.score, piece.type = pieces.scores[token], _PIECE.NORMAL
+            (folder / name).write_bytes(written.SerializeToString())
+        self.write_common(folder, remap)
+
+
+def _read(path: Path) -> Any:
+    model = schema.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except Exception as error:  # protobuf's exception has other parents in other versions
+        raise InputError(f"is no SentencePiece model ({str(error)[:80]})", where=str(path)) from None
+    return model
+
+
+def _is_unigram(model: Any) -> bool:
+    return bool(model.trainer_spec.model_type == schema.TrainerSpec.UNIGRAM)
+
+
+def _lowest(model: Any) -> str:
+    """The piece of the lowest score, from which the score of unknown characters is reckoned."""
+    normal = [piece for piece in model.pieces if piece.type == _PIECE.NORMAL]
+    return str(min(normal, key=lambda piece: piece.score).piece) if normal else ""
