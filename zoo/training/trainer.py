@@ -51,8 +51,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
         self._trainer.probe(state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        parts = self._trainer.parts
-        self._trainer.monitor.gradients(parts.clipping.clip(parts.parameters))
+        self._trainer.monitor.gradients(self._trainer.parts.clip())
 
 
 class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
@@ -177,7 +176,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         assert batches is not None
         self.monitor.flush()
         begun = time.perf_counter()
-        value = self.world.agreed(lambda: dev_loss(self.model, iter(batches()), self.device, self.precision))
+        with self.parts.serving():
+            value = self.world.agreed(lambda: dev_loss(self.model, iter(batches()), self.device, self.precision))
         if not torch.isfinite(torch.tensor(value)):
             raise NotFiniteError(self.state.global_step, "development loss", value)
         self.monitor.evaluated(value)
@@ -197,7 +197,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             return
         self.monitor.flush()
         begun = time.perf_counter()
-        found = self.world.agreed(lambda: dict(probing(step)))
+        with self.parts.serving():
+            found = self.world.agreed(lambda: dict(probing(step)))
         self.monitor.probed(found)
         self.monitor.paused(time.perf_counter() - begun)
         logged = {f"probe/{name}": value for name, value in found.items()}
@@ -210,7 +211,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.monitor.flush()
         begun = time.perf_counter()
         randomness = self.world.gathered(capture_randomness())
-        self.world.agreed(lambda: self._write_checkpoint(randomness))
+        with self.parts.serving():
+            self.world.agreed(lambda: self._write_checkpoint(randomness))
         self.monitor.paused(time.perf_counter() - begun)
 
     def _write_checkpoint(self, randomness: list[dict[str, Any]]) -> None:

@@ -34,6 +34,8 @@ class NormClipping(Clipping):
 class NoClipping(Clipping):
     """Changes nothing; the norm is what a reader needs to see whether clipping would have acted."""
 
+    changes_gradients = False
+
     def clip(self, parameters: NamedParameters) -> Clipped:
         norm = _global_norm(parameters)
         return Clipped(norm=norm, clipped=torch.zeros_like(norm, dtype=torch.bool))
