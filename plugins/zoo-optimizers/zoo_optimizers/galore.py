@@ -27,6 +27,11 @@ class _Projector(GaLoreProjector):  # type: ignore[misc]
     def project(self, grad: Tensor, num_steps: int, *args: Any, **kwargs: Any) -> Tensor:
         return super().project(grad, num_steps - 1, *args, **kwargs)  # type: ignore[no-any-return]
 
+    def update_ortho_matrix(self, *args: Any, **kwargs: Any) -> None:
+        super().update_ortho_matrix(*args, **kwargs)
+        # A decomposition lies by columns, a loaded matrix by rows: products of the two differ in their last bits.
+        self.ortho_matrix = self.ortho_matrix.contiguous()
+
 
 class _GaLore(LibraryGaLore):  # type: ignore[misc]
     """The library's, whose projections are saved as tensors instead of objects."""
