@@ -178,6 +178,19 @@ def test_memory_names_what_it_counts(build, realistic):
     ]
 
 
+def test_bytes_of_the_optimizers_state_are_a_column_where_they_are_on_record(build, make_record, part):
+    records = [
+        make_record(name="a", performance=[part.cpu(optimizer_state_bytes=3 * 2**20)]),
+        make_record(name="b", performance=[part.cpu()]),
+    ]
+    board = build(records).board()
+    assert "Optimizer state MiB" in [header.words for header in board.all("th", scope="col")]
+    (key,) = (key for key in rows(board)["a"] if "optimizer" in key)
+    assert float(rows(board)["a"][key].words) == 3
+    assert rows(board)["b"][key].words == "–"
+    assert not any("optimizer" in key for key in rows(build(records[1:]).board())["b"])
+
+
 def test_scores_from_different_data_stand_in_different_tables(build, make_record):
     old = make_record(name="old", minute=0, data_revision="sha256:old")
     new = make_record(name="new", minute=1, data_revision="sha256:new")

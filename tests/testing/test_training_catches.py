@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from zoo.errors import ZooError
 from zoo.spec.options import Options
 from zoo.testing import ClippingSuite, ComponentSuite, OptimizerSuite, ScheduleSuite, TokenLossSuite
 from zoo.training.contracts import (
@@ -134,6 +137,51 @@ class LeavesOneOut(OptimizerFactory):
 
     def create(self, parameters: NamedParameters) -> Optimizer:
         return SGD([parameter for _, parameter in parameters[1:]], lr=0.1)
+
+
+class Miscounts(OptimizerFactory):
+    """Keeps a momentum and says that it keeps nothing; and serves rounded weights for good."""
+
+    def create(self, parameters: NamedParameters) -> Optimizer:
+        return SGD([parameter for _, parameter in parameters], lr=0.1, momentum=0.9)
+
+    def state_bytes(self, parameters: NamedParameters) -> int:
+        return 0
+
+    @contextmanager
+    def serving(self, optimizer: Optimizer) -> Iterator[None]:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.data = parameter.data.bfloat16().float()
+        yield
+
+
+class KeepsObjects(SGD):
+    """Has something in its state that no checkpoint can hold."""
+
+    def step(self, closure: Any = None) -> Any:
+        self.state[self.param_groups[0]["params"][0]]["helper"] = object()
+        return super().step(closure)
+
+
+class KeepsObjectsFactory(OptimizerFactory):
+    """Makes `KeepsObjects`."""
+
+    def create(self, parameters: NamedParameters) -> Optimizer:
+        return KeepsObjects([parameter for _, parameter in parameters], lr=0.1)
+
+
+def test_optimizers_that_break_what_checkpoints_and_boards_rely_on_are_caught(
+    installed: Installed, run: Run, tmp_path: Path
+) -> None:
+    suite = installed(OptimizerSuite, Miscounts)
+    with pytest.raises(AssertionError):
+        run(suite, "test_it_keeps_as_many_bytes_as_it_says")
+    with pytest.raises(AssertionError, match="is not what it was before it was served"):
+        run(suite, "test_serving_gives_the_parameters_back_bit_for_bit")
+    suite = installed(OptimizerSuite, KeepsObjectsFactory)
+    with pytest.raises(ZooError, match="helper' is a object, which a checkpoint cannot hold"):
+        run(suite, "test_a_checkpoint_of_the_served_weights_gives_the_same_next_step", tmp_path)
 
 
 def test_broken_optimizers_are_caught(installed: Installed, run: Run) -> None:

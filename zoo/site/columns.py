@@ -253,6 +253,16 @@ def device_columns(key: DeviceKey, label: str, group: str, found: Sequence[Stand
         figures.significant,
         better="higher",
     )
+    device.scalar(
+        "Optimizer state",
+        "MiB",
+        "optimizer state (bytes)",
+        "Tensors that the optimizer keeps: moments, factors, scales",
+        lambda one: None if one.optimizer_state_bytes is None else figures.as_float(one.optimizer_state_bytes),
+        figures.mebibytes,
+        better="lower",
+        per_unit=2.0**20,
+    )
     times = [item.training_seconds().get(key) for item in found]
     device.add(
         Column("Training", ("training (s)",), "", "Time of training", "lower"),

@@ -7,6 +7,7 @@ import io
 import math
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -19,7 +20,17 @@ from zoo.spec.options import Chosen
 from zoo.testing.module import close, random_tensor
 from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
-from zoo.training.contracts import Clipping, LossContext, NamedParameters, OptimizerFactory, Schedule, TokenLoss
+from zoo.training.contracts import (
+    Clipping,
+    LayerMatrix,
+    LossContext,
+    NamedParameters,
+    OptimizerFactory,
+    Schedule,
+    TokenLoss,
+)
+from zoo.training.optimizer_state import optimizer_state_bytes
+from zoo.training.statefile import load_state, save_state
 
 TOKENS, VOCABULARY = 9, 11
 EXAMPLES = (0, 0, 0, 0, 1, 1, 1, 1, 1)
@@ -162,9 +173,11 @@ class TokenLossSuite(ComponentSuite):
 
 
 def sample_parameters() -> list[tuple[str, nn.Parameter]]:
-    """Named as in a model: a table, a projection with its bias, a normalisation; the last one gets no gradient."""
+    """Named as in a model: a table large enough to be quantised, a query, a key and a value in one, a projection with
+    its bias, a normalisation; the last one gets no gradient."""
     shapes = {
-        "embeddings.weight": (12, 8),
+        "embeddings.weight": (520, 8),
+        "encoder.layers.0.attention.qkv.weight": (24, 8),
         "encoder.layers.0.feedforward.up.weight": (16, 8),
         "encoder.layers.0.feedforward.up.bias": (16,),
         "encoder.layers.0.block.norms.0.weight": (8,),
@@ -173,6 +186,17 @@ def sample_parameters() -> list[tuple[str, nn.Parameter]]:
     return [
         (name, nn.Parameter(random_tensor(*shape, seed=index))) for index, (name, shape) in enumerate(shapes.items())
     ]
+
+
+def sample_matrices() -> tuple[LayerMatrix, ...]:
+    """The layers' matrices among `sample_parameters`, with two heads."""
+    fused, up = "encoder.layers.0.attention.qkv.weight", "encoder.layers.0.feedforward.up.weight"
+    return (
+        LayerMatrix(fused, 0, 8, "query", 4),
+        LayerMatrix(fused, 8, 16, "key", 4),
+        LayerMatrix(fused, 16, 24, "value", 4),
+        LayerMatrix(up, 0, 16, "feedforward"),
+    )
 
 
 def _set_gradients(parameters: NamedParameters) -> float:
@@ -189,12 +213,17 @@ class OptimizerSuite(ComponentSuite):
 
     kind: ClassVar[str] = "optimizer"
 
-    def create(self, chosen: Chosen, parameters: NamedParameters) -> Optimizer:
-        """The optimizer over `parameters`; skips the test where this machine cannot run it."""
+    def factory(self, chosen: Chosen) -> OptimizerFactory:
+        """The factory, told what the host tells it."""
         factory: OptimizerFactory = chosen.create()
         assert isinstance(factory, OptimizerFactory)
+        factory.matrices = sample_matrices()
+        return factory
+
+    def create(self, chosen: Chosen, parameters: NamedParameters) -> Optimizer:
+        """The optimizer over `parameters`; skips the test where this machine cannot run it."""
         try:
-            return factory.create(parameters)
+            return self.factory(chosen).create(parameters)
         except ZooError as error:
             pytest.skip(str(error))
 
@@ -244,9 +273,30 @@ class OptimizerSuite(ComponentSuite):
         stored = io.BytesIO()
         torch.save(optimizer.state_dict(), stored)
         stored.seek(0)
-        twins = [(name, nn.Parameter(parameter.detach().clone())) for name, parameter in parameters]
+        twins = _twins(parameters)
         twin = self.create(chosen, twins)
         twin.load_state_dict(torch.load(stored, weights_only=True))
+        self._go_on_alike(optimizer, parameters, twin, twins)
+
+    def test_a_checkpoint_of_the_served_weights_gives_the_same_next_step(self, chosen: Chosen, tmp_path: Path) -> None:
+        """Weights and state are saved while `serving` is open; and a checkpoint holds plain values only."""
+        parameters = sample_parameters()
+        optimizer = self.create(chosen, parameters)
+        for _ in range(3):
+            _set_gradients(parameters)
+            optimizer.step()
+        with self.factory(chosen).serving(optimizer):
+            save_state(tmp_path / "state", optimizer.state_dict())
+            twins = _twins(parameters)
+        twin = self.create(chosen, twins)
+        twin.load_state_dict(load_state(tmp_path / "state"))
+        self._go_on_alike(optimizer, parameters, twin, twins)
+
+    def _go_on_alike(
+        self, optimizer: Optimizer, parameters: NamedParameters, twin: Optimizer, twins: NamedParameters
+    ) -> None:
+        kept = optimizer_state_bytes(optimizer)
+        assert optimizer_state_bytes(twin) == kept, "a restored state takes another amount of memory"
         for _ in range(2):
             for each, named in ((optimizer, parameters), (twin, twins)):
                 _set_gradients(named)
@@ -289,12 +339,42 @@ class OptimizerSuite(ComponentSuite):
                 assert torch.equal(parameter.grad, gradient), f"{name}: its gradient was changed"
                 close(other.detach() - start, 2 * (parameter.detach() - start), 1e-5, f"{name}: twice the rate")
 
+    def test_serving_gives_the_parameters_back_bit_for_bit(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        optimizer = self.create(chosen, parameters)
+        factory = self.factory(chosen)
+        for _ in range(3):
+            with factory.serving(optimizer):  # before the first step, too
+                pass
+            _set_gradients(parameters)
+            optimizer.step()
+            before = [parameter.detach().clone() for _, parameter in parameters]
+            with factory.serving(optimizer):
+                assert all(torch.isfinite(parameter).all() for _, parameter in parameters)
+            for (name, parameter), kept in zip(parameters, before, strict=True):
+                assert torch.equal(parameter, kept), f"{name} is not what it was before it was served"
+
+    def test_it_keeps_as_many_bytes_as_it_says(self, chosen: Chosen) -> None:
+        parameters = sample_parameters()
+        optimizer = self.create(chosen, parameters)
+        expected = self.factory(chosen).state_bytes(parameters)
+        if expected is None:
+            pytest.skip("nobody has counted")
+        for _, parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        assert optimizer_state_bytes(optimizer) == expected
+
     def test_stepping_leaves_global_state_alone(self, chosen: Chosen) -> None:
         parameters = sample_parameters()
         with untouched_surroundings():
             optimizer = self.create(chosen, parameters)
             _set_gradients(parameters)
             optimizer.step()
+
+
+def _twins(parameters: NamedParameters) -> list[tuple[str, nn.Parameter]]:
+    return [(name, nn.Parameter(parameter.detach().clone())) for name, parameter in parameters]
 
 
 def _gradients(parameters: NamedParameters) -> list[Tensor | None]:

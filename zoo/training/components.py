@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.errors import InputError
 from zoo.spec.sections import TrainingSection
 from zoo.training.clipped_updates import ClippedUpdates
-from zoo.training.contracts import Clipped, Clipping, NamedParameters, Schedule, TokenLoss
+from zoo.training.contracts import (
+    Clipped,
+    Clipping,
+    NamedParameters,
+    OptimizerFactory,
+    Schedule,
+    StepsInBackward,
+    TokenLoss,
+)
+from zoo.training.layer_matrices import layer_matrices
 
 
 @dataclass(frozen=True)
@@ -21,6 +32,7 @@ class Components:
     parameters: NamedParameters
     """Trainable parameters by name, each tied matrix once."""
     objective: TokenLoss
+    factory: OptimizerFactory
     optimizer: Optimizer
     scheduler: LambdaLR
     clipping: Clipping
@@ -32,7 +44,8 @@ class Components:
         """Build them over `model`, which already stands on its device.
 
         Raises InputError where the objective would normalise scores that are to be taken as they are, or needs all
-        tokens at once and is to be given a few at a time.
+        tokens at once and is to be given a few at a time, and where gradients that the optimizer frees in the backward
+        pass would be clipped or accumulated.
         """
         objective: TokenLoss = section.objective.create()
         if model.log_probabilities and not objective.takes_log_probabilities:
@@ -46,21 +59,34 @@ class Components:
                 "tokens together and cannot be given a few at a time: leave logits_chunk out"
             )
         parameters = [(name, item) for name, item in model.named_parameters() if item.requires_grad]
-        optimizer: Optimizer = section.optimizer.create().create(parameters)
+        clipping: Clipping = section.clipping.create()
+        factory: OptimizerFactory = section.optimizer.create()
+        factory.matrices = layer_matrices(model, parameters)
+        optimizer = factory.create(parameters)
+        if isinstance(optimizer, StepsInBackward):
+            _refuse_whole_gradients(section, clipping)
         schedule: Schedule = section.schedule.create()
         total = section.steps
         return cls(
             parameters=parameters,
             objective=objective.to(model.device),
+            factory=factory,
             optimizer=optimizer,
             scheduler=LambdaLR(optimizer, lambda step: schedule.factor(step, total)),
-            clipping=section.clipping.create(),
+            clipping=clipping,
             updates=_clipped_updates(section, optimizer, parameters),
         )
 
     def clip(self) -> Clipped:
-        """Clip the gradients of a step."""
+        """Clip the gradients of a step; of those that are freed by now, tell the norm."""
+        if isinstance(self.optimizer, StepsInBackward):
+            norm = self.optimizer.gradient_norm()
+            return Clipped(norm=norm, clipped_norm=norm, clipped=torch.zeros_like(norm, dtype=torch.bool))
         return self.clipping.clip(self.parameters)
+
+    def serving(self) -> AbstractContextManager[None]:
+        """While it is open, the model has the weights that the optimizer's method is judged by and leaves behind."""
+        return self.factory.serving(self.optimizer)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -82,3 +108,17 @@ def _clipped_updates(
         return None
     entry = section.optimizer.component.traits["second_moment"]  # the section refuses optimizers without
     return ClippedUpdates(section.update_clipping.create(), optimizer, parameters, entry)
+
+
+def _refuse_whole_gradients(section: TrainingSection, clipping: Clipping) -> None:
+    """Raise InputError where `section` asks for what needs all gradients of a step at once."""
+    who = f"the optimizer '{section.optimizer.id}' steps in the backward pass, where gradients are freed one by one"
+    if section.gradient_accumulation != 1:
+        raise InputError(
+            f"{who}: training.gradient_accumulation must be 1, not {section.gradient_accumulation}; raise batch_tokens"
+        )
+    for name in ("step_tokens", "log_token_gradients"):
+        if getattr(section, name):
+            raise InputError(f"{who}: leave training.{name} out")
+    if clipping.changes_gradients:
+        raise InputError(f"{who}, and '{section.clipping.id}' clips them together: set training.clipping to 'none'")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from zoo.models.contracts import Role
 from zoo.spec.options import Options
 
 NamedParameters = Sequence[tuple[str, nn.Parameter]]
@@ -53,18 +55,66 @@ class TokenLoss(nn.Module):
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class LayerMatrix:
+    """A weight matrix ``[out, in]`` of an attention or feed-forward layer, as an optimizer may want to know it."""
+
+    parameter: str
+    """Name of the parameter that it stands in."""
+    start: int
+    """Its first row there: a fused parameter holds several matrices, one under another."""
+    stop: int
+    """The row after its last."""
+    role: Role
+    head_dim: int | None = None
+    """Rows of one head, of a query, a key or a value."""
+
+
 class OptimizerFactory(ABC):
     """Built as ``target(options)``."""
 
     clips_updates: bool = False
     """Whether the optimizer bounds its own updates (Adafactor): then gradient clipping is usually left off."""
+    matrices: Sequence[LayerMatrix] = ()
+    """The layers' matrices among the parameters. The host sets it before it calls `create`."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
     @abstractmethod
     def create(self, parameters: NamedParameters) -> Optimizer:
-        """An optimizer over the named parameters. Raises ZooError, naming another, where this device cannot run it."""
+        """An optimizer over the named parameters. Raises ZooError, naming another, where this device cannot run it.
+
+        Its `state_dict` is plain: dicts with text or integer keys, lists, tuples, tensors, text, numbers and None.
+        """
+
+    def state_bytes(self, parameters: NamedParameters) -> int | None:
+        """Bytes that the optimizer keeps once each of the parameters has had a gradient, by its algorithm's own count.
+
+        What `optimizer_state_bytes` must find: moments, factors, scales, step counters. None where nobody has counted.
+        """
+        return None
+
+    def serving(self, optimizer: Optimizer) -> AbstractContextManager[None]:
+        """While it is open, the parameters are the weights that the method is judged by and leaves behind.
+
+        For methods whose gradients are taken elsewhere (schedule-free: its average is served). On leaving, parameters
+        are what they were, bit for bit. A `state_dict` taken inside belongs to the served weights: an optimizer that
+        loads it over them puts the parameters back to where training goes on.
+        """
+        return nullcontext()
+
+
+class StepsInBackward(Optimizer, ABC):
+    """An optimizer that moves a parameter as soon as its gradient is there, and frees the gradient.
+
+    Nobody sees all gradients of a step at once: they are neither clipped nor accumulated. `step` moves only what has a
+    gradient still.
+    """
+
+    @abstractmethod
+    def gradient_norm(self) -> Tensor:
+        """``[]``, float32: global L2 norm of the gradients freed since the last call."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +133,9 @@ class Clipped:
 
 class Clipping(ABC):
     """Built as ``target(options)``."""
+
+    changes_gradients: bool = True
+    """Whether it may change a gradient. If not, it goes with optimizers that step in the backward pass."""
 
     def __init__(self, options: Options) -> None:
         self.options = options

@@ -245,7 +245,8 @@ class _Attempt:
         if outcome.status == "oom":
             # It need not have met the others, which wait for this process: it says so, whoever it is, and leaves.
             return self._written(outcome, trainer)
-        return self.world.agreed(lambda: self._written(outcome, trainer))
+        with trainer.parts.serving():
+            return self.world.agreed(lambda: self._written(outcome, trainer))
 
     def _clean(self) -> None:
         sweep(self.out)

@@ -251,24 +251,29 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         """Loss on the development split, by the first process; the others wait. Of averaged weights too."""
         self.monitor.flush()
         begun = time.perf_counter()
-        value, averaged = self.world.agreed(self._dev_losses)
-        found = {"dev_loss": value} if averaged is None else {"dev_loss": value, "averaged_dev_loss": averaged}
-        for name, loss in found.items():
-            if not torch.isfinite(torch.tensor(loss)):
-                raise NotFiniteError(self.state.global_step, _EVALUATED[name], loss)
-        self.monitor.evaluated(value, averaged)
-        best = best_of(self.monitor.curve)
-        if self._watching is not None:
-            self._watch(self._watching)
-        newest = best is not None and best.step == self.state.global_step
-        if newest and self.spec.training.keep_best and self.world.first:
-            self.best_weights = copied_weights(self.model)
+        with self.parts.serving():
+            value, averaged = self.world.agreed(self._dev_losses)
+            found = {"dev_loss": value} if averaged is None else {"dev_loss": value, "averaged_dev_loss": averaged}
+            for name, loss in found.items():
+                if not torch.isfinite(torch.tensor(loss)):
+                    raise NotFiniteError(self.state.global_step, _EVALUATED[name], loss)
+            self.monitor.evaluated(value, averaged)
+            if self._watching is not None:
+                self._watch(self._watching)
+            self._keep_best()
         self.monitor.paused(time.perf_counter() - begun)
         self.log(found)
         metrics = {"eval_loss": value}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control.should_training_stop |= self.stopped_early
         return metrics
+
+    def _keep_best(self) -> None:
+        """Copy the weights that stand in the model, if the spec keeps the best and no evaluation was better."""
+        best = best_of(self.monitor.curve)
+        newest = best is not None and best.step == self.state.global_step
+        if newest and self.spec.training.keep_best and self.world.first:
+            self.best_weights = copied_weights(self.model)
 
     def _watch(self, watching: Callable[[], str | None]) -> None:
         """Note whether the model says the same whatever it is asked."""
@@ -313,7 +318,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             return
         self.monitor.flush()
         begun = time.perf_counter()
-        found = self.world.agreed(lambda: dict(probing(step)))
+        with self.parts.serving():
+            found = self.world.agreed(lambda: dict(probing(step)))
         self.monitor.probed(found)
         self.monitor.paused(time.perf_counter() - begun)
         logged = {f"probe/{name}": value for name, value in found.items()}
@@ -326,7 +332,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.monitor.flush()
         begun = time.perf_counter()
         randomness = self.world.gathered(capture_randomness())
-        self.world.agreed(lambda: self._write_checkpoint(randomness))
+        with self.parts.serving():
+            self.world.agreed(lambda: self._write_checkpoint(randomness))
         self.monitor.paused(time.perf_counter() - begun)
 
     def _write_checkpoint(self, randomness: list[dict[str, Any]]) -> None:

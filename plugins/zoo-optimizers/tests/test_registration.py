@@ -14,6 +14,15 @@ PROTOCOLS = {"optimizer": OptimizerFactory, "clipping": Clipping, "schedule": Sc
 NAMES = [
     ("optimizer", "adamw"),
     ("optimizer", "adafactor"),
+    ("optimizer", "sgd"),
+    ("optimizer", "lion"),
+    ("optimizer", "stable-adamw"),
+    ("optimizer", "muon"),
+    ("optimizer", "adam-mini"),
+    ("optimizer", "schedule-free"),
+    ("optimizer", "galore"),
+    ("optimizer", "adamw-8bit"),
+    ("optimizer", "paged-adamw-8bit"),
     ("clipping", "norm"),
     ("clipping", "none"),
     ("clipping", "value"),
@@ -38,7 +47,7 @@ def test_component_is_found_with_described_options_and_defaults(kind: str, name:
 
 def test_declaring_components_and_reading_options_imports_neither_torch_nor_transformers() -> None:
     code = (
-        "import sys, zoo_optimizers.plugin, zoo_optimizers.options; "
+        "import sys, zoo_optimizers.plugin, zoo_optimizers.options, zoo_optimizers.optimizer_options; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -41,6 +41,8 @@ class NormClipping(Clipping):
 class NoClipping(Clipping):
     """Changes nothing; the norm is what a reader needs to see whether clipping would have acted."""
 
+    changes_gradients = False
+
     def clip(self, parameters: NamedParameters) -> Clipped:
         norm = get_total_norm(_gradients(parameters))
         return Clipped(norm=norm, clipped_norm=norm, clipped=torch.zeros_like(norm, dtype=torch.bool))

@@ -25,9 +25,90 @@ def zoo_components() -> Iterator[Component]:
         name="adafactor",
         target="zoo_optimizers.adafactor:Adafactor",
         options="zoo_optimizers.options:AdafactorOptions",
-        summary="Adafactor with an external learning rate: factored second moments and update clipping",
+        summary="Adafactor: factored second moments and update clipping, with the schedule's rate or the paper's",
         references=("arXiv:1804.04235",),
         traits={"clips_updates": True, "default_clipping": {"use": "zoo-optimizers/none"}},
+    )
+    yield Component(
+        kind="optimizer",
+        name="sgd",
+        target="zoo_optimizers.sgd:Sgd",
+        options="zoo_optimizers.optimizer_options:SgdOptions",
+        summary="Stochastic gradient descent with momentum",
+        references=("doi:10.1214/aoms/1177729586", "https://proceedings.mlr.press/v28/sutskever13.html"),
+        traits={"state_per_parameter": 1.0},
+    )
+    yield Component(
+        kind="optimizer",
+        name="lion",
+        target="zoo_optimizers.lion:Lion",
+        options="zoo_optimizers.optimizer_options:LionOptions",
+        summary="The sign of a momentum: every number moves by the learning rate",
+        references=("arXiv:2302.06675",),
+        traits={"state_per_parameter": 1.0},
+    )
+    yield Component(
+        kind="optimizer",
+        name="stable-adamw",
+        target="zoo_optimizers.stable_adamw:StableAdamW",
+        options="zoo_optimizers.optimizer_options:StableAdamWOptions",
+        summary="AdamW with Adafactor's update clipping",
+        references=("arXiv:2304.13013",),
+        traits={"clips_updates": True, "state_per_parameter": 2.0},
+    )
+    yield Component(
+        kind="optimizer",
+        name="muon",
+        target="zoo_optimizers.muon:Muon",
+        options="zoo_optimizers.optimizer_options:MuonOptions",
+        summary="Orthogonalised momentum for the layers' matrices, AdamW for everything else",
+        references=("https://kellerjordan.github.io/posts/muon", "arXiv:2502.16982"),
+        traits={"requires": "torch>=2.9"},
+    )
+    yield Component(
+        kind="optimizer",
+        name="adam-mini",
+        target="zoo_optimizers.adam_mini:AdamMini",
+        options="zoo_optimizers.optimizer_options:AdamMiniOptions",
+        summary="AdamW with one second moment for a head, a row or a vector",
+        references=("arXiv:2406.16793",),
+        traits={"state_per_parameter": 1.0},
+    )
+    yield Component(
+        kind="optimizer",
+        name="schedule-free",
+        target="zoo_optimizers.schedule_free:ScheduleFree",
+        options="zoo_optimizers.optimizer_options:ScheduleFreeOptions",
+        summary="AdamW that serves an average of its iterates in place of a decaying learning rate",
+        references=("arXiv:2405.15682",),
+        traits={"state_per_parameter": 2.0},
+    )
+    yield Component(
+        kind="optimizer",
+        name="galore",
+        target="zoo_optimizers.galore:GaLore",
+        options="zoo_optimizers.optimizer_options:GaLoreOptions",
+        summary="AdamW on gradients projected to a low rank; on request layer by layer in the backward pass",
+        references=("arXiv:2403.03507",),
+        traits={"example": {"rank": 4, "update_gap": 2}},
+    )
+    yield Component(
+        kind="optimizer",
+        name="adamw-8bit",
+        target="zoo_optimizers.adamw_8bit:AdamW8bit",
+        options="zoo_optimizers.optimizer_options:AdamW8bitOptions",
+        summary="AdamW with moments in 8 bits, block by block",
+        references=("arXiv:2110.02861",),
+        traits={"requires": "zoo-optimizers[bitsandbytes]", "devices": ["cpu", "cuda", "xpu"]},
+    )
+    yield Component(
+        kind="optimizer",
+        name="paged-adamw-8bit",
+        target="zoo_optimizers.adamw_8bit:PagedAdamW8bit",
+        options="zoo_optimizers.optimizer_options:AdamW8bitOptions",
+        summary="AdamW with moments in 8 bits, in memory that is paged out of a full GPU",
+        references=("arXiv:2110.02861", "arXiv:2305.14314"),
+        traits={"requires": "zoo-optimizers[bitsandbytes]", "devices": ["cuda"]},
     )
     yield Component(
         kind="clipping",
