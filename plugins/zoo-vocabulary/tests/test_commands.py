@@ -252,7 +252,7 @@ def test_a_model_of_zoo_is_pruned_with_its_lock_and_evaluated(home, spec_file, t
     from zoo.models import load_model, weights_hash
     from zoo.spec.lock import read_lock
 
-    # Chinese and Japanese are not among the texts: bytes, characters and the tokens that a few sentences need stay.
+    # Rare tokens go; special ones, characters and the steps of merges stay.
     spec, built, out = spec_file(), tmp_path / "built", tmp_path / "out"
     assert main(["build", str(spec), "--out", str(built)]) == 0
     assert main(["vocab", "prune", str(built), "--spec", str(spec), "--min-count", "30", "--out", str(out)]) == 0
