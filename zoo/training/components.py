@@ -45,7 +45,7 @@ class Components:
 
         Raises InputError where the objective would normalise scores that are to be taken as they are, or needs all
         tokens at once and is to be given a few at a time, and where gradients that the optimizer frees in the backward
-        pass would be clipped or accumulated.
+        pass would be clipped or accumulated, or an optimizer's average be averaged.
         """
         objective: TokenLoss = section.objective.create()
         if model.log_probabilities and not objective.takes_log_probabilities:
@@ -65,6 +65,11 @@ class Components:
         optimizer = factory.create(parameters)
         if isinstance(optimizer, StepsInBackward):
             _refuse_whole_gradients(section, clipping)
+        if section.averaging is not None and type(factory).serving is not OptimizerFactory.serving:
+            raise InputError(
+                f"the optimizer '{section.optimizer.id}' leaves weights behind that are an average already: leave "
+                "training.averaging out"
+            )
         schedule: Schedule = section.schedule.create()
         total = section.steps
         return cls(

@@ -66,11 +66,11 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
             self._trainer.probe(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._trainer.averager is not None:
+            self._trainer.averager.after_step(state.global_step)
         updates = self._trainer.parts.updates
         if updates is not None:
             self._trainer.monitor.updated(updates.fraction)
-        if self._trainer.averager is not None:
-            self._trainer.averager.after_step(state.global_step)
         self._trainer.probe(state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
