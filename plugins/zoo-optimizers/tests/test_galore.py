@@ -169,3 +169,16 @@ def test_a_higher_rank_than_a_matrix_has_is_its_own(set_gradients: SetGradients)
     set_gradients(parameters, 0)
     optimizer.step()
     assert projection(optimizer, None).shape == (8, 8)
+
+
+def test_a_gradient_that_is_not_finite_shows_in_the_weights_instead_of_an_exception(
+    set_gradients: SetGradients,
+) -> None:
+    parameters = sample_parameters()[:-1]
+    optimizer = galore().create(parameters)
+    set_gradients(parameters, 0)
+    up = dict(parameters)[UP]
+    assert up.grad is not None
+    up.grad[0, 0] = float("nan")
+    optimizer.step()
+    assert up.isnan().any()

@@ -27,8 +27,9 @@ class _Projector(GaLoreProjector):  # type: ignore[misc]
     def project(self, grad: Tensor, num_steps: int, *args: Any, **kwargs: Any) -> Tensor:
         return super().project(grad, num_steps - 1, *args, **kwargs)  # type: ignore[no-any-return]
 
-    def update_ortho_matrix(self, *args: Any, **kwargs: Any) -> None:
-        super().update_ortho_matrix(*args, **kwargs)
+    def update_ortho_matrix(self, x: Tensor, from_random_matrix: bool) -> None:
+        # What is not finite shows in the step, and so in the loss; a decomposition of it would raise instead.
+        super().update_ortho_matrix(x.nan_to_num(0.0, 0.0, 0.0), from_random_matrix)
         # A decomposition lies by columns, a loaded matrix by rows: products of the two differ in their last bits.
         self.ortho_matrix = self.ortho_matrix.contiguous()
 
