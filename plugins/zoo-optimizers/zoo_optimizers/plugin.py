@@ -4,6 +4,10 @@ from collections.abc import Iterator
 
 from zoo.registry import Component, hookimpl
 
+_NORM = {"use": "zoo-optimizers/norm", "max_norm": 1.0}
+_NONE = {"use": "zoo-optimizers/none"}
+"""For optimizers that bound their own updates, or whose gradients are gone before they could be clipped."""
+
 
 @hookimpl
 def zoo_components() -> Iterator[Component]:
@@ -17,7 +21,7 @@ def zoo_components() -> Iterator[Component]:
         traits={
             "state_per_parameter": 2.0,
             "second_moment": "exp_avg_sq",
-            "default_clipping": {"use": "zoo-optimizers/norm", "max_norm": 1.0},
+            "default_clipping": _NORM,
         },
     )
     yield Component(
@@ -27,7 +31,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.options:AdafactorOptions",
         summary="Adafactor: factored second moments and update clipping, with the schedule's rate or the paper's",
         references=("arXiv:1804.04235",),
-        traits={"clips_updates": True, "default_clipping": {"use": "zoo-optimizers/none"}},
+        traits={"clips_updates": True, "default_clipping": _NONE},
     )
     yield Component(
         kind="optimizer",
@@ -36,7 +40,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.optimizer_options:SgdOptions",
         summary="Stochastic gradient descent with momentum",
         references=("doi:10.1214/aoms/1177729586", "https://proceedings.mlr.press/v28/sutskever13.html"),
-        traits={"state_per_parameter": 1.0},
+        traits={"default_clipping": _NORM, "state_per_parameter": 1.0},
     )
     yield Component(
         kind="optimizer",
@@ -45,7 +49,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.optimizer_options:LionOptions",
         summary="The sign of a momentum: every number moves by the learning rate",
         references=("arXiv:2302.06675",),
-        traits={"state_per_parameter": 1.0},
+        traits={"default_clipping": _NORM, "state_per_parameter": 1.0},
     )
     yield Component(
         kind="optimizer",
@@ -54,7 +58,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.optimizer_options:StableAdamWOptions",
         summary="AdamW with Adafactor's update clipping",
         references=("arXiv:2304.13013",),
-        traits={"clips_updates": True, "state_per_parameter": 2.0},
+        traits={"default_clipping": _NONE, "clips_updates": True, "state_per_parameter": 2.0},
     )
     yield Component(
         kind="optimizer",
@@ -63,7 +67,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.optimizer_options:MuonOptions",
         summary="Orthogonalised momentum for the layers' matrices, AdamW for everything else",
         references=("https://kellerjordan.github.io/posts/muon", "arXiv:2502.16982"),
-        traits={"requires": "torch>=2.9"},
+        traits={"default_clipping": _NORM, "requires": "torch>=2.9"},
     )
     yield Component(
         kind="optimizer",
@@ -72,7 +76,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.optimizer_options:AdamMiniOptions",
         summary="AdamW with one second moment for a head, a row or a vector",
         references=("arXiv:2406.16793",),
-        traits={"state_per_parameter": 1.0},
+        traits={"default_clipping": _NORM, "state_per_parameter": 1.0},
     )
     yield Component(
         kind="optimizer",
@@ -81,7 +85,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.optimizer_options:ScheduleFreeOptions",
         summary="AdamW that serves an average of its iterates in place of a decaying learning rate",
         references=("arXiv:2405.15682",),
-        traits={"state_per_parameter": 2.0},
+        traits={"default_clipping": _NORM, "state_per_parameter": 2.0},
     )
     yield Component(
         kind="optimizer",
@@ -90,7 +94,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.optimizer_options:GaLoreOptions",
         summary="AdamW on gradients projected to a low rank; on request layer by layer in the backward pass",
         references=("arXiv:2403.03507",),
-        traits={"example": {"rank": 4, "update_gap": 2}},
+        traits={"default_clipping": _NONE, "example": {"rank": 4, "update_gap": 2}},
     )
     yield Component(
         kind="optimizer",
@@ -99,7 +103,11 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.optimizer_options:AdamW8bitOptions",
         summary="AdamW with moments in 8 bits, block by block",
         references=("arXiv:2110.02861",),
-        traits={"requires": "zoo-optimizers[bitsandbytes]", "devices": ["cpu", "cuda", "xpu"]},
+        traits={
+            "default_clipping": _NORM,
+            "requires": "zoo-optimizers[bitsandbytes]",
+            "devices": ["cpu", "cuda", "xpu"],
+        },
     )
     yield Component(
         kind="optimizer",
@@ -108,7 +116,7 @@ def zoo_components() -> Iterator[Component]:
         options="zoo_optimizers.optimizer_options:AdamW8bitOptions",
         summary="AdamW with moments in 8 bits, in memory that is paged out of a full GPU",
         references=("arXiv:2110.02861", "arXiv:2305.14314"),
-        traits={"requires": "zoo-optimizers[bitsandbytes]", "devices": ["cuda"]},
+        traits={"default_clipping": _NORM, "requires": "zoo-optimizers[bitsandbytes]", "devices": ["cuda"]},
     )
     yield Component(
         kind="clipping",
