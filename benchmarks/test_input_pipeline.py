@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from zoo.training.collate import Batch, Collator
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
 from zoo.training.encoded import encoded_pairs
-from zoo.training.loader import Loader, batches_for
+from zoo.training.loader import Loader, Share, batches_for
 from zoo.training.loss import objective_sum, real_logits
 from zoo.training.ragged import EncodedPairs
 
@@ -142,16 +143,23 @@ def _loader(spec: Spec, pairs: EncodedPairs, packing: bool, workers: int, count:
     return Loader(pairs, batches, Collator(pairs, pad_id=0, start_id=0), count, workers=workers)
 
 
+def _shares(loader: Loader) -> Iterator[Share]:
+    """Its micro-batches, one a step."""
+    with closing(iter(loader)) as steps:
+        for step in steps:
+            yield from step.shares
+
+
 @pytest.mark.benchmark(timer=CLOCK)
 @pytest.mark.parametrize("packing", [False, True], ids=["padded", "packed"])
 def test_batches_are_made_faster_than_a_model_consumes_them(request, measuring, spec, prepared, pairs, packing):
     """Batching, the shuffling of each epoch included, and collating, from ids on disk."""
     loader = _loader(spec, pairs, packing, 0, STEPS if measuring else 1)
-    consumer = Consumer(spec, prepared, [share.batch for share in loader])
+    consumer = Consumer(spec, prepared, [share.batch for share in _shares(loader)])
     many = _loader(spec, pairs, packing, 0, MADE)
 
     def pipeline() -> int:
-        return sum(share.tokens for share in many)
+        return sum(share.tokens for share in _shares(many))
 
     if not measuring:
         assert consumer() > 0
@@ -164,7 +172,7 @@ def test_batches_are_made_faster_than_a_model_consumes_them(request, measuring, 
 @pytest.mark.benchmark(timer=CLOCK)
 def test_examples_are_encoded_faster_than_a_model_consumes_them(request, measuring, spec, prepared, pairs, home):
     """Tokenizing, and writing to disk: what a first run does once, and later ones find."""
-    batches = [share.batch for share in _loader(spec, pairs, False, 0, STEPS if measuring else 1)]
+    batches = [share.batch for share in _shares(_loader(spec, pairs, False, 0, STEPS if measuring else 1))]
     consumer, number = Consumer(spec, prepared, batches), itertools.count()
 
     def encode() -> int:
@@ -183,8 +191,8 @@ def test_what_workers_make(request, measuring, spec, prepared, pairs, workers):
     """No promise: what a worker costs is the way of a batch from one process to another."""
     if not measuring:
         pytest.skip("starting workers takes seconds; tests/training/test_workers.py does")
-    consumer = Consumer(spec, prepared, [share.batch for share in _loader(spec, pairs, False, 0, STEPS)])
-    with_workers = iter(_loader(spec, pairs, False, workers, (ROUNDS + 3) * MADE))
+    consumer = Consumer(spec, prepared, [share.batch for share in _shares(_loader(spec, pairs, False, 0, STEPS))])
+    with_workers = _shares(_loader(spec, pairs, False, workers, (ROUNDS + 3) * MADE))
     next(with_workers)  # they have started
 
     def pipeline() -> int:
