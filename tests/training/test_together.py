@@ -126,8 +126,12 @@ def test_two_processes_train_the_model_that_one_process_trains(
 def test_two_processes_take_the_steps_of_tokens_that_one_takes(
     shared: Callable[..., Spec], home: DataHome, tmp_path: Path
 ) -> None:
-    """Steps have different numbers of micro-batches, and where a number is odd one process has none left."""
+    """Steps have different numbers of micro-batches, and where a number is odd one process has none left.
+
+    Without biases: the gradient of a key's is 0 but for rounding, which differs, and AdamW goes a whole step by it.
+    """
     changes = {"training.gradient_accumulation": 1, "training.step_tokens": 250, "training.steps": 8}
+    changes["model.bias"] = False
     spec = shared(**changes, **{"training.save_every": 8})
     alone = train(spec, tmp_path / "alone", home=home)
     together = train_together(spec, tmp_path / "together", 2, home=home)
