@@ -223,7 +223,8 @@ def test_lack_of_memory_in_one_process_is_the_outcome_of_the_run(
     begun = time.monotonic()
     outcome = train_together(shared(**{"training.save_every": 5}), tmp_path / "out", 2, home=home)
     assert (outcome.status, outcome.steps, outcome.model_step) == ("oom", 7, 5)
-    assert outcome.error == "out of memory in step 8: not even one byte"
+    assert outcome.error is not None
+    assert outcome.error.startswith("out of memory in step 8: not even one byte; lower training.batch_tokens")
     assert time.monotonic() - begun < 100, "nobody waits for one that is gone"
 
 
