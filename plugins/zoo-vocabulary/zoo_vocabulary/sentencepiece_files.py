@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import sentencepiece
-from sentencepiece import sentencepiece_model_pb2
 
 from zoo.errors import InputError
 from zoo_vocabulary.remap import Remap
@@ -24,8 +23,18 @@ from zoo_vocabulary.tokenizer_files import SPACE, TokenizerFiles, only, read_jso
 VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
 MARIAN = ("source.spm", "target.spm")
 M2M100 = ("sentencepiece.bpe.model",)
-schema: Any = sentencepiece_model_pb2
-"""Of the protocol buffer; its classes are made when it is imported."""
+
+
+def _schema() -> Any:
+    """SentencePiece's own protocol buffer; transformers' copy beside a protobuf that is too old for it (COMET's)."""
+    try:
+        from sentencepiece import sentencepiece_model_pb2 as found
+    except ImportError:
+        from transformers.utils import sentencepiece_model_pb2_new as found
+    return found
+
+
+schema = _schema()
 _PIECE = schema.ModelProto.SentencePiece
 _SPACE_TEXT = " "
 
