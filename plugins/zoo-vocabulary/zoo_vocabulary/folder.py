@@ -141,8 +141,10 @@ def _damage_told(where: str, what: str) -> Iterator[None]:
         yield
     except ZooError:
         raise
-    except (OSError, ValueError, KeyError, ImportError, TypeError, RuntimeError, SafetensorError) as error:
-        if getattr(error, "errno", None) is not None:
+    except Exception as error:
+        # tokenizers has no exception of its own: it raises Exception itself.
+        known = (OSError, ValueError, KeyError, ImportError, TypeError, RuntimeError, SafetensorError)
+        if not (isinstance(error, known) or type(error) is Exception) or getattr(error, "errno", None) is not None:
             raise
         text = " ".join(str(error).split())[:160]
         raise InputError(f"{what} cannot be loaded ({type(error).__name__}: {text})", where=where) from error
