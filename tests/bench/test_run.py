@@ -311,6 +311,7 @@ def test_a_process_that_the_machine_killed_is_on_record_and_tried_again(runner: 
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_a_parent_killed_in_training_takes_its_process_along_and_the_next_run_ends_with_the_same_weights(
     runner: Runner, small_spec: Any, tmp_path: Path
 ) -> None:

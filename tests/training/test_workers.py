@@ -176,6 +176,7 @@ def test_a_run_has_the_same_weights_with_any_number_of_workers_and_when_it_goes_
     assert weights(tmp_path / "cut") == weights(tmp_path / "0")
 
 
+@pytest.mark.soak
 def test_several_processes_with_workers_train_the_model_of_those_without(
     make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
 ) -> None:
