@@ -130,6 +130,7 @@ def test_an_id_that_is_taken_is_never_overwritten(tmp_path: Path, make_record: A
     assert len(os.listdir(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_fifty_writers_at_once_lose_nothing_and_a_reader_sees_only_whole_records(tmp_path: Path) -> None:
     writers = start(MANY, tmp_path, 50, 4)
     readings = []
@@ -148,6 +149,7 @@ def test_fifty_writers_at_once_lose_nothing_and_a_reader_sees_only_whole_records
     assert [record.id for record in reading.records] == sorted(said)
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_only_whole_records_with_their_outputs(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     killer = start(KILLED, tmp_path, 30)

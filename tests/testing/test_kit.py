@@ -45,6 +45,7 @@ def test_a_suite_that_is_none_is_refused() -> None:
         suite_of(kind)
 
 
+@pytest.mark.slow
 def test_the_kit_needs_pytest_and_nothing_else_of_the_test_environment() -> None:
     """What ``pip install zoo-registry[bench]`` does not bring is made unimportable."""
     absent = ("hypothesis", "jsonschema", "selenium", "x_transformers", "xdist", "pytest_timeout", "hatchling")

@@ -158,6 +158,7 @@ def test_the_command_line_without_apt_ends_in_one_line_and_status_1(tmp_path):
     assert "parallel-files" in found.stderr
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_next_run_gives_the_same_corpus(archive, tmp_path):
     archive.put_help()
     archive.mark("lists")
