@@ -92,7 +92,6 @@ def test_cells_run_here_survive_the_death_of_a_cell_and_of_the_driver(make_sweep
     assert not sweep.processes()
 
 
-@pytest.mark.soak
 def test_a_sweep_that_is_interrupted_leaves_nothing_at_work(make_sweep: Callable[..., Any]) -> None:
     sweep = make_sweep("--workers", "2")
     sweep.write({"seed": [1, 2]})
