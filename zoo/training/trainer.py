@@ -9,6 +9,7 @@ operations and its gradient norms (each costs a walk over all parameters in ever
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -255,7 +256,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             value, averaged = self.world.agreed(self._dev_losses)
             found = {"dev_loss": value} if averaged is None else {"dev_loss": value, "averaged_dev_loss": averaged}
             for name, loss in found.items():
-                if not torch.isfinite(torch.tensor(loss)):
+                if not math.isfinite(loss):
                     raise NotFiniteError(self.state.global_step, _EVALUATED[name], loss)
             self.monitor.evaluated(value, averaged)
             if self._watching is not None:

@@ -11,7 +11,7 @@ from zoo.spec.sections import Spec
 from zoo.tasks import Example, Metric
 from zoo.tasks.fitting import fitted
 from zoo_tasks_text.probes.options import DomainTagOptions
-from zoo_tasks_text.tasks.tags import EVALUATION_TAGS, EvaluationTag, known_tags, tag_of, with_tag
+from zoo_tasks_text.tasks.tags import EVALUATION_TAGS, known_tags, tag_of, with_tag
 
 
 class DomainTag(Probe):
@@ -36,24 +36,24 @@ class DomainTag(Probe):
         if len(known) < 2 or not examples:
             return ProbeResult()
         under = {kind: [with_tag(example, known, kind) for example in examples] for kind in EVALUATION_TAGS}
-        table: dict[str, dict[EvaluationTag, float]] = {
-            "loss": {kind: self._loss(context, under[kind]) for kind in under}
-        }
-        better = {"loss": -1.0}
+        table = {"loss": {kind: self._loss(context, tagged) for kind, tagged in under.items()}}
+        units, better = {"loss": "nats per target token"}, {"loss": -1.0}
         if self.options.outputs and context.spec is not None:
+            outputs = {kind: _outputs(context, context.spec, tagged) for kind, tagged in under.items()}
             for metric in _metrics(context.spec):
+                units[metric.name] = metric.unit
                 better[metric.name] = 1.0 if metric.direction == "higher" else -1.0
-                table[metric.name] = {}
-            for kind, tagged in under.items():
-                for name, value in self._scores(context, context.spec, tagged).items():
-                    table[name][kind] = value
+                table[metric.name] = {
+                    kind: metric.score_items(metric.example_items(outputs[kind], tagged)).value
+                    for kind, tagged in under.items()
+                }
         scalars = {f"{kind}_{name}": value for name, values in table.items() for kind, value in values.items()}
         scalars |= {
             f"steering_{name}": better[name] * (values["correct"] - values["random"]) for name, values in table.items()
         }
         scalars["examples"] = float(len(examples))
         series = {
-            name: Series("tag", _unit(context.spec, name), EVALUATION_TAGS, {name: tuple(values.values())})
+            name: Series("tag", units[name], EVALUATION_TAGS, {name: tuple(values.values())})
             for name, values in table.items()
         }
         return ProbeResult(scalars, series)
@@ -64,25 +64,14 @@ class DomainTag(Probe):
             loss.add(target_logits(context.model, batch), batch.labels)
         return loss.value
 
-    def _scores(self, context: ProbeContext, spec: Spec, examples: Sequence[Example]) -> dict[str, float]:
-        limit = context.model.source_limit(spec.decoding.max_new_tokens)
-        sources = [source_of(example) for example in fitted(context.tokenizers.source, examples, limit)]
-        outputs = generate_outputs(
-            context.model, context.tokenizers, sources, spec.decoding, max_source_tokens=limit
-        ).outputs
-        return {
-            metric.name: metric.score_items(metric.example_items(outputs, examples)).value for metric in _metrics(spec)
-        }
+
+def _outputs(context: ProbeContext, spec: Spec, examples: Sequence[Example]) -> Sequence[str]:
+    limit = context.model.source_limit(spec.decoding.max_new_tokens)
+    sources = [source_of(example) for example in fitted(context.tokenizers.source, examples, limit)]
+    return generate_outputs(context.model, context.tokenizers, sources, spec.decoding, max_source_tokens=limit).outputs
 
 
 def _metrics(spec: Spec) -> list[Metric]:
     """The spec's metrics that score outputs."""
     built: list[Metric] = [chosen.create() for chosen in spec.evaluation.metrics]
     return [metric for metric in built if metric.reads == "outputs"]
-
-
-def _unit(spec: Spec | None, name: str) -> str:
-    if name == "loss":
-        return "nats per target token"
-    assert spec is not None
-    return next(metric.unit for metric in _metrics(spec) if metric.name == name)
