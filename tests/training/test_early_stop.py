@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from zoo.errors import InputError
 from zoo.models import load_model, weights_hash
 from zoo.spec import Spec
-from zoo.spec.sections import EarlyStopSection
+from zoo.spec.training_section import EarlyStopSection
 from zoo.tasks import DataHome
 from zoo.training import checkpoints, run, train, trainer
 from zoo.training.early_stop import Evaluated, best_of, stopping_step

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.errors import InputError
-from zoo.spec.sections import TrainingSection
+from zoo.spec.training_section import TrainingSection
 from zoo.training.clipped_updates import ClippedUpdates
 from zoo.training.contracts import (
     Clipped,

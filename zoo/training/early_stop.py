@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from zoo.spec.sections import EarlyStopSection
+from zoo.spec.training_section import EarlyStopSection
 from zoo.training.outcome import CurvePoint
 
 

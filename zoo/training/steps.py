@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from zoo.spec.sections import TrainingSection
+from zoo.spec.training_section import TrainingSection
 from zoo.training.batching import MicroBatch
 
 Predicted = Callable[[MicroBatch], int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from zoo.spec.sections import TrainingSection
+from zoo.spec.training_section import TrainingSection
 from zoo.training.batching import Batches, MicroBatch
 
 MOST_EXAMPLES, MOST_BATCHES = 256, 8

@@ -13,7 +13,7 @@ from zoo.errors import InputError
 from zoo.models.contracts import OutputContext
 from zoo.registry import current_registry
 from zoo.spec.options import Chosen, NoOptions
-from zoo.spec.sections import TrainingSection
+from zoo.spec.training_section import TrainingSection
 from zoo.training.collate import PairBatch
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
