@@ -22,13 +22,13 @@ from zoo.spec import Spec, load_spec
 from zoo.tasks import DataHome, Example
 from zoo.training import Prepared, prepare
 from zoo.training.building import assemble_for
-from zoo.training.collate import Batch, Collator
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
-from zoo.training.encoded import encoded_pairs
-from zoo.training.loader import Loader, Share, batches_for
-from zoo.training.loss import objective_sum, real_logits
-from zoo.training.ragged import EncodedPairs
+from zoo.training.data.collate import Batch, Collator
+from zoo.training.data.encoded import encoded_pairs
+from zoo.training.data.loader import Loader, Share, batches_for
+from zoo.training.data.ragged import EncodedPairs
+from zoo.training.losses.loss import objective_sum, real_logits
 
 SPECS = Path(__file__).parent / "specs"
 LIMIT = 5.0

@@ -22,9 +22,9 @@ from zoo.measure.memory import peak_resident_bytes, resident_bytes
 from zoo.models import assemble
 from zoo.spec.options import Chosen, Slot
 from zoo.spec.sections import ModelSection
-from zoo.training.collate import PairBatch
 from zoo.training.contracts import LossContext, TokenLoss
-from zoo.training.loss import micro_batch_objective
+from zoo.training.data.collate import PairBatch
+from zoo.training.losses.loss import micro_batch_objective
 
 LIMIT = 0.2
 """Growth of the process by chunks, in that with all logits at once, on a CPU; on a GPU of what is allocated there."""

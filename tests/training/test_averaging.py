@@ -16,12 +16,12 @@ from zoo.errors import InputError
 from zoo.spec import Spec
 from zoo.tasks import DataHome
 from zoo.training import load_run, prepare, train
-from zoo.training.development import development_batches
-from zoo.training.last_weights import FOLDER as LAST
-from zoo.training.launch import train_together
-from zoo.training.loss import dev_loss
+from zoo.training.data.development import development_batches
+from zoo.training.losses.loss import dev_loss
 from zoo.training.outcome import TrainingOutcome, read_outcome
+from zoo.training.processes.launch import train_together
 from zoo.training.trainer import ZooTrainer
+from zoo.training.weights.last_weights import FOLDER as LAST
 
 EMA = {"use": "ema", "decay": 0.8, "warmup": False}
 SWA = {"use": "swa", "start": 4, "every": 2}

@@ -12,10 +12,11 @@ import torch
 
 from zoo.spec import Spec
 from zoo.tasks import DataHome
-from zoo.training import checkpoints, train, trainer
-from zoo.training.batching import MicroBatch, TokenBatches
-from zoo.training.suspects import MOST_EXAMPLES, described, in_words, remedy
+from zoo.training import train, trainer
+from zoo.training.data.batching import MicroBatch, TokenBatches
 from zoo.training.trainer import ZooTrainer
+from zoo.training.watch.suspects import MOST_EXAMPLES, described, in_words, remedy
+from zoo.training.weights import checkpoints
 
 GREEDY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
 

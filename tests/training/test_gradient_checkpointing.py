@@ -14,8 +14,8 @@ from zoo.spec import Spec
 from zoo.tasks import DataHome
 from zoo.training import prepare
 from zoo.training.building import assemble_for
-from zoo.training.encoding import encode_pairs
-from zoo.training.loss import real_logits
+from zoo.training.data.encoding import encode_pairs
+from zoo.training.losses.loss import real_logits
 from zoo.training.trainer import ZooTrainer
 
 LANGUAGE_MODEL = {"model.architecture": "causal-lm", "model.encoder": None, "model.fusion": None}

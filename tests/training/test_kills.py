@@ -18,7 +18,8 @@ import yaml
 
 from zoo.spec import Spec
 from zoo.tasks import DataHome
-from zoo.training import checkpoints, train
+from zoo.training import train
+from zoo.training.weights import checkpoints
 
 KILLS, STEPS, SAVED = 20, 30, 3
 

@@ -14,12 +14,12 @@ from zoo.models import assemble
 from zoo.spec import Spec
 from zoo.tasks import DataHome
 from zoo.training import train
-from zoo.training.batching import MicroBatch
-from zoo.training.collate import Collator
-from zoo.training.layouts import layout_of
-from zoo.training.loss import real_logits
-from zoo.training.ragged import EncodedPairs, Ragged, offsets_of
-from zoo.training.sequences import SequenceCollator
+from zoo.training.data.batching import MicroBatch
+from zoo.training.data.collate import Collator
+from zoo.training.data.layouts import layout_of
+from zoo.training.data.ragged import EncodedPairs, Ragged, offsets_of
+from zoo.training.data.sequences import SequenceCollator
+from zoo.training.losses.loss import real_logits
 
 SOURCES = [[7, 8, 9, 1], [1], [10, 1], [11, 12, 1]]
 TARGETS = [[20, 1], [21, 22, 1], [1], [23, 24, 25, 1]]

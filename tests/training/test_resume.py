@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from zoo.errors import InputError, ZooError
 from zoo.spec import Spec
 from zoo.tasks import DataHome
-from zoo.training import checkpoints, train
+from zoo.training import train
+from zoo.training.weights import checkpoints
 
 ADAFACTOR = {"use": "adafactor", "lr": 0.01, "beta1": 0.9}
 

@@ -15,7 +15,7 @@ from zoo.models import assemble
 from zoo.registry import current_registry
 from zoo.spec import Spec
 from zoo.training.components import Components
-from zoo.training.statefile import load_state, save_state
+from zoo.training.weights.statefile import load_state, save_state
 
 BEFORE, AFTER = 3, 3
 

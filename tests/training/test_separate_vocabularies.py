@@ -23,8 +23,8 @@ from zoo.tasks import DataHome
 from zoo.tasks.contracts import Side
 from zoo.training import build, load_run, prepare
 from zoo.training.building import assemble_for
-from zoo.training.collate import Collator
-from zoo.training.encoding import encode_pairs
+from zoo.training.data.collate import Collator
+from zoo.training.data.encoding import encode_pairs
 from zoo.training.outcome import read_outcome, write_outcome
 from zoo.training.preparation import Prepared, tokenizer_hash, tokenizer_key, tokenizers_hash
 

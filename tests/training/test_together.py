@@ -21,8 +21,9 @@ from safetensors.torch import load_file
 from zoo.errors import ZooError
 from zoo.spec import Spec
 from zoo.tasks import DataHome
-from zoo.training import checkpoints, train
-from zoo.training.launch import ProcessDiedError, train_together
+from zoo.training import train
+from zoo.training.processes.launch import ProcessDiedError, train_together
+from zoo.training.weights import checkpoints
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

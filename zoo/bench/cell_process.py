@@ -54,7 +54,7 @@ from zoo.tasks import DataHome
 from zoo.tasks.contracts import PreparedTask, Progress
 from zoo.tasks.progress_pipe import PipeProgress
 from zoo.training import TrainingOutcome, build, load_run
-from zoo.training.launch import ProcessDiedError, train_together
+from zoo.training.processes.launch import ProcessDiedError, train_together
 
 
 def main(work: WorkFolder, progress: Progress) -> None:

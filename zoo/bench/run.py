@@ -30,7 +30,7 @@ from zoo.spec.lock import distributions_now
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.progress_pipe import reported
-from zoo.training.world import refuse_too_few_gpus, refuse_uneven
+from zoo.training.processes.world import refuse_too_few_gpus, refuse_uneven
 
 _BETWEEN_LOOKS = 0.5
 """Seconds within which a runner notices that it is to stop."""

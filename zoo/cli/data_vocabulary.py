@@ -14,7 +14,7 @@ from zoo.errors import visible
 from zoo.spec import load_spec
 
 if TYPE_CHECKING:
-    from zoo.training.vocabulary_report import PartReport, VocabularyReport
+    from zoo.training.watch.vocabulary_report import PartReport, VocabularyReport
 
 _HEADINGS = (
     *("SPLIT", "TEXT", "EXAMPLES", "TOKENS/WORD", "TOKENS/CHAR", "LENGTHS", "TOO LONG"),
@@ -39,7 +39,7 @@ def vocabulary(spec: Path, sets: tuple[str, ...], cell: str | None, max_examples
 
     from zoo.tasks import DataHome
     from zoo.training import prepare
-    from zoo.training.vocabulary_report import LIMIT, vocabulary_report
+    from zoo.training.watch.vocabulary_report import LIMIT, vocabulary_report
 
     with TerminalProgress() as progress:
         prepared = prepare(chosen, DataHome.default(), progress)

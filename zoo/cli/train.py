@@ -35,8 +35,8 @@ def command(spec: Path, out: Path, resume: bool, sets: tuple[str, ...], cell: st
     """
     chosen = load_spec(spec, sets, cell=cell)
 
-    from zoo.training.launch import train_together
-    from zoo.training.world import ToldElsewhereError, launched
+    from zoo.training.processes.launch import train_together
+    from zoo.training.processes.world import ToldElsewhereError, launched
 
     if launched() and processes > 1:
         raise InputError("a launcher has started several processes already", where=f"--processes {processes}")

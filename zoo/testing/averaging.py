@@ -15,7 +15,7 @@ from zoo.testing.module import close, random_tensor
 from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
 from zoo.training.averaging import Averaging
-from zoo.training.statefile import load_state, save_state
+from zoo.training.weights.statefile import load_state, save_state
 
 _SHAPES = ((6, 4), (4,), ())
 _SETS = 7

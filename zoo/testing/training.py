@@ -29,8 +29,8 @@ from zoo.training.contracts import (
     Schedule,
     TokenLoss,
 )
-from zoo.training.optimizer_state import optimizer_state_bytes
-from zoo.training.statefile import load_state, save_state
+from zoo.training.watch.optimizer_state import optimizer_state_bytes
+from zoo.training.weights.statefile import load_state, save_state
 
 TOKENS, VOCABULARY = 9, 11
 EXAMPLES = (0, 0, 0, 0, 1, 1, 1, 1, 1)

@@ -36,7 +36,7 @@ class Averaging(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """For a checkpoint: a tree that `zoo.training.statefile` holds."""
+        """For a checkpoint: a tree that `zoo.training.weights.statefile` holds."""
 
     @abstractmethod
     def load_state(self, state: dict[str, Any], weights: Sequence[Tensor]) -> None:

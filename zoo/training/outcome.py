@@ -64,9 +64,9 @@ class TrainingOutcome:
     facts: dict[str, Any] = field(default_factory=dict)
     """Examples, examples left out, device, precision, which steps were clipped, what was averaged. Where development
     losses decide: `best`, the step and the value of the lowest, and `stopped_early`, the step at which they ended
-    training. Where there were any: `loss_spikes` (`zoo.training.spikes`), and `collapsed`, the evaluations whose
+    training. Where there were any: `loss_spikes` (`zoo.training.watch.spikes`), and `collapsed`, the evaluations whose
     outputs were (step and why). After a failure: the micro-batches at work, as `oom_batch` or `nan_batches`
-    (`zoo.training.suspects`)."""
+    (`zoo.training.watch.suspects`)."""
     directory: Path = Path()
 
 

@@ -19,7 +19,7 @@ from zoo.spec.options import Chosen
 from zoo.spec.pretrained import find_checkpoint
 from zoo.tasks import DataHome, PreparedTask, PretrainedTokenizer
 from zoo.tasks.contracts import Progress, Side, silent
-from zoo.training.special_tokens import add_special_tokens
+from zoo.training.data.special_tokens import add_special_tokens
 
 _LIBRARIES = ("tokenizers", "sentencepiece", "transformers")
 """What, besides the plugin, decides the bytes of a saved tokenizer."""

@@ -28,26 +28,26 @@ from zoo.spec.lock import LOCK_NAME, read_lock
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
-from zoo.training import checkpoints
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
-from zoo.training.collate import Batch
-from zoo.training.development import DEV_EXAMPLES, data_name, development_batches
-from zoo.training.early_stop import best_of
-from zoo.training.encoded import encoded_pairs
-from zoo.training.last_weights import with_average
-from zoo.training.layouts import layout_of
-from zoo.training.logs import ProgressReport, TensorBoardLogs
-from zoo.training.monitor import NotFiniteError
-from zoo.training.optimizer_state import optimizer_state_bytes
+from zoo.training.data.collate import Batch
+from zoo.training.data.development import DEV_EXAMPLES, data_name, development_batches
+from zoo.training.data.encoded import encoded_pairs
+from zoo.training.data.layouts import layout_of
+from zoo.training.data.ragged import EncodedPairs
+from zoo.training.data.workers import death_of_worker
 from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare
+from zoo.training.processes.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
 from zoo.training.quiet import errors_only, quiet
-from zoo.training.ragged import EncodedPairs
 from zoo.training.seeds import preserved_randomness
-from zoo.training.suspects import all_described, described, in_words, remedy
 from zoo.training.trainer import ZooTrainer
-from zoo.training.workers import death_of_worker
-from zoo.training.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
+from zoo.training.watch.early_stop import best_of
+from zoo.training.watch.logs import ProgressReport, TensorBoardLogs
+from zoo.training.watch.monitor import NotFiniteError
+from zoo.training.watch.optimizer_state import optimizer_state_bytes
+from zoo.training.watch.suspects import all_described, described, in_words, remedy
+from zoo.training.weights import checkpoints
+from zoo.training.weights.last_weights import with_average
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def seed_everything(seed: int) -> None:
 
 
 def capture_randomness() -> dict[str, Any]:
-    """The state of every global generator, as a tree that `zoo.training.statefile` can write."""
+    """The state of every global generator, as a tree that `zoo.training.weights.statefile` can write."""
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),

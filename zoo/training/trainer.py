@@ -23,22 +23,22 @@ from transformers.trainer_callback import PrinterCallback
 
 from zoo.models._compat import compute_layers_again
 from zoo.spec import Spec
-from zoo.training import checkpoints
-from zoo.training.averager import Averager
-from zoo.training.batching import MicroBatch
-from zoo.training.collate import Batch
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
-from zoo.training.early_stop import best_of, stopping_step
-from zoo.training.layouts import layout_of
-from zoo.training.loader import Loader, Share, Step, batches_for
-from zoo.training.loss import dev_loss, micro_batch_objective
-from zoo.training.monitor import Monitor, NotFiniteError
-from zoo.training.ragged import EncodedPairs
+from zoo.training.data.batching import MicroBatch
+from zoo.training.data.collate import Batch
+from zoo.training.data.layouts import layout_of
+from zoo.training.data.loader import Loader, Share, Step, batches_for
+from zoo.training.data.ragged import EncodedPairs
+from zoo.training.data.steps import Plan
+from zoo.training.losses.loss import dev_loss, micro_batch_objective
+from zoo.training.processes.world import World
 from zoo.training.seeds import capture_randomness, preserved_randomness, restore_randomness, seed_everything, seed_of
-from zoo.training.steps import Plan
-from zoo.training.token_gradients import TokenGradients
-from zoo.training.world import World
+from zoo.training.watch.early_stop import best_of, stopping_step
+from zoo.training.watch.monitor import Monitor, NotFiniteError
+from zoo.training.watch.token_gradients import TokenGradients
+from zoo.training.weights import checkpoints
+from zoo.training.weights.averager import Averager
 
 _LOGGED = (
     "loss",

@@ -20,8 +20,8 @@ from zoo.cli.main import main
 from zoo.errors import InputError
 from zoo.models.pretrained.report import REPORT_NAME
 from zoo.training import load_run, prepare
-from zoo.training.development import development_batches
-from zoo.training.loss import dev_loss
+from zoo.training.data.development import development_batches
+from zoo.training.losses.loss import dev_loss
 from zoo.training.outcome import read_outcome
 
 Trained = Callable[..., Path]

@@ -19,7 +19,7 @@ from zoo_averaging.soup import greedy_soup
 from zoo.spec import Chosen, Slot
 from zoo.training.averaging import Averaging
 from zoo.training.contracts import Schedule
-from zoo.training.statefile import load_state, save_state
+from zoo.training.weights.statefile import load_state, save_state
 
 _AVERAGING: TypeAdapter[Chosen] = TypeAdapter(Annotated[Chosen, Slot("averaging")])
 _SCHEDULE: TypeAdapter[Chosen] = TypeAdapter(Annotated[Chosen, Slot("schedule")])

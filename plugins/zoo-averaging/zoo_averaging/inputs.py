@@ -17,8 +17,8 @@ from torch import Tensor
 from zoo.errors import InputError
 from zoo.models.base import PICKLES
 from zoo.spec.lock import LOCK_NAME, LockedContent, read_lock
-from zoo.training import checkpoints
 from zoo.training.outcome import TrainingOutcome, read_outcome
+from zoo.training.weights import checkpoints
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -13,8 +13,8 @@ from zoo.spec.options import Chosen
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.training import Prepared, load_run, prepare
-from zoo.training.development import development_batches
-from zoo.training.loss import dev_loss
+from zoo.training.data.development import development_batches
+from zoo.training.losses.loss import dev_loss
 from zoo.training.trainer import chosen_precision
 from zoo_averaging.inputs import Input
 from zoo_averaging.soup import averaged

@@ -14,10 +14,10 @@ from zoo.models.contracts import OutputContext
 from zoo.registry import current_registry
 from zoo.spec.options import Chosen, NoOptions
 from zoo.spec.training_section import TrainingSection
-from zoo.training.collate import PairBatch
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
-from zoo.training.loss import objective_sum, real_logits
+from zoo.training.data.collate import PairBatch
+from zoo.training.losses.loss import objective_sum, real_logits
 
 B, T, S, D, V = 2, 3, 5, 6, 7
 

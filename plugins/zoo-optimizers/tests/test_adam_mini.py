@@ -13,7 +13,7 @@ from zoo_optimizers.optimizer_options import AdamMiniOptions
 
 from zoo.testing.training import sample_matrices, sample_parameters
 from zoo.training.contracts import NamedParameters
-from zoo.training.optimizer_state import optimizer_state_bytes
+from zoo.training.watch.optimizer_state import optimizer_state_bytes
 
 ROWS = {"qkv.weight": [4, 4, 4, 4, *[1] * 8], "up.weight": [1] * 16, "embeddings.weight": [1] * 520, "0.weight": [8]}
 """How many rows (of a vector, numbers) share a second moment: two heads of the query, two of the key, then neurons."""

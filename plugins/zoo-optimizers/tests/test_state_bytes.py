@@ -10,7 +10,7 @@ from torch import nn
 
 from zoo.registry import current_registry
 from zoo.training.contracts import LayerMatrix, OptimizerFactory
-from zoo.training.optimizer_state import optimizer_state_bytes
+from zoo.training.watch.optimizer_state import optimizer_state_bytes
 
 ROWS, COLUMNS, RANK = 128, 64, 16
 NUMBERS = ROWS * COLUMNS

@@ -17,8 +17,8 @@ from zoo.models.tokenizers import load_tokenizers, save_tokenizers
 from zoo.spec import load_spec
 from zoo.tasks import Example
 from zoo.training.building import assemble_for
-from zoo.training.collate import Collator
-from zoo.training.encoding import encode_pairs
+from zoo.training.data.collate import Collator
+from zoo.training.data.encoding import encode_pairs
 from zoo.training.preparation import Prepared, _pretrained, tokenizers_hash
 
 

@@ -1,0 +1,1 @@
+"""Weights and state on disk: checkpoints, what a resumed run reads back, averages."""
