@@ -46,7 +46,8 @@ from zoo.measure import (
     measure_performance,
     prepare_metrics,
 )
-from zoo.measure.generation import source_of
+from zoo.measure.evaluate import shown_examples
+from zoo.measure.reading import source_of
 from zoo.models import count_parameters
 from zoo.spec import Spec, resolve
 from zoo.spec.pretrained import find_checkpoint
@@ -113,9 +114,9 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
         return Outcome(status=training.status, error=training.error, environment=told, **trained)
     run = load_run(directory)
     model = run.model.to(default_device())
-    evaluation = evaluate(model, run.tokenizers, evaluation_examples(task, spec), spec, progress=progress)
-    # The sentences that are timed are the ones that are shown: spread evenly over the test set.
-    sentences = [source_of(sample) for sample in evaluation.samples]
+    examples = evaluation_examples(task, spec)
+    evaluation = evaluate(model, run.tokenizers, examples, spec, progress=progress)
+    sentences = [source_of(example) for example in shown_examples(examples)]
     parameters = count_parameters(model)
     del model, run
     free_memory()  # what is measured below is measured by other processes

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.measure.generation import encoded_sources, source_of
+from zoo.measure.reading import reader_of, source_of
 from zoo.models.modes import evaluating
 from zoo.models.scores import negative_log_likelihood
 from zoo.models.tokenizers import Tokenizers
@@ -40,12 +40,13 @@ def target_likelihoods(
                for text in (example.target, *example.contrasts)]  # fmt: skip
     order = sorted(range(len(outputs)), key=lambda place: (-_length(examples, outputs[place]), place))
     scores = np.zeros(len(outputs))
+    reader = reader_of(model, tokenizers)
     with evaluating(model):
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             sources = [source_of(examples[outputs[place][0]]) for place in chosen]
             texts = [outputs[place][1] for place in chosen]
-            encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_tokens)
+            encoded = reader.encoded(sources, model.device, limit=max_tokens)
             labels = _labels(tokenizers.target, texts, model.device, max_tokens)  # [B, T]
             logits = model.target_logits(encoded, labels)  # [B, T, V]
             losses = negative_log_likelihood(

@@ -87,7 +87,8 @@ def write_folder(
     report: GraftReport | None = None,
     outcome: TrainingOutcome | None = None,
 ) -> None:
-    """Write model, tokenizers and lock (and `outcome`, for a run that begins) under `out`: all of it or nothing."""
+    """Write model, tokenizers and lock (an image processor, for a model that reads images; `outcome`, for a run that
+    begins) under `out`: all of it or nothing."""
     refuse_occupied(out)  # again: preparing the data took its time, and what came meanwhile would be replaced
     with atomic_directory(out) as temporary:
         model.save_pretrained(temporary)

@@ -19,6 +19,7 @@ class Repetition(Probe):
     """
 
     reads = "outputs"
+    reads_images = True
     options: RepetitionOptions
 
     def measure(self, context: ProbeContext) -> ProbeResult:
