@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from zoo_tasks_vision.mean_average_precision import MeanAveragePrecision
-from zoo_tasks_vision.options import MeanAveragePrecisionOptions
+from zoo_tasks_vision.metrics.mean_average_precision import MeanAveragePrecision
+from zoo_tasks_vision.metrics.options import MeanAveragePrecisionOptions
 
 from zoo.tasks import Detection, GroundTruth
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from zoo.statistics import percentile_interval
 from zoo.tasks import Detection, GroundTruth, Items, Metric
-from zoo_tasks_vision.matching import Rules, matched_items
-from zoo_tasks_vision.options import MeanAveragePrecisionOptions
+from zoo_tasks_vision.metrics.matching import Rules, matched_items
+from zoo_tasks_vision.metrics.options import MeanAveragePrecisionOptions
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Where precision is read off, as COCO does."""
