@@ -15,3 +15,22 @@ def components() -> Iterator[Component]:
         references=("arXiv:1405.0312",),
         traits={"outputs": "detections"},
     )
+    yield Component(
+        kind="metric",
+        name="recall-by-size",
+        target="zoo_tasks_vision.metrics.recall_by_size:RecallBySize",
+        options="zoo_tasks_vision.metrics.options:RecallBySizeOptions",
+        summary="Share of boxes that are found, and that of each group of boxes of one aspect and height",
+        references=("arXiv:1405.0312",),
+        traits={"outputs": "detections"},
+    )
+    yield Component(
+        kind="metric",
+        name="hallucination",
+        target="zoo_tasks_vision.metrics.hallucination:Hallucination",
+        options="zoo_tasks_vision.metrics.options:HallucinationOptions",
+        summary="Share of images without text for which some is written: lower is better",
+        references=("doi:10.1080/01621459.1927.10502953",),
+        # Of lines some of which have no text: the plugin's own tests give the kit such ones.
+        traits={"outputs": "lines"},
+    )
