@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +19,12 @@ from zoo.atomic import atomic_directory, locked, sweep, write_atomic
 from zoo.errors import ZooError
 from zoo.tasks import DataHome, Example, GroundTruth, PreparedTask, Split
 from zoo.tasks.contracts import SPLITS, Output
+from zoo_tasks_vision.images.files import ImageFile, decoded
 
 FORMAT = "zoo.images/1"
 FACTS = "facts.json"
 Pixels = NDArray[np.uint8]
-Codec = Literal["raw", "png"]
+Codec = Literal["raw", "file"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class StoredImage:
         if len(stored) != self.length:
             raise ZooError(f"{self.path} ends before the image at byte {self.offset}: prepare the task again")
         shape = (self.height, self.width, self.channels)
-        pixels = np.asarray(stored).reshape(shape) if self.codec == "raw" else _decoded(stored.tobytes(), shape)
+        pixels = np.asarray(stored).reshape(shape) if self.codec == "raw" else decoded(stored.tobytes(), shape)
         return np.array(np.broadcast_to(pixels, (self.height, self.width, 3)))  # [H, W, 3]
 
 
@@ -63,22 +63,6 @@ class StoredImage:
 def _mapped(path: Path) -> NDArray[np.uint8]:
     """The bytes of a file, which never changes: its folder is named by its content."""
     return np.memmap(path, np.uint8, mode="r")
-
-
-def _decoded(data: bytes, shape: tuple[int, int, int]) -> Pixels:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("L" if shape[2] == 1 else "RGB")).reshape(shape)
-
-
-def encoded_png(pixels: Pixels) -> bytes:
-    """Pixels ``[H, W]`` or ``[H, W, 3]`` without loss, for large images that are mostly one colour."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=3)
-    return stream.getvalue()
 
 
 class StoredExamples(Sequence[Example]):
@@ -155,15 +139,17 @@ class ImageWriter:
     def digest(self) -> list[str]:
         return [digest.hexdigest() for digest in self._digests]
 
-    def add(self, pixels: Pixels, row: Mapping[str, Any], *, encoded: bytes | None = None) -> None:
-        """`pixels` are ``[H, W]`` or ``[H, W, 3]``; `row` has id, source, target, and may have document, strata, boxes.
-
-        `encoded` is what is stored in their place: a PNG of them.
-        """
+    def add(self, pixels: Pixels, row: Mapping[str, Any]) -> None:
+        """`pixels` are ``[H, W]`` or ``[H, W, 3]``; `row` has id, source, target; document, strata, boxes if any."""
         height, width = pixels.shape[:2]
-        data = pixels.tobytes() if encoded is None else encoded
-        channels = 1 if pixels.ndim == 2 else 3
-        place = [self.sizes[0], len(data), height, width, channels, "raw" if encoded is None else "png"]
+        self._write(pixels.tobytes(), row, height, width, 1 if pixels.ndim == 2 else 3, "raw")
+
+    def add_file(self, file: ImageFile, row: Mapping[str, Any]) -> None:
+        """An image as a file has it; what `load` gives of it is what Pillow decodes."""
+        self._write(file.data, row, file.height, file.width, file.channels, "file")
+
+    def _write(self, data: bytes, row: Mapping[str, Any], height: int, width: int, channels: int, codec: Codec) -> None:
+        place = [self.sizes[0], len(data), height, width, channels, codec]
         line = json.dumps({**row, "image": place}, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         for number, (stream, content) in enumerate(((self._pixels, data), (self._lines, line.encode() + b"\n"))):
             stream.write(content)

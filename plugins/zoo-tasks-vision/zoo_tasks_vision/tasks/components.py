@@ -15,3 +15,20 @@ def components() -> Iterator[Component]:
         # Fonts are on one machine and not on another.
         traits={"files": True, "inputs": "image"},
     )
+    yield Component(
+        kind="task",
+        name="image-text-files",
+        target="zoo_tasks_vision.tasks.image_text_files:ImageTextFiles",
+        options="zoo_tasks_vision.tasks.file_options:ImageTextFilesOptions",
+        summary="Read the text of your own images: a folder and a TSV file of names and texts",
+        traits={"files": True, "inputs": "image"},
+    )
+    yield Component(
+        kind="task",
+        name="coco-files",
+        target="zoo_tasks_vision.tasks.coco_files:CocoFiles",
+        options="zoo_tasks_vision.tasks.file_options:CocoFilesOptions",
+        summary="Find objects in your own images: a folder and a JSON file of boxes as COCO has it",
+        references=("arXiv:1405.0312",),
+        traits={"files": True, "inputs": "image", "outputs": "detections"},
+    )
