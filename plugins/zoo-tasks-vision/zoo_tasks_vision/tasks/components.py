@@ -32,3 +32,11 @@ def components() -> Iterator[Component]:
         references=("arXiv:1405.0312",),
         traits={"files": True, "inputs": "image", "outputs": "detections"},
     )
+    yield Component(
+        kind="task",
+        name="generated-pages",
+        target="zoo_tasks_vision.tasks.generated_pages:GeneratedPages",
+        options="zoo_tasks_vision.pages.options:GeneratedPagesOptions",
+        summary="Find the lines of pages that are set from a corpus, in fonts held out of training",
+        traits={"files": True, "inputs": "image", "outputs": "detections"},
+    )
