@@ -97,6 +97,11 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
         """How many of `new_tokens` can be written behind a source of `source_limit(new_tokens)` tokens."""
         raise NotImplementedError
 
+    def source_of_length(self, tokens: int) -> dict[str, Tensor]:
+        """An encoded source of so many tokens that holds nothing: to count and to warm up with."""
+        ids = torch.full((1, tokens), int(self.config.eos_token_id), device=self.device)  # [1, S]
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
     def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What `generate` takes for sources."""
         raise NotImplementedError

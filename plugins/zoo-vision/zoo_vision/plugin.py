@@ -22,6 +22,7 @@ def _policies() -> Iterator[Component]:
         options=f"{_OPTIONS}:SquashOptions",
         summary="Every image becomes one size, whatever its aspect",
         references=("arXiv:2109.10282",),
+        traits={"example": {"height": 32, "width": 64}},
     )
     yield Component(
         kind="image-input",
@@ -29,6 +30,7 @@ def _policies() -> Iterator[Component]:
         target="zoo_vision.policies:Letterbox",
         options=f"{_OPTIONS}:LetterboxOptions",
         summary="As large as fits on a canvas of one size, the aspect kept; the rest is padding",
+        traits={"example": {"height": 32, "width": 64}},
     )
     yield Component(
         kind="image-input",
@@ -45,6 +47,7 @@ def _policies() -> Iterator[Component]:
         options=f"{_OPTIONS}:LargeOptions",
         summary="The longer side becomes one length, the aspect kept, and sides are padded to whole multiples",
         references=("arXiv:2210.03347",),
+        traits={"example": {"long_side": 64}},
     )
 
 

@@ -14,14 +14,15 @@ class Rotary2d(PatchPosition):
     """Half of a head's features is turned by the row, half by the column (axial, Heo et al. 2024, section 3.2).
 
     In each half, feature pair m of Dh/4 is turned by ``index / base^(4m/Dh)``; a pair is m and m + Dh/4. A product of a
-    query and a key then depends on their distances in rows and columns only. Registers are not turned.
+    query and a key then depends on their distances in rows and columns only. Registers are not turned (as in DINOv3,
+    Siméoni et al. 2025), so that between a register and a patch it depends on where the patch stands.
     """
 
-    shift_invariant = True
     options: Rotary2dOptions
 
     def __init__(self, options: Rotary2dOptions, context: PatchContext) -> None:
         super().__init__(options, context)
+        self.shift_invariant = not context.registers
         if context.head_dim % 4:
             raise InputError(
                 "rotary-2d turns pairs of features along two axes: d_model / heads must be divisible by 4, found "

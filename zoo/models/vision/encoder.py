@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,6 +157,19 @@ class ImageEncoder(LayerStack):
             output.patch_positions = _gathered(patch_positions, index)  # [M, S, 2]
             output.patch_real = there if real is None else there & _gathered(real, index)  # [M, S]
         return output if return_dict is not False else output.to_tuple()
+
+    def image_of_length(self, tokens: int) -> dict[str, Tensor]:
+        """An image of `tokens` patches without pixels, in a grid about as high as it is wide."""
+        columns = math.isqrt(tokens - 1) + 1
+        rows = -(-tokens // columns)
+        weight = self.patch_projection.weight
+        index = torch.arange(tokens, device=weight.device)
+        return {
+            "pixel_values": weight.new_zeros(1, tokens, weight.shape[1]),
+            "patch_mask": torch.ones(1, tokens, dtype=torch.bool, device=weight.device),
+            "patch_positions": torch.stack((index // columns, index % columns), dim=-1)[None],  # [1, N, 2]
+            "patch_grid": torch.tensor([rows, columns], device=weight.device).expand(1, tokens, -1),
+        }
 
     def _check_grid(self, grid: Tensor) -> None:
         """Refuse, with InputError, grids that leave the scheme's table. Reads the device where there is one."""

@@ -99,6 +99,9 @@ class ZooForImageCTC(ZooModel):
     def output_limit(self, new_tokens: int) -> int:
         return new_tokens
 
+    def source_of_length(self, tokens: int) -> dict[str, Tensor]:
+        return self.encoder.image_of_length(tokens)
+
     def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(encoded)
 

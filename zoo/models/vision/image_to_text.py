@@ -87,6 +87,9 @@ class ZooForImageToText(ZooModel):
     def output_limit(self, new_tokens: int) -> int:
         return min(new_tokens, int(self.config.max_position_embeddings))
 
+    def source_of_length(self, tokens: int) -> dict[str, Tensor]:
+        return self.encoder.image_of_length(tokens)
+
     def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(encoded)
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError
+from zoo.statistics import wilson_interval
 from zoo.tasks import Check, Example, Items, SummedMetric
 from zoo_tasks_text.metrics.corpus import Statistics, check_lengths
-from zoo_tasks_text.metrics.exact_match import wilson_interval
 from zoo_tasks_text.metrics.options import PhenomenonAccuracyOptions
 
 _SPACELESS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\s")
