@@ -15,7 +15,7 @@ from zoo.measure import evaluate
 from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
 from zoo.measure.performance import probe_request
-from zoo.measure.probe import ProbeRequest, run_probe
+from zoo.measure.probe import ProbeRequest
 from zoo.measure.reading import ImageReader, key_of_source, source_of
 from zoo.models.tokenizers import Tokenizers
 from zoo.probes.harness import refuse_unfit
@@ -23,7 +23,7 @@ from zoo.registry import use_registry
 from zoo.spec import Spec
 from zoo.tasks import DataHome, Example, PixelImage
 from zoo.testing.glyphs import with_glyphs
-from zoo.training import build, prepare
+from zoo.training import prepare
 from zoo.training.building import assemble_for
 
 MakeSpec = Callable[..., Spec]
@@ -104,7 +104,7 @@ def test_samples_name_images_and_hold_no_pixels(untrained: Recogniser) -> None:
 
 def test_examples_that_hold_texts_are_refused(untrained: Recogniser) -> None:
     texts = [replace(example, image=None) for example in untrained.examples]
-    with pytest.raises(InputError, match="examples hold texts, but the model"):
+    with pytest.raises(InputError, match="examples are of the kind 'text', but the model"):
         evaluate(untrained.model, untrained.tokenizers, texts, untrained.spec)
 
 
@@ -132,16 +132,3 @@ def test_images_draw_by_their_pixels_alone() -> None:
     keys = [key_of_source(image) for image in (PixelImage(pixels), same, turned, other)]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
-
-
-@pytest.mark.slow
-def test_the_clocks_and_scales_take_images(glyph_spec: MakeSpec, home: DataHome, tmp_path: Path) -> None:
-    spec = glyph_spec()
-    built = build(spec, tmp_path / "run", home)
-    sources = [source_of(example) for example in built.prepared.task.examples("test")[:3]]
-    request = probe_request(tmp_path / "run", sources, spec)
-    (clocks,) = run_probe("latency_probe", request)
-    assert len(clocks["latency"]) == len(clocks["encode"]) == spec.measurement.latency_samples
-    answers = run_probe("batch_probe", request)
-    assert [answer["rate"]["batch"] for answer in answers if "rate" in answer] == [2]
-    assert next(answer["memory"]["peak"] for answer in answers if "memory" in answer) > 0

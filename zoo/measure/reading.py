@@ -101,15 +101,12 @@ def reader_of(model: Any, tokenizers: Tokenizers) -> Reader:
 
 def refuse_other_input(section: ModelSection, given: Input) -> None:
     """Raise InputError unless `given`, what a task's examples hold, is what the model of `section` reads."""
-    reads: Input = "image" if section.reads_images else "text"
-    if reads != given:
+    if section.reads != given:
         raise InputError(
-            f"the task's examples hold {_NAMES[given]}, but the model ({section.architecture}) reads {_NAMES[reads]}: "
+            f"the task's examples are of the kind '{given}', but the model ({section.architecture}) reads "
+            f"'{section.reads}': "
             "take another task, or another model.architecture"
         )
-
-
-_NAMES: dict[Input, str] = {"text": "texts", "image": "images"}
 
 
 def key_of_source(source: Source) -> int:

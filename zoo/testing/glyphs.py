@@ -121,6 +121,7 @@ GLYPHS = Component(
     target=f"{__name__}:Glyphs",
     options=f"{__name__}:GlyphOptions",
     summary="Words of letters that are random bitmaps, for tests of whatever reads images",
+    traits={"inputs": "image"},
 )
 
 

@@ -104,7 +104,11 @@ class CorpusSuite(ComponentSuite):
 
 
 class TaskSuite(ComponentSuite):
-    """Tasks: see `zoo.tasks.contracts.Task`."""
+    """Tasks: see `zoo.tasks.contracts.Task`.
+
+    The traits ``inputs`` and ``outputs`` of a task's record are what its prepared task says (``text`` where absent), so
+    that a spec whose model reads or writes something else is refused before anything is prepared.
+    """
 
     kind: ClassVar[str] = "task"
 
@@ -126,11 +130,13 @@ class TaskSuite(ComponentSuite):
             assert len(examples) > 0, f"{split} is empty"
             assert len({example.id for example in examples}) == len(examples), f"{split}: ids are not unique"
             assert all(example.source.strip() for example in examples)
-            if task.outputs == "text":
+            if task.inputs == "text":  # an image may show none
                 assert all(example.target.strip() for example in examples), f"{split}: a target is empty"
 
-    def test_examples_hold_what_the_task_says_a_model_reads(self, chosen: Chosen, tmp_path: Path) -> None:
+    def test_examples_hold_what_the_task_and_its_record_say(self, chosen: Chosen, tmp_path: Path) -> None:
         task = self.prepare(chosen, tmp_path)
+        traits = chosen.component.traits
+        assert (traits.get("inputs", "text"), traits.get("outputs", "text")) == (task.inputs, task.outputs)
         for split in SPLITS:
             with_image = [example for example in task.examples(split) if example.image is not None]
             expected = len(task.examples(split)) if task.inputs == "image" else 0
