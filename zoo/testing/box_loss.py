@@ -56,7 +56,7 @@ def _with(coordinates: int, boxes: Tensor) -> Tensor:
     """`boxes` ``[..., 4]`` as they are, or rotated ones ``[..., 5]`` of the same sides, each at its own angle."""
     if coordinates == 4:
         return boxes
-    low, high = boxes.split(2, -1)
+    low, high = boxes[..., :2], boxes[..., 2:]
     turns = torch.arange(boxes.shape[-2], dtype=boxes.dtype).expand(boxes.shape[:-1])[..., None]  # [..., 1]
     return torch.cat(((low + high) / 2, high - low, 0.7 * turns), -1)
 
@@ -114,8 +114,11 @@ class BoxLossSuite(TorchSuite):
         target.requires_grad_()
         found = loss(predicted, target)
         found.sum().backward()
+        assert predicted.grad is not None, "no gradient reaches the predicted boxes"
+        # A target may be a constant to a loss.
         for what, tensor in (("loss", found), ("gradient", predicted.grad), ("target's gradient", target.grad)):
-            assert tensor is not None
+            if tensor is None:
+                continue
             wrong = ~torch.isfinite(tensor).reshape(len(predicted), -1).all(-1)
             first = (predicted[wrong][:1].tolist(), target[wrong][:1].tolist())
             assert not wrong.any(), f"the {what} of {int(wrong.sum())} pairs is not finite; the first: {first}"

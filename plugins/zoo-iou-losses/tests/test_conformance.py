@@ -36,3 +36,13 @@ class TestInnerIoU(BoxLossSuite):
 class TestKFIoU(BoxLossSuite):
     component = "zoo-iou-losses/kfiou"
     options = ({"form": "exp", "rescaled": True}, {"form": "ln"}, {"form": "ln", "rescaled": True})
+
+
+class TestPublishedDIoU(BoxLossSuite):
+    component = "zoo-iou-losses/diou-published"
+    options = ({"source": "simulation"},)
+
+
+class TestFused(BoxLossSuite):
+    component = "zoo-iou-losses/fused"
+    options = ({"of": "eiou", "backend": "eager"},)

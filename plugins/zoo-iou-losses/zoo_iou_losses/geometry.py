@@ -56,7 +56,7 @@ class Pair:
         unit = px1.detach().abs()
         for coordinate in (px2, py1, py2, tx2, ty2):
             unit = torch.maximum(unit, coordinate.detach().abs())
-        unit = unit.clamp(min=SMALLEST)
+        self.unit = unit = unit.clamp(min=SMALLEST)
         self.eps = torch.finfo(unit.dtype).eps
         """What a divisor is not below. Boxes thinner than that, in units of the pair, are not told from lines."""
         self.px1, self.px2, self.py1, self.py2 = px1 / unit, px2 / unit, py1 / unit, py2 / unit
@@ -109,11 +109,14 @@ class Pair:
 
     def aspect(self) -> Tensor:
         """``v = 4 / pi^2 (arctan(wg / hg) - arctan(w / h))^2``, between 0 and 1. A point counts as square."""
-        difference = self._angle(self.tw, self.th) - self._angle(self.pw, self.ph)
+        pw, ph = self._direction(self.pw, self.ph)
+        tw, th = self._direction(self.tw, self.th)
+        # One arctan: that of the tangent of the difference.
+        difference = torch.atan(self.over(tw * ph - pw * th, pw * tw + ph * th))
         return (4 / torch.pi**2) * difference * difference
 
-    def _angle(self, width: Tensor, height: Tensor) -> Tensor:
+    def _direction(self, width: Tensor, height: Tensor) -> tuple[Tensor, Tensor]:
+        """Both in units of the longer one, so that neither vanishes when it is squared."""
         longer = torch.maximum(width, height).detach()
         point, longer = longer < self.eps, longer.clamp(min=self.eps)
-        # In units of the longer side: the derivative of atan2 has the squared length in its divisor.
-        return torch.atan2((width / longer).masked_fill(point, 1.0), (height / longer).masked_fill(point, 1.0))
+        return (width / longer).masked_fill(point, 1.0), (height / longer).masked_fill(point, 1.0)

@@ -91,3 +91,24 @@ class KFIoUOptions(Options):
         gt=0,
         description="Offset, over the root of the target's area, up to which the centre loss is quadratic",
     )
+
+
+class FusedOptions(Options):
+    """Options of `fused`."""
+
+    of: Annotated[Chosen, Slot("box-loss")] = Field(
+        default="zoo-iou-losses/ciou",  # type: ignore[assignment]  # the slot turns the name into a component
+        description="The loss that is computed; one that keeps no state",
+    )
+    backend: Literal["inductor", "eager"] = Field(
+        default="inductor", description="Whether one kernel is compiled (seconds, at the first batch) or none"
+    )
+
+
+class PublishedOptions(Options):
+    """Options of `diou-published` and `ciou-published`."""
+
+    source: Literal["darknet", "simulation"] = Field(
+        default="darknet",
+        description="Which of the authors' codes: that of their detector or that of their simulation, which differ",
+    )

@@ -41,6 +41,34 @@ def zoo_components() -> Iterator[Component]:
         options="CIoUOptions",
     )
     yield _loss(
+        "iou-published",
+        "published:PublishedIoU",
+        "IoU with the gradient that the authors of DIoU published as code",
+        "https://github.com/Zzh-tju/DIoU",
+    )
+    yield _loss(
+        "giou-published",
+        "published:PublishedGIoU",
+        "GIoU with the gradient that the authors of DIoU published as code",
+        "https://github.com/Zzh-tju/DIoU",
+    )
+    yield _loss(
+        "diou-published",
+        "published:PublishedDIoU",
+        "DIoU with the gradient that its authors published as code, which is not its derivative",
+        "arXiv:1911.08287",
+        "https://github.com/Zzh-tju/DIoU-darknet",
+        options="PublishedOptions",
+    )
+    yield _loss(
+        "ciou-published",
+        "published:PublishedCIoU",
+        "CIoU with the gradient that its authors published as code, which is not its derivative",
+        "arXiv:1911.08287",
+        "https://github.com/Zzh-tju/DIoU-darknet",
+        options="PublishedOptions",
+    )
+    yield _loss(
         "eiou", "sides:EIoU", "DIoU, and the differences of width and height over the hull's", "arXiv:2101.08158"
     )
     yield _loss(
@@ -85,4 +113,12 @@ def zoo_components() -> Iterator[Component]:
         "Overlap of rotated boxes as normal distributions, and the centres' distance",
         "arXiv:2201.12558",
         options="KFIoUOptions",
+    )
+    yield Component(
+        kind="box-loss",
+        name="fused",
+        target="zoo_iou_losses.fused:Fused",
+        options=f"{_OPTIONS}:FusedOptions",
+        summary="Value and gradient of another loss in one compiled pass, for very many boxes",
+        traits={"example": {"backend": "eager"}},
     )
