@@ -21,16 +21,32 @@ from zoo_iou_losses.options import FusedOptions
 CHUNK = 16_384
 """Boxes at a time on a CPU: in columns of this length they stay in its cache, and one kernel fits every number."""
 
-Run = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Columns of predicted and target boxes ``[4, N]`` -> losses ``[N]`` and the gradient of their sum ``[4, N]``."""
+
+class Compiled:
+    """A function of tensors, compiled at its first call.
+
+    Where that fails (no C++ compiler, no Triton) it warns once and runs as it is.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Tensor, Tensor]], *, enabled: bool, dynamic: bool) -> None:
+        self._plain = function
+        self._compiled: Callable[..., tuple[Tensor, Tensor]] | None = (
+            torch.compile(function, dynamic=dynamic, fullgraph=True) if enabled else None
+        )
+
+    def __call__(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        if self._compiled is not None:
+            try:
+                return self._compiled(*tensors)
+            except RuntimeError as error:
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                warnings.warn(f"box losses are computed without a compiled kernel: {lines[0][:200]}", stacklevel=2)
+                self._compiled = None
+        return self._plain(*tensors)
 
 
 class ColumnKernel:
-    """Losses and gradients of boxes in columns ``[4, N]``, in which a CPU's vector units read them.
-
-    Compiled at the first call for each dtype and kind of device; where that fails (no C++ compiler, no Triton) it warns
-    once and computes without.
-    """
+    """Losses and gradients of boxes in columns ``[4, N]``, in which a CPU's vector units read them."""
 
     def __init__(self, loss: Callable[[Tensor, Tensor], Tensor], *, compiled: bool) -> None:
         def total(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,23 +59,13 @@ class ColumnKernel:
             gradient, values = derivative(predicted, target)
             return values, gradient
 
-        self._plain: Run = run
-        self._compiled: dict[bool, Run] = (
-            {dynamic: torch.compile(run, dynamic=dynamic, fullgraph=True) for dynamic in (False, True)}
-            if compiled
-            else {}
-        )
+        self._of_one_length = Compiled(run, enabled=compiled, dynamic=False)
+        self._of_any_length = Compiled(run, enabled=compiled, dynamic=True)
 
     def __call__(self, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """``[4, N]`` each -> ``[N]`` and ``[4, N]``."""
-        if self._compiled:
-            try:
-                return self._compiled[predicted.device.type != "cpu"](predicted, target)
-            except RuntimeError as error:
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                warnings.warn(f"box losses are computed without a compiled kernel: {lines[0][:200]}", stacklevel=2)
-                self._compiled = {}
-        return self._plain(predicted, target)
+        """``[4, N]`` each -> losses ``[N]`` and the gradient of their sum ``[4, N]``. On a CPU N is always the same."""
+        run = self._of_one_length if predicted.device.type == "cpu" else self._of_any_length
+        return run(predicted, target)
 
 
 class _Kept(torch.autograd.Function):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from zoo.registry import Component, hookimpl
+from zoo.registry import CommandContext, Component, hookimpl
 
 _OPTIONS = "zoo_iou_losses.options"
 
@@ -122,3 +122,10 @@ def zoo_components() -> Iterator[Component]:
         summary="Value and gradient of another loss in one compiled pass, for very many boxes",
         traits={"example": {"backend": "eager"}},
     )
+
+
+@hookimpl
+def zoo_cli_commands(context: CommandContext) -> None:
+    from zoo_iou_losses.command import boxes
+
+    context.group.add_command(boxes)
