@@ -91,7 +91,7 @@ def simulate(
         write_atomic(out, _csv(found) if out.suffix == ".csv" else json.dumps(asdict(found), indent=1) + "\n")
     if figures is not None:
         for name, figure in figures_of(found).items():
-            write_atomic(figures / f"{name}.json", json.dumps(figure, indent=1) + "\n")
+            write_atomic(figures / f"{name}.json", json.dumps(figure, separators=(",", ":")) + "\n")
     if as_json:
         print_json(_summary(found))
     else:

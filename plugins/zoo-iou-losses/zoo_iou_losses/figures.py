@@ -29,7 +29,7 @@ def _figure(found: Simulation, mode: Mode) -> dict[str, Any]:
         "schema": "zoo.figure/1",
         "title": f"Box losses: moving boxes onto their targets, {_MODES[mode]}",
         "text": (
-            f"The simulation of the DIoU paper (arXiv:1911.08287): {found.cases:,} boxes in a disc about their targets, "
+            f"The simulation of the DIoU paper (arXiv:1911.08287): {found.cases:,} boxes about their targets, "
             "moved by the gradient of their loss alone. Error is the L1 distance of centre and size from the target's."
         ),
         "source": "https://arxiv.org/abs/1911.08287",
