@@ -20,13 +20,15 @@ BASELINES: tuple[Job, ...] = ("copy", "untrained")
 """The controls of a board of texts: see `controls_of`."""
 BASELINE_SECTIONS = ("task", "tokenizer", "decoding", "evaluation")
 """What decides the score of a control: the sections of the spec that are in its key."""
+DETECTOR_SECTIONS = ("task", "detection", "evaluation")
+"""The same of a control on a board of detectors."""
 _OPTIONAL_SECTIONS = ("target_tokenizer",)
 """Further ones that a spec may lack."""
 
 
 def baseline_spec(spec: Mapping[str, Any], baseline: str = "untrained") -> dict[str, Any]:
     """The sections of a resolved spec that decide the score of a control. Raises KeyError where one is not there."""
-    sections = {section: spec[section] for section in BASELINE_SECTIONS}
+    sections = {section: spec[section] for section in _sections(spec)}
     # Probes are read off models: a control is the same whichever are asked for.
     sections["evaluation"] = {name: value for name, value in sections["evaluation"].items() if name != "probes"}
     # Untrained, a model that begins with a pretrained one is a control of its own.
@@ -45,6 +47,10 @@ def recorded_name(spec: Spec, job: Job) -> str:
     if job == "model":
         return spec.name
     return f"{job}+{spec.name}" if job == "untrained" and spec.model.pretrained is not None else job
+
+
+def _sections(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    return DETECTOR_SECTIONS if "detection" in spec else BASELINE_SECTIONS
 
 
 def _begun(spec: Mapping[str, Any]) -> bool:
@@ -87,7 +93,7 @@ def key_of_record(record: Record) -> str | None:
     Records of the first schema do not name their hardware class, nor the spec of a baseline without a model.
     """
     if record.role == "baseline":
-        known = all(section in record.spec for section in BASELINE_SECTIONS)
+        known = all(section in record.spec for section in _sections(record.spec))
         baseline = record.name.partition("+")[0]
         return _baseline_key(baseline, record.spec, record.data_revision) if known else None
     if record.hardware is None:

@@ -179,6 +179,10 @@ class CurvePoint(_Part):
     probes: dict[str, float] = Field(
         default_factory=dict, description="Scalars of probes on the development split, by <probe>.<name>"
     )
+    losses: dict[str, float] = Field(
+        default_factory=dict,
+        description="The parts of a loss that is a weighted sum of several (a detector's), unweighed; else left out",
+    )
     averaged_dev_loss: float | None = Field(
         default=None, description="The dev_loss of averaged weights, where the spec averages; else left out"
     )
@@ -188,6 +192,8 @@ class CurvePoint(_Part):
         plain: dict[str, Any] = handler(self)
         if self.averaged_dev_loss is None:
             plain.pop("averaged_dev_loss", None)  # so that records without one are as they were
+        if not self.losses:
+            plain.pop("losses", None)
         return plain
 
 

@@ -23,6 +23,9 @@ SOURCE_VOCABULARY = 40
 
 def smoke(spec: Spec) -> None:
     """Raises AssertionError naming the spec where loss, gradients or output are not what any model gives."""
+    if spec.model.finds_boxes:
+        _smoke_of_a_detector(spec)
+        return
     own = SOURCE_VOCABULARY if spec.target_tokenizer is not None else None
     model = assemble(spec.model, VOCABULARY, source_vocabulary_size=own, seed=spec.seed, spec=spec)
     generator = torch.Generator().manual_seed(spec.seed)
@@ -33,17 +36,41 @@ def smoke(spec: Spec) -> None:
         logits.flatten(0, 1), targets.flatten(), log_probabilities=model.log_probabilities, reduction="mean"
     )
     _expect(bool(torch.isfinite(loss)), spec, f"a loss of {loss.item()}")
-    loss.backward()  # type: ignore[no-untyped-call]
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None:
-            _expect(bool(parameter.grad.isfinite().all()), spec, f"a gradient of {name} that is not finite")
-    _expect(any(p.grad is not None and p.grad.any() for p in model.parameters()), spec, "no gradient anywhere")
+    _expect_gradients(model, loss, spec)
     with evaluating(model):
         strategy: Decoding = spec.decoding.strategy.create()
         inputs = model.prompts(encoded)
         output = strategy.generate(model, inputs, max_new_tokens=4, keys=(0, 1))
         output = model.written(output, inputs)  # [B, 1 + T]
     _expect(output.shape[0] == 2 and 2 <= output.shape[1] <= 5, spec, f"outputs of shape {tuple(output.shape)}")
+
+
+def _smoke_of_a_detector(spec: Spec) -> None:
+    classes = {"categories": [1, 2], "id2label": {0: "1", 1: "2"}}
+    model = assemble(spec.model, 2, seed=spec.seed, spec=spec, token_ids=classes)
+    encoded = _images(model, VOCABULARY, torch.Generator().manual_seed(spec.seed))
+    boxes = torch.tensor([[0.5, 0.5, 0.6, 0.4], [0.3, 0.3, 0.2, 0.3]])  # [n, 4]
+    labels = [
+        {"class_labels": torch.tensor([0, 1]), "boxes": boxes},
+        {"class_labels": torch.zeros(0, dtype=torch.int64), "boxes": boxes[:0]},  # nothing to be found
+    ]
+    loss = model(**encoded, labels=labels).loss
+    _expect(bool(torch.isfinite(loss)), spec, f"a loss of {loss.item()}")
+    _expect_gradients(model, loss, spec)
+    with evaluating(model):
+        found = model.detect(**encoded)  # type: ignore[operator]
+    for item in found:
+        inside = bool(((item.boxes >= 0) & (item.boxes <= 1)).all())
+        _expect(inside and item.scores.isfinite().all().item() is True, spec, "boxes outside of the image")
+    _expect(len(found) == 2, spec, f"what is found in {len(found)} images of 2")
+
+
+def _expect_gradients(model: Any, loss: Tensor, spec: Spec) -> None:
+    loss.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            _expect(bool(parameter.grad.isfinite().all()), spec, f"a gradient of {name} that is not finite")
+    _expect(any(p.grad is not None and p.grad.any() for p in model.parameters()), spec, "no gradient anywhere")
 
 
 def _texts(model: Any, vocabulary: int, generator: torch.Generator) -> dict[str, Tensor]:

@@ -86,6 +86,11 @@ def show_model(path: Path, sets: Sequence[str], cell: str | None, sizes: Sizes, 
 
 def count(spec: Spec, sizes: Sizes) -> Counted:
     """Assemble the model of a spec and count."""
+    if spec.model.finds_boxes:
+        raise InputError(
+            "what a detector computes depends on its images, and is not counted here: 'zoo build' says its parameters",
+            where=spec.name,
+        )
     from zoo.models import assemble
     from zoo.models.flops import forward_flops, parameter_counts
 

@@ -37,7 +37,7 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
         request.sources(),
         request.decoding,
         batches=request.measurement.throughput_batches,
-        max_source_tokens=loaded.max_source_tokens(request.decoding.max_new_tokens),
+        max_source_tokens=loaded.max_source_tokens(request.decoding),
     ):
         largest = rate.batch if rate.status == "ok" else largest
         yield {"rate": asdict(rate)}
@@ -98,7 +98,7 @@ def _generate(loaded: Loaded, request: ProbeRequest, batch: int) -> int:
             loaded.tokenizers,
             texts,
             request.decoding,
-            max_source_tokens=loaded.max_source_tokens(request.decoding.max_new_tokens),
+            max_source_tokens=loaded.max_source_tokens(request.decoding),
         ).tokens
 
 

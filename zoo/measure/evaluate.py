@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError
 from zoo.measure.collapse import collapse_probes, collapsed
+from zoo.measure.detecting import boxes_as_text, detect_all, detection_probes, nothing_found
 from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
 from zoo.measure.reading import refuse_other_input, source_of
 from zoo.models.tokenizers import Tokenizers
 from zoo.probes.contracts import Series
 from zoo.probes.harness import measure_probes, refuse_unfit
+from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
@@ -120,6 +122,9 @@ def evaluate(
         raise InputError("the examples have a second input (context), but the model has no context encoder")
     if with_probes:
         refuse_unfit(model, spec.evaluation.probes)
+    if isinstance(spec, DetectionSpec):
+        found_boxes = detect_all(model, [source_of(example) for example in examples], spec.detection, progress)
+        return score_outputs(found_boxes, examples, spec)
     limit = model.source_limit(spec.decoding.max_new_tokens)
     generated = generate_outputs(
         model,
@@ -162,33 +167,40 @@ def evaluate(
 
 
 def score_outputs(
-    outputs: Sequence[str],
+    outputs: Sequence[Any],
     examples: Sequence[Example],
     spec: Spec,
     *,
     probes: dict[str, float] | None = None,
     likelihoods: Sequence[NDArray[np.float64]] | None = None,
 ) -> Evaluation:
-    """Score outputs that are already there (a baseline's, a file's) as `evaluate` would.
+    """Score outputs that are already there (a baseline's, a file's) as `evaluate` would: texts, or lists of `Detection`
+    where the spec's model finds boxes, which are told as JSON.
 
     Without `likelihoods` (see `zoo.measure.likelihoods`) the metrics that read them give no score. Raises ValueError
     where there are no examples or not one output each.
     """
     if not examples or len(outputs) != len(examples):
         raise ValueError(f"{len(outputs)} outputs for {len(examples)} examples")
-    references = [example.target for example in examples]
+    boxes = spec.model.finds_boxes
+    references = [boxes_as_text(example.boxes) if boxes else example.target for example in examples]
     sources = [example.source for example in examples]
     read: dict[str, Sequence[Any] | None] = {"outputs": outputs, "likelihoods": likelihoods}
     scored = (_scored(metric, read[metric.load().reads], examples) for metric in spec.evaluation.metrics)
+    told = [boxes_as_text(output) for output in outputs] if boxes else list(outputs)
+    if boxes:
+        shared, why = detection_probes(outputs), nothing_found(outputs, [example.boxes for example in examples])
+    else:
+        shared, why = collapse_probes(outputs, references), collapsed(outputs, references)
     return Evaluation(
         metrics=tuple(metric for metric in scored if metric is not None),
-        probes={**collapse_probes(outputs, references), **(probes or {})},
-        collapsed=collapsed(outputs, references),
-        samples=_shown(outputs, examples),
+        probes={**shared, **(probes or {})},
+        collapsed=why,
+        samples=_shown(told, references, examples),
         ids=tuple(example.id for example in examples),
         sources=tuple(sources),
         references=tuple(references),
-        outputs=tuple(outputs),
+        outputs=tuple(told),
         split=spec.evaluation.split,
     )
 
@@ -201,9 +213,11 @@ def _scored(chosen: Chosen, read: Sequence[Any] | None, examples: Sequence[Examp
     return ScoredMetric(chosen.plain(), metric.score_items(items), items, metric.segments(items))
 
 
-def _shown(outputs: Sequence[str], examples: Sequence[Example]) -> tuple[EvaluatedSample, ...]:
-    shown = ((examples[i], outputs[i]) for i in _spread(len(examples)))
-    return tuple(EvaluatedSample(e.id, e.source, e.target, output, e.context) for e, output in shown)
+def _shown(
+    outputs: Sequence[str], references: Sequence[str], examples: Sequence[Example]
+) -> tuple[EvaluatedSample, ...]:
+    shown = ((examples[i], references[i], outputs[i]) for i in _spread(len(examples)))
+    return tuple(EvaluatedSample(e.id, e.source, wanted, output, e.context) for e, wanted, output in shown)
 
 
 def shown_examples(examples: Sequence[Example]) -> list[Example]:

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.measure.detecting import detect_batch
 from zoo.measure.reading import Source, key_of_source, reader_of
 from zoo.models.decoding import Decoding
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
+from zoo.spec.detection_spec import DetectionSection, Outputs
 from zoo.spec.sections import DecodingSection
 from zoo.tasks.contracts import Progress, silent
 
@@ -21,9 +23,10 @@ from zoo.tasks.contracts import Progress, silent
 class Generated:
     """Outputs in the order of their sources, and what decoding did."""
 
-    outputs: tuple[str, ...]
+    outputs: tuple[Any, ...]
+    """Texts, or what a detector found in each image (`zoo.tasks.Detection`)."""
     tokens: int
-    """Generated tokens of all outputs: the end token counts, the start token and padding do not."""
+    """Generated tokens of all outputs: the end token counts, the start token and padding do not. 0 of a detector's."""
     unfinished: int
     """Outputs that met the length limit before an end token."""
     truncated: int
@@ -63,9 +66,11 @@ def generate_ids(
 
 
 def generate_batch(
-    model: Any, tokenizers: Tokenizers, sources: Sequence[Source], decoding: DecodingSection, *, max_source_tokens: int
+    model: Any, tokenizers: Tokenizers, sources: Sequence[Source], decoding: Outputs, *, max_source_tokens: int
 ) -> Generated:
     """Outputs of one batch, padded to its longest source. The model's mode is the caller's."""
+    if isinstance(decoding, DetectionSection):
+        return Generated(tuple(detect_batch(model, sources, decoding)), tokens=0, unfinished=0, truncated=0)
     reader = reader_of(model, tokenizers)
     sources = reader.loaded(sources)
     encoded = reader.encoded(sources, model.device, limit=max_source_tokens)

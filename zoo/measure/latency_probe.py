@@ -15,6 +15,7 @@ from zoo.measure.reading import Source, reader_of
 from zoo.measure.split import split_times
 from zoo.measure.warmup import warm_up
 from zoo.models.modes import evaluating
+from zoo.spec.detection_spec import DetectionSection
 
 
 def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
@@ -22,7 +23,7 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     loaded = load(request)
     model, tokenizers, device = loaded.model, loaded.tokenizers, loaded.device
     decoding = request.decoding
-    limit = loaded.max_source_tokens(decoding.max_new_tokens)
+    limit = loaded.max_source_tokens(decoding)
     sentences, samples = request.sources(), request.measurement.latency_samples
 
     def translate(sentence: Source) -> object:
@@ -30,6 +31,8 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
 
     def generate(given: tuple[Source, dict[str, Any]]) -> object:
         sentence, encoded = given
+        if isinstance(decoding, DetectionSection):
+            return model.detect(**encoded)
         return generate_ids(model, encoded, [sentence], decoding)
 
     with evaluating(model):
@@ -42,14 +45,16 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
         ]
         flush = request.measurement.flush_cache
         on_device = device_times(generate, encoded, samples=samples, device=device, flush_cache=flush)
-        split = split_times(model, tokenizers, sentences, decoding, samples=samples, max_source_tokens=limit)
+        split = None
+        if not isinstance(decoding, DetectionSection):
+            split = split_times(model, tokenizers, sentences, decoding, samples=samples, max_source_tokens=limit)
     yield {
         **loaded.facts(),
         "warmup": warmup,
         "latency": latency.values,
         "device_time": on_device and on_device.values,
-        "encode": split.encode.values,
-        "decode_per_token": split.decode_per_token.values,
+        "encode": split and split.encode.values,
+        "decode_per_token": split and split.decode_per_token.values,
     }
 
 

@@ -9,7 +9,9 @@ import torch
 
 from zoo.measure.probe import ProbeRequest
 from zoo.models import load_model
-from zoo.models.tokenizers import Tokenizers, load_tokenizers
+from zoo.models.tokenizers import NO_TOKENIZERS, Tokenizers, load_tokenizers
+from zoo.spec.detection_spec import Outputs
+from zoo.spec.sections import DecodingSection
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,9 @@ class Loaded:
     tokenizers: Tokenizers
     device: torch.device
 
-    def max_source_tokens(self, new_tokens: int) -> int:
-        """The longest source behind which so many tokens can be written."""
+    def max_source_tokens(self, outputs: Outputs) -> int:
+        """The longest source behind which as many tokens can be written; where none are, any."""
+        new_tokens = outputs.max_new_tokens if isinstance(outputs, DecodingSection) else 0
         return int(self.model.source_limit(new_tokens))
 
     def facts(self) -> dict[str, Any]:
@@ -32,6 +35,6 @@ class Loaded:
 def load(request: ProbeRequest) -> Loaded:
     """Tokenizers and model of the request, the model on its device."""
     device = torch.device(request.device)
-    tokenizers = load_tokenizers(request.directory)
     model = load_model(request.directory).to(device).eval()
+    tokenizers = NO_TOKENIZERS if model.finds_boxes else load_tokenizers(request.directory)
     return Loaded(model, tokenizers, device)

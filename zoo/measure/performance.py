@@ -22,6 +22,7 @@ from zoo.measure.memory import MemoryReading
 from zoo.measure.probe import ProbeKilledError, ProbeRequest, as_sent, run_probe
 from zoo.measure.reading import Source
 from zoo.measure.throughput import Rate
+from zoo.spec.detection_spec import outputs_section
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Progress, silent
 
@@ -40,8 +41,9 @@ class Clocks:
     attention: str
     latency: Measured
     device_time: Measured | None
-    encode: Measured
-    decode_per_token: Measured
+    encode: Measured | None
+    """None, as `decode_per_token`, of a model that writes no tokens: a detector's latency has no two parts."""
+    decode_per_token: Measured | None
 
     def quantities(self) -> dict[str, Measured]:
         """By their names in CLOCKS, those that were measured."""
@@ -81,7 +83,7 @@ def probe_request(
     return ProbeRequest(
         directory=directory,
         sentences=sent,
-        decoding=spec.decoding,
+        decoding=outputs_section(spec),
         measurement=spec.measurement,
         device=str(device),
         threads=torch.get_num_threads(),

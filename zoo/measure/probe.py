@@ -27,6 +27,7 @@ from zoo.errors import ZooError
 from zoo.lifeline import end_with_parent
 from zoo.measure.oom import kernel_oom_kills
 from zoo.measure.reading import Source
+from zoo.spec.detection_spec import DetectionSection
 from zoo.spec.sections import DecodingSection, MeasurementSection
 from zoo.tasks.images import ImageSource, PixelImage
 
@@ -69,7 +70,7 @@ class ProbeRequest(BaseModel):
     sentences: list[str | tuple[str, str] | SentImage] = Field(
         min_length=1, description="Texts, texts with their contexts, or images"
     )
-    decoding: DecodingSection
+    decoding: DecodingSection | DetectionSection = Field(description="How outputs are made")
     measurement: MeasurementSection
     device: str
     threads: int = Field(ge=1)

@@ -14,7 +14,7 @@ from zoo.measure.oom import free_memory, is_out_of_memory
 from zoo.measure.reading import Source
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
-from zoo.spec.sections import DecodingSection
+from zoo.spec.detection_spec import Outputs
 
 REPEATS = 3
 
@@ -27,6 +27,7 @@ class Rate:
     status: Literal["ok", "oom", "untried"]
     """oom: the memory does not hold it. untried: a smaller batch was too large already."""
     tokens_per_second: float | None = None
+    """None where no tokens are written."""
     sentences_per_second: float | None = None
 
 
@@ -34,7 +35,7 @@ def rates(
     model: Any,
     tokenizers: Tokenizers,
     sentences: Sequence[Source],
-    decoding: DecodingSection,
+    decoding: Outputs,
     *,
     batches: Sequence[int],
     max_source_tokens: int,
@@ -74,7 +75,7 @@ def rate_of(
     model: Any,
     tokenizers: Tokenizers,
     sentences: Sequence[Source],
-    decoding: DecodingSection,
+    decoding: Outputs,
     *,
     batch: int,
     max_source_tokens: int,
@@ -99,7 +100,7 @@ def rate_of(
             tokens += generate_batch(model, tokenizers, some, decoding, max_source_tokens=max_source_tokens).tokens
         synchronize(device)
         seconds = time.perf_counter() - start
-    return Rate(batch, "ok", tokens / seconds, batch * repeats / seconds)
+    return Rate(batch, "ok", None if model.finds_boxes else tokens / seconds, batch * repeats / seconds)
 
 
 def batch_of(sentences: Sequence[Source], batch: int) -> list[Source]:

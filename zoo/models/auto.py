@@ -8,11 +8,13 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForCTC,
     AutoModelForImageTextToText,
+    AutoModelForObjectDetection,
     AutoModelForSeq2SeqLM,
 )
 
 from zoo.models.causal_lm import ZooForCausalLM
 from zoo.models.configuration import ZooConfig
+from zoo.models.detection.model import ZooForObjectDetection
 from zoo.models.skeleton import ZooForConditionalGeneration
 from zoo.models.vision.image_ctc import ZooForImageCTC
 from zoo.models.vision.image_to_text import ZooForImageToText
@@ -26,4 +28,5 @@ def register() -> None:
     AutoModelForCausalLM.register(ZooConfig, ZooForCausalLM, exist_ok=True)
     AutoModelForImageTextToText.register(ZooConfig, ZooForImageToText, exist_ok=True)
     AutoModelForCTC.register(ZooConfig, ZooForImageCTC, exist_ok=True)
+    AutoModelForObjectDetection.register(ZooConfig, ZooForObjectDetection, exist_ok=True)
     AutoImageProcessor.register(ZooConfig, slow_image_processor_class=ZooImageProcessor, exist_ok=True)

@@ -31,6 +31,7 @@ AUTO_CLASSES: dict[Architecture, str] = {
     "prefix-lm": "AutoModelForCausalLM",
     "image-to-text": "AutoModelForImageTextToText",
     "image-ctc": "AutoModelForCTC",
+    "detector": "AutoModelForObjectDetection",
 }
 """The class of transformers that loads the models of an architecture."""
 
@@ -47,8 +48,9 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     right, each ending in eos; or what `ZooImageProcessor` gives of images (`zoo.models.vision.processor`).
     """
 
-    arrangement: ClassVar[Literal["pair", "sequence", "image"]]
-    """What a training example is: a source and a target apart, or both in one sequence; or an image and a target."""
+    arrangement: ClassVar[Literal["pair", "sequence", "image", "detections"]]
+    """What a training example is: a source and a target apart, or both in one sequence; or an image and a target, or
+    an image and boxes."""
     own_loss: ClassVar[bool] = False
     """Whether the loss is the model's own business: no logits of one token each that a token loss could be made of."""
     config_class = ZooConfig
@@ -63,7 +65,12 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     @property
     def reads(self) -> Input:
         """What a source is."""
-        return "image" if self.arrangement == "image" else "text"
+        return "image" if self.arrangement in {"image", "detections"} else "text"
+
+    @property
+    def finds_boxes(self) -> bool:
+        """Whether it is a detector: it writes no text, and has no tokenizers."""
+        return self.arrangement == "detections"
 
     @cached_property
     def image_processor(self) -> Any:

@@ -44,7 +44,8 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         self.plugins = dict(plugins or {})
         of_two_stacks = {"encoder-decoder", "image-to-text"}
         kwargs["is_encoder_decoder"] = self.model.get("architecture", "encoder-decoder") in of_two_stacks
-        kwargs["tie_word_embeddings"] = self.model.get("tie_embeddings", "all") != "none"
+        one_matrix = self.model.get("tie_embeddings", "all") != "none"
+        kwargs["tie_word_embeddings"] = one_matrix and self.model.get("architecture") != "detector"
         super().__init__(
             pad_token_id=pad_token_id,
             eos_token_id=eos_token_id,

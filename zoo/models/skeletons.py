@@ -8,6 +8,7 @@ from typing import Any
 from zoo.models.base import ZooModel
 from zoo.models.causal_lm import ZooForCausalLM
 from zoo.models.configuration import ZooConfig
+from zoo.models.detection.model import ZooForObjectDetection
 from zoo.models.skeleton import ZooForConditionalGeneration
 from zoo.models.vision.image_ctc import ZooForImageCTC
 from zoo.models.vision.image_to_text import ZooForImageToText
@@ -19,6 +20,7 @@ SKELETONS: dict[Architecture, type[ZooModel]] = {
     "prefix-lm": ZooForCausalLM,
     "image-to-text": ZooForImageToText,
     "image-ctc": ZooForImageCTC,
+    "detector": ZooForObjectDetection,
 }
 
 

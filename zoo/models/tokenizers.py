@@ -43,6 +43,10 @@ class Tokenizers:
         return None if self.shared else len(self.source)
 
 
+NO_TOKENIZERS = Tokenizers(None, None)
+"""Those of a model that reads no text and writes none."""
+
+
 class TargetMode:
     """A two-sided tokenizer of transformers, such as Marian's, as its target side: all else is the tokenizer's."""
 
@@ -66,7 +70,10 @@ def reads_targets_apart(tokenizer: Any) -> bool:
 
 
 def save_tokenizers(tokenizers: Tokenizers, folder: Path) -> None:
-    """Write the source's (or the shared) tokenizer into `folder`, and one of the target's own below it."""
+    """Write the source's (or the shared) tokenizer into `folder`, and one of the target's own below it; nothing of
+    `NO_TOKENIZERS`."""
+    if tokenizers.source is None:
+        return
     save_tokenizer(tokenizers.source, folder)
     if not tokenizers.shared:
         (folder / TARGET_FOLDER).mkdir()

@@ -97,6 +97,18 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.box_loss:BoxLossSuite",
     )
     yield Kind(
+        "matcher",
+        "Which predicted boxes answer for which true ones",
+        "zoo.models.detection.contracts:Matcher",
+        suite="zoo.testing.matcher:MatcherSuite",
+    )
+    yield Kind(
+        "detector",
+        "What finds boxes in images, with losses of its own",
+        "zoo.models.detection.contracts:Detector",
+        suite="zoo.testing.detector:DetectorSuite",
+    )
+    yield Kind(
         "token-loss",
         "Training loss per target token",
         f"{_TRAINING}:TokenLoss",

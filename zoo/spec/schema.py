@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from zoo.registry import Registry, current_registry
+from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.options import SLOT_MARK
 from zoo.spec.pretrained.expansion import FROM, GRAFT, SETTABLE
 from zoo.spec.sections import Spec
@@ -23,6 +24,7 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
     registry = registry or current_registry()
     definitions: dict[str, Any] = {}
     root = _with_slots(_hoisted(Spec.model_json_schema(), "", definitions))
+    of_detectors = _with_slots(_hoisted(DetectionSpec.model_json_schema(), "", definitions))
     definitions[_ASSEMBLED] = definitions["ModelSection"]
     definitions["ModelSection"] = {
         "description": definitions[_ASSEMBLED]["description"],
@@ -31,16 +33,20 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
     for kind in sorted(registry.kinds):
         definitions[f"slot:{kind}"] = _slot(registry, kind, definitions)
     partial = {_PARTIAL + name: _partial(schema) for name, schema in definitions.items()}
-    complete = {**root, "properties": {**root["properties"], "grid": _GRID}}
+    complete, detector = (
+        {**item, "properties": {**item["properties"], "grid": _GRID}} for item in (root, of_detectors)
+    )
     schema = {
         "$schema": DRAFT,
         "title": "zoo spec",
         "if": {"anyOf": [{"required": ["extends"]}, {"required": ["grid"]}]},
+        # A file that is laid over another may leave it to that to say what is assembled.
         "then": {
-            **_partial(complete),
-            "properties": {**_partial(complete)["properties"], "extends": _EXTENDS, "grid": _GRID},
+            "if": _A_DETECTOR,
+            "then": _laid_over(detector),
+            "else": {"anyOf": [_laid_over(complete), _laid_over(detector)]},
         },
-        "else": complete,
+        "else": {"if": _A_DETECTOR, "then": detector, "else": complete},
         "$defs": {**definitions, **partial},
     }
     return _referenced_only(schema)
@@ -56,6 +62,23 @@ _GRID = {
     "minProperties": 1,
     "additionalProperties": {"type": "array", "minItems": 1},
 }
+
+
+_A_DETECTOR = {
+    "required": ["model"],
+    "properties": {
+        "model": {
+            "type": "object",
+            "required": ["architecture"],
+            "properties": {"architecture": {"const": "detector"}},
+        }
+    },
+}
+
+
+def _laid_over(complete: dict[str, Any]) -> dict[str, Any]:
+    partial: dict[str, Any] = _partial(complete)
+    return {**partial, "properties": {**partial["properties"], "extends": _EXTENDS}}
 
 
 def _begun(definitions: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
@@ -18,13 +20,14 @@ from zoo.spec import image_section
 from zoo.spec.explain import error_at
 from zoo.spec.image_section import ImageSection, schema_of_images
 from zoo.spec.options import Chosen, Options, Slot
+from zoo.spec.pixel_section import PixelSection
 from zoo.spec.positions import position_places
 from zoo.spec.pretrained.section import PretrainedSection
 from zoo.spec.ranges import Count, Probability, Seed
 from zoo.spec.training_section import TrainingSection
 
 Position = Annotated[Chosen, Slot("position")]
-Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm", "image-to-text", "image-ctc"]
+Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm", "image-to-text", "image-ctc", "detector"]
 
 
 class StackSection(Options):
@@ -62,6 +65,8 @@ class DecoderSection(StackSection):
 _PRESENT: dict[str, Any] = {"not": {"type": "null"}}
 _BY_ARCHITECTURE: dict[str, Any] = {
     # What an architecture must have and cannot: said here once for loader and schema. Without the key it is the first.
+    # Detectors have a schema of their own.
+    "allOf": [{"properties": {"detector": {"type": "null"}, "pixels": {"type": "null"}}}],
     "if": {"properties": {"architecture": {"const": "encoder-decoder"}}},
     "then": {
         "required": ["encoder", "decoder", "position", "fusion"],
@@ -119,13 +124,14 @@ class ModelSection(Options):
     """What is assembled."""
 
     model_config = ConfigDict(json_schema_extra=_BY_ARCHITECTURE)
-    later: ClassVar[frozenset[str]] = frozenset({"head_dropout", "image", "word_dropout"})
+    later: ClassVar[frozenset[str]] = frozenset({"detector", "head_dropout", "image", "pixels", "word_dropout"})
 
     architecture: Architecture = Field(
         default="encoder-decoder",
         description="Skeleton: an encoder and a decoder; or one stack that reads the source and goes on with the "
         "target, where each token sees what stands before it (causal-lm), and the source sees itself in both "
-        "directions (prefix-lm); an encoder of images and a decoder (image-to-text), or a CTC head (image-ctc)",
+        "directions (prefix-lm); an encoder of images and a decoder (image-to-text), or a CTC head (image-ctc); or a "
+        "detector of boxes in images, which has the keys detector and pixels alone (detector)",
     )
     d_model: int = Field(ge=1, le=65536, description="Width D of the residual stream")
     heads: int = Field(
@@ -140,6 +146,10 @@ class ModelSection(Options):
     image: ImageSection | None = Field(
         default=None, description="Images, for an encoder that reads them (image-to-text, image-ctc)"
     )
+    detector: Annotated[Chosen, Slot("detector")] | None = Field(
+        default=None, description="What finds boxes in images, of the architecture detector"
+    )
+    pixels: PixelSection | None = Field(default=None, description="What a detector sees of an image")
     block: Annotated[Chosen, Slot("block")] = Field(description="Where residual connections and normalisations stand")
     normalization: Annotated[Chosen, Slot("normalization")] = Field(description="Normalisation layer")
     feedforward: Annotated[Chosen, Slot("feedforward")] = Field(description="Feed-forward layer")
@@ -198,18 +208,34 @@ class ModelSection(Options):
         description="The pretrained model whose weights are the initial ones: written by resolving 'from'",
     )
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_architecture(
+        cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> ModelSection:
+        """A detector has a section of its own."""
+        if cls is ModelSection and _is_detector(data):
+            from zoo.spec.detection_spec import DetectorModel
+
+            return DetectorModel.model_validate(data, context=info.context)
+        found: ModelSection = handler(data)
+        return found
+
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSection:
-        if self.head_dim is None and self.d_model % self.heads:
+        if not self.finds_boxes and self.head_dim is None and self.d_model % self.heads:
             raise ValueError(f"d_model {self.d_model} is not divisible by heads {self.heads}")
         return self
 
     @model_validator(mode="after")
     def _parts_of_the_architecture(self) -> ModelSection:
+        if self.finds_boxes:
+            return self  # it has been through its own section's
         details = [self._absent(name) for name in _NEEDS[self.architecture] if getattr(self, name) is None]
         article = "an" if self.architecture.startswith("i") else "a"
         a_model = f"{article} {self.architecture}"
-        found = [name for name in _LACKS[self.architecture] if getattr(self, name) not in (None, False)]
+        lacks = (*_LACKS[self.architecture], "detector", "pixels")
+        found = [name for name in lacks if getattr(self, name) not in (None, False)]
         details += [
             error_at((name,), f"{a_model} has no {name}: leave '{name}' out", None, at_key=True) for name in found
         ]
@@ -265,7 +291,12 @@ class ModelSection(Options):
     @property
     def reads_images(self) -> bool:
         """Whether the source is an image."""
-        return self.architecture in image_section.IMAGE_ARCHITECTURES
+        return self.finds_boxes or self.architecture in image_section.IMAGE_ARCHITECTURES
+
+    @property
+    def finds_boxes(self) -> bool:
+        """Whether it is a detector: then `zoo.spec.detection_spec.DetectorModel`."""
+        return self.architecture == "detector"
 
     @property
     def reads(self) -> str:
@@ -275,7 +306,7 @@ class ModelSection(Options):
     @property
     def writes(self) -> str:
         """What the model gives for a source, as the trait ``outputs`` of a task's record says."""
-        return "text"
+        return "detections" if self.finds_boxes else "text"
 
     @property
     def encoder_layers(self) -> int:
@@ -305,6 +336,13 @@ class ModelSection(Options):
         if found is None:
             raise ValueError(f"a {self.architecture} has no {side}")
         return found
+
+
+def _is_detector(model: Any) -> bool:
+    """Whether a model section, as data or made, is of the architecture detector."""
+    if isinstance(model, ModelSection):
+        return model.finds_boxes
+    return isinstance(model, dict) and model.get("architecture") == "detector"
 
 
 class DecodingSection(Options):
@@ -423,6 +461,17 @@ class Spec(Options):
     measurement: MeasurementSection = Field(
         default_factory=MeasurementSection, description="Its performance measurement"
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_architecture(cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Spec:
+        """That of a detector has other sections."""
+        if cls is Spec and isinstance(data, dict) and _is_detector(data.get("model")):
+            from zoo.spec.detection_spec import DetectionSpec
+
+            return DetectionSpec.model_validate(data, context=info.context)
+        found: Spec = handler(data)
+        return found
 
     @field_validator("seeds")
     @classmethod

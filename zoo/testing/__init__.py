@@ -43,8 +43,10 @@ pytest.register_assert_rewrite(
     "zoo.testing.position",
     "zoo.testing.layers",
     "zoo.testing.initialization",
+    "zoo.testing.matcher",
     "zoo.testing.output_fusion",
     "zoo.testing.decoding",
+    "zoo.testing.detector",
     "zoo.testing.training",
     "zoo.testing.update_clipping",
     "zoo.testing.tasks",
@@ -58,6 +60,7 @@ from zoo.testing.box_loss import BoxLossSuite  # noqa: E402
 from zoo.testing.conformance import conformance_suites  # noqa: E402
 from zoo.testing.context_encoder import ContextEncoderSuite  # noqa: E402
 from zoo.testing.decoding import DecodingSuite  # noqa: E402
+from zoo.testing.detector import DetectorSuite  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
 from zoo.testing.image_input import ImageInputSuite  # noqa: E402
 from zoo.testing.in_a_language_model import InALanguageModel  # noqa: E402
@@ -70,6 +73,7 @@ from zoo.testing.layers import (  # noqa: E402
     FusionSuite,
     NormalizationSuite,
 )
+from zoo.testing.matcher import MatcherSuite  # noqa: E402
 from zoo.testing.metrics import MetricData, MetricSuite  # noqa: E402
 from zoo.testing.module import ModuleSuite  # noqa: E402
 from zoo.testing.output_fusion import OutputFusionSuite  # noqa: E402
@@ -91,6 +95,7 @@ __all__ = [
     "ContextEncoderSuite",
     "CorpusSuite",
     "DecodingSuite",
+    "DetectorSuite",
     "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",
@@ -98,6 +103,7 @@ __all__ = [
     "InALanguageModel",
     "InAModel",
     "InitializationSuite",
+    "MatcherSuite",
     "MetricData",
     "MetricSuite",
     "ModuleSuite",

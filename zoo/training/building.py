@@ -18,6 +18,7 @@ from zoo.spec import Spec
 from zoo.spec.lock import LOCK_NAME, write_lock
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
+from zoo.training.categories import categories_of
 from zoo.training.outcome import TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare, takes_pretrained_tokenizer, tokenizers_hash
 from zoo.training.quiet import quiet
@@ -60,6 +61,8 @@ def assemble_for(spec: Spec, prepared: Prepared) -> Any:
 
 def assemble_with_report(spec: Spec, prepared: Prepared) -> tuple[Any, GraftReport | None]:
     """The same, and what the model has of the pretrained one that its spec begins with."""
+    if spec.model.finds_boxes:
+        return _detector(spec, prepared), None
     keeps = takes_pretrained_tokenizer(spec)
     vocabulary = pretrained_vocabulary(spec.model, prepared.tokenizers) if keeps else Vocabulary.of(prepared.tokenizers)
     model = assemble(
@@ -77,6 +80,15 @@ def assemble_with_report(spec: Spec, prepared: Prepared) -> tuple[Any, GraftRepo
     strategy: Decoding = spec.decoding.strategy.create()
     model.generation_config.update(**strategy.settings(), max_new_tokens=spec.decoding.max_new_tokens)
     return model, report
+
+
+def _detector(spec: Spec, prepared: Prepared) -> Any:
+    """The detector of a spec, with a class for each category of its task."""
+    names = categories_of(prepared.task)
+    if not names:
+        raise InputError("the task has no box in any of its images: there is nothing to learn")
+    classes = {"categories": list(names), "id2label": dict(enumerate(names.values()))}
+    return assemble(spec.model, len(names), seed=seed_of(spec, "initialization"), spec=spec, token_ids=classes)
 
 
 def write_folder(
@@ -105,7 +117,7 @@ def content_hashes(model: Any, prepared: Prepared, report: GraftReport | None = 
     return {
         **({} if report is None else {"pretrained": report.revision}),
         "data": prepared.task.revision,
-        "tokenizer": tokenizers_hash(prepared.tokenizers),
+        **({} if prepared.tokenizers.source is None else {"tokenizer": tokenizers_hash(prepared.tokenizers)}),
         "weights": weights_hash(model),
     }
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.errors import InputError
+from zoo.spec.options import NoOptions
 from zoo.spec.training_section import TrainingSection
 from zoo.training.clipped_updates import ClippedUpdates
 from zoo.training.contracts import (
@@ -23,6 +24,15 @@ from zoo.training.contracts import (
     TokenLoss,
 )
 from zoo.training.layer_matrices import layer_matrices
+
+
+class OwnLoss(TokenLoss):
+    """Stands for the losses that a detector has of its own: nobody asks it."""
+
+    is_cross_entropy = True
+
+    def __init__(self) -> None:
+        super().__init__(NoOptions())
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,8 @@ class Components:
         gradients that the optimizer frees in the backward pass would be clipped or accumulated, or an optimizer's
         average be averaged.
         """
-        objective: TokenLoss = section.objective.create()
+        # None in a detector's spec: whatever the section's class says.
+        objective: TokenLoss = OwnLoss() if model.finds_boxes else section.objective.create()
         if model.log_probabilities and not objective.takes_log_probabilities:
             raise InputError(
                 f"the objective '{section.objective.id}' reads logits, but the model's output fusion gives "

@@ -42,6 +42,8 @@ class CurvePoint:
     gradients: dict[str, float] = field(default_factory=dict)
     """Of parts of the gradients, by ``<part>.<name>``: `norm` and `clipped_norm` before and after clipping, and where
     the part is clipped on its own the `clipped_fraction` of its steps."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """The parts of a loss that is a weighted sum of several (a detector's), before they are weighed."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from zoo.atomic import atomic_directory, locked, swept
 from zoo.errors import InputError, ZooError
 from zoo.measure.reading import refuse_other_input
-from zoo.models.tokenizers import Tokenizers, load_tokenizers, save_tokenizers
+from zoo.models.tokenizers import NO_TOKENIZERS, Tokenizers, load_tokenizers, save_tokenizers
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
 from zoo.spec.options import Chosen
@@ -38,11 +38,14 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
     """Prepare the task's data and train its tokenizers, or find both where an earlier run left them.
 
     One tokenizer learns from both sides, or, where the spec has a `target_tokenizer`, each side has one that learns
-    from it alone. The task's special tokens follow the trained vocabulary of each. Raises ZooError where the data
-    cannot be had or a tokenizer breaks its contract, InputError where the model does not read what the task gives.
+    from it alone; a detector has none. The task's special tokens follow the trained vocabulary of each. Raises ZooError
+    where the data cannot be had or a tokenizer breaks its contract, InputError where the model does not read what the
+    task gives.
     """
     task: PreparedTask = spec.task.create().prepare(home, progress)
     refuse_other_input(spec.model, task.inputs)
+    if spec.model.finds_boxes:
+        return Prepared(task, NO_TOKENIZERS)
     if takes_pretrained_tokenizer(spec):
         return Prepared(task, _pretrained(spec, task))
     if spec.target_tokenizer is None:
@@ -55,7 +58,7 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
 
 def takes_pretrained_tokenizer(spec: Spec) -> bool:
     """Whether the model keeps the vocabulary of the pretrained model that it begins with."""
-    return spec.tokenizer.component.traits.get("pretrained") is True
+    return not spec.model.finds_boxes and spec.tokenizer.component.traits.get("pretrained") is True
 
 
 def _pretrained(spec: Spec, task: PreparedTask) -> Tokenizers:

@@ -21,7 +21,7 @@ from zoo.measure.generation import generate_outputs
 from zoo.measure.reading import source_of
 from zoo.models import load_model
 from zoo.models.pretrained import GraftReport
-from zoo.models.tokenizers import SLOW_TOKENIZER, TARGET_FOLDER, Tokenizers, load_tokenizers
+from zoo.models.tokenizers import NO_TOKENIZERS, SLOW_TOKENIZER, TARGET_FOLDER, Tokenizers, load_tokenizers
 from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.registry import TrainingContext, current_registry
 from zoo.spec import Spec, spec_hash
@@ -63,11 +63,11 @@ class Run:
 @errors_only()
 def load_run(directory: Path) -> Run:
     """Read a folder that `build` or `train` wrote. Raises InputError where it is none, or is damaged."""
-    slow = (directory / SLOW_TOKENIZER).is_file()
-    for name in (LOCK_NAME, "config.json", "tokenizer_config.json" if slow else "tokenizer.json"):
-        if not (directory / name).is_file():
-            raise InputError(f"no {name} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
+    _refuse_without(directory, LOCK_NAME, "config.json")
     spec = read_lock(directory / LOCK_NAME).spec
+    if not spec.model.finds_boxes:
+        slow = (directory / SLOW_TOKENIZER).is_file()
+        _refuse_without(directory, "tokenizer_config.json" if slow else "tokenizer.json")
     own = f"{TARGET_FOLDER}/tokenizer.json"
     if (spec.target_tokenizer is not None) != (directory / own).is_file():
         found = "there is none" if spec.target_tokenizer is not None else "there is one"
@@ -78,7 +78,7 @@ def load_run(directory: Path) -> Run:
         )
     try:
         model = load_model(directory)
-        tokenizers = load_tokenizers(directory)
+        tokenizers = NO_TOKENIZERS if model.finds_boxes else load_tokenizers(directory)
     except Exception as error:
         # The tokenizers library has no exception of its own, and transformers' OSErrors about a file carry no number:
         # one with a number is the disk's fault, any other exception the code's.
@@ -88,6 +88,12 @@ def load_run(directory: Path) -> Run:
         text = " ".join(str(error).split())[:200]
         raise InputError(f"cannot be loaded ({type(error).__name__}: {text})", where=str(directory)) from error
     return Run(spec, model, tokenizers)
+
+
+def _refuse_without(directory: Path, *names: str) -> None:
+    for name in names:
+        if not (directory / name).is_file():
+            raise InputError(f"no {name} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
 
 
 @quiet()

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             precision=self.precision,
             chunk=self.spec.training.logits_chunk,
             head_owner=self.model,
+            tell=partial(self.monitor.losses, images=batch.target_tokens) if inputs.counts else None,
         )
         loss = summed / num_items_in_batch
         if not inputs.counts:
@@ -244,6 +246,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             point = self.monitor.point(logs["learning_rate"])
             logs = {name: value for name in _LOGGED if (value := getattr(point, name)) is not None}
             logs |= {f"gradients/{name}": value for name, value in point.gradients.items()}
+            logs |= {f"losses/{name}": value for name, value in point.losses.items()}
             speed = self.monitor.tokens_per_second
             logs |= {"tokens_per_second": speed} if speed else {}
         self.control: Any = self.callback_handler.on_log(self.args, self.state, self.control, logs)

@@ -107,7 +107,7 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
         listed: Sequence[Any] = [images] if single else list(images)
         if not listed:
             raise InputError("expected at least one image, found none")
-        made = [self._patches(_array(item)) for item in listed]
+        made = [self._patches(as_array(item)) for item in listed]
         longest = max(len(patches) for patches, _, _ in made)
         batch = len(made)
         pixels = torch.zeros(batch, longest, made[0][0].shape[1])
@@ -167,7 +167,7 @@ def _is_batch(images: Any) -> bool:
     return isinstance(images, np.ndarray) and images.ndim == 4
 
 
-def _array(image: Any) -> np.ndarray:
+def as_array(image: Any) -> np.ndarray:
     """One image as uint8 ``[H, W, 3]`` or ``[H, W]``. Raises InputError for what is none."""
     found = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
     if found.ndim == 3 and found.shape[2] == 1:

@@ -45,6 +45,10 @@ class Batch(ABC):
         flat = self.labels.reshape(-1)  # [B * T]
         return flat if self.real is None else flat[self.real]  # [M]
 
+    def answers(self) -> Any:
+        """What a model whose loss is its own business takes as labels."""
+        return self.labels
+
     @abstractmethod
     def model_inputs(self) -> dict[str, Tensor]:
         """Keyword arguments of the model's forward pass, each with the batch first. Without labels: the loss is the

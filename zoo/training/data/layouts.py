@@ -14,6 +14,7 @@ from zoo.tasks.contracts import Progress, silent
 from zoo.training.data.batching import Lengths
 from zoo.training.data.collate import Collating, Collator
 from zoo.training.data.collate_images import ImageCollator
+from zoo.training.data.detections import DetectionCollator, EncodedDetections, encoded_detections
 from zoo.training.data.encoded import encoded_images, encoded_pairs
 from zoo.training.data.images import EncodedImages
 from zoo.training.data.ragged import Encoded, EncodedPairs
@@ -152,6 +153,26 @@ class Images(Layout[EncodedImages]):
             _refuse_longer(model.decoder, "target", int(examples.targets.lengths.max()))
 
 
+class Detections(Layout[EncodedDetections]):
+    """An image, and the boxes in it. `processor` is the model's image processor, `categories` its classes'."""
+
+    def __init__(self, processor: Any, categories: Sequence[int]) -> None:
+        self._processor = processor
+        self._categories = categories
+
+    def encoded(self, data: SplitData) -> EncodedDetections:
+        return encoded_detections(data.examples(), self._categories, self._processor.grid)
+
+    def lengths(self, examples: EncodedDetections) -> Sequence[Lengths]:
+        return [examples.cells]
+
+    def collator(self, examples: EncodedDetections, config: Any, *, source_loss: bool = False) -> DetectionCollator:
+        return DetectionCollator(examples, self._processor)
+
+    def refuse_past_the_table(self, model: Any, examples: EncodedDetections) -> None:
+        """Images have no table of positions that could end."""
+
+
 def _refuse_longer(stack: Any, side: str, longest: int) -> None:
     limit = stack.position.position_limit
     if limit is not None and longest > limit:
@@ -166,6 +187,7 @@ _LAYOUTS: dict[str, Callable[[Any], Layout[Any]]] = {
     "pair": lambda model: PAIRS,
     "sequence": lambda model: Sequences(prefix=model.reads_prefix),
     "image": lambda model: Images(model.image_processor, decoder=model.section.decoder is not None),
+    "detections": lambda model: Detections(model.image_processor, model.categories),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -109,6 +109,7 @@ def micro_batch_objective(
     precision: torch.dtype,
     chunk: int | None = None,
     head_owner: Any = None,
+    tell: Callable[[Mapping[str, Tensor]], None] | None = None,
 ) -> Tensor:
     """Sum of the objective over a micro-batch's real target tokens, ``[]``, float32; with `own_loss` the model's.
 
@@ -118,7 +119,7 @@ def micro_batch_objective(
     mixed = partial(autocast, device, precision)
     if (head_owner or model).own_loss:
         with mixed():
-            return own_loss_sum(model, batch)
+            return own_loss_sum(model, batch, tell)
     given = {"head_owner": head_owner, "passes": objective.passes, "use_cache": False}
     if chunk is None:
         with mixed():
@@ -130,9 +131,16 @@ def micro_batch_objective(
     return chunked_objective_sum(objective, states, head, batch.targets(), context, size=chunk, precision=mixed)
 
 
-def own_loss_sum(model: Any, batch: Batch) -> Tensor:
-    """The sum, ``[]``, float32, of a loss that is the model's own business (CTC)."""
-    loss: Tensor = model(**batch.model_inputs(), labels=batch.labels, num_items_in_batch=1).loss
+def own_loss_sum(model: Any, batch: Batch, tell: Callable[[Mapping[str, Tensor]], None] | None = None) -> Tensor:
+    """The sum, ``[]``, float32, of a loss that is the model's own business (CTC, a detector's).
+
+    Where it has several parts, `tell` hears them, ``[]`` by name, as they are before they are weighed and added up.
+    """
+    output = model(**batch.model_inputs(), labels=batch.answers(), num_items_in_batch=1)
+    parts = getattr(output, "losses", None)
+    if parts and tell is not None:
+        tell(parts)
+    loss: Tensor = output.loss
     return loss.float()
 
 

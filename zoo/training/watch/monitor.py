@@ -26,6 +26,9 @@ _WHOLE = (_LOSS, _NORM, _CLIPPED_NORM, _CLIPPED)
 _EARLIER = (_LOSS, _NORM, _CLIPPED)
 """What versions before told of a step, in checkpoints that they left."""
 
+_TERM = "loss."
+"""Begins the names of the parts of a loss."""
+
 Row = dict[str, float]
 
 
@@ -56,6 +59,8 @@ class Monitor:
         self._device = device
         self._summed = summed
         self._loss = torch.zeros((), device=device)
+        self._terms: dict[str, Any] = {}  # of the present step, each times its images
+        self._term_images = 0
         self._parts: list[_Part] = []  # of the present step
         self._waiting_parts: list[list[_Part]] = []  # per step
         self.spikes = Spikes()
@@ -98,6 +103,15 @@ class Monitor:
         if examples is not None:
             self._parts.append((loss, examples))
 
+    def losses(self, parts: Mapping[str, Tensor], images: int) -> None:
+        """Add the parts ``[]`` of a loss that is a sum of several, of a micro-batch of so many images.
+
+        Told of this process's micro-batches alone.
+        """
+        for name, value in parts.items():
+            self._terms[name] = self._terms.get(name, 0.0) + value.detach().to(self._loss) * images
+        self._term_images += images
+
     def gradients(self, clipped: Clipped, parts: Mapping[str, Tensor] | None = None) -> None:
         """Close the numbers of a step, before the optimizer moves. Raises NotFiniteError (on a CPU at once).
 
@@ -112,6 +126,8 @@ class Monitor:
                 f"{name}.{_CLIPPED}": group.clipped,
             }
         named |= parts or {}
+        named |= {f"{_TERM}{name}": value / self._term_images for name, value in self._terms.items()}
+        self._terms, self._term_images = {}, 0
         numbers = torch.stack([value.to(self._loss) for value in named.values()])  # [N]
         self._waiting.append((tuple(named), numbers))
         self._waiting_parts.append(self._parts)
@@ -160,10 +176,11 @@ class Monitor:
             means[name] = sum(found) / len(found)
         self._window.clear()
         whole = {name: means.pop(name) for name in _WHOLE if name in means}
+        losses = {name.removeprefix(_TERM): means.pop(name) for name in list(means) if name.startswith(_TERM)}
         if self._update_window:
             whole["update_clipped_fraction"] = sum(self._update_window) / len(self._update_window)
             self._update_window.clear()
-        return self._noted(learning_rate=learning_rate, gradients=means, **whole)
+        return self._noted(learning_rate=learning_rate, gradients=means, losses=losses, **whole)
 
     def clipping_facts(self) -> dict[str, Any]:
         """Which steps were clipped, as `ClippedSteps.facts` says it."""

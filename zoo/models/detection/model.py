@@ -1,0 +1,148 @@
+"""ZooForObjectDetection: a detector as one transformers model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.utils import ModelOutput
+
+from zoo.errors import InputError
+from zoo.models.base import ZooModel, refuse_other_architecture
+from zoo.models.configuration import ZooConfig
+from zoo.models.detection.contracts import Detector, Found, Labels
+from zoo.models.detection.processor import ZooDetectionProcessor
+from zoo.models.seeding import own_randomness
+
+
+@dataclass
+class DetectionOutput(ModelOutput):  # type: ignore[misc]
+    """`loss` ``[]`` is the weighted sum of `losses`, where there are labels."""
+
+    loss: Tensor | None = None
+    losses: dict[str, Tensor] | None = None
+    predictions: dict[str, Any] | None = None
+    """What the detector itself understands."""
+
+
+class ZooForObjectDetection(ZooModel):
+    """A detector of the kind `detector`, which has losses of its own.
+
+    It reads what `ZooDetectionProcessor` makes of images; `save_pretrained` writes that beside the model. The
+    configuration has the classes' names in ``id2label``, and in ``categories`` the number of each in the data.
+    """
+
+    arrangement = "detections"
+    own_loss = True
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: ZooConfig) -> None:
+        section = config.section()
+        refuse_other_architecture(config, section, ("detector",), "AutoModelForObjectDetection")
+        super().__init__(config)
+        seed = int(torch.randint(2**62, (), device="cpu"))
+        assert section.detector is not None  # the section has seen to it
+        with own_randomness(seed, "detector"):
+            self.detector: Detector = section.detector.create(len(self.categories))
+        self._tied_weights_keys: dict[str, str] = {}
+        for module in self.modules():
+            module._is_hf_initialized = True  # the detector has initialised itself
+        self.post_init()
+
+    @classmethod
+    def can_generate(cls) -> bool:
+        return False
+
+    @property
+    def categories(self) -> list[int]:
+        """The number that the data have for each class."""
+        return list(self.config.categories)
+
+    def processor(self) -> ZooDetectionProcessor:
+        """What makes tensors of images for this model."""
+        pixels = self.section.pixels
+        assert pixels is not None
+        return ZooDetectionProcessor.of(pixels)
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
+        """As `ZooModel`'s, with the image processor beside the model."""
+        saved = super().save_pretrained(save_directory, **kwargs)
+        self.processor().save_pretrained(save_directory)
+        return saved
+
+    @property
+    def attention_backend(self) -> str | None:
+        """None: what a detector is made of is its own business."""
+        return None
+
+    def get_input_embeddings(self) -> nn.Module:
+        return nn.Identity()
+
+    def get_output_embeddings(self) -> None:  # type: ignore[override]
+        return None
+
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Module:
+        """Raises InputError: there are no tokens."""
+        raise InputError("a detector has no tokens")
+
+    def source_limit(self, new_tokens: int) -> int:
+        return sys.maxsize  # images have the size that the pixel section gives them
+
+    def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return dict(encoded)
+
+    def source_of_length(self, tokens: int) -> dict[str, Tensor]:
+        """An image of so many cells of 16 x 16 pixels beside each other."""
+        shape = (1, 16, 16 * tokens)
+        mask = torch.ones(shape, dtype=torch.bool, device=self.device)  # [1, 16, W]
+        return {"pixel_values": torch.zeros(1, 3, *shape[1:], device=self.device), "pixel_mask": mask}
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        pixel_mask: Tensor | None = None,
+        labels: Sequence[Labels] | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        return_dict: bool | None = None,
+    ) -> DetectionOutput | tuple[Any, ...]:
+        """Predictions for images ``[B, 3, H, W]``, of which `pixel_mask` ``[B, H, W]`` says what is no padding.
+
+        `labels`, one mapping an image (see `zoo.models.detection.contracts.Labels`; where ``size`` is absent it is
+        that of the mask), give the loss: a mean over the batch, or, with `num_items_in_batch` (images of a step), B
+        times that over these.
+        """
+        if pixel_mask is None:
+            pixel_mask = torch.ones_like(pixel_values[:, 0], dtype=torch.bool)  # [B, H, W]
+        predictions = dict(self.detector(pixel_values, pixel_mask.bool()))
+        if labels is None:
+            return self._output(DetectionOutput(predictions=predictions), return_dict)
+        given = [dict(item) for item in labels]
+        for item, mask in zip(given, pixel_mask.bool(), strict=True):
+            item.setdefault("size", torch.stack((mask.any(1).sum(), mask.any(0).sum())))
+        losses = dict(self.detector.losses(predictions, given))
+        weights = self.detector.weights
+        loss = sum((losses[name].float() * weight for name, weight in weights.items()), pixel_values.new_zeros(()))
+        if num_items_in_batch is not None:
+            loss = loss * len(given) / num_items_in_batch
+        return self._output(DetectionOutput(loss=loss, losses=losses, predictions=predictions), return_dict)
+
+    def _output(self, output: DetectionOutput, return_dict: bool | None) -> DetectionOutput | tuple[Any, ...]:
+        wanted = self.config.return_dict if return_dict is None else return_dict
+        return output if wanted else output.to_tuple()
+
+    @torch.no_grad()
+    def detect(self, pixel_values: Tensor, pixel_mask: Tensor) -> list[Found]:
+        """What is found in each image, boxes cut to it."""
+        predictions = self.detector(pixel_values, pixel_mask)
+        return [Found(item.scores, item.labels, _cut(item.boxes)) for item in self.detector.found(predictions)]
+
+
+def _cut(boxes: Tensor) -> Tensor:
+    """``cx, cy, w, h`` ``[k, 4]`` cut to the unit square."""
+    half = boxes[:, 2:].clamp(min=0) / 2
+    low, high = (boxes[:, :2] - half).clamp(0, 1), (boxes[:, :2] + half).clamp(0, 1)
+    return torch.cat(((low + high) / 2, high - low), dim=1)

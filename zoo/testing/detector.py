@@ -1,0 +1,175 @@
+"""What is asked of detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo.models.assemble import assemble
+from zoo.models.detection.contracts import Detector, Found, Labels, corners
+from zoo.models.detection.model import ZooForObjectDetection
+from zoo.spec import resolve_model
+from zoo.spec.options import Chosen
+from zoo.testing.module import TorchSuite, close, random_tensor
+from zoo.testing.surroundings import untouched_surroundings
+
+CATEGORIES = {3: "line", 8: "figure"}
+"""Numbers of the data that are not those of classes."""
+
+
+def detector_model(chosen: Chosen, seed: int = 1, **pixels: Any) -> ZooForObjectDetection:
+    """A model with the detector, as the host assembles it."""
+    plain = {"architecture": "detector", "detector": chosen.plain(), "pixels": pixels}
+    classes = {"categories": list(CATEGORIES), "id2label": dict(enumerate(CATEGORIES.values()))}
+    model = assemble(resolve_model(plain), len(CATEGORIES), seed=seed, token_ids=classes)
+    assert isinstance(model, ZooForObjectDetection)
+    return model
+
+
+def some_images(count: int = 2, height: int = 64, width: int = 96) -> dict[str, Tensor]:
+    """Noise that fills the frame."""
+    mask = torch.ones(count, height, width, dtype=torch.bool)
+    return {"pixel_values": random_tensor(count, 3, height, width), "pixel_mask": mask}
+
+
+def labels_of(*counts: int) -> list[Labels]:
+    """So many boxes in each image."""
+    boxes = torch.tensor([[0.5, 0.4, 0.6, 0.3], [0.25, 0.8, 0.4, 0.2], [0.8, 0.8, 0.1, 0.1]])
+    return [{"class_labels": torch.arange(count) % 2, "boxes": boxes[:count]} for count in counts]
+
+
+class DetectorSuite(TorchSuite):
+    """Detectors: see `zoo.models.detection.contracts.Detector`. Each is tried in a `ZooForObjectDetection`."""
+
+    kind: ClassVar[str] = "detector"
+
+    def model(self, chosen: Chosen) -> ZooForObjectDetection:
+        """The model, in evaluation mode."""
+        model = detector_model(chosen).eval()
+        assert isinstance(model.detector, Detector)
+        return model
+
+    def found(self, model: ZooForObjectDetection, images: Mapping[str, Tensor]) -> list[Found]:
+        """What is found, uncut, surest first."""
+        with torch.no_grad():
+            return model.detector.found(model.detector(**images))
+
+    @pytest.mark.parametrize("counts", [(3, 1), (2, 0), (0, 0)])
+    def test_losses_and_gradients_are_finite_whatever_there_is_to_find(
+        self, chosen: Chosen, counts: tuple[int, int]
+    ) -> None:
+        model = self.model(chosen)
+        output = model(**some_images(), labels=labels_of(*counts))
+        weights = model.detector.weights
+        assert output.losses is not None
+        assert set(weights) <= set(output.losses), "a loss is weighed that is not there"
+        for name, value in output.losses.items():
+            assert value.shape == (), name
+            assert torch.isfinite(value), f"{name} is {value}"
+        expected = sum(float(output.losses[name].detach()) * weight for name, weight in weights.items())
+        close(output.loss.detach(), torch.tensor(expected), 1e-5, "the weighted sum")
+        output.loss.backward()
+        gradients = [item.grad for item in model.parameters() if item.grad is not None]
+        assert all(torch.isfinite(item).all() for item in gradients)
+        assert any(item.any() for item in gradients), "no gradient anywhere"
+
+    def test_a_few_steps_bring_the_surest_boxes_nearer(self, chosen: Chosen) -> None:
+        """The losses themselves need not fall: what a matcher asks for grows with what it is given."""
+        model = self.model(chosen)
+        images, labels = some_images(), labels_of(2, 1)
+        optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+        before = surest_overlap(self.found(model, images), labels)
+        for _ in range(40):
+            optimizer.zero_grad()
+            model(**images, labels=labels).loss.backward()
+            optimizer.step()
+        after = surest_overlap(self.found(model, images), labels)
+        assert after > before + 0.05, f"overlap {before:.3f} before, {after:.3f} after"
+
+    def test_what_is_found_is_sorted_and_of_the_classes(self, chosen: Chosen) -> None:
+        model = self.model(chosen)
+        for item in self.found(model, some_images()):
+            count = len(item.scores)
+            assert count, "an untrained detector finds something, if unsure of it"
+            assert (item.labels.shape, item.boxes.shape) == ((count,), (count, 4))
+            assert ((item.scores >= 0) & (item.scores <= 1)).all()
+            assert (item.scores.diff() <= 0).all(), "not surest first"
+            assert ((item.labels >= 0) & (item.labels < len(CATEGORIES))).all()
+            assert torch.isfinite(item.boxes).all()
+        for item in model.detect(**some_images()):
+            half = item.boxes[:, 2:] / 2
+            assert (item.boxes[:, :2] - half >= -1e-6).all(), "the host cuts boxes to the image"
+            assert (item.boxes[:, :2] + half <= 1 + 1e-6).all()
+
+    def test_images_of_a_batch_do_not_see_each_other(self, chosen: Chosen) -> None:
+        model = self.model(chosen)
+        both = some_images()
+        together = self.found(model, both)
+        for number in range(2):
+            alone = self.found(model, {name: value[number : number + 1] for name, value in both.items()})
+            same_found(together[number], alone[0], f"image {number}")
+
+    def test_padding_changes_nothing_where_that_is_claimed(self, chosen: Chosen) -> None:
+        model = self.model(chosen)
+        if not model.detector.padding_invariant:
+            pytest.skip("it does not claim to leave padding out")
+        image = random_tensor(1, 3, 50, 70)
+        frames = [(50, 70), (64, 96), (128, 160)]
+        answers = []
+        for height, width in frames:
+            pixels, mask = torch.zeros(1, 3, height, width), torch.zeros(1, height, width, dtype=torch.bool)
+            pixels[..., :50, :70], mask[..., :50, :70] = image, True
+            answers.append(self.found(model, {"pixel_values": pixels, "pixel_mask": mask})[0])
+        for frame, answer in zip(frames[1:], answers[1:], strict=True):
+            same_found(answers[0], answer, f"in {frame}")
+
+    def test_a_seed_gives_the_same_weights_and_leaves_randomness_alone(self, chosen: Chosen) -> None:
+        with untouched_surroundings():
+            first = detector_model(chosen, seed=5)
+        torch.rand(3)
+        second, other = detector_model(chosen, seed=5), detector_model(chosen, seed=6)
+        pairs = list(zip(first.state_dict().values(), second.state_dict().values(), strict=True))
+        assert all(torch.equal(one, two) for one, two in pairs)
+        assert any(not torch.equal(one, two) for one, two in zip(first.parameters(), other.parameters(), strict=True))
+
+    def test_saved_and_loaded_it_finds_the_same(self, chosen: Chosen, tmp_path: Path) -> None:
+        model = self.model(chosen)
+        model.save_pretrained(tmp_path)
+        loaded = ZooForObjectDetection.from_pretrained(tmp_path)
+        assert loaded.categories == list(CATEGORIES)
+        assert {int(key): name for key, name in loaded.config.id2label.items()} == {0: "line", 1: "figure"}
+        for one, two in zip(self.found(model, some_images()), self.found(loaded.eval(), some_images()), strict=True):
+            assert torch.equal(one.scores, two.scores)
+            assert torch.equal(one.boxes, two.boxes)
+
+    def test_an_image_smaller_than_its_strides_is_read(self, chosen: Chosen) -> None:
+        assert len(self.found(self.model(chosen), some_images(1, 1, 3))) == 1
+
+
+def same_found(one: Found, other: Found, message: str) -> None:
+    """Assert that both are the same up to rounding: boxes of equal scores may change places, and the least sure ones
+    may fall on one side of a bound or the other."""
+    count = min(len(one.scores), len(other.scores), 20)
+    close(one.scores[:count], other.scores[:count], 1e-4, f"{message}: scores")
+    for score, label, box in zip(one.scores[:count], one.labels, one.boxes, strict=False):
+        like = ((other.scores - score).abs() < 1e-4) & (other.labels == label)
+        nearest = (other.boxes[like] - box).abs().amax(-1)
+        assert len(nearest), f"{message}: no box of the score {score:.4f}"
+        assert nearest.min() < 1e-4, f"{message}: the box of the score {score:.4f} is off by {nearest.min():.3g}"
+
+
+def surest_overlap(found: list[Found], labels: list[Labels]) -> float:
+    """The mean, over all true boxes, of the largest overlap with one of the image's three surest boxes."""
+    largest = []
+    for item, one in zip(found, labels, strict=True):
+        low, high = (corners(boxes).unflatten(-1, (2, 2)) for boxes in (item.boxes[:3], one["boxes"]))
+        sides = torch.minimum(low[:, None, 1], high[None, :, 1]) - torch.maximum(low[:, None, 0], high[None, :, 0])
+        inner = sides.clamp(min=0).prod(-1)  # [k, n]
+        areas = [(boxes[:, 1] - boxes[:, 0]).prod(-1) for boxes in (low, high)]
+        largest.append((inner / (areas[0][:, None] + areas[1] - inner)).amax(0))
+    return float(torch.cat(largest).mean())
