@@ -65,7 +65,7 @@ def test_measurements_of_several_processes_are_recorded_whole() -> None:
         calibration=CalibrationReading("matmul", 0.25, 0.5),
         machine={"gpu": {"before": {"temperature_c": 40}, "after": {"temperature_c": 60}}},
     )
-    found = performance_of(measured, training_tokens_per_second=7.0, optimizer_state_bytes=88)
+    found = performance_of(measured, {"training_tokens_per_second": 7.0, "optimizer_state_bytes": 88})
     assert found.latency is not None
     assert (found.latency.median, found.latency.processes, found.latency.warmup) == (3.5, [2.0, 5.0], [8, 13])
     assert found.latency.values == [3.0, 1.0, 2.0, 5.0, 5.0, 9.0]

@@ -22,10 +22,12 @@ from zoo.bench.outcome import (
     machine_facts,
     one_line,
     performance_of,
+    performance_of_training,
     quality_of,
     samples_of,
     series_of,
     status_of,
+    training_costs,
     training_facts,
 )
 from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
@@ -105,6 +107,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     trained: dict[str, Any] = {
         "steps": training.steps,
         "training_seconds": training.seconds,
+        "training_tokens": training.facts.get("tokens"),
         "curve": [_curve_point(point) for point in training.curve],
     }
     if training.status == "running":
@@ -117,19 +120,21 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     # The sentences that are timed are the ones that are shown: spread evenly over the test set.
     sentences = [source_of(sample) for sample in evaluation.samples]
     parameters = count_parameters(model)
+    attention = str(model.attention_backend)
     del model, run
     free_memory()  # what is measured below is measured by other processes
-    timed: dict[str, Any] = {"environment": told}
     if spec.measurement.processes:
         measured = measure_performance(directory, sentences, spec, progress=progress)
-        rate, state = training.tokens_per_second, training.facts.get("optimizer_state_bytes")
-        found = performance_of(measured, training_tokens_per_second=rate, optimizer_state_bytes=state)
-        timed = {"performance": [found], "environment": {**told, **machine_facts(measured)}}
+        found = performance_of(measured, training_costs(training))
+        told |= machine_facts(measured)
+    else:
+        found = performance_of_training(training, attention, default_device())
     return Outcome(
         status="collapsed" if evaluation.collapsed else "ok",
         error=evaluation.collapsed,
         parameters=parameters,
-        **timed,
+        performance=[found],
+        environment=told,
         **_scored(evaluation, spec, task, work),
         **trained,
     )

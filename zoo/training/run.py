@@ -296,7 +296,7 @@ class _Attempt:
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
             trainer.evaluate_average()
-        monitor, section = trainer.monitor, self.spec.training
+        monitor, section, memory = trainer.monitor, self.spec.training, trainer.memory.facts()
         best = best_of(monitor.curve) if section.keep_best or section.early_stop else None
         if status == "ok" and trainer.stopped_early and steps < total:
             found_out["stopped_early"] = steps
@@ -313,6 +313,8 @@ class _Attempt:
             model_step=steps,
             seconds=monitor.seconds,
             tokens_per_second=monitor.tokens_per_second,
+            steps_per_second=monitor.steps_per_second,
+            memory=memory,
             curve=tuple(monitor.curve),
             facts={
                 "examples": len(self.train),
@@ -320,6 +322,7 @@ class _Attempt:
                 "device": str(trainer.device),
                 "precision": str(trainer.precision).removeprefix("torch."),
                 "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),
+                "tokens": monitor.tokens,
                 "processes": self.world.size,
                 "padding_share": trainer.batches.padding_share(),
                 "clipping": monitor.clipping_facts(),
