@@ -29,6 +29,7 @@ from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
+from zoo.training.components import refuse_unfit_training
 from zoo.training.data.collate import Batch
 from zoo.training.data.development import DEV_EXAMPLES, data_name, development_batches
 from zoo.training.data.encoded import encoded_pairs
@@ -37,7 +38,14 @@ from zoo.training.data.ragged import EncodedPairs
 from zoo.training.data.workers import death_of_worker
 from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare
-from zoo.training.processes.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
+from zoo.training.processes.world import (
+    ToldElsewhereError,
+    World,
+    is_lost_connection,
+    joined,
+    refuse_uneven,
+    training_device,
+)
 from zoo.training.quiet import errors_only, quiet
 from zoo.training.seeds import preserved_randomness
 from zoo.training.trainer import ZooTrainer
@@ -125,8 +133,12 @@ def _entered(spec: Spec, out: Path, resume: bool, world: World) -> tuple[bool, T
     """Whether there is a run in `out` to go on with, and its outcome where that is finished."""
     refuse_uneven(spec, world.size)
     if resume and out.is_dir() and any(out.iterdir()):
-        return True, _resumable(spec, out)
+        finished = _resumable(spec, out)
+        if finished is None:
+            refuse_unfit_training(spec.training, training_device())
+        return True, finished
     refuse_occupied(out)
+    refuse_unfit_training(spec.training, training_device())
     return False, None
 
 
