@@ -88,13 +88,16 @@ def test_measurements_of_several_processes_are_recorded_whole() -> None:
 
 def test_a_record_says_what_training_found_beside_its_curve() -> None:
     batch = {"rows": 2, "source_length": 9, "target_length": 8, "tokens": 30, "examples": [4, 1]}
+    clipping = {"steps": 40, "clipped": 3, "ranges": [[1, 2], [9, 9]]}
     facts = {"examples": 300, "stopped_early": 40, "best": {"step": 20, "dev_loss": 1.5}, "nan_batches": [batch]}
+    facts |= {"clipping": clipping}
     outcome = TrainingOutcome("ok", None, 40, 100, 20, 1.0, None, facts=facts)
     assert training_facts(outcome) == {
         "training": {
             "stopped_early": 40,
             "best": {"step": 20, "dev_loss": 1.5},
             "nan_batches": [{"rows": 2, "source_length": 9, "target_length": 8, "tokens": 30}],
+            "clipping": clipping,
         }
     }
     assert training_facts(TrainingOutcome("ok", None, 9, 9, 9, 1.0, None, facts={"examples": 300})) == {}

@@ -101,7 +101,8 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     """Train (or continue), evaluate, measure."""
     directory = work.run
     task: PreparedTask = spec.task.create().prepare(home, progress)
-    prepare_metrics(spec, evaluation_examples(task, spec))
+    examples = evaluation_examples(task, spec)
+    metrics = prepare_metrics(spec, examples, task, progress=progress)
     training = _train(spec, work, home, progress)
     told = training_facts(training)
     trained: dict[str, Any] = {
@@ -116,7 +117,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
         return Outcome(status=training.status, error=training.error, environment=told, **trained)
     run = load_run(directory)
     model = run.model.to(default_device())
-    evaluation = evaluate(model, run.tokenizers, evaluation_examples(task, spec), spec, progress=progress)
+    evaluation = evaluate(model, run.tokenizers, examples, spec, metrics=metrics, progress=progress)
     # The sentences that are timed are the ones that are shown: spread evenly over the test set.
     sentences = [source_of(sample) for sample in evaluation.samples]
     parameters = count_parameters(model)
@@ -157,7 +158,10 @@ def run_untrained(spec: Spec, work: WorkFolder, home: DataHome, progress: Progre
     model, task = built.model.to(default_device()), built.prepared.task
     # One control stands for every model with its data and scoring, whatever probes they ask for.
     examples = evaluation_examples(task, spec)
-    evaluation = evaluate(model, built.tokenizers, examples, spec, with_probes=False, progress=progress)
+    metrics = prepare_metrics(spec, examples, task, progress=progress)
+    evaluation = evaluate(
+        model, built.tokenizers, examples, spec, metrics=metrics, with_probes=False, progress=progress
+    )
     scored = _scored(evaluation, spec, task, work)
     return Outcome(status="ok", steps=0, parameters=count_parameters(model), **scored)
 
@@ -165,7 +169,8 @@ def run_untrained(spec: Spec, work: WorkFolder, home: DataHome, progress: Progre
 def run_copy(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
     """Score the sources as outputs."""
     task = spec.task.create().prepare(home, progress)
-    evaluation = copy_baseline(evaluation_examples(task, spec), spec)
+    examples = evaluation_examples(task, spec)
+    evaluation = copy_baseline(examples, spec, metrics=prepare_metrics(spec, examples, task, progress=progress))
     return Outcome(status="ok", **_scored(evaluation, spec, task, work))
 
 

@@ -50,7 +50,18 @@ class Outcome(_Part):
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
-_TOLD = ("stopped_early", "best", "loss_spikes", "collapsed", "oom_batch", "nan_batches")
+_TOLD = (
+    "stopped_early",
+    "best",
+    "loss_spikes",
+    "collapsed",
+    "oom_batch",
+    "nan_batches",
+    "clipping",
+    "update_clipping",
+    "token_bands",
+    "averaging",
+)
 _DEVICE_FAULT = re.compile(r"CUDA error|cuDNN error|NCCL error|ECC error", re.IGNORECASE)
 
 
