@@ -184,7 +184,7 @@ class TestAModelThatIsRefused:
         config = json.loads((folder / "tokenizer_config.json").read_text()) | {"separate_vocabs": True}
         (folder / "tokenizer_config.json").write_text(json.dumps(config))
         shutil.copyfile(folder / "vocab.json", folder / "target_vocab.json")
-        refused(folder, "separate vocabularies for source and target; expected one that both share")
+        refused(folder, "its tokenizer numbers source and target each by itself, its model has one vocabulary")
 
     def test_a_tokenizer_that_is_damaged(self, refused, copied):
         folder = copied("t5")
