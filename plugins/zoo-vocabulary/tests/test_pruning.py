@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from saved_models import CHECKPOINTS, TIED, texts
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from zoo_vocabulary.folder import open_model
 from zoo_vocabulary.prune import prune
 from zoo_vocabulary.texts import Corpus
+from zoo_vocabulary.weights import vocabulary_tensors
+
+from zoo.errors import InputError
 
 KINDS = [kind for kind in CHECKPOINTS if kind != "marian-apart"]
 LANGUAGE_MODELS = {"gpt2", "llama"}
@@ -178,6 +182,29 @@ def test_pruning_to_what_is_there_changes_nothing(checkpoint, pruned, tmp_path):
         for file in sorted(once.iterdir()):
             if file.name != "vocabulary.json":
                 assert (tmp_path / kind / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_a_tensor_that_happens_to_be_as_long_as_the_vocabulary_stays_whole(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint("gpt2"), tmp_path / "model")
+    config, tensors = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("wpe.weight"))
+    tensors[name] = torch.randn(config["vocab_size"], config["n_embd"])
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({**config, "n_positions": config["vocab_size"]}))
+    report = prune(open_model(folder), tmp_path / "out", keep=[300])
+    assert report["rows"]["after"] < config["vocab_size"]
+    assert torch.equal(load_file(tmp_path / "out" / "model.safetensors")[name], tensors[name])
+
+
+def test_a_tensor_over_the_vocabulary_that_is_not_known_is_refused():
+    class Odd(GPT2LMHeadModel):
+        def __init__(self, config):
+            super().__init__(config)
+            self.table = torch.nn.Linear(4, config.vocab_size)
+
+    model = Odd(GPT2Config(n_embd=8, n_layer=1, n_head=1, n_positions=8, vocab_size=20))
+    with pytest.raises(InputError, match=r"'table.weight' is \[20, 4\] and grows with the vocabulary"):
+        vocabulary_tensors(model, {"vocab_size": (None, 20)}, "here")
 
 
 def test_size_is_the_most_that_is_kept_and_the_frequent_stay(checkpoint, tmp_path, corpus_file):

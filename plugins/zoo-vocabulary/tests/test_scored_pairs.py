@@ -51,14 +51,14 @@ def cut(processor, text):
 
 
 @given(pieces(), TEXTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_texts_are_cut_as_the_library_cuts_them(model, text):
     scores, unused = model
     assert ScoredPairs(scores, unused=unused).segment(SPACE + text.replace(" ", SPACE)) == cut(library(*model), text)
 
 
 @given(model=pieces(), words=st.lists(WORDS, min_size=1, max_size=5, unique=True), texts=st.lists(TEXTS, max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_new_words_come_out_and_texts_without_them_are_cut_as_before(model, words, texts):
     scores, unused = model
     before = library(scores, unused)

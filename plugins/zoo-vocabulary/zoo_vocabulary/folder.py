@@ -75,8 +75,7 @@ def open_model(folder: Path) -> SavedModel:
     """Read a folder of `zoo build` or `zoo train`, or of transformers.
 
     Raises InputError in one line for what is none, for weights that are pickles, for a run that is not finished, for
-    vocabularies that model and tokenizer do not agree on, and for tensors of which it is not clear whether they are
-    about tokens.
+    vocabularies that model and tokenizer do not agree on, and for tensors over the vocabulary that are not known.
     """
     where = str(folder)
     if not folder.is_dir():
@@ -93,7 +92,7 @@ def open_model(folder: Path) -> SavedModel:
     with _damage_told(where, "its tokenizer"):
         tokenizers = load_tokenizers(folder)
     vocabularies = tuple(_vocabulary(folder, tokenizers, side, size) for side, size in dict(fields.values()).items())
-    tensors = vocabulary_tensors(model, {found.side: found.size for found in vocabularies}, where)
+    tensors = vocabulary_tensors(model, fields, where)
     sides = {name: side for name, (side, _) in fields.items()}
     return SavedModel(folder, model, tokenizers, vocabularies, sides, tensors, checkpoint.revision())
 

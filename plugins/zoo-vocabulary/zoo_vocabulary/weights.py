@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -83,21 +84,25 @@ def vocabulary_sizes(model: nn.Module, where: str, *, apart: bool) -> dict[str, 
     return {source: ("source", rows), target: ("target", given[target])}
 
 
-def vocabulary_tensors(model: nn.Module, sizes: Mapping[Side | None, int], where: str) -> list[VocabularyTensor]:
-    """Every tensor over a vocabulary, found by walking the model; `sizes` has the rows of each vocabulary.
+def vocabulary_tensors(
+    model: nn.Module, fields: Mapping[str, tuple[Side | None, int]], where: str
+) -> list[VocabularyTensor]:
+    """Every tensor over a vocabulary; `fields` are those of the configuration that count one, as of `vocabulary_sizes`.
 
-    Known are the tables that models call their input embeddings (or `embed_tokens`), the output layer with its bias,
-    and vectors of a model with an output layer itself, such as Marian's ``final_logits_bias``. Where the sides have
-    vocabularies of their own the encoder's tables are the source's, and all else the target's. Raises InputError for
-    any other tensor that has as many entries along some dimension: what its entries stand for is not clear.
+    They are the tensors that a model of one token more would have larger. Known among them are the tables that models
+    call their input embeddings (or `embed_tokens`), the output layer with its bias, and vectors of a model with an
+    output layer itself, such as Marian's ``final_logits_bias``. Where the sides have vocabularies of their own the
+    encoder's tables are the source's, and all else the target's. Raises InputError for any other: what its entries
+    stand for is not clear.
     """
-    lengths = set(sizes.values())
+    sizes = dict(fields.values())
+    following = _following(model, fields)
     roles: dict[int, Role] = {}
     for name, module in model.named_modules():
         table = _embeddings_of(module)
-        if table is not None and table.weight.shape[0] in lengths:
+        if table is not None:
             roles[id(table.weight)] = "input"
-        if isinstance(module, nn.Embedding) and name.rpartition(".")[2] == _TABLE and len(module.weight) in lengths:
+        if isinstance(module, nn.Embedding) and name.rpartition(".")[2] == _TABLE:
             roles[id(module.weight)] = "input"
         head = _head_of(module)
         if head is None:
@@ -107,22 +112,19 @@ def vocabulary_tensors(model: nn.Module, sizes: Mapping[Side | None, int], where
         if getattr(head, "bias", None) is not None:
             roles[id(head.bias)] = "bias"
         for owned in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
-            if owned.is_floating_point() and any(tuple(owned.shape) in {(rows,), (1, rows)} for rows in lengths):
+            if owned.is_floating_point() and owned.numel() == owned.shape[-1]:  # [V] or [1, V]
                 roles[id(owned)] = "bias"
     read = _read_by_the_encoder(model) if len(sizes) > 1 else set()
     found: dict[int, VocabularyTensor] = {}
-    everything = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    for name, tensor in everything:
+    for name, tensor in _tensors(model):
+        if name not in following:
+            continue
         role = roles.get(id(tensor))
         if role is None:
-            longest = lengths.intersection(tensor.shape) if tensor.is_floating_point() else ()
-            if longest:
-                raise InputError(
-                    f"'{name}' is {list(tensor.shape)}, as long as the vocabulary of {min(longest)}: not clear whether "
-                    "its entries are tokens",
-                    where=where,
-                )
-            continue
+            raise InputError(
+                f"'{name}' is {list(tensor.shape)} and grows with the vocabulary: not clear what its entries are",
+                where=where,
+            )
         side: Side | None = None
         if None not in sizes:
             side = "source" if id(tensor) in read else "target"
@@ -134,6 +136,21 @@ def vocabulary_tensors(model: nn.Module, sizes: Mapping[Side | None, int], where
                 f"'{name}' has {item.rows} rows, the vocabulary {sizes[side]}; expected one row a token", where=where
             )
     return list(found.values())
+
+
+def _following(model: nn.Module, fields: Mapping[str, Any]) -> set[str]:
+    """The names of the tensors that are longer in the same model with one token more. No weights are made for it."""
+    config = copy.deepcopy(model.config)
+    for name in fields:
+        setattr(config, name, getattr(config, name) + 1)
+    with torch.device("meta"):
+        larger = type(model)(config)  # type: ignore[call-arg]
+    shapes = {name: tensor.shape for name, tensor in _tensors(larger)}
+    return {name for name, tensor in _tensors(model) if tensor.shape != shapes.get(name)}
+
+
+def _tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
 
 
 def _read_by_the_encoder(model: nn.Module) -> set[int]:
