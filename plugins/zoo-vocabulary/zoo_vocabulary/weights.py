@@ -145,10 +145,10 @@ def _following(model: nn.Module, fields: Mapping[str, Any]) -> set[str]:
         setattr(config, name, getattr(config, name) + 1)
     try:
         with torch.device("meta"):
-            larger = type(model)(config)  # type: ignore[call-arg]
+            larger = type(model)(config)
     except (RuntimeError, TypeError, ValueError):
         # A component may compute a table of its own while it is made, which takes tensors that hold something.
-        larger = type(model)(config)  # type: ignore[call-arg]
+        larger = type(model)(config)
     shapes = {name: tensor.shape for name, tensor in _tensors(larger)}
     return {name for name, tensor in _tensors(model) if tensor.shape != shapes.get(name)}
 
