@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -129,7 +130,7 @@ def distribution_of(measured: Measured) -> Distribution:
     )
 
 
-def performance_of(measured: Measurements, training: Mapping[str, Any]) -> Performance:
+def performance_of(measured: Measurements, training: Mapping[str, Any] = MappingProxyType({})) -> Performance:
     """Measurements of one device as a record holds them, with what `training_costs` says of training on it."""
     clocks = measured.clocks
     return Performance(
