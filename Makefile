@@ -26,6 +26,10 @@ ONE_LINE := tests/bench tests/site tests/spec tests/registry tests/scaffold test
 # Every component is tested (and compiled) in tests/testing already; executors have slow tests of another kind there.
 COMPILED_ELSEWHERE := $(filter-out %/zoo-executors/tests/test_conformance.py,$(wildcard plugins/*/tests/test_conformance.py))
 
+# Files of which the slow part may run something, by their text: collecting the others takes as long as a few tests.
+# tests/conftest.py fails where a test is marked in any other file.
+SLOW_FILES := $(sort $(shell grep -rlE "mark\.(slow|network|browser)|Suite|conformance_suites" --include="test_*.py" tests plugins benchmarks))
+
 .PHONY: help env demo test quick slow soak comet check format clean
 
 help:
@@ -60,7 +64,7 @@ quick: env
 	$(PYTEST) -m "not slow and not network and not browser and not soak"
 
 slow: env
-	$(PYTEST) -n 3 -m "(slow or network or browser) and not soak" $(addprefix --ignore=,$(COMPILED_ELSEWHERE))
+	$(PYTEST) -n 3 -m "(slow or network or browser) and not soak" $(filter-out $(COMPILED_ELSEWHERE),$(SLOW_FILES))
 
 soak: env
 	$(PYTEST) -m soak

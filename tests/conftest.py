@@ -1,9 +1,12 @@
-"""Records whose every claim holds, for tests of what reads them."""
+"""Records whose every claim holds, for tests of what reads them; and what the collector need not look through."""
 
 from __future__ import annotations
 
+import gc
 import random
+import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +17,28 @@ SENTENCES = ("open the file", "close the window now", "a cell has a value", "pri
 WORDS = ("open", "close", "save", "print", "file", "page", "table", "cell", "text", "image", "link", "style", "menu")
 LATENCIES = (0.100, 0.101, 0.099, 0.102, 0.1005)
 """Medians of five fresh processes, in seconds."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m leaves any out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make slow` collects only files whose text has a mark or a suite of the kit in it: no test may be missed so."""
+    for item in items:
+        if any(item.get_closest_marker(mark) for mark in ("slow", "network", "browser")):
+            text = _text(item.path)
+            if not re.search(r"mark\.(slow|network|browser)|Suite|conformance_suites", text):
+                raise pytest.UsageError(f"{item.nodeid}: make slow does not find its mark by the text of {item.path}")
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what was collected and imported: millions of objects, all of which the collection at the end of every
+    training run (accelerate's `free_memory`) would go through."""
+    gc.collect()  # what is garbage already is not kept
+    gc.freeze()
 
 
 @pytest.fixture
