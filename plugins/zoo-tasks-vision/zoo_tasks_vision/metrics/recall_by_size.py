@@ -56,14 +56,16 @@ class RecallBySize(SummedMetric):
         options = self.options
         rules = Rules((options.iou,), options.max_dets, 0.0, None, options.class_agnostic)
         boxes = [truth.box for truths in references for truth in truths]
-        counts = np.zeros((len(outputs), len(self._names()), 2))
+        places = {name: place for place, name in enumerate(self._names())}
+        counts = np.zeros((len(outputs), len(places), 2))
         for match in evaluated(outputs, references, rules).evalImgs:
             if match is None:
                 continue
             rows = zip(match["gtIds"], match["gtIgnore"], match["gtMatches"][0], strict=True)
             for number, ignored, matched in rows:
                 if not ignored:
-                    counts[match["image_id"], self._stratum(boxes[number - 1])] += (matched > 0, 1)
+                    stratum = places[band_name(boxes[number - 1], options.aspects, options.heights)]
+                    counts[match["image_id"], stratum] += (matched > 0, 1)
         return list(counts.reshape(len(outputs), -1))
 
     def example_items(self, outputs: Sequence[Any], examples: Sequence[Example]) -> Items:
@@ -98,18 +100,21 @@ class RecallBySize(SummedMetric):
         }
         return {"by_size": found, "worst": min(found, key=lambda name: found[name]["recall"], default=None)}
 
-    def _stratum(self, box: Box) -> int:
-        width, height = box[2] - box[0], box[3] - box[1]
-        # Without height: as wide as can be.
-        aspect = bisect_right(self.options.aspects, width / height if height else float("inf"))
-        return aspect * (len(self.options.heights) + 1) + bisect_right(self.options.heights, height)
-
     def _names(self) -> list[str]:
         return [
-            f"aspect {aspect}, height {height}"
-            for aspect in _bands(self.options.aspects)
-            for height in _bands(self.options.heights)
+            _name(aspect, height) for aspect in _bands(self.options.aspects) for height in _bands(self.options.heights)
         ]
+
+
+def band_name(box: Box, aspects: Sequence[float], heights: Sequence[float]) -> str:
+    """The stratum of a box: ``aspect 5-15, height 16-32``. Without height it is as wide as can be."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    aspect = bisect_right(aspects, width / height if height else float("inf"))
+    return _name(_bands(aspects)[aspect], _bands(heights)[bisect_right(heights, height)])
+
+
+def _name(aspect: str, height: str) -> str:
+    return f"aspect {aspect}, height {height}"
 
 
 def _bands(edges: Sequence[float]) -> list[str]:
