@@ -1,4 +1,4 @@
-"""The cells of specs/, specs/language-models/ and specs/vision/: smoke tests as they are, benchmarks with ``pytest --benchmark``."""
+"""The cells of specs/, of language models and of images: smoke tests, or benchmarks with ``pytest --benchmark``."""
 
 from __future__ import annotations
 

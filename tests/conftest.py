@@ -27,7 +27,7 @@ GLYPHS: dict[str, Any] = {
         "heads": 4,
         "image": {
             "input": {"use": "native", "multiple": 2},
-            "patch": {"height": 16, "width": 2},
+            "patch": {"height": 16, "width": 10},  # one letter
             "channels": 1,
             "patch_position": "fractional-fourier",
         },
@@ -42,7 +42,7 @@ GLYPHS: dict[str, Any] = {
     },
     "training": {
         "steps": 8,
-        "batch_tokens": 400,
+        "batch_tokens": 120,
         "objective": "cross-entropy",
         "optimizer": {"use": "adamw", "lr": 5e-3},
         "schedule": {"use": "inverse-sqrt", "warmup": 10},

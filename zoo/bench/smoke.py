@@ -28,10 +28,7 @@ def smoke(spec: Spec) -> None:
     generator = torch.Generator().manual_seed(spec.seed)
     encoded = _SOURCES[model.reads](model, own or VOCABULARY, generator)
     targets = torch.randint(4, VOCABULARY, (2, 5), generator=generator)  # [B, T]
-    logits = model.target_logits(encoded, targets)  # [B, T, V]
-    loss = negative_log_likelihood(
-        logits.flatten(0, 1), targets.flatten(), log_probabilities=model.log_probabilities, reduction="mean"
-    )
+    loss = _loss(model, encoded, targets)
     _expect(bool(torch.isfinite(loss)), spec, f"a loss of {loss.item()}")
     loss.backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
@@ -46,6 +43,16 @@ def smoke(spec: Spec) -> None:
     _expect(output.shape[0] == 2 and 2 <= output.shape[1] <= 5, spec, f"outputs of shape {tuple(output.shape)}")
 
 
+def _loss(model: Any, encoded: dict[str, Tensor], targets: Tensor) -> Tensor:
+    if model.own_loss:
+        own: Tensor = model(**encoded, labels=targets).loss
+        return own
+    logits = model.target_logits(encoded, targets)  # [B, T, V]
+    return negative_log_likelihood(
+        logits.flatten(0, 1), targets.flatten(), log_probabilities=model.log_probabilities, reduction="mean"
+    )
+
+
 def _texts(model: Any, vocabulary: int, generator: torch.Generator) -> dict[str, Tensor]:
     sources = torch.randint(4, vocabulary, (2, 6), generator=generator)  # [B, S]
     mask = torch.ones_like(sources)  # [B, S]
@@ -54,7 +61,7 @@ def _texts(model: Any, vocabulary: int, generator: torch.Generator) -> dict[str,
 
 
 def _images(model: Any, vocabulary: int, generator: torch.Generator) -> dict[str, Tensor]:
-    sizes = ((32, 160), (24, 90))
+    sizes = ((64, 320), (48, 180))
     pixels = [torch.randint(256, (*size, 3), generator=generator, dtype=torch.uint8).numpy() for size in sizes]
     return dict(model.image_processor(pixels, return_tensors="pt"))
 

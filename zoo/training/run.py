@@ -18,6 +18,7 @@ from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
 from zoo.measure.collapse import collapsed
 from zoo.measure.generation import generate_outputs
+from zoo.measure.likelihoods import refuse_without_likelihoods
 from zoo.measure.reading import source_of
 from zoo.models import load_model
 from zoo.models.pretrained import GraftReport
@@ -209,6 +210,7 @@ class _Attempt:
         _refuse_context_of_one(model, self.train)
         layout.refuse_past_the_table(model, self.train)
         refuse_unfit(model, spec.evaluation.probes)
+        refuse_without_likelihoods(model, spec.evaluation.metrics)
 
     def run(self) -> TrainingOutcome:
         self.world.agreed(self._clean)
@@ -294,7 +296,7 @@ class _Attempt:
                 cause = (str(found).strip() or "no more is known").splitlines()[0]
                 error = (
                     f"out of memory in step {steps + 1}{f', in {in_words(told)}' if told else ''}: {cause}; "
-                    f"{remedy(told, self.spec.training)}"
+                    f"{remedy(told, self.spec.training, images=self.spec.model.reads_images)}"
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
