@@ -207,7 +207,7 @@ class ModelSection(Options):
     @model_validator(mode="after")
     def _parts_of_the_architecture(self) -> ModelSection:
         details = [self._absent(name) for name in _NEEDS[self.architecture] if getattr(self, name) is None]
-        article = "an" if self.architecture.startswith("i") else "a"
+        article = "an" if self.architecture.startswith(("e", "i")) else "a"
         a_model = f"{article} {self.architecture}"
         found = [name for name in _LACKS[self.architecture] if getattr(self, name) not in (None, False)]
         details += [
