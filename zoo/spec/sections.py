@@ -365,8 +365,8 @@ class MeasurementSection(Options):
         default=5,
         ge=0,
         le=100,
-        description="Fresh processes that latency is measured in; the median of theirs counts. 0: nothing is timed, "
-        "for sweeps that ask about quality alone",
+        description="Fresh processes that latency is measured in; the median of theirs counts. 0: nothing is timed "
+        "but training itself, for sweeps that ask about quality or training alone",
     )
     latency_samples: Count = Field(
         default=20, description="Timed single-sentence generations in each process, after warm-up"
