@@ -163,7 +163,7 @@ def _record(number: int, models: int, seeds: int) -> dict[str, Any]:
     points = range(24, 1201, 24)
     digest = hashlib.sha256(str(number).encode()).hexdigest()
     return {
-        "schema": "zoo.record/4",
+        "schema": "zoo.record/5",
         "id": f"{created:%Y%m%dT%H%M%S}.{created.microsecond:06d}Z-{digest[:10]}",
         "created": created.isoformat(),
         "cell": f"sha256:{digest}",

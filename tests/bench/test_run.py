@@ -251,12 +251,29 @@ def test_a_cell_leaves_a_whole_record_and_runs_again_only_when_asked(runner: Run
 
 
 @pytest.mark.slow
-def test_a_cell_without_measurement_is_scored_and_not_timed(runner: Runner, small_spec: Any) -> None:
+def test_a_cell_without_measurement_is_scored_and_its_training_alone_timed(runner: Runner, small_spec: Any) -> None:
     record = runner.run(small_spec("measurement.processes=0")).record
     assert record.status in {"ok", "collapsed"}
     assert [score.metric for score in record.quality] == ["bleu", "chrf"]
-    assert record.performance == []
+    (trained,) = record.performance
+    assert (trained.device, trained.dtype, trained.latency, trained.memory) == ("cpu", "float32", None, None)
+    assert record.steps is not None
     assert record.training_seconds is not None
+    assert record.training_tokens is not None
+    assert trained.training_steps_per_second is not None
+    assert trained.training_tokens_per_second is not None
+    # Both by the same time, which is less than that of training with its evaluations.
+    assert trained.training_tokens_per_second / trained.training_steps_per_second == pytest.approx(
+        record.training_tokens / record.steps, rel=0.05
+    )
+    assert trained.training_steps_per_second > record.steps / record.training_seconds
+    assert trained.training_memory is not None
+    assert trained.training_memory.before is not None
+    assert 2**20 < trained.training_memory.before < trained.training_memory.peak
+    # AdamW: two moments of four bytes for each parameter, and step counters.
+    assert record.parameters is not None
+    assert trained.optimizer_state_bytes is not None
+    assert trained.optimizer_state_bytes == pytest.approx(8 * record.parameters, rel=0.05)
     assert check_store(runner.store.folder).problems == ()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from zoo.bench.cell import BASELINES, Job, baseline_spec
+from zoo.bench.cell import Job, baseline_spec, controls_of
 from zoo.errors import InputError, ZooError
 from zoo.registry import Registry, current_registry
 from zoo.spec import Spec
@@ -125,7 +125,7 @@ def cell_jobs(specs: Iterable[Spec]) -> list[CellJob]:
     chosen: dict[str, CellJob] = {}
     plain = [(spec, spec.plain()) for spec in specs]
     for spec, sections in plain:
-        for job in BASELINES:
+        for job in controls_of(spec):
             board = json.dumps(baseline_spec(sections, job), sort_keys=True)
             chosen.setdefault(f"{job} {board}", CellJob(spec, job))
     for spec, sections in plain:
@@ -136,6 +136,21 @@ def cell_jobs(specs: Iterable[Spec]) -> list[CellJob]:
 def run_job(job: CellJob, runner: Runner) -> Done:
     """Run one job; what keeps it from being run is an answer, not an exception."""
     return _answered(job, lambda: Done(job, result=runner.run_job(job.spec, job.job)))
+
+
+def refused(jobs: Sequence[CellJob], runner: Runner) -> list[Done]:
+    """The jobs that this machine cannot run, and why; where it can run no cell, the controls too.
+
+    To be known before anything is prepared, and before the others have taken their time.
+    """
+    found = [done for job in jobs if job.job == "model" and (done := _refused(job, runner)) is not None]
+    if found and len(found) == sum(job.job == "model" for job in jobs):
+        found += [Done(job, error=found[0].error) for job in jobs if job.job != "model"]
+    return found
+
+
+def _refused(job: CellJob, runner: Runner) -> Done | None:
+    return _answered(job, lambda: runner.refuse(job.spec))
 
 
 def find_job(job: CellJob, runner: Runner) -> Done | None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError
 from zoo.measure.collapse import collapse_probes, collapsed
-from zoo.measure.generation import generate_outputs, source_of
+from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
+from zoo.measure.reading import refuse_other_input, source_of
 from zoo.models.tokenizers import Tokenizers
 from zoo.probes.contracts import Series
 from zoo.probes.harness import measure_probes, refuse_unfit
@@ -86,15 +87,25 @@ def evaluation_examples(task: PreparedTask, spec: Spec) -> Sequence[Example]:
     return examples if limit is None else examples[:limit]
 
 
-def prepare_metrics(spec: Spec, examples: Sequence[Example] | None = None) -> None:
-    """Have every metric find what it needs, and look at the examples where they are known, before anything that takes
-    long. Raises ZooError where something is missing.
+def prepare_metrics(
+    spec: Spec,
+    examples: Sequence[Example] | None = None,
+    task: PreparedTask | None = None,
+    *,
+    progress: Progress = silent,
+) -> tuple[Metric, ...]:
+    """The metrics of the spec, in its order, each of which has found what it needs, before anything that takes long:
+    has looked at the training data of `task` and at the examples, where these are known. Raises ZooError where
+    something is missing.
     """
-    for chosen in spec.evaluation.metrics:
-        metric: Metric = chosen.create()
+    metrics: list[Metric] = [chosen.create() for chosen in spec.evaluation.metrics]
+    for metric in metrics:
         metric.prepare()
+        if task is not None:
+            metric.learn(task, progress)
         if examples is not None:
             metric.accept(examples)
+    return tuple(metrics)
 
 
 def evaluate(
@@ -103,17 +114,20 @@ def evaluate(
     examples: Sequence[Example],
     spec: Spec,
     *,
+    metrics: Sequence[Metric] | None = None,
     with_probes: bool = True,
     progress: Progress = silent,
 ) -> Evaluation:
     """Generate as `spec.decoding` says, score with the metrics of `spec.evaluation`, and measure its probes.
 
-    Scores every given example: `evaluation_examples` chooses them. Raises ValueError without examples, InputError
-    where they have a context and the model no encoder for it.
+    Scores every given example: `evaluation_examples` chooses them. `metrics` are those that `prepare_metrics` made for
+    them; where absent they are made here, and have no training data to learn from. Raises ValueError without examples,
+    InputError where they have a context and the model no encoder for it, or hold what the model does not read.
     """
     if not examples:
         raise ValueError("evaluation needs at least one example")
-    prepare_metrics(spec, examples)
+    refuse_other_input(spec.model, "text" if examples[0].image is None else "image")
+    metrics = prepare_metrics(spec, examples) if metrics is None else metrics
     if any(example.context is not None for example in examples) and not model.reads_context:
         raise InputError("the examples have a second input (context), but the model has no context encoder")
     if with_probes:
@@ -133,7 +147,7 @@ def evaluate(
         "truncated_sources": float(generated.truncated),
     }
     likelihoods = None
-    if any(metric.load().reads == "likelihoods" for metric in spec.evaluation.metrics):
+    if any(metric.reads == "likelihoods" for metric in metrics):
         likelihoods = target_likelihoods(
             model,
             tokenizers,
@@ -142,7 +156,7 @@ def evaluate(
             max_tokens=model.source_limit(spec.model.max_positions),
             progress=progress,
         )
-    found = score_outputs(generated.outputs, examples, spec, probes=probes, likelihoods=likelihoods)
+    found = score_outputs(generated.outputs, examples, spec, metrics=metrics, probes=probes, likelihoods=likelihoods)
     if not with_probes or not spec.evaluation.probes:
         return found
     written = dict(zip((example.id for example in examples), generated.outputs, strict=True))
@@ -164,10 +178,11 @@ def score_outputs(
     examples: Sequence[Example],
     spec: Spec,
     *,
+    metrics: Sequence[Metric] | None = None,
     probes: dict[str, float] | None = None,
     likelihoods: Sequence[NDArray[np.float64]] | None = None,
 ) -> Evaluation:
-    """Score outputs that are already there (a baseline's, a file's) as `evaluate` would.
+    """Score outputs that are already there (a baseline's, a file's) as `evaluate` would, `metrics` as there.
 
     Without `likelihoods` (see `zoo.measure.likelihoods`) the metrics that read them give no score. Raises ValueError
     where there are no examples or not one output each.
@@ -177,7 +192,11 @@ def score_outputs(
     references = [example.target for example in examples]
     sources = [example.source for example in examples]
     read: dict[str, Sequence[Any] | None] = {"outputs": outputs, "likelihoods": likelihoods}
-    scored = (_scored(metric, read[metric.load().reads], examples) for metric in spec.evaluation.metrics)
+    metrics = [chosen.create() for chosen in spec.evaluation.metrics] if metrics is None else metrics
+    scored = (
+        _scored(chosen, metric, read[metric.reads], examples)
+        for chosen, metric in zip(spec.evaluation.metrics, metrics, strict=True)
+    )
     return Evaluation(
         metrics=tuple(metric for metric in scored if metric is not None),
         probes={**collapse_probes(outputs, references), **(probes or {})},
@@ -191,17 +210,26 @@ def score_outputs(
     )
 
 
-def _scored(chosen: Chosen, read: Sequence[Any] | None, examples: Sequence[Example]) -> ScoredMetric | None:
+def _scored(
+    chosen: Chosen, metric: Metric, read: Sequence[Any] | None, examples: Sequence[Example]
+) -> ScoredMetric | None:
     if read is None:
         return None
-    metric: Metric = chosen.create()
     items = metric.example_items(read, examples)
     return ScoredMetric(chosen.plain(), metric.score_items(items), items, metric.segments(items))
 
 
 def _shown(outputs: Sequence[str], examples: Sequence[Example]) -> tuple[EvaluatedSample, ...]:
-    """Examples spread evenly over the set: the same ones for every model on it, good or bad."""
-    count = min(SHOWN_SAMPLES, len(examples))
-    chosen = [index * len(examples) // count for index in range(count)]
-    shown = ((examples[i], outputs[i]) for i in chosen)
+    shown = ((examples[i], outputs[i]) for i in _spread(len(examples)))
     return tuple(EvaluatedSample(e.id, e.source, e.target, output, e.context) for e, output in shown)
+
+
+def shown_examples(examples: Sequence[Example]) -> list[Example]:
+    """Those that are kept with their outputs for a reader, and that the clocks time: spread evenly over the set, the
+    same ones for every model on it, good or bad."""
+    return [examples[index] for index in _spread(len(examples))]
+
+
+def _spread(total: int) -> list[int]:
+    count = min(SHOWN_SAMPLES, total)
+    return [index * total // count for index in range(count)]

@@ -42,7 +42,8 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         self.vocab_size = vocab_size
         self.encoder_vocab_size = encoder_vocab_size
         self.plugins = dict(plugins or {})
-        kwargs["is_encoder_decoder"] = self.model.get("architecture", "encoder-decoder") == "encoder-decoder"
+        of_two_stacks = {"encoder-decoder", "image-to-text"}
+        kwargs["is_encoder_decoder"] = self.model.get("architecture", "encoder-decoder") in of_two_stacks
         kwargs["tie_word_embeddings"] = self.model.get("tie_embeddings", "all") != "none"
         super().__init__(
             pad_token_id=pad_token_id,
@@ -67,8 +68,8 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
 
     @property
     def num_hidden_layers(self) -> int:
-        """Decoder layers: caches are made for them."""
-        return int(self.model["decoder"]["layers"])
+        """Decoder layers: caches are made for them. Encoder layers where there is no decoder."""
+        return int((self.model["decoder"] or self.model["encoder"])["layers"])
 
     @property
     def max_position_embeddings(self) -> int:
@@ -81,20 +82,20 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         not one.
         """
         registry = registry or current_registry()
-        self._refuse_missing_plugins(registry)
+        refuse_missing_plugins(self.plugins, registry, self.name_or_path or None)
         return resolve_model(self.model, registry)
 
-    def _refuse_missing_plugins(self, registry: Registry) -> None:
-        reports = {report.distribution: report for report in registry.plugins}
-        unusable = [name for name in self.plugins if name not in reports or reports[name].status != "ok"]
-        if not unusable:
-            return
-        absent = [name for name in unusable if name not in reports]
-        if absent:
-            names = ", ".join(f"'{name}' ({self.plugins[name]})" for name in absent)
-            raise InputError(
-                f"the model needs the plugin {names}, not installed here: pip install {' '.join(absent)}",
-                where=self.name_or_path or None,
-            )
-        states = ", ".join(f"'{name}' is {reports[name].status} ({reports[name].reason})" for name in unusable)
-        raise InputError(f"the model needs a plugin that cannot be used: {states}", where=self.name_or_path or None)
+
+def refuse_missing_plugins(plugins: Mapping[str, str], registry: Registry, where: str | None) -> None:
+    """Raise InputError unless every distribution that a saved model needs (with its version) is there and usable."""
+    reports = {report.distribution: report for report in registry.plugins}
+    unusable = [name for name in plugins if name not in reports or reports[name].status != "ok"]
+    if not unusable:
+        return
+    absent = [name for name in unusable if name not in reports]
+    if absent:
+        names = ", ".join(f"'{name}' ({plugins[name]})" for name in absent)
+        message = f"the model needs the plugin {names}, not installed here: pip install {' '.join(absent)}"
+        raise InputError(message, where=where)
+    states = ", ".join(f"'{name}' is {reports[name].status} ({reports[name].reason})" for name in unusable)
+    raise InputError(f"the model needs a plugin that cannot be used: {states}", where=where)

@@ -8,6 +8,7 @@ from zoo.registry.hooks import hookimpl
 from zoo.registry.kind import Kind
 
 _MODELS = "zoo.models.contracts"
+_VISION = "zoo.models.vision"
 _TRAINING = "zoo.training.contracts"
 _TASKS = "zoo.tasks.contracts"
 _BENCH = "zoo.bench.executor"
@@ -70,6 +71,18 @@ def zoo_kinds() -> Iterator[Kind]:
         f"{_MODELS}:ContextEncoder",
         options_base="zoo.spec.context:ContextOptions",
         suite="zoo.testing.context_encoder:ContextEncoderSuite",
+    )
+    yield Kind(
+        "image-input",
+        "How an image is resized and padded before it is cut into patches",
+        f"{_VISION}.inputs:ImageInput",
+        suite="zoo.testing.image_input:ImageInputSuite",
+    )
+    yield Kind(
+        "patch-position",
+        "How an image encoder knows where its patches stand",
+        f"{_VISION}.contracts:PatchPosition",
+        suite="zoo.testing.patch_position:PatchPositionSuite",
     )
     yield Kind(
         "decoding",

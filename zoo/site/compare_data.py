@@ -22,7 +22,8 @@ from zoo.bench.store import Problem
 from zoo.errors import ZooError
 from zoo.site import figures
 from zoo.site.board import Board
-from zoo.site.columns import in_seconds, interval_text, metric_label
+from zoo.site.columns import interval_text, metric_label
+from zoo.site.device_columns import in_seconds
 from zoo.site.languages import languages
 from zoo.site.model_page import ModelPage
 from zoo.site.naming import one_line, printable

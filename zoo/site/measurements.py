@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zoo.bench.record import Distribution, Performance, Record, Throughput
 from zoo.bench.standings import DeviceKey, device_key
 from zoo.site import figures
-from zoo.site.columns import in_seconds
+from zoo.site.device_columns import in_seconds
 from zoo.site.naming import one_line
 
 _LONGEST_LIST = 12
@@ -73,6 +73,8 @@ def _quantities(measured: Sequence[Performance]) -> Iterator[Quantity]:
         yield from row(f"Throughput, batch {batch:,}", "generated tokens a second", read)
     yield from row("Peak memory", "in a fresh process", _memory)
     yield from row("Training", "tokens a second", lambda one: _significant(one.training_tokens_per_second))
+    yield from row("Training", "optimizer steps a second", lambda one: _significant(one.training_steps_per_second))
+    yield from row("Memory of training", "at most, in its steps", _training_memory)
     yield from row("Optimizer state", "tensors", lambda one: _bytes(one.optimizer_state_bytes))
     yield from row("Energy", "experimental: all that ran on the GPU", _energy)
     yield from row("Calibration", "how far the machine moved meanwhile", _drift)
@@ -126,6 +128,15 @@ def _memory(one: Performance) -> Reading | None:
     )
     lines = [f"{name} {figures.mebibytes(value)} MiB" for name, value in parts if value is not None]
     return Reading(f"{figures.mebibytes(one.memory.peak)} MiB", (one_line(one.memory.kind), *lines))
+
+
+def _training_memory(one: Performance) -> Reading | None:
+    found = one.training_memory
+    if found is None:
+        return None
+    parts = (("before the first step", found.before), ("reserved", found.reserved))
+    lines = [f"{name} {figures.mebibytes(value)} MiB" for name, value in parts if value is not None]
+    return Reading(f"{figures.mebibytes(found.peak)} MiB", (one_line(found.kind), *lines))
 
 
 def _significant(value: float | None) -> Reading | None:

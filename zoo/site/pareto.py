@@ -10,7 +10,8 @@ from itertools import pairwise
 from zoo.bench.standings import DeviceKey, MetricKey, Standing, Summary
 from zoo.site import figures
 from zoo.site.board import BoardTable, model_slug
-from zoo.site.columns import in_seconds, interval_text
+from zoo.site.columns import interval_text
+from zoo.site.device_columns import in_seconds
 from zoo.site.labels import Box, placed, text_width
 from zoo.site.naming import one_line
 from zoo.site.scales import LogScale, Scale, Tick, log_ticks, nice_ticks

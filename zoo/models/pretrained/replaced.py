@@ -64,11 +64,11 @@ class Replacements:
                 side: Side = "encoder" if match["side"] == "encoder" else "decoder"
                 return [(f"{side} position", _position(self._own, side), _position(self._section, side))]
             if slots == ("cross_position",):
-                placed = self._section.decoder.cross_position
-                return [] if placed is None else [("decoder cross_position", self._own.decoder.cross_position, placed)]
+                placed = self._section.cross_position
+                return [] if placed is None else [("decoder cross_position", self._own.cross_position, placed)]
             return [(slot, getattr(self._own, slot), getattr(self._section, slot)) for slot in slots]
         return []
 
 
 def _position(section: ModelSection, side: Side) -> Chosen:
-    return section.stack(side).position or section.position
+    return section.position_of(side)

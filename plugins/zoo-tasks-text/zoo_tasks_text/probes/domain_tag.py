@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.measure.generation import generate_outputs, source_of
+from zoo.measure.generation import generate_outputs
+from zoo.measure.reading import source_of
 from zoo.probes.batches import MeanLoss, log_probabilities_of, target_logits
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
 from zoo.spec.sections import Spec
@@ -72,6 +73,6 @@ def _outputs(context: ProbeContext, spec: Spec, examples: Sequence[Example]) -> 
 
 
 def _metrics(spec: Spec) -> list[Metric]:
-    """The spec's metrics that score outputs."""
+    """The spec's metrics that score outputs by these and the examples alone."""
     built: list[Metric] = [chosen.create() for chosen in spec.evaluation.metrics]
-    return [metric for metric in built if metric.reads == "outputs"]
+    return [metric for metric in built if metric.reads == "outputs" and not metric.learns]
