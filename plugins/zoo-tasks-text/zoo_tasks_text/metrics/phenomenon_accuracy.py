@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError
-from zoo.statistics import wilson_interval
 from zoo.tasks import Check, Example, Items, SummedMetric
 from zoo_tasks_text.metrics.corpus import Statistics, check_lengths
 from zoo_tasks_text.metrics.options import PhenomenonAccuracyOptions
