@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from zoo.measure.generation import encoded_sources, generate_ids
+from zoo.measure.generation import generate_ids
+from zoo.measure.reading import encoded_sources
 from zoo.measure.split import split_times
 from zoo.models.modes import evaluating
 from zoo.spec.sections import DecodingSection

@@ -107,7 +107,8 @@ def _lines(file: Path) -> list[str]:
 def _sentences_of(directories: tuple[Path, ...], specs: list[Spec], progress: Progress) -> list[Any]:
     """Sources of the task that all specs have. Raises InputError where they have several."""
     from zoo.measure import evaluation_examples
-    from zoo.measure.generation import source_of
+    from zoo.measure.evaluate import shown_examples
+    from zoo.measure.reading import source_of
     from zoo.tasks import DataHome
 
     for directory, spec in zip(directories, specs, strict=True):
@@ -117,9 +118,7 @@ def _sentences_of(directories: tuple[Path, ...], specs: list[Spec], progress: Pr
                 where=str(directory),
             )
     task = specs[0].task.create().prepare(DataHome.default(), progress)
-    examples = evaluation_examples(task, specs[0])
-    count = min(SENTENCES, len(examples))
-    return [source_of(examples[index * len(examples) // count]) for index in range(count)]
+    return [source_of(example) for example in shown_examples(evaluation_examples(task, specs[0]))]
 
 
 def _comparisons(found: list[Performance]) -> list[list[Comparison]]:

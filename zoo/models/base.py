@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -19,6 +20,7 @@ from zoo.models.scores import AsTheyAre, negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
 from zoo.spec.sections import Architecture, ModelSection
+from zoo.tasks.contracts import Input
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -57,6 +59,20 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+
+    @property
+    def reads(self) -> Input:
+        """What a source is."""
+        return "image" if self.arrangement == "image" else "text"
+
+    @cached_property
+    def image_processor(self) -> Any:
+        """The one `processor` of a model that reads images."""
+        return self.processor()
+
+    def processor(self) -> Any:
+        """What makes patches of the images that the model reads (`zoo.models.vision.processor`)."""
+        raise NotImplementedError
 
     @property
     def reads_context(self) -> bool:
@@ -101,6 +117,9 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     def target_logits(self, encoded: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         """The logits ``[B, T, V]`` that predict targets ``[B, T]`` (-100 = padding, on the right) of sources."""
         raise NotImplementedError
+
+    def refuse_search(self, settings: Mapping[str, Any]) -> None:
+        """Raise InputError where `generate` cannot search as these fields of transformers' GenerationConfig say."""
 
     def get_decoder(self) -> nn.Module:
         return self.decoder  # type: ignore[no-any-return]

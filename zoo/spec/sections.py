@@ -268,6 +268,16 @@ class ModelSection(Options):
         return self.architecture in image_section.IMAGE_ARCHITECTURES
 
     @property
+    def reads(self) -> str:
+        """What a source is: ``text`` or ``image``, as the trait ``inputs`` of a task's record says."""
+        return "image" if self.reads_images else "text"
+
+    @property
+    def writes(self) -> str:
+        """What the model gives for a source, as the trait ``outputs`` of a task's record says."""
+        return "text"
+
+    @property
     def encoder_layers(self) -> int:
         """Layers of the encoder; 0 where the architecture has none."""
         return 0 if self.encoder is None else self.encoder.layers
@@ -418,6 +428,20 @@ class Spec(Options):
     @classmethod
     def _no_seeds_are_none_at_all(cls, value: SeedsSection | None) -> SeedsSection | None:
         return None if value == SeedsSection() else value
+
+    @model_validator(mode="after")
+    def _the_model_reads_and_writes_what_the_task_has(self) -> Spec:
+        traits, model = self.task.component.traits, self.model
+        for trait, does, found in (("inputs", "reads", model.reads), ("outputs", "writes", model.writes)):
+            given = traits.get(trait, "text")
+            if given != found:
+                article = "an" if model.architecture[0] in "aeiou" else "a"
+                message = (
+                    f"the {trait} of the task '{self.task.name}' are of the kind '{given}', but {article} "
+                    f"{model.architecture} {does} '{found}': take another task, or another model.architecture"
+                )
+                raise ValidationError.from_exception_data("Spec", [error_at(("task",), message, self.task.name)])
+        return self
 
     @model_validator(mode="after")
     def _one_stack_has_one_vocabulary(self) -> Spec:

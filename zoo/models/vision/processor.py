@@ -65,6 +65,10 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
             "image_processor_type": type(self).__name__,
         }
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As plain data: a data worker finds the components in its own registry.
+        return type(self), (self.image, self.plugins)
+
     def place(self, height: int, width: int) -> Placement:
         """Where an image of this size goes. Raises InputError for an image without pixels, and where the policy breaks
         its contract."""

@@ -39,7 +39,7 @@ def matched_items(
 
     Detections stand by category, then by falling score; equal scores keep their order.
     """
-    evaluation = _evaluated(outputs, references, rules)
+    evaluation = evaluated(outputs, references, rules)
     categories = evaluation.params.catIds
     rows = iter(evaluation.evalImgs)  # category by category, each over all images
     truths: list[list[float]] = [[] for _ in outputs]
@@ -68,10 +68,11 @@ def _bits(flags: Any) -> NDArray[np.float64]:
     return bits
 
 
-def _evaluated(
-    outputs: Sequence[Sequence[Detection]], references: Sequence[Sequence[GroundTruth]], rules: Rules
-) -> Any:
-    """pycocotools' evaluation of every image and category, before it is accumulated."""
+def evaluated(outputs: Sequence[Sequence[Detection]], references: Sequence[Sequence[GroundTruth]], rules: Rules) -> Any:
+    """pycocotools' evaluation of every image and category, before it is accumulated.
+
+    Its numbers of boxes count from 1 over all references in their order.
+    """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.statistics import percentile_interval
-from zoo.tasks import Detection, GroundTruth, Items, Metric
-from zoo_tasks_vision.matching import Rules, matched_items
-from zoo_tasks_vision.options import MeanAveragePrecisionOptions
+from zoo.tasks import Detection, Example, GroundTruth, Items, Metric
+from zoo_tasks_vision.metrics.matching import Rules, matched_items
+from zoo_tasks_vision.metrics.options import MeanAveragePrecisionOptions
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Where precision is read off, as COCO does."""
@@ -68,6 +68,10 @@ class MeanAveragePrecision(Metric):
             options.class_agnostic,
         )
         return matched_items(outputs, references, rules)
+
+    def example_items(self, outputs: Sequence[Any], examples: Sequence[Example]) -> Items:
+        """`items` against the boxes of the examples."""
+        return self.items(outputs, [item.boxes for item in examples], [item.id for item in examples])
 
     def combined(self, items: Items, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """mAP ``[B]``; 0 where no chosen image has anything to find."""

@@ -21,7 +21,7 @@ from zoo.tasks.contracts import Progress, silent
 _URI = re.compile(r"^'[^']*' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})\s*$")
 _COMPLAINTS = ("W: Failed to fetch", "E: Failed to fetch")
 _MEMBER_LIMIT = 16 * 2**20
-"""Bytes of the largest member that is read: help pages stay far below."""
+"""Bytes of the largest member that is read unless more are asked for: help pages stay far below."""
 
 
 @dataclass(frozen=True)
@@ -202,12 +202,17 @@ class Apt:
 
 
 def read_members(
-    package: Path, prefix: str, suffix: str | tuple[str, ...], wanted: Callable[[str], bool] = lambda path: True
+    package: Path,
+    prefix: str,
+    suffix: str | tuple[str, ...],
+    wanted: Callable[[str], bool] = lambda path: True,
+    *,
+    limit: int = _MEMBER_LIMIT,
 ) -> Iterator[tuple[str, bytes]]:
     """The regular files below `prefix` of a .deb, as (path relative to `prefix`, content), in the package's order.
 
     Of these, the ones whose relative path ends in `suffix` (or in one of several) and is `wanted`: no others are held
-    in memory.
+    in memory, one at a time, and none of more than `limit` bytes.
     Nothing is unpacked to disk and no maintainer script runs: links, devices and paths with '..' are passed over.
     """
     process = subprocess.Popen(
@@ -223,7 +228,7 @@ def read_members(
                 if not member.isreg() or ".." in path.parts or not path.is_relative_to(root):
                     continue
                 name = str(path.relative_to(root))
-                if name.endswith(suffix) and wanted(name) and member.size <= _MEMBER_LIMIT:
+                if name.endswith(suffix) and wanted(name) and member.size <= limit:
                     stream = archive.extractfile(member)
                     if stream is not None:
                         yield name, stream.read()

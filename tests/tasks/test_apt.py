@@ -7,9 +7,9 @@ import shutil
 import tarfile
 
 import pytest
-from zoo_tasks_text.corpora.apt import Apt, AptError, read_members
 
 from zoo.errors import ZooError
+from zoo.tasks.apt import Apt, AptError, read_members
 
 
 def test_packages_are_fetched_with_version_and_hash(archive, tmp_path):
@@ -132,6 +132,11 @@ def test_members_are_read_and_maintainer_scripts_do_not_run(archive):
     assert not (archive.folder / "postinst-ran").exists()
     several = read_members(deb, "./usr/share/help", (".js", "deep/b.html"))
     assert dict(several) == {"c.js": b"C", "deep/b.html": b"B"}
+
+
+def test_members_above_the_limit_are_passed_over(archive):
+    deb = archive.put("pack-a", "1", {"usr/help/a.html": "A" * 100, "usr/help/b.html": "B" * 101})
+    assert [name for name, _ in read_members(deb, "./usr/help", ".html", limit=100)] == ["a.html"]
 
 
 def test_links_are_passed_over(archive):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from zoo_tasks_vision.mean_average_precision import MeanAveragePrecision
-from zoo_tasks_vision.options import MeanAveragePrecisionOptions
+from zoo_tasks_vision.metrics.mean_average_precision import MeanAveragePrecision
+from zoo_tasks_vision.metrics.options import MeanAveragePrecisionOptions
 
 from zoo.tasks import Detection, GroundTruth
 
@@ -301,3 +301,12 @@ def test_nothing_is_printed(capfd):
     outputs, references = some_images(1)
     metric().score(outputs, references, references)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_crowded_page_needs_more_than_a_hundred_detections():
+    """150 lines, all found: with COCO's 100 detections the recalls up to .66 are reached, 67 of 101."""
+    page = [(0.0, 20.0 * row, 400.0, 20.0 * row + 12) for row in range(150)]
+    there = [[GroundTruth(box, 1) for box in page]]
+    found = [[Detection(box, 1 - row / 1000, 1) for row, box in enumerate(page)]]
+    assert metric(max_dets=100).score(found, there, ["page"]).value == pytest.approx(67 / 101)
+    assert metric(max_dets=500).score(found, there, ["page"]).value == pytest.approx(1.0)
