@@ -36,7 +36,7 @@ IMAGES = [some_image(13, 70, seed=1), some_image(40, 20, seed=2), some_image(9, 
 TARGETS = torch.tensor([[0, 6, 12, 9], [0, 14, 7, 5], [0, 8, 8, 4]])
 
 
-def _model(policy: str, position: str) -> Any:
+def _model(policy: str, position: str, attention: str = "auto") -> Any:
     image = {
         "input": {"use": f"zoo-vision/{policy}", **POLICIES[policy]},
         "patch": {"height": 8, "width": 8},
@@ -46,7 +46,8 @@ def _model(policy: str, position: str) -> Any:
     }
     with use_registry(with_plain_components()):
         depths = {"encoder": {"layers": 1}, "decoder": {"layers": 1}}
-        section = resolve_model({**SECTION, **depths, "architecture": "image-to-text", "image": image})
+        changes = {**depths, "architecture": "image-to-text", "image": image, "attention": attention}
+        section = resolve_model({**SECTION, **changes})
         return moved(assemble(section, VOCABULARY, seed=2))
 
 
@@ -74,3 +75,26 @@ def test_padded_and_packed_images_give_what_they_give_alone(position: str) -> No
                 torch.testing.assert_close(found[0], together[row], rtol=0, atol=1e-5, msg=f"{policy}: {what}")
         packed = _logits(model, pack(encoded, [[0, 2], [1]]), TARGETS[[0, 2, 1]])
         torch.testing.assert_close(packed, together[[0, 2, 1]], rtol=0, atol=1e-5, msg=f"{policy}: packed")
+
+
+def _compare_kernels(position: str, attention: str, device: str, tolerance: float) -> None:
+    """Padded and packed logits with one kernel against those that SDPA gives."""
+    model, fused = (_model("native", position, name) for name in ("sdpa", attention))
+    with use_registry(with_plain_components()):
+        encoded = dict(model.processor()(IMAGES))
+    for given in (encoded, pack(encoded, [[0, 2], [1]])):
+        expected = _logits(model, given, TARGETS)
+        found = _logits(fused.to(device), {name: item.to(device) for name, item in given.items()}, TARGETS.to(device))
+        torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=tolerance)
+    assert "flex" in (fused.attention_backend or "")
+
+
+@pytest.mark.parametrize("position", ["relative-bias-2d", "rotary-2d"])
+def test_flex_attention_gives_what_sdpa_gives(position: str) -> None:
+    _compare_kernels(position, "flex", "cpu", 1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_fused_kernel_of_a_relative_bias_gives_what_sdpa_gives_on_a_cpu() -> None:
+    _compare_kernels("relative-bias-2d", "auto", "cuda", 2e-3)

@@ -9,9 +9,9 @@ import numpy as np
 
 from zoo.errors import InputError
 from zoo.tasks import Example
+from zoo_tasks_vision.bands import size_of
 from zoo_tasks_vision.ceiling.assignment import Ceiling, Head, assignment_ceiling
 from zoo_tasks_vision.metrics.options import RecallBySizeOptions
-from zoo_tasks_vision.metrics.recall_by_size import band_name
 
 OVERLAPS = (0.5, 0.75, 0.9)
 
@@ -25,7 +25,7 @@ def ceiling_report(examples: Iterable[Example], head: Head, *, size: int | None 
     boxes.
     """
     boxes, sizes, names = [], [], []
-    bands = RecallBySizeOptions()
+    edges = RecallBySizeOptions()
     for example in examples:
         if example.image is None:
             continue
@@ -35,7 +35,7 @@ def ceiling_report(examples: Iterable[Example], head: Head, *, size: int | None 
             if not truth.crowd:
                 boxes.append([edge * scale for edge in truth.box])
                 sizes.append([height * scale, width * scale])
-                names.append(band_name(truth.box, bands.aspects, bands.heights))
+                names.append(size_of(truth.box, edges.aspects, edges.heights))
     if not boxes:
         raise InputError("the examples have no boxes: this is about tasks of detection")
     found = assignment_ceiling(np.array(boxes), np.array(sizes), head)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.statistics import percentile_interval
-from zoo.tasks import Box, Detection, Example, GroundTruth, Items, SummedMetric
+from zoo.tasks import Detection, Example, GroundTruth, Items, SummedMetric
+from zoo_tasks_vision.bands import bands, size_name, size_of
 from zoo_tasks_vision.metrics.matching import Rules, evaluated
 from zoo_tasks_vision.metrics.options import RecallBySizeOptions
 
@@ -32,11 +31,11 @@ class RecallBySize(SummedMetric):
     @property
     def signature(self) -> str:
         options = self.options
-        bands = f"aspects:{_joined(options.aspects)}|heights:{_joined(options.heights)}"
+        edges = f"aspects:{_joined(options.aspects)}|heights:{_joined(options.heights)}"
         classes = "one" if options.class_agnostic else "each"
         versions = f"pycocotools:{metadata.version('pycocotools')}|version:{metadata.version('zoo-tasks-vision')}"
         return (
-            f"recall-by-size|iou:{options.iou:g}|dets:{options.max_dets}|classes:{classes}|{bands}|{versions}|"
+            f"recall-by-size|iou:{options.iou:g}|dets:{options.max_dets}|classes:{classes}|{edges}|{versions}|"
             f"bs:{options.resamples}|seed:{options.seed}"
         )
 
@@ -64,7 +63,7 @@ class RecallBySize(SummedMetric):
             rows = zip(match["gtIds"], match["gtIgnore"], match["gtMatches"][0], strict=True)
             for number, ignored, matched in rows:
                 if not ignored:
-                    stratum = places[band_name(boxes[number - 1], options.aspects, options.heights)]
+                    stratum = places[size_of(boxes[number - 1], options.aspects, options.heights)]
                     counts[match["image_id"], stratum] += (matched > 0, 1)
         return list(counts.reshape(len(outputs), -1))
 
@@ -101,25 +100,8 @@ class RecallBySize(SummedMetric):
         return {"by_size": found, "worst": min(found, key=lambda name: found[name]["recall"], default=None)}
 
     def _names(self) -> list[str]:
-        return [
-            _name(aspect, height) for aspect in _bands(self.options.aspects) for height in _bands(self.options.heights)
-        ]
-
-
-def band_name(box: Box, aspects: Sequence[float], heights: Sequence[float]) -> str:
-    """The stratum of a box: ``aspect 5-15, height 16-32``. Without height it is as wide as can be."""
-    width, height = box[2] - box[0], box[3] - box[1]
-    aspect = bisect_right(aspects, width / height if height else float("inf"))
-    return _name(_bands(aspects)[aspect], _bands(heights)[bisect_right(heights, height)])
-
-
-def _name(aspect: str, height: str) -> str:
-    return f"aspect {aspect}, height {height}"
-
-
-def _bands(edges: Sequence[float]) -> list[str]:
-    inner = [f"{low:g}-{high:g}" for low, high in pairwise(edges)]
-    return [f"<{edges[0]:g}", *inner, f">={edges[-1]:g}"]
+        options = self.options
+        return [size_name(aspect, height) for aspect in bands(options.aspects) for height in bands(options.heights)]
 
 
 def _joined(edges: Sequence[float]) -> str:
