@@ -125,6 +125,9 @@ def test_probes_that_read_source_texts_are_refused_by_name(glyph_spec: MakeSpec,
     refuse_unfit(untrained.model, spec.evaluation.probes[:1])
     with pytest.raises(InputError, match="the probe 'reversal' reads sources that are texts"):
         refuse_unfit(untrained.model, spec.evaluation.probes)
+    broken_off = glyph_spec(**{"evaluation.probes": [{"use": "repetition", "fragment": 0.5}]})
+    with pytest.raises(InputError, match="breaks no images off"):
+        refuse_unfit(untrained.model, broken_off.evaluation.probes)
 
 
 def test_a_request_holds_the_images_themselves(untrained: Recogniser, tmp_path: Path) -> None:

@@ -167,6 +167,24 @@ def test_a_model_without_a_decoder_trains_and_writes(glyph_spec: MakeSpec, home:
     assert len(evaluate(run.model, run.tokenizers, examples, spec).outputs) == len(examples)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"model.image.patch_position": {"use": "absolute-cropped", "rows": 2, "columns": 5}},
+            r"end at a grid of 2 x 5 patches, and training images have up to 1 rows and 6 columns",
+        ),
+        ({"model.position": "learned", "model.max_positions": 4}, "the longest target has 6 tokens, but the position"),
+    ],
+    ids=["patches", "target"],
+)
+def test_what_is_past_a_table_is_refused_before_training(
+    glyph_spec: MakeSpec, home: DataHome, tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        train(glyph_spec(**changes), tmp_path / "run", home=home)
+
+
 def test_a_task_that_gives_something_else_than_the_model_reads_is_refused(
     glyph_spec: MakeSpec, make_spec: MakeSpec, home: DataHome, tmp_path: Path
 ) -> None:

@@ -319,7 +319,7 @@ class DecodingSection(Options):
         description="How outputs are chosen from the model's probabilities"
     )
     max_new_tokens: Count = Field(default=128, description="Longest output, in tokens")
-    batch_size: Count = Field(default=32, description="Sentences generated at once")
+    batch_size: Count = Field(default=32, description="Sources (sentences, images) generated for at once")
 
     @model_validator(mode="after")
     def _shortest_output_is_not_longer_than_the_longest(self) -> DecodingSection:
@@ -369,7 +369,7 @@ class MeasurementSection(Options):
         "but training itself, for sweeps that ask about quality or training alone",
     )
     latency_samples: Count = Field(
-        default=20, description="Timed single-sentence generations in each process, after warm-up"
+        default=20, description="Timed generations, each of one source, in each process, after warm-up"
     )
     warmup: int = Field(default=3, ge=0, description="Untimed generations first, at the least")
     throughput_batches: list[Count] = Field(
