@@ -69,18 +69,23 @@ class ColumnKernel:
 
 
 class _Kept(torch.autograd.Function):
-    """The losses, with the gradient already there."""
+    """The losses, with the gradient already there. The first backward pass takes it, a second one computes it again."""
 
     @staticmethod
     def forward(ctx: Any, predicted: Tensor, target: Tensor, kernel: ColumnKernel) -> Tensor:
         values, gradient = value_and_gradient(kernel, predicted, target)
-        ctx.save_for_backward(gradient)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(predicted, target)
+            ctx.kernel, ctx.gradient = kernel, gradient
         return values
 
     @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (kept,) = ctx.saved_tensors
-        return kept * gradients[0][:, None], None, None  # [N, 4]
+        kept, ctx.gradient = ctx.gradient, None
+        if kept is None:
+            kept = value_and_gradient(ctx.kernel, *ctx.saved_tensors)[1]
+        return kept.mul_(gradients[0][:, None]), None, None  # [N, 4]
 
 
 def value_and_gradient(kernel: ColumnKernel, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

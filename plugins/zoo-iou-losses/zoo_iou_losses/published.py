@@ -141,9 +141,12 @@ class _AsPublished(torch.autograd.Function):
     """The values as they are, the gradient as given."""
 
     @staticmethod
-    def forward(ctx: Any, predicted: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient)
+    def forward(predicted: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
         return values.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[2])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

@@ -211,13 +211,14 @@ def _moved(
     total = torch.zeros(steps + 1, dtype=torch.float64)
     positions = []
     rate = [torch.tensor(number, dtype=where.dtype) for number in rates(steps)]
-    for start in range(0, where.shape[1], _AT_ONCE):
-        points = where[:, start : start + _AT_ONCE]
+    at_once = min(_AT_ONCE, where.shape[1])
+    for start in range(0, where.shape[1], at_once):
+        points = where[:, start : start + at_once]
         real = points.shape[1]
         # The last chunk is filled up, so that one kernel fits all; what fills it is not counted.
-        points = torch.cat((points, points[:, -1:].expand(-1, _AT_ONCE - real)), 1)  # [2, _AT_ONCE]
+        points = torch.cat((points, points[:, -1:].expand(-1, at_once - real)), 1)  # [2, at_once]
         boxes, goal = starting_boxes(points, aspects)  # [4, N] each
-        counted = boxes.shape[1] // _AT_ONCE * real
+        counted = boxes.shape[1] // at_once * real
         error = (boxes - goal).abs().sum(0)  # [N]
         total[0] += error[:counted].double().sum()
         for index in range(steps):
