@@ -38,6 +38,8 @@ def torchvision(boxes: Boxes) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["giou", "diou", "ciou"])
 def test_values_and_gradients_are_those_of_torchvision(
     loss_named: Any, boxes: Boxes, torchvision: Any, name: str

@@ -34,6 +34,11 @@ class Compiled:
             torch.compile(function, dynamic=dynamic, fullgraph=True) if enabled else None
         )
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it runs, or will try to run, as a kernel."""
+        return self._compiled is not None
+
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         if self._compiled is not None:
             try:
@@ -62,8 +67,13 @@ class ColumnKernel:
         self._of_one_length = Compiled(run, enabled=compiled, dynamic=False)
         self._of_any_length = Compiled(run, enabled=compiled, dynamic=True)
 
+    @property
+    def chunk(self) -> int | None:
+        """The one number of boxes that it takes on a CPU; None where any will do."""
+        return CHUNK if self._of_one_length.is_compiled else None
+
     def __call__(self, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """``[4, N]`` each -> losses ``[N]`` and the gradient of their sum ``[4, N]``. On a CPU N is always the same."""
+        """``[4, N]`` each -> losses ``[N]`` and the gradient of their sum ``[4, N]``."""
         run = self._of_one_length if predicted.device.type == "cpu" else self._of_any_length
         return run(predicted, target)
 
@@ -96,7 +106,7 @@ def value_and_gradient(kernel: ColumnKernel, predicted: Tensor, target: Tensor) 
     count = len(predicted)
     values, gradient = predicted.new_empty(count), torch.empty_like(predicted)
     # What is left over in the last chunk are boxes from before, whose losses nobody reads.
-    columns = predicted.new_zeros(2, 4, CHUNK)
+    columns = predicted.new_zeros(2, 4, kernel.chunk or min(CHUNK, count))
     for start in range(0, count, CHUNK):
         size = min(CHUNK, count - start)
         for column, boxes in zip(columns, (predicted, target), strict=True):
