@@ -1,6 +1,6 @@
 """The simulation of the DIoU paper: boxes that are moved onto their target by the gradient of their loss alone.
 
-arXiv:1911.08287, section "Analysis to IoU and GIoU Losses": seven targets of area 1 about one centre; about it, in a
+arXiv:1911.08287: seven targets of area 1 about one centre; about it, in a
 disc of radius 3, points that each stand for 49 anchors (seven areas, seven aspect ratios) of every target; with 5,000
 points these are 1,715,000 cases. Each step changes centre and size by ``rate (2 - IoU)`` times the gradient, the rate
 being .1, from step 161 on .01 and from 181 on .001 (80% and 90% of other numbers of steps). What is added up is the L1
