@@ -14,8 +14,8 @@ from zoo_iou_losses.options import KFIoUOptions, NwdOptions
 class Nwd(BoxLoss):
     """``1 - exp(-W / C)``: W is the 2-Wasserstein distance of the normal distributions that stand for the boxes.
 
-     A box is ``N((cx, cy), diag(w^2 / 4, h^2 / 4))``, so that W is the length of ``(cx, cy, w / 2, h / 2)``'s difference
-    . An inverted side counts as negative, so that it gets a gradient.
+    A box is ``N((cx, cy), diag(w^2 / 4, h^2 / 4))``: W is the length of ``(cx, cy, w / 2, h / 2)``'s difference. An
+    inverted side counts as negative, so that it gets a gradient.
     """
 
     bounds = (0.0, 1.0)
