@@ -91,6 +91,12 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.decoding:DecodingSuite",
     )
     yield Kind(
+        "box-loss",
+        "How far a predicted box is from the one it should be",
+        "zoo.models.boxes.contracts:BoxLoss",
+        suite="zoo.testing.box_loss:BoxLossSuite",
+    )
+    yield Kind(
         "token-loss",
         "Training loss per target token",
         f"{_TRAINING}:TokenLoss",

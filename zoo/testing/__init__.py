@@ -31,6 +31,7 @@ import pytest
 pytest.register_assert_rewrite(
     "zoo.testing.attention",
     "zoo.testing.averaging",
+    "zoo.testing.box_loss",
     "zoo.testing.context_encoder",
     "zoo.testing.image_input",
     "zoo.testing.in_an_image_model",
@@ -53,6 +54,7 @@ pytest.register_assert_rewrite(
 )
 
 from zoo.testing.averaging import AveragingSuite  # noqa: E402
+from zoo.testing.box_loss import BoxLossSuite  # noqa: E402
 from zoo.testing.conformance import conformance_suites  # noqa: E402
 from zoo.testing.context_encoder import ContextEncoderSuite  # noqa: E402
 from zoo.testing.decoding import DecodingSuite  # noqa: E402
@@ -83,6 +85,7 @@ __all__ = [
     "ActivationSuite",
     "AveragingSuite",
     "BlockSuite",
+    "BoxLossSuite",
     "ClippingSuite",
     "ComponentSuite",
     "ContextEncoderSuite",
