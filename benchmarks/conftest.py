@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 MODELS, SEEDS = 50, 5
 _POSITIONS = ("rotary", "alibi", "sinusoidal", "learned", "t5", "relative", "fire", "nope")
@@ -163,7 +162,7 @@ def _record(number: int, models: int, seeds: int) -> dict[str, Any]:
     points = range(24, 1201, 24)
     digest = hashlib.sha256(str(number).encode()).hexdigest()
     return {
-        "schema": "zoo.record/4",
+        "schema": "zoo.record/5",
         "id": f"{created:%Y%m%dT%H%M%S}.{created.microsecond:06d}Z-{digest[:10]}",
         "created": created.isoformat(),
         "cell": f"sha256:{digest}",
@@ -242,6 +241,8 @@ def _outputs(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Figures and weights do not depend on how many cores the machine has."""
+    import torch  # here, not above: pytest reads this file before it starts its workers, which would wait
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""The cells of specs/ and specs/language-models/: smoke tests as they are, benchmarks with ``pytest --benchmark``."""
+"""The cells of specs/, of language models and of images: smoke tests, or benchmarks with ``pytest --benchmark``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from zoo.models import assemble, count_parameters
-from zoo.spec import load_spec
+from zoo.spec import load_cells, load_spec
 
 SPECS = Path(__file__).parent / "specs"
 
 
-@pytest.mark.zoo_cells("specs/*.yaml", "specs/language-models/*.yaml")
+@pytest.mark.zoo_cells("specs/*.yaml", "specs/language-models/*.yaml", "specs/vision/*.yaml")
 def test_cell(zoo_cell: Callable[[], object]) -> None:
     zoo_cell()
 
@@ -27,3 +27,9 @@ def test_language_models_have_the_parameters_of_the_encoder_decoder_beside_them(
     assert len(counts) == 3
     assert counts["causal-lm"] == counts["prefix-lm"]
     assert counts["causal-lm"] == pytest.approx(counts["encoder-decoder"], rel=0.005)
+
+
+@pytest.mark.parametrize("path", sorted((SPECS / "toy").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_question_that_is_too_long_for_a_smoke_test_still_loads(path: Path) -> None:
+    cells = load_cells(path)
+    assert len(cells) == len({cell.spec.name for cell in cells}) > 1

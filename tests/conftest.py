@@ -1,9 +1,12 @@
-"""Records whose every claim holds, for tests of what reads them."""
+"""Records whose every claim holds, for tests of what reads them; and what the collector need not look through."""
 
 from __future__ import annotations
 
+import gc
 import random
+import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +30,7 @@ GLYPHS: dict[str, Any] = {
         "heads": 4,
         "image": {
             "input": {"use": "native", "multiple": 2},
-            "patch": {"height": 16, "width": 2},
+            "patch": {"height": 16, "width": 10},  # one letter
             "channels": 1,
             "patch_position": "fractional-fourier",
         },
@@ -42,7 +45,7 @@ GLYPHS: dict[str, Any] = {
     },
     "training": {
         "steps": 8,
-        "batch_tokens": 400,
+        "batch_tokens": 120,
         "objective": "cross-entropy",
         "optimizer": {"use": "adamw", "lr": 5e-3},
         "schedule": {"use": "inverse-sqrt", "warmup": 10},
@@ -77,6 +80,28 @@ def glyph_spec() -> Callable[..., Any]:
         return resolve(plain)
 
     return make
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m leaves any out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make slow` collects only files whose text has a mark or a suite of the kit in it: no test may be missed so."""
+    for item in items:
+        if any(item.get_closest_marker(mark) for mark in ("slow", "network", "browser")):
+            text = _text(item.path)
+            if not re.search(r"mark\.(slow|network|browser)|Suite|conformance_suites", text):
+                raise pytest.UsageError(f"{item.nodeid}: make slow does not find its mark by the text of {item.path}")
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what was collected and imported: millions of objects, all of which the collection at the end of every
+    training run (accelerate's `free_memory`) would go through."""
+    gc.collect()  # what is garbage already is not kept
+    gc.freeze()
 
 
 @pytest.fixture

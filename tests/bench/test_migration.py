@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from zoo.bench import SCHEMA, Record, RecordStore, record_text
-from zoo.bench.migration import STEPS, from_1_to_2, from_2_to_3, migrated
+from zoo.bench.migration import STEPS, from_1_to_2, from_2_to_3, from_3_to_4, migrated
 
 # A record as the first schema had it, written out: no code of today made it.
 FIRST: dict[str, Any] = {
@@ -81,6 +81,7 @@ FIRST: dict[str, Any] = {
 }
 
 
+KNOWN = "zoo.record/1 or zoo.record/2 or zoo.record/3 or zoo.record/4 or zoo.record/5"
 NOTHING_ON_CLIPPING: dict[str, Any] = {"clipped_norm": None, "update_clipped_fraction": None, "gradients": {}}
 
 
@@ -155,6 +156,19 @@ def test_a_record_of_the_third_schema_tells_nothing_of_parts_of_gradients(tmp_pa
     assert now["curve"] == [{**third["curve"][0], "probes": {}, **NOTHING_ON_CLIPPING}]
 
 
+def test_a_record_of_the_fourth_schema_tells_nothing_of_trainings_memory_and_tokens(tmp_path: Path) -> None:
+    fourth = from_3_to_4(from_2_to_3(from_1_to_2(FIRST)))
+    assert fourth["schema"] == "zoo.record/4"
+    path = write(tmp_path, fourth)
+    reading = RecordStore(tmp_path).read()
+    assert reading.older == (path,)
+    now = json.loads(record_text(reading.records[0]))
+    assert now["training_tokens"] is None
+    (part,) = now["performance"]
+    assert (part["training_memory"], part["training_steps_per_second"]) == (None, None)
+    assert part["training_tokens_per_second"] == 5000.0
+
+
 def test_every_known_schema_leads_to_todays() -> None:
     assert SCHEMA not in STEPS
     for schema in STEPS:
@@ -190,16 +204,19 @@ def test_what_the_first_schema_left_open_stays_open(
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({**FIRST, "schema": "zoo.record/5"}, "schema 'zoo.record/5' is newer than this version of zoo"),
+        ({**FIRST, "schema": "zoo.record/6"}, "schema 'zoo.record/6' is newer than this version of zoo"),
         ({**FIRST, "schema": "zoo.record/10"}, "update zoo"),
         (
             {**FIRST, "schema": "inspect.log/1"},
-            "schema 'inspect.log/1': expected zoo.record/1 or zoo.record/2 or zoo.record/3 or zoo.record/4",
+            f"schema 'inspect.log/1': expected {KNOWN}",
         ),
-        ({**FIRST, "schema": 2}, "schema 2: expected zoo.record/1 or zoo.record/2 or zoo.record/3 or zoo.record/4"),
+        (
+            {**FIRST, "schema": 2},
+            f"schema 2: expected {KNOWN}",
+        ),
         (
             {"name": "x"},
-            "the key 'schema' is missing; expected zoo.record/1 or zoo.record/2 or zoo.record/3 or zoo.record/4",
+            f"the key 'schema' is missing; expected {KNOWN}",
         ),
         ([FIRST], "expected a JSON object with the key 'schema', found list"),
         ({**FIRST, "performance": "fast"}, "performance: Input should be a valid array"),

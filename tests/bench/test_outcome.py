@@ -65,7 +65,7 @@ def test_measurements_of_several_processes_are_recorded_whole() -> None:
         calibration=CalibrationReading("matmul", 0.25, 0.5),
         machine={"gpu": {"before": {"temperature_c": 40}, "after": {"temperature_c": 60}}},
     )
-    found = performance_of(measured, training_tokens_per_second=7.0, optimizer_state_bytes=88)
+    found = performance_of(measured, {"training_tokens_per_second": 7.0, "optimizer_state_bytes": 88})
     assert found.latency is not None
     assert (found.latency.median, found.latency.processes, found.latency.warmup) == (3.5, [2.0, 5.0], [8, 13])
     assert found.latency.values == [3.0, 1.0, 2.0, 5.0, 5.0, 9.0]
@@ -88,13 +88,16 @@ def test_measurements_of_several_processes_are_recorded_whole() -> None:
 
 def test_a_record_says_what_training_found_beside_its_curve() -> None:
     batch = {"rows": 2, "source_length": 9, "target_length": 8, "tokens": 30, "examples": [4, 1]}
+    clipping = {"steps": 40, "clipped": 3, "ranges": [[1, 2], [9, 9]]}
     facts = {"examples": 300, "stopped_early": 40, "best": {"step": 20, "dev_loss": 1.5}, "nan_batches": [batch]}
+    facts |= {"clipping": clipping}
     outcome = TrainingOutcome("ok", None, 40, 100, 20, 1.0, None, facts=facts)
     assert training_facts(outcome) == {
         "training": {
             "stopped_early": 40,
             "best": {"step": 20, "dev_loss": 1.5},
             "nan_batches": [{"rows": 2, "source_length": 9, "target_length": 8, "tokens": 30}],
+            "clipping": clipping,
         }
     }
     assert training_facts(TrainingOutcome("ok", None, 9, 9, 9, 1.0, None, facts={"examples": 300})) == {}

@@ -201,4 +201,4 @@ def test_an_older_record_is_published_in_todays_schema(tmp_path: Path, source: P
     source.mkdir()
     (source / f"{record.id}.json").write_text(json.dumps(document))
     assert published(source, tmp_path / "shared").published == (record.id,)
-    assert json.loads((tmp_path / "shared" / f"{record.id}.json").read_text())["schema"] == "zoo.record/4"
+    assert json.loads((tmp_path / "shared" / f"{record.id}.json").read_text())["schema"] == "zoo.record/5"

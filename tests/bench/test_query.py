@@ -98,6 +98,37 @@ def test_gradients_of_parts_are_rows_by_part_and_measure(store: Path) -> None:
     assert list(ask(store, sql).rows) == [(20, "tokens 1-9", "norm", 0.25, 1.5)] * 3
 
 
+def test_shares_of_clipped_updates_and_losses_of_averages_keep_their_columns(tmp_path: Path, make_record: Any) -> None:
+    curve = [
+        {"step": 20, "dev_loss": 4.0, "averaged_dev_loss": 3.5, "update_clipped_fraction": 0.25},
+        {"step": 40, "loss": 3.0},
+    ]
+    RecordStore(tmp_path).append(make_record(curve=curve, training_tokens=1200))
+    sql = "SELECT step, curve.dev_loss, averaged_dev_loss, update_clipped_fraction FROM curve ORDER BY step"
+    assert list(ask(tmp_path, sql).rows) == [(20, 4.0, 3.5, 0.25), (40, None, None, None)]
+    # The last development loss of a run is that of its averaged weights, where there are any.
+    assert ask(tmp_path, "SELECT dev_loss, training_tokens FROM records").rows == ((3.5, 1200),)
+
+
+def test_the_memory_of_training_is_in_its_devices_row(tmp_path: Path, make_record: Any) -> None:
+    part = {
+        "device": "cpu",
+        "device_kind": "cpu",
+        "threads": 1,
+        "dtype": "float32",
+        "attention": "sdpa",
+        "training_steps_per_second": 12.5,
+        "training_memory": {"kind": "rss", "peak": 500, "before": 400},
+        "optimizer_state_bytes": 80,
+    }
+    RecordStore(tmp_path).append(make_record(performance=[part]))
+    sql = (
+        "SELECT training_steps_per_second, training_memory_kind, training_memory_peak, training_memory_before, "
+        "training_memory_reserved, optimizer_state_bytes, latency FROM performance"
+    )
+    assert ask(tmp_path, sql).rows == ((12.5, "rss", 500, 400, None, 80, None),)
+
+
 def test_examples_are_those_of_the_outputs(store: Path) -> None:
     records = RecordStore(store).read().records
     rows = ask(store, 'SELECT record, id, output, "score.chrf" FROM examples ORDER BY record, id').rows

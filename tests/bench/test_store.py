@@ -195,7 +195,7 @@ def test_an_unreadable_file_is_named_and_the_rest_is_served(tmp_path: Path, make
         "half.json": whole[: len(whole) // 2],
         "empty.json": "",
         "array.json": "[]",
-        "other-schema.json": whole.replace("zoo.record/4", "zoo.record/9"),
+        "other-schema.json": whole.replace("zoo.record/5", "zoo.record/9"),
         "misnamed.json": whole,
         "deep.json": "[" * 200_000,
         "nul.json": "\0" * 100,

@@ -85,6 +85,22 @@ def test_a_wrong_spec_gives_status_2_before_anything_runs(tmp_path: Path, capsys
     assert not (tmp_path / "records").exists()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here paged moments can be had")
+@pytest.mark.parametrize("verb", ["bench", "train"])
+def test_an_optimizer_that_cannot_run_here_is_refused_with_the_nearest_before_data_is_prepared(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    place = {"bench": ["--store", str(tmp_path / "records")], "train": ["--out", str(tmp_path / "out")]}[verb]
+    optimizer = "training.optimizer={use: paged-adamw-8bit, lr: 1e-3}"
+    assert main([verb, str(SMOKE), "--set", optimizer, *place]) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("zoo: ")]
+    assert len(told) == 1, "what keeps the cell from being run keeps the controls from it too"
+    assert "paged-adamw-8bit pages its moments out of a CUDA device" in told[0]
+    assert told[0].endswith("take adamw-8bit")
+    assert not any((tmp_path / name).exists() for name in ("home", "records", "out"))
+
+
 def test_a_cell_that_cannot_be_run_does_not_keep_the_others_from_theirs(
     store: RecordStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ from zoo.errors import InputError, ZooError
 from zoo.site.serve import site_server
 
 RECORD = {
-    "schema": "zoo.record/4",
+    "schema": "zoo.record/5",
     "id": "20261120T090000.000000Z-0123456789",
     "created": "2026-11-20T09:00:00+00:00",
     "cell": "c" * 64,

@@ -30,7 +30,7 @@ def test_a_store_that_holds_is_counted(tmp_path: Path, append_sound_record: Appe
 def test_records_of_an_older_schema_are_counted(tmp_path: Path, append_sound_record: Append, capsys: Capture) -> None:
     record = append_sound_record(tmp_path, outputs=None, performance=[])
     path = tmp_path / f"{record.id}.json"
-    document = json.loads(path.read_text().replace("zoo.record/4", "zoo.record/1"))
+    document = json.loads(path.read_text().replace("zoo.record/5", "zoo.record/1"))
     del document["outputs"], document["hardware"]
     path.write_text(json.dumps(document))
     (tmp_path / f"{record.id}.outputs.parquet").unlink()

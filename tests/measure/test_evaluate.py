@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from zoo.measure import copy_baseline, evaluate, evaluation_examples, score_outputs
+from zoo.errors import ZooError
+from zoo.measure import copy_baseline, evaluate, evaluation_examples, prepare_metrics, score_outputs
+from zoo.spec.load import resolve
 from zoo.tasks import DataHome
 
 
@@ -59,3 +62,26 @@ def test_the_spec_chooses_split_and_number(tiny: Any, tmp_path: Any) -> None:
     spec = tiny.spec.model_copy(update={"evaluation": section})
     assert list(evaluation_examples(task, spec)) == list(task.examples("dev"))[:7]
     assert len(evaluation_examples(task, tiny.spec)) == len(task.examples("test"))
+
+
+def test_a_metric_that_learns_sees_the_training_data_once_and_its_scores_are_made_again_without(
+    tiny: Any, tmp_path: Any
+) -> None:
+    plain = tiny.spec.plain()
+    plain["evaluation"]["metrics"] = [{"use": "rare-token-recall", "band": 4}, "chrf"]
+    spec = resolve(plain)
+    task = spec.task.create().prepare(DataHome(tmp_path))
+    metrics = prepare_metrics(spec, tiny.examples, task)
+    outputs = [example.target for example in tiny.examples[:20]] + [""] * 5
+    found = score_outputs(outputs, tiny.examples, spec, metrics=metrics)
+    assert [score.metric for score in found.quality] == ["token-recall-above-100", "chrf"]
+    assert 0 < found.quality[0].value < 1
+    items = found.metrics[0].items
+    again = spec.evaluation.metrics[0].create().combined(items, np.ones((1, len(items))))
+    assert again[0] == found.quality[0].value
+    written = evaluate(tiny.model, tiny.tokenizers, tiny.examples, spec, metrics=metrics)
+    assert written.quality[0].signature == found.quality[0].signature
+    copied = copy_baseline(tiny.examples, spec, metrics=metrics)
+    assert copied.quality[0].signature == found.quality[0].signature
+    with pytest.raises(ZooError, match="training targets"):
+        evaluate(tiny.model, tiny.tokenizers, tiny.examples, spec)

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from zoo.bench.smoke import smoke
 from zoo.errors import InputError
 from zoo.measure import evaluate
 from zoo.measure.generation import generate_outputs
@@ -17,6 +19,7 @@ from zoo.measure.likelihoods import target_likelihoods
 from zoo.measure.performance import probe_request
 from zoo.measure.probe import ProbeRequest
 from zoo.measure.reading import ImageReader, key_of_source, source_of
+from zoo.measure.step_report import Shape, step_costs
 from zoo.models.tokenizers import Tokenizers
 from zoo.probes.harness import refuse_unfit
 from zoo.registry import use_registry
@@ -25,9 +28,18 @@ from zoo.tasks import DataHome, Example, PixelImage
 from zoo.testing.glyphs import with_glyphs
 from zoo.training import prepare
 from zoo.training.building import assemble_for
+from zoo.training.watch.vocabulary_report import vocabulary_report
 
 MakeSpec = Callable[..., Spec]
 LIMIT = 512
+CPU = torch.device("cpu")
+CTC = {
+    "model.architecture": "image-ctc",
+    "model.decoder": None,
+    "model.position": None,
+    "model.fusion": None,
+    "model.tie_embeddings": "none",
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ def test_an_image_is_read_alike_alone_and_among_others(untrained: Recogniser, mo
         outputs.append(found.outputs)
     assert outputs[0] == outputs[1]
     assert len(set(outputs[0])) > 1, "the model writes the same of every image: nothing is compared"
-    patches = [5 * len(example.target) + 1 for example in untrained.examples]
+    patches = [len(example.target) + 1 for example in untrained.examples]
     assert [count for _, count in sizes[: len(sources)]] == sorted(patches, reverse=True)
 
 
@@ -113,6 +125,9 @@ def test_probes_that_read_source_texts_are_refused_by_name(glyph_spec: MakeSpec,
     refuse_unfit(untrained.model, spec.evaluation.probes[:1])
     with pytest.raises(InputError, match="the probe 'reversal' reads sources that are texts"):
         refuse_unfit(untrained.model, spec.evaluation.probes)
+    broken_off = glyph_spec(**{"evaluation.probes": [{"use": "repetition", "fragment": 0.5}]})
+    with pytest.raises(InputError, match="breaks no images off"):
+        refuse_unfit(untrained.model, broken_off.evaluation.probes)
 
 
 def test_a_request_holds_the_images_themselves(untrained: Recogniser, tmp_path: Path) -> None:
@@ -132,3 +147,21 @@ def test_images_draw_by_their_pixels_alone() -> None:
     keys = [key_of_source(image) for image in (PixelImage(pixels), same, turned, other)]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize("changes", [{}, CTC], ids=["decoder", "ctc"])
+def test_the_smoke_test_of_a_spec_takes_images(glyph_spec: MakeSpec, changes: dict[str, Any]) -> None:
+    smoke(glyph_spec(**changes))
+
+
+def test_steps_on_random_tokens_are_not_of_models_of_images(untrained: Recogniser) -> None:
+    with pytest.raises(InputError, match="glyphs reads images"):
+        step_costs([("glyphs", lambda: untrained.model)], Shape(2, 5, 6), rounds=1, device=CPU, layers=[2])
+
+
+def test_a_vocabulary_is_reported_on_what_is_written(glyph_spec: MakeSpec, home: DataHome) -> None:
+    spec = glyph_spec()
+    prepared = prepare(spec, home)
+    report = vocabulary_report(spec, prepared.task, prepared.tokenizers)
+    assert {part.text for part in report.parts} == {"target"}
+    assert [item.side for item in report.tokenizers] == ["target"]

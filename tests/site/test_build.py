@@ -106,7 +106,7 @@ def test_records_read_back_from_a_store_give_the_same_site(build, realistic, tmp
     store = RecordStore(tmp_path / "records")
     for record in realistic:
         store.append(record)
-    (store.folder / "20261121T000000.000000Z-broken.json").write_text('{"schema": "zoo.record/4", ')
+    (store.folder / "20261121T000000.000000Z-broken.json").write_text('{"schema": "zoo.record/5", ')
     reading = store.read()
     site = build(reading.records, reading.problems)
     assert "20261121T000000.000000Z-broken.json" in site.index().words

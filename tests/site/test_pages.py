@@ -270,6 +270,37 @@ def test_the_learning_curve_is_a_chart_and_a_table(build, realistic):
     assert len(section.one("table").one("tbody").all("tr")) == 60
 
 
+def test_the_curves_table_has_columns_for_clipping_where_any_is_told(build, make_record):
+    points = [
+        {"step": 20, "loss": 5.0, "gradient_norm": 3.0, "clipped_norm": 1.0, "clipped_fraction": 0.5},
+        {
+            "step": 40,
+            "dev_loss": 4.5,
+            "update_clipped_fraction": 0.25,
+            "gradients": {"<b>.norm": 2.5, "norms.norm": 1.5},
+        },
+    ]
+    section = build([make_record(curve=points)]).model("rotary").one("section", aria_labelledby="curve")
+    whole, parts = section.all("table")
+    heads = [header.words for header in whole.all("th")]
+    assert heads[2:] == [
+        "Training loss",
+        "Dev loss",
+        "Learning rate",
+        "Gradient norm",
+        "Norm after clipping",
+        "Clipped",
+        "Updates clipped",
+    ]
+    cells = [[cell.words for cell in row.all("td")] for row in whole.one("tbody").all("tr")]
+    assert cells == [
+        ["1", "20", "5.000", "–", "–", "3.000", "1.000", "0.5000", "–"],
+        ["1", "40", "–", "4.500", "–", "–", "–", "–", "0.2500"],
+    ]
+    assert [header.words for header in parts.all("th")] == ["Seed", "Step", "<b>.norm", "norms.norm"]
+    assert [cell.words for cell in parts.one("tbody").one("tr").all("td")] == ["1", "40", "2.500", "1.500"]
+
+
 def test_every_record_is_listed_with_its_id_environment_versions_and_commit(build, realistic):
     page = build(realistic).model("rotary")
     details = page.all("details", class_="record")

@@ -86,7 +86,16 @@ def test_a_note_says_why_clipping_by_norm_does_little_beside_adafactor(
     assert captured.out.endswith("ok: 1 cell\n")
 
 
-@pytest.mark.parametrize(("optimizer", "clipping"), [("adafactor", ""), ("adamw", ""), ("adamw", CLIPPING)])
+def test_a_note_says_why_adafactors_gradients_are_not_clipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(written(tmp_path, "adafactor"))]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("zoo: note: training.clipping: 'none', as goes with 'adafactor': it bounds its own updates")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(("optimizer", "clipping"), [("adamw", ""), ("adamw", CLIPPING)])
 def test_pairs_that_go_together_have_no_note(tmp_path: Path, optimizer: str, clipping: str) -> None:
     training = load_spec(written(tmp_path, optimizer, clipping)).training
     assert clipping_notes(training.optimizer, training.clipping) == []

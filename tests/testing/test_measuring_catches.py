@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from zoo.errors import ZooError
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
 from zoo.probes.options import ProbeOptions
 from zoo.probes.reading import encoder_of
-from zoo.tasks import Items, SummedMetric
+from zoo.tasks import Items, PreparedTask, SummedMetric
+from zoo.tasks.contracts import Progress, silent
 from zoo.testing import ComponentSuite, MetricSuite, ProbeSuite
 
 Installed = Callable[..., ComponentSuite]
@@ -134,6 +136,61 @@ def test_a_metric_that_breaks_its_two_steps_is_caught(
 ) -> None:
     run(installed(MetricSuite, Hits), test)
     with pytest.raises(AssertionError):
+        run(installed(MetricSuite, broken), test)
+
+
+class Learns(Hits):
+    """Needs the training data, and says of which it has seen: nothing wrong with it."""
+
+    learns = True
+    seen = 0
+
+    @property
+    def signature(self) -> str:  # type: ignore[override]
+        return f"v1|trained on:{self.seen}"
+
+    def learn(self, task: PreparedTask, progress: Progress = silent) -> None:
+        self.seen = len(task.examples("train"))
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        if not self.seen:
+            raise ZooError("learn first")
+        return super().items(outputs, references, sources)
+
+
+class SaysNothingOfIt(Learns):
+    """Leaves what it learned out of the signature."""
+
+    signature = "v1"
+
+
+class ScoresUnlearned(Learns):
+    """Makes items of training data that it has not seen."""
+
+    def items(self, outputs: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> Items:
+        return Hits.items(self, outputs, references, sources)
+
+
+class NeedsItAgain(Learns):
+    """Cannot score what is on record without the training data."""
+
+    def combined(self, items: Items, weights: np.ndarray) -> np.ndarray:
+        return super().combined(items, weights) * min(self.seen, 1)
+
+
+@pytest.mark.parametrize(
+    ("broken", "test"),
+    [
+        (SaysNothingOfIt, "test_what_it_learns_is_asked_for_and_signed"),
+        (ScoresUnlearned, "test_what_it_learns_is_asked_for_and_signed"),
+        (NeedsItAgain, "test_items_alone_make_the_score"),
+    ],
+)
+def test_a_metric_that_learns_on_the_quiet_is_caught(
+    installed: Installed, run: Run, broken: type[SummedMetric], test: str
+) -> None:
+    run(installed(MetricSuite, Learns), test)
+    with pytest.raises(CAUGHT):
         run(installed(MetricSuite, broken), test)
 
 

@@ -22,10 +22,12 @@ from zoo.bench.outcome import (
     machine_facts,
     one_line,
     performance_of,
+    performance_of_training,
     quality_of,
     samples_of,
     series_of,
     status_of,
+    training_costs,
     training_facts,
 )
 from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
@@ -100,12 +102,14 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     """Train (or continue), evaluate, measure."""
     directory = work.run
     task: PreparedTask = spec.task.create().prepare(home, progress)
-    prepare_metrics(spec, evaluation_examples(task, spec))
+    examples = evaluation_examples(task, spec)
+    metrics = prepare_metrics(spec, examples, task, progress=progress)
     training = _train(spec, work, home, progress)
     told = training_facts(training)
     trained: dict[str, Any] = {
         "steps": training.steps,
         "training_seconds": training.seconds,
+        "training_tokens": training.facts.get("tokens"),
         "curve": [_curve_point(point) for point in training.curve],
     }
     if training.status == "running":
@@ -114,23 +118,24 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
         return Outcome(status=training.status, error=training.error, environment=told, **trained)
     run = load_run(directory)
     model = run.model.to(default_device())
-    examples = evaluation_examples(task, spec)
-    evaluation = evaluate(model, run.tokenizers, examples, spec, progress=progress)
+    evaluation = evaluate(model, run.tokenizers, examples, spec, metrics=metrics, progress=progress)
     sentences = [source_of(example) for example in shown_examples(examples)]
     parameters = count_parameters(model)
+    attention = str(model.attention_backend)
     del model, run
     free_memory()  # what is measured below is measured by other processes
-    timed: dict[str, Any] = {"environment": told}
     if spec.measurement.processes:
         measured = measure_performance(directory, sentences, spec, progress=progress)
-        rate, state = training.tokens_per_second, training.facts.get("optimizer_state_bytes")
-        found = performance_of(measured, training_tokens_per_second=rate, optimizer_state_bytes=state)
-        timed = {"performance": [found], "environment": {**told, **machine_facts(measured)}}
+        found = performance_of(measured, training_costs(training))
+        told |= machine_facts(measured)
+    else:
+        found = performance_of_training(training, attention, default_device())
     return Outcome(
         status="collapsed" if evaluation.collapsed else "ok",
         error=evaluation.collapsed,
         parameters=parameters,
-        **timed,
+        performance=[found],
+        environment=told,
         **_scored(evaluation, spec, task, work),
         **trained,
     )
@@ -153,7 +158,10 @@ def run_untrained(spec: Spec, work: WorkFolder, home: DataHome, progress: Progre
     model, task = built.model.to(default_device()), built.prepared.task
     # One control stands for every model with its data and scoring, whatever probes they ask for.
     examples = evaluation_examples(task, spec)
-    evaluation = evaluate(model, built.tokenizers, examples, spec, with_probes=False, progress=progress)
+    metrics = prepare_metrics(spec, examples, task, progress=progress)
+    evaluation = evaluate(
+        model, built.tokenizers, examples, spec, metrics=metrics, with_probes=False, progress=progress
+    )
     scored = _scored(evaluation, spec, task, work)
     return Outcome(status="ok", steps=0, parameters=count_parameters(model), **scored)
 
@@ -161,7 +169,8 @@ def run_untrained(spec: Spec, work: WorkFolder, home: DataHome, progress: Progre
 def run_copy(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
     """Score the sources as outputs."""
     task = spec.task.create().prepare(home, progress)
-    evaluation = copy_baseline(evaluation_examples(task, spec), spec)
+    examples = evaluation_examples(task, spec)
+    evaluation = copy_baseline(examples, spec, metrics=prepare_metrics(spec, examples, task, progress=progress))
     return Outcome(status="ok", **_scored(evaluation, spec, task, work))
 
 

@@ -138,6 +138,21 @@ def run_job(job: CellJob, runner: Runner) -> Done:
     return _answered(job, lambda: Done(job, result=runner.run_job(job.spec, job.job)))
 
 
+def refused(jobs: Sequence[CellJob], runner: Runner) -> list[Done]:
+    """The jobs that this machine cannot run, and why; where it can run no cell, the controls too.
+
+    To be known before anything is prepared, and before the others have taken their time.
+    """
+    found = [done for job in jobs if job.job == "model" and (done := _refused(job, runner)) is not None]
+    if found and len(found) == sum(job.job == "model" for job in jobs):
+        found += [Done(job, error=found[0].error) for job in jobs if job.job != "model"]
+    return found
+
+
+def _refused(job: CellJob, runner: Runner) -> Done | None:
+    return _answered(job, lambda: runner.refuse(job.spec))
+
+
 def find_job(job: CellJob, runner: Runner) -> Done | None:
     """The job as `run_job` would end it without running anything; None where there is something to run."""
 

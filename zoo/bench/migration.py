@@ -33,10 +33,16 @@ def from_3_to_4(document: Mapping[str, Any]) -> Document:
     return {**document, "schema": "zoo.record/4"}
 
 
+def from_4_to_5(document: Mapping[str, Any]) -> Document:
+    """Training's memory, steps a second and tokens are new: older records have none of them."""
+    return {**document, "schema": "zoo.record/5"}
+
+
 STEPS: Mapping[str, Callable[[Mapping[str, Any]], Document]] = {
     "zoo.record/1": from_1_to_2,
     "zoo.record/2": from_2_to_3,
     "zoo.record/3": from_3_to_4,
+    "zoo.record/4": from_4_to_5,
 }
 """Schema -> the step to the one after it."""
 

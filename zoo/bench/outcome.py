@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+import torch
 from pydantic import Field
 
 from zoo.bench.record import (
@@ -20,10 +23,11 @@ from zoo.bench.record import (
     Sample,
     Status,
     Throughput,
+    TrainingMemory,
     _Part,
 )
 from zoo.errors import InputError, ZooError
-from zoo.measure import Evaluation, Measured, is_out_of_memory
+from zoo.measure import Evaluation, Measured, device_kind, device_name, is_out_of_memory
 from zoo.measure import Performance as Measurements
 from zoo.training import TrainingOutcome
 
@@ -36,6 +40,7 @@ class Outcome(_Part):
     parameters: int | None = None
     steps: int | None = None
     training_seconds: float | None = None
+    training_tokens: int | None = None
     quality: list[Quality] = Field(default_factory=list)
     performance: list[Performance] = Field(default_factory=list)
     probes: dict[str, float] = Field(default_factory=dict)
@@ -46,7 +51,18 @@ class Outcome(_Part):
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
-_TOLD = ("stopped_early", "best", "loss_spikes", "collapsed", "oom_batch", "nan_batches")
+_TOLD = (
+    "stopped_early",
+    "best",
+    "loss_spikes",
+    "collapsed",
+    "oom_batch",
+    "nan_batches",
+    "clipping",
+    "update_clipping",
+    "token_bands",
+    "averaging",
+)
 _DEVICE_FAULT = re.compile(r"CUDA error|cuDNN error|NCCL error|ECC error", re.IGNORECASE)
 
 
@@ -125,10 +141,8 @@ def distribution_of(measured: Measured) -> Distribution:
     )
 
 
-def performance_of(
-    measured: Measurements, *, training_tokens_per_second: float | None = None, optimizer_state_bytes: int | None = None
-) -> Performance:
-    """Measurements of one device as a record holds them, with what training found out on it."""
+def performance_of(measured: Measurements, training: Mapping[str, Any] = MappingProxyType({})) -> Performance:
+    """Measurements of one device as a record holds them, with what `training_costs` says of training on it."""
     clocks = measured.clocks
     return Performance(
         device=measured.device,
@@ -144,9 +158,30 @@ def performance_of(
         memory=Memory(**vars(measured.memory)) if measured.memory else None,
         energy=Energy(**vars(measured.energy)) if measured.energy else None,
         calibration=Calibration(**vars(measured.calibration)),
-        training_tokens_per_second=training_tokens_per_second,
-        optimizer_state_bytes=optimizer_state_bytes,
+        **training,
     )
+
+
+def performance_of_training(training: TrainingOutcome, attention: str, device: torch.device) -> Performance:
+    """What training found out about its device, where nothing is timed after it."""
+    return Performance(
+        device=device_name(device),
+        device_kind=device_kind(device),
+        threads=torch.get_num_threads(),
+        dtype=training.facts["precision"],
+        attention=attention,
+        **training_costs(training),
+    )
+
+
+def training_costs(training: TrainingOutcome) -> dict[str, Any]:
+    """Speed, memory and optimizer state of a run, by their names in a record's performance."""
+    return {
+        "training_tokens_per_second": training.tokens_per_second,
+        "training_steps_per_second": training.steps_per_second,
+        "training_memory": None if training.memory is None else TrainingMemory(**training.memory),
+        "optimizer_state_bytes": training.facts.get("optimizer_state_bytes"),
+    }
 
 
 def machine_facts(measured: Measurements) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`zoo.record/4`: one immutable JSON file per attempt at a cell. Older files are read through `zoo.bench.migration`."""
+"""`zoo.record/5`: one immutable JSON file per attempt at a cell. Older files are read through `zoo.bench.migration`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-SCHEMA: Literal["zoo.record/4"] = "zoo.record/4"
+SCHEMA: Literal["zoo.record/5"] = "zoo.record/5"
 
 Status = Literal["ok", "collapsed", "nan", "oom", "timeout", "invalid", "infra"]
 """ok; collapsed: one output whatever the input; nan: a loss that is not finite; oom; timeout; invalid: the cell
@@ -72,14 +72,15 @@ class Distribution(_Part):
 
 
 class Throughput(_Part):
-    """Many sentences at once. A batch that the memory does not hold is on record as that, never as a smaller one."""
+    """Many sources (sentences, images) at once. A batch that the memory does not hold is on record as that, never as a
+    smaller one."""
 
     batch: Positive = Field(description="Sentences generated at once")
     status: Literal["ok", "oom", "untried"] = Field(
         default="ok", description="untried: a smaller batch was too large for the memory already"
     )
     tokens_per_second: float | None = Field(default=None, description="Generated tokens a second")
-    sentences_per_second: float | None = None
+    sentences_per_second: float | None = Field(default=None, description="Outputs a second, of whatever is read")
 
 
 class Memory(_Part):
@@ -94,6 +95,28 @@ class Memory(_Part):
     device: Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | None = Field(
         default=None, description="By how much the GPU's used memory grew: context, kernels and libraries included"
     )
+
+
+class TrainingMemory(_Part):
+    """What the steps of training took at most, in bytes, in the first of its processes; what is done between them, such
+    as evaluations and checkpoints, is left out."""
+
+    kind: str = Field(
+        description="What is counted: 'rss', 'cuda-allocated', or, where the system cannot begin a peak anew, "
+        "'rss-process': everything since the process began"
+    )
+    peak: Count
+    before: Count | None = Field(
+        default=None, description="The same just before the first step: of 'rss' interpreter, libraries and data too"
+    )
+    reserved: Count | None = Field(
+        default=None, description="Peak that torch's allocator held on the GPU, between the steps too"
+    )
+
+    @property
+    def growth(self) -> int | None:
+        """What training took beyond what was there before its first step; None where that is not known."""
+        return None if self.before is None else max(0, self.peak - self.before)
 
 
 class Energy(_Part):
@@ -121,22 +144,28 @@ class Performance(_Part):
     threads: Positive
     dtype: str
     attention: str = Field(description="Attention backend that ran")
-    latency: Distribution | None = Field(default=None, description="End-to-end, one sentence, seconds")
+    latency: Distribution | None = Field(default=None, description="End-to-end, one source, seconds")
     device_time: Distribution | None = Field(
         default=None,
-        description="Generation alone by CUDA events, one sentence that is on the device, seconds between the events",
+        description="Generation alone by CUDA events, one source that is on the device, seconds between the events",
     )
     encode: Distribution | None = Field(
-        default=None, description="Reading the source alone (the encoder), one sentence, seconds"
+        default=None, description="Reading the source alone (the encoder), one source, seconds"
     )
     decode_per_token: Distribution | None = Field(
-        default=None, description="Generation without reading the source, one sentence, seconds per generated token"
+        default=None, description="Generation of one output, the source being read, seconds per generated token"
     )
     throughput: list[Throughput] = Field(default_factory=list, description="One for each batch size")
     memory: Memory | None = None
     energy: Energy | None = None
     calibration: Calibration | None = None
-    training_tokens_per_second: float | None = None
+    training_tokens_per_second: float | None = Field(
+        default=None, description="Tokens of sources (patches, of images) and targets"
+    )
+    training_steps_per_second: float | None = Field(
+        default=None, description="Optimizer steps by the time in them: evaluations and checkpoints left out"
+    )
+    training_memory: TrainingMemory | None = None
     optimizer_state_bytes: Count | None = Field(default=None, description="Tensors of the optimizer's state")
 
 
@@ -211,7 +240,7 @@ class ProbeSeries(_Part):
 class Record(_Part):
     """One attempt. `id` is the file's name without its ending."""
 
-    schema_: Literal["zoo.record/4"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["zoo.record/5"] = Field(default=SCHEMA, alias="schema")
     id: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{7,127}$")
     created: str = Field(description="UTC, ISO 8601")
     cell: str = Field(
@@ -237,6 +266,9 @@ class Record(_Part):
     parameters: Count | None = Field(default=None, description="Trainable parameters, each tied matrix once")
     steps: Count | None = None
     training_seconds: float | None = None
+    training_tokens: Count | None = Field(
+        default=None, description="Source and target tokens that training read, padding left out"
+    )
     quality: list[Quality] = Field(default_factory=list)
     performance: list[Performance] = Field(default_factory=list)
     probes: dict[str, float] = Field(default_factory=dict, description="Named scalars, such as distinct_output_ratio")

@@ -30,7 +30,8 @@ from zoo.spec.lock import distributions_now
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.progress_pipe import reported
-from zoo.training.processes.world import refuse_too_few_gpus, refuse_uneven
+from zoo.training.contracts import OptimizerFactory
+from zoo.training.processes.world import refuse_too_few_gpus, refuse_uneven, training_device
 
 _BETWEEN_LOOKS = 0.5
 """Seconds within which a runner notices that it is to stop."""
@@ -84,8 +85,15 @@ class Runner:
 
     def run_job(self, spec: Spec, job: Job) -> CellResult:
         """Run the cell of a spec, or one of its controls, or find its result in the store."""
+        if job == "model":
+            self.refuse(spec)
         cell, key = self._keyed(spec, job)
         return self._run(cell, key, job)
+
+    def refuse(self, spec: Spec) -> None:
+        """Raise ZooError where the spec cannot be trained here: of the machine that is true, not of the cell."""
+        factory: OptimizerFactory = spec.training.optimizer.create()
+        factory.refuse(training_device())
 
     def find_job(self, spec: Spec, job: Job) -> CellResult | None:
         """The result that `run_job` would find in the store, or None where it would run something."""

@@ -1,4 +1,4 @@
-"""`zoo.record/4` as a JSON Schema (draft 2020-12), for readers and writers in other languages."""
+"""`zoo.record/5` as a JSON Schema (draft 2020-12), for readers and writers in other languages."""
 
 from __future__ import annotations
 

@@ -136,6 +136,11 @@ class Standing:
                 found[key].append(item)
         return dict(found)
 
+    def dev_loss(self) -> Summary | None:
+        """The last development loss of each seed's training; None where no record has one."""
+        found = [loss for record in self.shown if (loss := final_dev_loss(record)) is not None]
+        return Summary(tuple(found)) if found else None
+
     def training_seconds(self) -> dict[DeviceKey, Summary]:
         """Training times by the device that trained: the one whose training throughput was recorded."""
         found: dict[DeviceKey, list[float]] = defaultdict(list)
@@ -174,6 +179,14 @@ def training_device(record: Record) -> DeviceKey | None:
     trained = [item for item in record.performance if item.training_tokens_per_second is not None]
     candidates = trained or record.performance
     return device_key(candidates[0], record.environment) if len(candidates) == 1 else None
+
+
+def final_dev_loss(record: Record) -> float | None:
+    """The last development loss of a record's curve, of the averaged weights where there are any; None without one."""
+    for point in reversed(record.curve):
+        if point.dev_loss is not None:
+            return point.dev_loss if point.averaged_dev_loss is None else point.averaged_dev_loss
+    return None
 
 
 def standings(records: Iterable[Record]) -> list[Standing]:

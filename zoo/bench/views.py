@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from zoo.bench.record import Distribution, Record
+from zoo.bench.standings import final_dev_loss
 
 Row = tuple[Any, ...]
 TEXT, INTEGER, REAL, TRUTH, TIME, JSON = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "TIMESTAMP", "JSON"
@@ -62,6 +63,8 @@ def _records(record: Record) -> Iterator[Row]:
         record.parameters,
         record.steps,
         record.training_seconds,
+        record.training_tokens,
+        final_dev_loss(record),
         record.hardware,
         _text(facts.get("host")),
         _text(facts.get("cpu")),
@@ -100,6 +103,7 @@ def _quality(record: Record) -> Iterator[Row]:
 def _performance(record: Record) -> Iterator[Row]:
     for part in record.performance:
         latency, memory, energy, calibration = part.latency, part.memory, part.energy, part.calibration
+        trained = part.training_memory
         yield (
             record.id,
             part.device,
@@ -121,6 +125,8 @@ def _performance(record: Record) -> Iterator[Row]:
             *([energy.joules, energy.seconds, energy.tokens] if energy else [None] * 3),
             *([calibration.before, calibration.after] if calibration else [None] * 2),
             part.training_tokens_per_second,
+            part.training_steps_per_second,
+            *([trained.kind, trained.peak, trained.before, trained.reserved] if trained else [None] * 4),
             part.optimizer_state_bytes,
         )
 
@@ -150,8 +156,8 @@ def _curve(record: Record) -> Iterator[Row]:
             point.gradient_norm,
             point.clipped_norm,
             point.clipped_fraction,
-            point.averaged_dev_loss,
             point.update_clipped_fraction,
+            point.averaged_dev_loss,
         )
 
 
@@ -202,6 +208,8 @@ VIEWS = (
             parameters=INTEGER,
             steps=INTEGER,
             training_seconds=REAL,
+            training_tokens=INTEGER,
+            dev_loss=REAL,
             hardware=TEXT,
             host=TEXT,
             cpu=TEXT,
@@ -267,6 +275,11 @@ VIEWS = (
             calibration_before=REAL,
             calibration_after=REAL,
             training_tokens_per_second=REAL,
+            training_steps_per_second=REAL,
+            training_memory_kind=TEXT,
+            training_memory_peak=INTEGER,
+            training_memory_before=INTEGER,
+            training_memory_reserved=INTEGER,
             optimizer_state_bytes=INTEGER,
         ),
         _performance,

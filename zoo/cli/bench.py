@@ -117,7 +117,24 @@ def command(
     else:
         rows = [_row(item) for item in results]
         print_table(rows, ("MODEL", "SEED", "STATUS", "QUALITY", "LATENCY", "RECORD"))
+        _print_training_costs([item.record for item in results])
     _raise_for(ended)
+
+
+def _print_training_costs(records: Sequence[Record]) -> None:
+    """Where cells differ in their optimizer: what each cost and reached, as on the board."""
+    from zoo.bench.standings import metric_order, standings
+    from zoo.site.training_costs import training_costs
+
+    revisions: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        revisions.setdefault((record.task, record.data_revision), []).append(record)
+    for each in revisions.values():
+        found = standings(each)
+        for table in training_costs(found, next(iter(metric_order(found)), None)):
+            click.echo(f"\nWhat training costs, by optimizer at its best rate: {table.name}, on {table.device}")
+            rows = [(row.label, f"{row.rate} ({row.rates} tried)", *row.cells) for row in table.rows]
+            print_table(rows, ("OPTIMIZER", "RATE", *map(str.upper, table.columns)))
 
 
 def _executor(name: str | None, flags: Mapping[str, object], settings: Sequence[str]) -> Chosen:

@@ -33,7 +33,7 @@ def command(
     if outputs_file is not None and not outputs_file.absolute().parent.is_dir():
         raise InputError("no such folder to write in", where=str(outputs_file.parent))
     from zoo.bench.outputs import outputs_of, write_outputs
-    from zoo.measure import default_device, evaluate, evaluation_examples
+    from zoo.measure import default_device, evaluate, evaluation_examples, prepare_metrics
     from zoo.tasks import DataHome
     from zoo.training import load_run, prepare
     from zoo.training.outcome import read_outcome
@@ -52,7 +52,9 @@ def command(
     with TerminalProgress() as progress:
         task = prepare(spec, DataHome.default(), progress).task
         examples = evaluation_examples(task, spec)
-        found = evaluate(run.model.to(default_device()), run.tokenizers, examples, spec, progress=progress)
+        metrics = prepare_metrics(spec, examples, task, progress=progress)
+        model = run.model.to(default_device())
+        found = evaluate(model, run.tokenizers, examples, spec, metrics=metrics, progress=progress)
     if outputs_file is not None:
         text = spec.evaluation.keep == "text"
         write_outputs(outputs_file, outputs_of(found, data_revision=task.revision, text=text))

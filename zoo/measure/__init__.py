@@ -9,7 +9,7 @@ from zoo.measure.collapse import (
     top_output_share,
 )
 from zoo.measure.cpu import load_average
-from zoo.measure.device import default_device, hardware_class
+from zoo.measure.device import default_device, device_kind, device_name, hardware_class
 from zoo.measure.distribution import Measured
 from zoo.measure.environment import environment
 from zoo.measure.evaluate import (
@@ -41,6 +41,8 @@ __all__ = [
     "collapsed",
     "copy_baseline",
     "default_device",
+    "device_kind",
+    "device_name",
     "distinct_output_ratio",
     "environment",
     "evaluate",

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from zoo.measure.evaluate import Evaluation, score_outputs
 from zoo.spec.sections import Spec
-from zoo.tasks.contracts import Example
+from zoo.tasks.contracts import Example, Metric
 
 
-def copy_baseline(examples: Sequence[Example], spec: Spec) -> Evaluation:
-    """The source given back as the output: what names, numbers and punctuation alone are worth."""
-    return score_outputs([example.translated for example in examples], examples, spec)
+def copy_baseline(examples: Sequence[Example], spec: Spec, *, metrics: Sequence[Metric] | None = None) -> Evaluation:
+    """The source given back as the output: what names, numbers and punctuation alone are worth. `metrics` as in
+    `evaluate`.
+    """
+    return score_outputs([example.translated for example in examples], examples, spec, metrics=metrics)

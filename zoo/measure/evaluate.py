@@ -89,15 +89,25 @@ def evaluation_examples(task: PreparedTask, spec: Spec) -> Sequence[Example]:
     return examples if limit is None else examples[:limit]
 
 
-def prepare_metrics(spec: Spec, examples: Sequence[Example] | None = None) -> None:
-    """Have every metric find what it needs, and look at the examples where they are known, before anything that takes
-    long. Raises ZooError where something is missing.
+def prepare_metrics(
+    spec: Spec,
+    examples: Sequence[Example] | None = None,
+    task: PreparedTask | None = None,
+    *,
+    progress: Progress = silent,
+) -> tuple[Metric, ...]:
+    """The metrics of the spec, in its order, each of which has found what it needs, before anything that takes long:
+    has looked at the training data of `task` and at the examples, where these are known. Raises ZooError where
+    something is missing.
     """
-    for chosen in spec.evaluation.metrics:
-        metric: Metric = chosen.create()
+    metrics: list[Metric] = [chosen.create() for chosen in spec.evaluation.metrics]
+    for metric in metrics:
         metric.prepare()
+        if task is not None:
+            metric.learn(task, progress)
         if examples is not None:
             metric.accept(examples)
+    return tuple(metrics)
 
 
 def evaluate(
@@ -106,25 +116,27 @@ def evaluate(
     examples: Sequence[Example],
     spec: Spec,
     *,
+    metrics: Sequence[Metric] | None = None,
     with_probes: bool = True,
     progress: Progress = silent,
 ) -> Evaluation:
     """Generate as `spec.decoding` says, score with the metrics of `spec.evaluation`, and measure its probes.
 
-    Scores every given example: `evaluation_examples` chooses them. Raises ValueError without examples, InputError
-    where they have a context and the model no encoder for it, or hold what the model does not read.
+    Scores every given example: `evaluation_examples` chooses them. `metrics` are those that `prepare_metrics` made for
+    them; where absent they are made here, and have no training data to learn from. Raises ValueError without examples,
+    InputError where they have a context and the model no encoder for it, or hold what the model does not read.
     """
     if not examples:
         raise ValueError("evaluation needs at least one example")
     refuse_other_input(spec.model, "text" if examples[0].image is None else "image")
-    prepare_metrics(spec, examples)
+    metrics = prepare_metrics(spec, examples) if metrics is None else metrics
     if any(example.context is not None for example in examples) and not model.reads_context:
         raise InputError("the examples have a second input (context), but the model has no context encoder")
     if with_probes:
         refuse_unfit(model, spec.evaluation.probes)
     if isinstance(spec, DetectionSpec):
         found_boxes = detect_all(model, [source_of(example) for example in examples], spec.detection, progress)
-        return score_outputs(found_boxes, examples, spec)
+        return score_outputs(found_boxes, examples, spec, metrics=metrics)
     limit = model.source_limit(spec.decoding.max_new_tokens)
     generated = generate_outputs(
         model,
@@ -140,7 +152,7 @@ def evaluate(
         "truncated_sources": float(generated.truncated),
     }
     likelihoods = None
-    if any(metric.load().reads == "likelihoods" for metric in spec.evaluation.metrics):
+    if any(metric.reads == "likelihoods" for metric in metrics):
         likelihoods = target_likelihoods(
             model,
             tokenizers,
@@ -149,7 +161,7 @@ def evaluate(
             max_tokens=model.source_limit(spec.model.max_positions),
             progress=progress,
         )
-    found = score_outputs(generated.outputs, examples, spec, probes=probes, likelihoods=likelihoods)
+    found = score_outputs(generated.outputs, examples, spec, metrics=metrics, probes=probes, likelihoods=likelihoods)
     if not with_probes or not spec.evaluation.probes:
         return found
     written = dict(zip((example.id for example in examples), generated.outputs, strict=True))
@@ -171,11 +183,12 @@ def score_outputs(
     examples: Sequence[Example],
     spec: Spec,
     *,
+    metrics: Sequence[Metric] | None = None,
     probes: dict[str, float] | None = None,
     likelihoods: Sequence[NDArray[np.float64]] | None = None,
 ) -> Evaluation:
-    """Score outputs that are already there (a baseline's, a file's) as `evaluate` would: texts, or lists of `Detection`
-    where the spec's model finds boxes, which are told as JSON.
+    """Score outputs that are already there (a baseline's, a file's) as `evaluate` would, `metrics` as there: texts, or
+    lists of `Detection` where the spec's model finds boxes, which are told as JSON.
 
     Without `likelihoods` (see `zoo.measure.likelihoods`) the metrics that read them give no score. Raises ValueError
     where there are no examples or not one output each.
@@ -186,7 +199,11 @@ def score_outputs(
     references = [boxes_as_text(example.boxes) if boxes else example.target for example in examples]
     sources = [example.source for example in examples]
     read: dict[str, Sequence[Any] | None] = {"outputs": outputs, "likelihoods": likelihoods}
-    scored = (_scored(metric, read[metric.load().reads], examples) for metric in spec.evaluation.metrics)
+    metrics = [chosen.create() for chosen in spec.evaluation.metrics] if metrics is None else metrics
+    scored = (
+        _scored(chosen, metric, read[metric.reads], examples)
+        for chosen, metric in zip(spec.evaluation.metrics, metrics, strict=True)
+    )
     told = [boxes_as_text(output) for output in outputs] if boxes else list(outputs)
     if boxes:
         shared, why = detection_probes(outputs), nothing_found(outputs, [example.boxes for example in examples])
@@ -205,10 +222,11 @@ def score_outputs(
     )
 
 
-def _scored(chosen: Chosen, read: Sequence[Any] | None, examples: Sequence[Example]) -> ScoredMetric | None:
+def _scored(
+    chosen: Chosen, metric: Metric, read: Sequence[Any] | None, examples: Sequence[Example]
+) -> ScoredMetric | None:
     if read is None:
         return None
-    metric: Metric = chosen.create()
     items = metric.example_items(read, examples)
     return ScoredMetric(chosen.plain(), metric.score_items(items), items, metric.segments(items))
 

@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo.errors import InputError
 from zoo.measure.reading import reader_of, source_of
 from zoo.models.modes import evaluating
 from zoo.models.scores import negative_log_likelihood
 from zoo.models.tokenizers import Tokenizers
+from zoo.spec.options import Chosen
 from zoo.tasks.contracts import Example, Progress, silent
 from zoo.tasks.fitting import fitted
 
@@ -58,6 +60,17 @@ def target_likelihoods(
     for (index, _), score in zip(outputs, scores, strict=True):
         rows[index].append(float(score))
     return [np.array(row or [0.0]) for row in rows]
+
+
+def refuse_without_likelihoods(model: Any, metrics: Sequence[Chosen]) -> None:
+    """Raise InputError where a metric reads likelihoods and `model` has none of its targets' tokens: before it is
+    trained, not after."""
+    for chosen in metrics:
+        if model.own_loss and chosen.load().reads == "likelihoods":
+            raise InputError(
+                f"the metric '{chosen.name}' reads likelihoods of targets, which a {model.section.architecture} does "
+                "not give: leave it out of evaluation.metrics"
+            )
 
 
 def _length(examples: Sequence[Example], output: tuple[int, str]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import re
 import sys
 from dataclasses import dataclass
@@ -53,6 +55,24 @@ def peak_resident_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def begin_peak() -> bool:
+    """Have this process's peak begin anew at what is resident now; False where the system cannot (Linux can)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM, and touches no page
+    except OSError:
+        return False
+    return True
+
+
+def give_back_memory() -> None:
+    """Give the system what this process has freed: else the next to need memory takes that, and nothing grows."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+        if trim is not None:
+            trim(0)
 
 
 def resident_bytes() -> int:

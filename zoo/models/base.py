@@ -125,6 +125,9 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
         """The logits ``[B, T, V]`` that predict targets ``[B, T]`` (-100 = padding, on the right) of sources."""
         raise NotImplementedError
 
+    def refuse_search(self, settings: Mapping[str, Any]) -> None:
+        """Raise InputError where `generate` cannot search as these fields of transformers' GenerationConfig say."""
+
     def get_decoder(self) -> nn.Module:
         return self.decoder  # type: ignore[no-any-return]
 

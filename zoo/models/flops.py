@@ -80,9 +80,9 @@ def forward_flops(
 ) -> ForwardFlops:
     """Count the operations of a pass over one source and one target of these lengths, as training makes it.
 
-    Where the source is an image its tokens are patches. A model that reads a context is given one of `context_tokens`; others are given none. With `source_loss` a language
-    model predicts the source's tokens too. By torch's counter, with attention written out, as it cannot see into fused
-    kernels. Raises ValueError for lengths below one.
+    Where the source is an image its tokens are patches. A model that reads a context is given one of `context_tokens`;
+    others are given none. With `source_loss` a language model predicts the source's tokens too. By torch's counter,
+    with attention written out, as it cannot see into fused kernels. Raises ValueError for lengths below one.
     """
     if source_tokens < 1 or target_tokens < 1:
         raise ValueError(f"lengths {source_tokens} and {target_tokens}: expected at least one token on each side")

@@ -14,15 +14,17 @@ from zoo.site.columns import (
     Made,
     Place,
     count_columns,
-    device_columns,
+    dev_loss_column,
     group_column,
     metric_column,
     model_column,
     status_column,
 )
+from zoo.site.device_columns import device_columns
 from zoo.site.facets import Facet, facets
 from zoo.site.naming import one_line, slug, unique_keys
 from zoo.site.sweeps import Sweep, sweeps
+from zoo.site.training_costs import CostTable, training_costs
 from zoo.statistics import interval_tie_groups, letters, ranks
 
 FIRST_ROWS = 100
@@ -65,6 +67,7 @@ class BoardTable:
     ranking: MetricKey | None
     chart: IntervalChart | None
     sweeps: tuple[Sweep, ...]
+    training_costs: tuple[CostTable, ...]
     download: str
     left_out: tuple[str, ...] = ()
     """What has no column here, because there is too much of it: in words."""
@@ -126,6 +129,7 @@ def _table(revision: str, found: Sequence[Standing], download: str) -> BoardTabl
         *(metric_column(key, metrics, ordered) for key in metrics[:_MOST_METRICS]),
         status_column(ordered),
         *count_columns(ordered),
+        *dev_loss_column(ordered),
     ]
     devices = sorted({key for item in ordered for key in (*item.performance(), *item.training_seconds())})
     groups: list[Group] = []
@@ -156,6 +160,7 @@ def _table(revision: str, found: Sequence[Standing], download: str) -> BoardTabl
         ranking=ranking,
         chart=_chart(ordered, ranking),
         sweeps=sweeps(ordered, ranking),
+        training_costs=training_costs(ordered, ranking),
         download=download,
         left_out=tuple(
             f"{len(all_of) - most:,} more {name}"

@@ -22,7 +22,8 @@ from zoo.bench.store import Problem
 from zoo.errors import ZooError
 from zoo.site import figures
 from zoo.site.board import Board
-from zoo.site.columns import in_seconds, interval_text, metric_label
+from zoo.site.columns import interval_text, metric_label
+from zoo.site.device_columns import in_seconds
 from zoo.site.languages import languages
 from zoo.site.model_page import ModelPage
 from zoo.site.naming import one_line, printable
@@ -183,9 +184,9 @@ def _measures(measured: Sequence[Performance], training: Summary | None) -> Iter
             yield _row(key, label, better, summary.median, text(summary.median), detail)
 
     for field, label in (
-        ("latency", "Latency of one sentence (ms)"),
-        ("device_time", "Device time of one sentence (ms)"),
-        ("encode", "Encoding one sentence (ms)"),
+        ("latency", "Latency of one source (ms)"),
+        ("device_time", "Device time of one source (ms)"),
+        ("encode", "Encoding one source (ms)"),
         ("decode_per_token", "Decoding, a token (ms)"),
     ):
         found = [item for one in measured if (item := getattr(one, field)) is not None]

@@ -14,7 +14,7 @@ from typing import Any
 from zoo.bench.record import Record
 from zoo.bench.standings import DeviceKey, MetricKey, Standing, device_key, metric_order, order
 from zoo.site import figures
-from zoo.site.columns import in_seconds
+from zoo.site.device_columns import in_seconds
 from zoo.site.naming import one_line
 from zoo.site.scales import Scale, Tick, nice_ticks
 

@@ -21,6 +21,20 @@ from zoo.site.naming import one_line
 from zoo.site.probe_charts import ProbeFigure, TrainingFigures, series_figures, training_figures
 from zoo.site.probes import ProbeRow, Ranges, probe_rows
 
+_CURVE = {
+    "loss": "Training loss",
+    "dev_loss": "Dev loss",
+    "averaged_dev_loss": "Dev loss of the average",
+    "learning_rate": "Learning rate",
+    "gradient_norm": "Gradient norm",
+    "clipped_norm": "Norm after clipping",
+    "clipped_fraction": "Clipped",
+    "update_clipped_fraction": "Updates clipped",
+}
+_WHERE_ANY = {"averaged_dev_loss", "clipped_norm", "update_clipped_fraction"}
+_MOST_PARTS = 40
+"""Columns that a stranger's names can make of a page."""
+
 
 @dataclass(frozen=True)
 class ScoreRow:
@@ -54,6 +68,10 @@ class ModelPage:
     history: History | None
     chart: CurveChart | None
     curve: tuple[tuple[Record, CurvePoint], ...]
+    curve_columns: Mapping[str, str]
+    """Fields of its points that the table shows, and what heads each."""
+    gradient_columns: tuple[str, ...]
+    """What is told of parts of the gradients, by name."""
     samples: tuple[Sample, ...]
     languages: tuple[str, str] | None
     records: tuple[RecordView, ...]
@@ -67,6 +85,7 @@ def model_page(found: Sequence[Standing], records: Sequence[Record], book: Compo
     description = spec.get("description")
     counted = {record.id for item in found for record in item.counted}
     with_curve = [record for record in shown if record.curve]
+    curve = tuple((record, point) for record in with_curve for point in record.curve if _is_of_training(point))
     return ModelPage(
         standing=standing,
         slug=model_slug(standing),
@@ -81,7 +100,9 @@ def model_page(found: Sequence[Standing], records: Sequence[Record], book: Compo
         probe_training=training_figures(shown),
         history=history(standing, records),
         chart=curve_chart(f"Learning curve of {one_line(standing.name)}", with_curve),
-        curve=tuple((record, point) for record in with_curve for point in record.curve if _is_of_training(point)),
+        curve=curve,
+        curve_columns=_curve_columns([point for _, point in curve]),
+        gradient_columns=tuple(dict.fromkeys(name for _, point in curve for name in point.gradients))[:_MOST_PARTS],
         samples=tuple(next((record.samples for record in shown if record.samples), ())),
         languages=languages(standing.task),
         records=tuple(
@@ -89,6 +110,15 @@ def model_page(found: Sequence[Standing], records: Sequence[Record], book: Compo
             for record in sorted(records, key=order, reverse=True)
         ),
     )
+
+
+def _curve_columns(points: Sequence[CurvePoint]) -> dict[str, str]:
+    """Those that every curve has, and those of which any point tells something."""
+    return {
+        field: label
+        for field, label in _CURVE.items()
+        if field not in _WHERE_ANY or any(getattr(point, field) is not None for point in points)
+    }
 
 
 def _is_of_training(point: CurvePoint) -> bool:

@@ -10,7 +10,8 @@ from itertools import pairwise
 from zoo.bench.standings import DeviceKey, MetricKey, Standing, Summary
 from zoo.site import figures
 from zoo.site.board import BoardTable, model_slug
-from zoo.site.columns import in_seconds, interval_text
+from zoo.site.columns import interval_text
+from zoo.site.device_columns import in_seconds
 from zoo.site.labels import Box, placed, text_width
 from zoo.site.naming import one_line
 from zoo.site.scales import LogScale, Scale, Tick, log_ticks, nice_ticks
@@ -237,7 +238,7 @@ def plot(
         direction=ranking.direction,
         description=f"{metric} against latency on {device}. On the front, fastest first: {said}.{more}",
         memory_kind=memory_kind if largest else "",
-        x_axis=f"Latency of one sentence (ms{', logarithmic' if logarithmic else ''}), lower is better",
+        x_axis=f"Latency of one source (ms{', logarithmic' if logarithmic else ''}), lower is better",
         y_axis=f"{metric} ({one_line(ranking.unit)}), {ranking.direction} is better",
         width=_WIDTH,
         height=_BOTTOM + (96 if largest else 70),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,8 @@ from markupsafe import Markup
 from zoo.bench.record import CurvePoint, Record
 from zoo.bench.standings import moment
 from zoo.site import figures
-from zoo.site.columns import interval_text, memory_description
+from zoo.site.columns import interval_text
+from zoo.site.device_columns import memory_description
 from zoo.site.naming import LONGEST_TEXT, one_line, printable, shortened
 
 
@@ -51,27 +52,37 @@ def environment() -> Environment:
         interval_text=interval_text,
         memory_description=memory_description,
         curve_rows=curve_rows,
+        gradient_rows=gradient_rows,
         literal=literal,
     )
     made.globals["none_mark"] = figures.NONE
     return made
 
 
-def curve_rows(points: Iterable[tuple[Record, CurvePoint]]) -> Markup:
-    """The table rows of a learning curve.
+def curve_rows(points: Iterable[tuple[Record, CurvePoint]], fields: Sequence[str]) -> Markup:
+    """The table rows of a learning curve: seed, step and those fields of each point.
 
     Half of a site's cells are these. They hold numbers alone, so they are not cleaned and escaped one by one.
     """
+    return _number_rows((record, point, [getattr(point, field) for field in fields]) for record, point in points)
+
+
+def gradient_rows(points: Iterable[tuple[Record, CurvePoint]], names: Sequence[str]) -> Markup:
+    """The same of what is told of parts of the gradients, at the points that have any."""
+    return _number_rows(
+        (record, point, [point.gradients.get(name) for name in names]) for record, point in points if point.gradients
+    )
+
+
+def _number_rows(rows: Iterable[tuple[Record, CurvePoint, Sequence[float | None]]]) -> Markup:
 
     def cell(value: float | None) -> str:
         return f"<td>{figures.NONE if value is None else figures.significant(value, 4)}</td>"
 
     return Markup(
         "\n".join(
-            f"<tr><td>{record.seed:d}</td><td>{figures.fixed(point.step, 0)}</td>{cell(point.loss)}"
-            f"{cell(point.dev_loss)}{cell(point.learning_rate)}{cell(point.gradient_norm)}"
-            f"{cell(point.clipped_fraction)}</tr>"
-            for record, point in points
+            f"<tr><td>{record.seed:d}</td><td>{figures.fixed(point.step, 0)}</td>{''.join(map(cell, values))}</tr>"
+            for record, point, values in rows
         )
     )
 

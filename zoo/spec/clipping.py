@@ -47,8 +47,13 @@ def _has_readable_moment(optimizer: RegisteredComponent) -> bool:
 
 def clipping_notes(optimizer: Chosen, clipping: Chosen) -> list[str]:
     """What a user should know of this pair, in a line each."""
-    if not optimizer.component.traits.get(_CLIPS_UPDATES) or clipping.component.traits.get(_CLIPS) is False:
+    if not optimizer.component.traits.get(_CLIPS_UPDATES):
         return []
+    if clipping.component.traits.get(_CLIPS) is False:
+        return [
+            f"training.clipping: '{clipping.name}', as goes with '{optimizer.name}': it bounds its own updates, and a "
+            "factor common to the gradients of a step mostly cancels in them"
+        ]
     return [
         f"training.clipping: '{clipping.name}' beside '{optimizer.name}', which bounds its own updates: a factor "
         "common to the gradients of a step mostly cancels in them, so that clipping does little but keep large "

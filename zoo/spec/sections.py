@@ -232,7 +232,7 @@ class ModelSection(Options):
         if self.finds_boxes:
             return self  # it has been through its own section's
         details = [self._absent(name) for name in _NEEDS[self.architecture] if getattr(self, name) is None]
-        article = "an" if self.architecture.startswith("i") else "a"
+        article = "an" if self.architecture.startswith(("e", "i")) else "a"
         a_model = f"{article} {self.architecture}"
         lacks = (*_LACKS[self.architecture], "detector", "pixels")
         found = [name for name in lacks if getattr(self, name) not in (None, False)]
@@ -357,7 +357,7 @@ class DecodingSection(Options):
         description="How outputs are chosen from the model's probabilities"
     )
     max_new_tokens: Count = Field(default=128, description="Longest output, in tokens")
-    batch_size: Count = Field(default=32, description="Sentences generated at once")
+    batch_size: Count = Field(default=32, description="Sources (sentences, images) generated for at once")
 
     @model_validator(mode="after")
     def _shortest_output_is_not_longer_than_the_longest(self) -> DecodingSection:
@@ -403,11 +403,11 @@ class MeasurementSection(Options):
         default=5,
         ge=0,
         le=100,
-        description="Fresh processes that latency is measured in; the median of theirs counts. 0: nothing is timed, "
-        "for sweeps that ask about quality alone",
+        description="Fresh processes that latency is measured in; the median of theirs counts. 0: nothing is timed "
+        "but training itself, for sweeps that ask about quality or training alone",
     )
     latency_samples: Count = Field(
-        default=20, description="Timed single-sentence generations in each process, after warm-up"
+        default=20, description="Timed generations, each of one source, in each process, after warm-up"
     )
     warmup: int = Field(default=3, ge=0, description="Untimed generations first, at the least")
     throughput_batches: list[Count] = Field(

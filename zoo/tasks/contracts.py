@@ -250,6 +250,9 @@ class Metric(ABC):
     reads: Literal["outputs", "likelihoods"] = "outputs"
     """What is scored: what the model generates, or how likely it finds each example's target and contrasts: a vector
     ``[1 + contrasts]`` of log-probabilities in nats, the target's first. A control without a model has none."""
+    learns: bool = False
+    """Whether items are made with what `learn` found in the training data, which is then called first. Items hold all
+    of it that a score needs: what is on record is scored again without that data."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -293,6 +296,13 @@ class Metric(ABC):
         Outputs are what `reads` says. Raises ValueError where the numbers differ or nothing is given.
         """
         return self.items(outputs, [item.target for item in examples], [item.translated for item in examples])
+
+    def learn(self, task: PreparedTask, progress: Progress = silent) -> None:  # noqa: B027 - most metrics need none
+        """Look at the data that models of `task` are trained on, such as how often its words stand there.
+
+        Called after `prepare` and before `accept`, once for many sets of examples. What was found belongs into the
+        signature, as a revision: scores against other training data are other scores.
+        """
 
     def accept(self, examples: Sequence[Example]) -> None:  # noqa: B027 - most metrics take any
         """Raise InputError where `examples` lack what this metric looks at. Called before anything that takes long."""

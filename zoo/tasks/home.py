@@ -49,3 +49,8 @@ class DataHome:
     def fonts(self) -> Path:
         """Fonts unpacked from packages, a folder a package and version, whole or absent."""
         return self.root / "fonts"
+
+    @property
+    def documents(self) -> Path:
+        """PDFs unpacked from packages, a folder a package and version, whole or absent."""
+        return self.root / "documents"

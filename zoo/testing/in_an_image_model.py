@@ -104,7 +104,7 @@ class InAnImageModel(TorchSuite):
 
     def test_in_a_model_what_was_saved_is_loaded(self, chosen: Chosen, tmp_path: Path) -> None:
         """The model and what stands before it."""
-        model = self.model(chosen)
+        model = self.model(chosen, registers=2)
         encoded = self.encoded(model)
         expected = self.logits(model, encoded)
         with use_registry(with_plain_components()):

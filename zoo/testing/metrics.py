@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from zoo.errors import ZooError
 from zoo.spec.options import Chosen
-from zoo.tasks import Check, Detection, Example, GroundTruth, Items, Metric, Score
+from zoo.tasks import Check, Detection, Example, GroundTruth, Items, Metric, PreparedTask, Score
+from zoo.tasks.contracts import Split
 from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
 
@@ -35,6 +37,10 @@ class MetricData:
     """Of each example the wrong outputs; for metrics that compare likelihoods."""
     strata: Sequence[Mapping[str, str]] = ()
     """Of each example the groups that it is in; for metrics that tell them apart."""
+
+    def task(self, rows: Sequence[int] | None = None) -> PreparedTask:
+        """Training data, for metrics that learn from it: the examples of these rows, or all."""
+        return _TrainedOn(self.examples(rows))
 
     def examples(self, rows: Sequence[int] | None = None) -> list[Example]:
         """The examples of these rows, in their order; all of them where absent."""
@@ -59,6 +65,19 @@ class MetricData:
         """Right, wrong and half right, so that examples differ in what they contribute."""
         third = len(self.right) // 3
         return [*self.right[:third], *self.wrong[third : 2 * third], self.empty, *self.right[2 * third + 1 :]]
+
+
+class _TrainedOn(PreparedTask):
+    """A task whose splits all hold the same examples."""
+
+    revision = "sha256:" + "0" * 64
+    facts: Mapping[str, Any] = {}
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = examples
+
+    def examples(self, split: Split) -> Sequence[Example]:
+        return self._examples
 
 
 def _texts() -> MetricData:
@@ -123,13 +142,19 @@ class MetricSuite(ComponentSuite):
             pytest.skip(f"the kit has no examples of outputs '{outputs}': override MetricSuite.data")
         return _DATA[outputs]()
 
+    def metric(self, chosen: Chosen) -> Metric:
+        """The metric, which has learned from the training data."""
+        metric: Metric = chosen.create()
+        metric.learn(self.data().task())
+        return metric
+
     def items(self, chosen: Chosen, outputs: Sequence[Any], rows: Sequence[int] | None = None) -> Items:
         """What the examples of these rows contribute with these outputs."""
-        return self._items(chosen.create(), outputs, rows)
+        return self._items(self.metric(chosen), outputs, rows)
 
     def score(self, chosen: Chosen, outputs: Sequence[Any], rows: Sequence[int] | None = None) -> Score:
         """The score of `outputs` against the references of these rows."""
-        metric: Metric = chosen.create()
+        metric = self.metric(chosen)
         score = metric.score_items(self._items(metric, outputs, rows))
         assert isinstance(score, Score)
         return score
@@ -177,7 +202,7 @@ class MetricSuite(ComponentSuite):
 
     @pytest.mark.parametrize("case", ["nothing", "too few outputs", "too few sources"])
     def test_lists_that_do_not_fit_are_refused(self, chosen: Chosen, case: str) -> None:
-        metric: Metric = chosen.create()
+        metric = self.metric(chosen)
         data = self.data()
         outputs, references, sources = list(data.right), list(data.references), list(data.sources)
         if case == "nothing":
@@ -193,11 +218,24 @@ class MetricSuite(ComponentSuite):
                 metric.example_items(outputs, data.examples([] if case == "nothing" else None))
 
     def test_texts_without_examples_have_items_too(self, chosen: Chosen) -> None:
-        data, metric = self.data(), chosen.create()
+        data, metric = self.data(), self.metric(chosen)
         items = metric.items(data.mixed, data.references, data.sources)
         assert len(items) == len(data.mixed)
         assert all(np.isfinite(item).all() for item in items)
         assert np.isfinite(metric.combined(items, np.ones((1, len(items))))).all()
+
+    def test_what_it_learns_is_asked_for_and_signed(self, chosen: Chosen) -> None:
+        metric: Metric = chosen.create()
+        before, data = metric.signature, self.data()
+        metric.learn(data.task())
+        assert (metric.signature != before) == metric.learns, "what is learned stands in the signature"
+        if metric.learns:
+            assert self.metric(chosen).signature == metric.signature
+            less: Metric = chosen.create()
+            less.learn(data.task(range(len(data.references) // 2)))
+            assert less.signature != metric.signature, "of other training data"
+            with pytest.raises(ZooError):
+                chosen.create().example_items(data.right, data.examples())
 
     # The two steps: items, then the score of any multiset of them
 
@@ -213,10 +251,11 @@ class MetricSuite(ComponentSuite):
 
     def test_items_alone_make_the_score(self, chosen: Chosen) -> None:
         items, score = self.items(chosen, self.data().mixed), self.score(chosen, self.data().mixed)
-        # As a file gives them back, and to a metric that has seen no outputs.
+        # As a file gives them back, and to a metric that has seen no outputs and no training data.
         read = [np.array(json.loads(json.dumps(item.tolist())), dtype=np.float64) for item in items]
         again = chosen.create()
-        assert again.score_items(read) == score
+        # What was learned is named by the signature alone.
+        assert replace(again.score_items(read), signature=score.signature) == score
         assert again.combined(read, np.ones((1, len(read))))[0] == score.value
 
     def test_a_weight_says_how_often_an_example_counts(self, chosen: Chosen) -> None:

@@ -78,6 +78,7 @@ def assemble_with_report(spec: Spec, prepared: Prepared) -> tuple[Any, GraftRepo
         report = graft_weights(model, spec.model, vocabulary_kept=keeps)
     model.generation_config.update(**vocabulary.generation)
     strategy: Decoding = spec.decoding.strategy.create()
+    model.refuse_search(strategy.settings())
     model.generation_config.update(**strategy.settings(), max_new_tokens=spec.decoding.max_new_tokens)
     return model, report
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.errors import InputError
+from zoo.spec.detection_spec import DetectorTraining
 from zoo.spec.options import NoOptions
 from zoo.spec.training_section import TrainingSection
 from zoo.training.clipped_updates import ClippedUpdates
@@ -58,32 +59,20 @@ class Components:
         gradients that the optimizer frees in the backward pass would be clipped or accumulated, or an optimizer's
         average be averaged.
         """
-        # None in a detector's spec: whatever the section's class says.
-        objective: TokenLoss = OwnLoss() if model.finds_boxes else section.objective.create()
+        objective, factory = refuse_unfit_training(section, model.device)
         if model.log_probabilities and not objective.takes_log_probabilities:
             raise InputError(
                 f"the objective '{section.objective.id}' reads logits, but the model's output fusion gives "
                 "log-probabilities that need not sum to one: take cross-entropy, or another output fusion"
             )
-        if section.logits_chunk is not None and not objective.row_wise:
-            raise InputError(
-                f"training.logits_chunk: the objective '{section.objective.id}', as it is set here, looks at a batch's "
-                "tokens together and cannot be given a few at a time: leave logits_chunk out"
-            )
         if model.own_loss:
             _refuse_losses_of_tokens(section, objective)
         parameters = [(name, item) for name, item in model.named_parameters() if item.requires_grad]
         clipping: Clipping = section.clipping.create()
-        factory: OptimizerFactory = section.optimizer.create()
         factory.matrices = layer_matrices(model, parameters)
         optimizer = factory.create(parameters)
         if isinstance(optimizer, StepsInBackward):
             _refuse_whole_gradients(section, clipping)
-        if section.averaging is not None and type(factory).serving is not OptimizerFactory.serving:
-            raise InputError(
-                f"the optimizer '{section.optimizer.id}' leaves weights behind that are an average already: leave "
-                "training.averaging out"
-            )
         schedule: Schedule = section.schedule.create()
         total = section.steps
         return cls(
@@ -118,6 +107,30 @@ class Components:
         self.scheduler.load_state_dict(state["scheduler"])
         if self.updates is not None:
             self.updates.load_state(state["updates"])
+
+
+def refuse_unfit_training(section: TrainingSection, device: torch.device) -> tuple[TokenLoss, OptimizerFactory]:
+    """The objective and the optimizer's factory, where neither data nor model is needed to see that they do.
+
+    Raises ZooError where the optimizer cannot run here, InputError where components do not go together.
+    """
+    own = isinstance(section, DetectorTraining)
+    objective: TokenLoss = OwnLoss() if own else section.objective.create()
+    if section.logits_chunk is not None and not objective.row_wise:
+        raise InputError(
+            f"training.logits_chunk: the objective '{section.objective.id}', as it is set here, looks at a batch's "
+            "tokens together and cannot be given a few at a time: leave logits_chunk out"
+        )
+    factory: OptimizerFactory = section.optimizer.create()
+    factory.refuse(device)
+    if factory.steps_in_backward:
+        _refuse_whole_gradients(section, section.clipping.create())
+    if section.averaging is not None and type(factory).serving is not OptimizerFactory.serving:
+        raise InputError(
+            f"the optimizer '{section.optimizer.id}' leaves weights behind that are an average already: leave "
+            "training.averaging out"
+        )
+    return objective, factory
 
 
 def _clipped_updates(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -80,8 +81,17 @@ class OptimizerFactory(ABC):
     matrices: Sequence[LayerMatrix] = ()
     """The layers' matrices among the parameters. The host sets it before it calls `create`."""
 
+    steps_in_backward: bool = False
+    """Whether `create` makes a `StepsInBackward`."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
+
+    def refuse(self, device: torch.device) -> None:  # noqa: B027 - most run anywhere
+        """Raise ZooError, naming another, where `device` or what is installed cannot run it.
+
+        The host asks before it prepares data or a model. `create` raises the same.
+        """
 
     @abstractmethod
     def create(self, parameters: NamedParameters) -> Optimizer:

@@ -18,6 +18,7 @@ from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
 from zoo.measure.collapse import collapsed
 from zoo.measure.generation import generate_outputs
+from zoo.measure.likelihoods import refuse_without_likelihoods
 from zoo.measure.reading import source_of
 from zoo.models import load_model
 from zoo.models.pretrained import GraftReport
@@ -30,6 +31,7 @@ from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
+from zoo.training.components import refuse_unfit_training
 from zoo.training.data.collate import Batch
 from zoo.training.data.development import DEV_EXAMPLES, development_batches, split_data
 from zoo.training.data.layouts import layout_of
@@ -37,7 +39,14 @@ from zoo.training.data.ragged import Encoded
 from zoo.training.data.workers import death_of_worker
 from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare
-from zoo.training.processes.world import ToldElsewhereError, World, is_lost_connection, joined, refuse_uneven
+from zoo.training.processes.world import (
+    ToldElsewhereError,
+    World,
+    is_lost_connection,
+    joined,
+    refuse_uneven,
+    training_device,
+)
 from zoo.training.quiet import errors_only, quiet
 from zoo.training.seeds import preserved_randomness
 from zoo.training.trainer import ZooTrainer
@@ -131,8 +140,12 @@ def _entered(spec: Spec, out: Path, resume: bool, world: World) -> tuple[bool, T
     """Whether there is a run in `out` to go on with, and its outcome where that is finished."""
     refuse_uneven(spec, world.size)
     if resume and out.is_dir() and any(out.iterdir()):
-        return True, _resumable(spec, out)
+        finished = _resumable(spec, out)
+        if finished is None:
+            refuse_unfit_training(spec.training, training_device())
+        return True, finished
     refuse_occupied(out)
+    refuse_unfit_training(spec.training, training_device())
     return False, None
 
 
@@ -215,6 +228,7 @@ class _Attempt:
         _refuse_context_of_one(model, self.train)
         layout.refuse_past_the_table(model, self.train)
         refuse_unfit(model, spec.evaluation.probes)
+        refuse_without_likelihoods(model, spec.evaluation.metrics)
 
     def run(self) -> TrainingOutcome:
         self.world.agreed(self._clean)
@@ -300,12 +314,12 @@ class _Attempt:
                 cause = (str(found).strip() or "no more is known").splitlines()[0]
                 error = (
                     f"out of memory in step {steps + 1}{f', in {in_words(told)}' if told else ''}: {cause}; "
-                    f"{remedy(told, self.spec.training)}"
+                    f"{remedy(told, self.spec.training, images=self.spec.model.reads_images)}"
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
             trainer.evaluate_average()
-        monitor, section = trainer.monitor, self.spec.training
+        monitor, section, memory = trainer.monitor, self.spec.training, trainer.memory.facts()
         best = best_of(monitor.curve) if section.keep_best or section.early_stop else None
         if status == "ok" and trainer.stopped_early and steps < total:
             found_out["stopped_early"] = steps
@@ -322,6 +336,8 @@ class _Attempt:
             model_step=steps,
             seconds=monitor.seconds,
             tokens_per_second=monitor.tokens_per_second,
+            steps_per_second=monitor.steps_per_second,
+            memory=memory,
             curve=tuple(monitor.curve),
             facts={
                 "examples": len(self.train),
@@ -329,6 +345,7 @@ class _Attempt:
                 "device": str(trainer.device),
                 "precision": str(trainer.precision).removeprefix("torch."),
                 "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),
+                "tokens": monitor.tokens,
                 "processes": self.world.size,
                 "padding_share": trainer.batches.padding_share(),
                 "clipping": monitor.clipping_facts(),

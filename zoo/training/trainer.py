@@ -12,7 +12,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from zoo.training.processes.world import World
 from zoo.training.seeds import capture_randomness, preserved_randomness, restore_randomness, seed_everything, seed_of
 from zoo.training.watch.early_stop import best_of, stopping_step
 from zoo.training.watch.monitor import Monitor, NotFiniteError
+from zoo.training.watch.step_memory import StepMemory
 from zoo.training.watch.token_gradients import TokenGradients
 from zoo.training.weights import checkpoints
 from zoo.training.weights.averager import Averager
@@ -112,6 +113,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if section.averaging is not None and section.steps and self.world.first:  # who evaluates and writes
             self.averager = Averager(section.averaging, model, section.steps)
         self.monitor = Monitor(self.device, self.world.summed)
+        self.memory = StepMemory(self.device)
         self.token_gradients = TokenGradients(model, train) if section.log_token_gradients else None
         self.rate = 0.0
         self.precision = chosen_precision(section.precision, self.device)
@@ -150,6 +152,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
 
     def begin(self, state: Any) -> None:
         """Just before the first step: randomness from the seed, or everything from the checkpoint."""
+        self.memory.give_back()
         self.monitor.start()
         if self._resume is None:
             seed_everything(seed_of(self.spec, "dropout", self.world.rank))
@@ -157,6 +160,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         saved = self._resume.load_state()
         self.parts.load_state(saved["parts"])
         self.monitor.load_state(saved["monitor"])
+        if "memory" in saved:
+            self.memory.load_state(saved["memory"])
         self.best_weights = saved.get("best")
         self.collapses = list(saved.get("collapses", ()))
         if self.averager is not None:
@@ -182,6 +187,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         """Forward and backward of a step's micro-batches; returns this process's part of its loss, on the device."""
         if not model.training:
             model.train()
+        self.memory.step()
         total = torch.zeros((), device=self.device)
         for share in inputs.shares:
             # Gradients are exchanged with the step's last micro-batch.
@@ -254,8 +260,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Loss on the development split, by the first process; the others wait. Of averaged weights too."""
         self.monitor.flush()
-        begun = time.perf_counter()
-        with self.parts.serving():
+        with self._between_steps(), self.parts.serving():
             value, averaged = self.world.agreed(self._dev_losses)
             found = {"dev_loss": value} if averaged is None else {"dev_loss": value, "averaged_dev_loss": averaged}
             for name, loss in found.items():
@@ -265,7 +270,6 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             if self._watching is not None:
                 self._watch(self._watching)
             self._keep_best()
-        self.monitor.paused(time.perf_counter() - begun)
         self.log(found)
         metrics = {"eval_loss": value}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -321,11 +325,10 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if probing is None or every is None or step % every:
             return
         self.monitor.flush()
-        begun = time.perf_counter()
-        with self.parts.serving():
-            found = self.world.agreed(lambda: dict(probing(step)))
-        self.monitor.probed(found)
-        self.monitor.paused(time.perf_counter() - begun)
+        with self._between_steps():
+            with self.parts.serving():
+                found = self.world.agreed(lambda: dict(probing(step)))
+            self.monitor.probed(found)
         logged = {f"probe/{name}": value for name, value in found.items()}
         # Telling the callbacks takes back that this step's losses are to be logged, which they may be.
         due = self.control.should_log
@@ -334,16 +337,25 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.monitor.flush()
+        with self._between_steps():
+            randomness = self.world.gathered(capture_randomness())
+            with self.parts.serving():
+                self.world.agreed(lambda: self._write_checkpoint(randomness))
+
+    @contextmanager
+    def _between_steps(self) -> Iterator[None]:
+        """What is done meanwhile takes neither time nor memory of the steps."""
         begun = time.perf_counter()
-        randomness = self.world.gathered(capture_randomness())
-        with self.parts.serving():
-            self.world.agreed(lambda: self._write_checkpoint(randomness))
+        self.memory.pause()
+        yield
+        self.memory.give_back()
         self.monitor.paused(time.perf_counter() - begun)
 
     def _write_checkpoint(self, randomness: list[dict[str, Any]]) -> None:
         state = {
             "parts": self.parts.state(),
             "monitor": self.monitor.state(),
+            "memory": self.memory.state(),
             "batches": self._taken,
             "best": self.best_weights,
             "collapses": self.collapses,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from zoo.errors import InputError, ZooError, did_you_mean
-from zoo.measure import default_device, evaluate, evaluation_examples
+from zoo.measure import default_device, evaluate, evaluation_examples, prepare_metrics
 from zoo.spec import Spec
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome
@@ -42,7 +42,7 @@ class Scorer:
         home = DataHome.default()
         self._prepared = Prepared(prepare(self._spec, home, progress).task, self._run.tokenizers)
         self.higher = False
-        self._score: Callable[[], float] = self._metric if by != LOSS else self._loss(home)
+        self._score: Callable[[], float] = self._metric() if by != LOSS else self._loss(home)
 
     def __call__(self, places: Sequence[int], shares: Sequence[float] | None = None) -> float:
         """The score of the mean of the inputs at `places`."""
@@ -67,13 +67,25 @@ class Scorer:
         batches = development_batches(self._spec, self._prepared, model, home, self._progress)
         return lambda: dev_loss(model, iter(batches()), model.device, precision)
 
-    def _metric(self) -> float:
-        examples = evaluation_examples(self._prepared.task, self._spec)
-        found = evaluate(
-            self._run.model, self._run.tokenizers, examples, self._spec, with_probes=False, progress=self._progress
-        )
-        self.higher = found.quality[0].direction == "higher"
-        return found.quality[0].value
+    def _metric(self) -> Callable[[], float]:
+        run, task = self._run, self._prepared.task
+        examples = evaluation_examples(task, self._spec)
+        metrics = prepare_metrics(self._spec, examples, task, progress=self._progress)
+        self.higher = metrics[0].direction == "higher"
+
+        def score() -> float:
+            found = evaluate(
+                run.model,
+                run.tokenizers,
+                examples,
+                self._spec,
+                metrics=metrics,
+                with_probes=False,
+                progress=self._progress,
+            )
+            return found.quality[0].value
+
+        return score
 
 
 def _on_dev(spec: Spec, by: str) -> Spec:

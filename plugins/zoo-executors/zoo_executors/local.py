@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from zoo.bench.executor import CellJob, Done, Executor, Settings, run_job
+from zoo.bench.executor import CellJob, Done, Executor, Settings, refused, run_job
 from zoo.bench.run import Runner
 from zoo.tasks.contracts import Progress, silent
 from zoo_executors.options import LocalOptions
@@ -25,12 +25,16 @@ class Local(Executor):
     options: LocalOptions
 
     def run(self, jobs: Sequence[CellJob], settings: Settings, progress: Progress = silent) -> Iterator[Done]:
+        first = self._runner(settings, 0, progress)
+        cannot = refused(jobs, first)
+        yield from cannot
+        jobs = [job for job in jobs if all(job is not done.job for done in cannot)]
         waiting: queue.SimpleQueue[CellJob] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(job)
         ended: queue.SimpleQueue[Done | BaseException] = queue.SimpleQueue()
         workers = max(1, min(self.options.workers, len(jobs)))
-        runners = [self._runner(settings, number, progress) for number in range(workers)]
+        runners = [first, *(self._runner(settings, number, progress) for number in range(1, workers))]
         threads = [threading.Thread(target=_work, args=(runner, waiting, ended), daemon=True) for runner in runners]
         for thread in threads:
             thread.start()

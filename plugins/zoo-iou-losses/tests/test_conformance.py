@@ -41,8 +41,3 @@ class TestKFIoU(BoxLossSuite):
 class TestPublishedDIoU(BoxLossSuite):
     component = "zoo-iou-losses/diou-published"
     options = ({"source": "simulation"},)
-
-
-class TestFused(BoxLossSuite):
-    component = "zoo-iou-losses/fused"
-    options = ({"of": "eiou", "backend": "eager"},)

@@ -34,6 +34,11 @@ class Compiled:
             torch.compile(function, dynamic=dynamic, fullgraph=True) if enabled else None
         )
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it runs, or will try to run, as a kernel."""
+        return self._compiled is not None
+
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         if self._compiled is not None:
             try:
@@ -62,25 +67,35 @@ class ColumnKernel:
         self._of_one_length = Compiled(run, enabled=compiled, dynamic=False)
         self._of_any_length = Compiled(run, enabled=compiled, dynamic=True)
 
+    @property
+    def chunk(self) -> int | None:
+        """The one number of boxes that it takes on a CPU; None where any will do."""
+        return CHUNK if self._of_one_length.is_compiled else None
+
     def __call__(self, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """``[4, N]`` each -> losses ``[N]`` and the gradient of their sum ``[4, N]``. On a CPU N is always the same."""
+        """``[4, N]`` each -> losses ``[N]`` and the gradient of their sum ``[4, N]``."""
         run = self._of_one_length if predicted.device.type == "cpu" else self._of_any_length
         return run(predicted, target)
 
 
 class _Kept(torch.autograd.Function):
-    """The losses, with the gradient already there."""
+    """The losses, with the gradient already there. The first backward pass takes it, a second one computes it again."""
 
     @staticmethod
     def forward(ctx: Any, predicted: Tensor, target: Tensor, kernel: ColumnKernel) -> Tensor:
         values, gradient = value_and_gradient(kernel, predicted, target)
-        ctx.save_for_backward(gradient)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(predicted, target)
+            ctx.kernel, ctx.gradient = kernel, gradient
         return values
 
     @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (kept,) = ctx.saved_tensors
-        return kept * gradients[0][:, None], None, None  # [N, 4]
+        kept, ctx.gradient = ctx.gradient, None
+        if kept is None:
+            kept = value_and_gradient(ctx.kernel, *ctx.saved_tensors)[1]
+        return kept.mul_(gradients[0][:, None]), None, None  # [N, 4]
 
 
 def value_and_gradient(kernel: ColumnKernel, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,7 +106,7 @@ def value_and_gradient(kernel: ColumnKernel, predicted: Tensor, target: Tensor) 
     count = len(predicted)
     values, gradient = predicted.new_empty(count), torch.empty_like(predicted)
     # What is left over in the last chunk are boxes from before, whose losses nobody reads.
-    columns = predicted.new_zeros(2, 4, CHUNK)
+    columns = predicted.new_zeros(2, 4, kernel.chunk or min(CHUNK, count))
     for start in range(0, count, CHUNK):
         size = min(CHUNK, count - start)
         for column, boxes in zip(columns, (predicted, target), strict=True):

@@ -14,8 +14,8 @@ from zoo_iou_losses.options import KFIoUOptions, NwdOptions
 class Nwd(BoxLoss):
     """``1 - exp(-W / C)``: W is the 2-Wasserstein distance of the normal distributions that stand for the boxes.
 
-    A box is ``N((cx, cy), diag(w^2 / 4, h^2 / 4))``, so that W is the length of ``(cx, cy, w / 2, h / 2)``'s difference
-    (equations 5 to 8). An inverted side counts as negative, so that it gets a gradient.
+    A box is ``N((cx, cy), diag(w^2 / 4, h^2 / 4))``: W is the length of ``(cx, cy, w / 2, h / 2)``'s difference. An
+    inverted side counts as negative, so that it gets a gradient.
     """
 
     bounds = (0.0, 1.0)
@@ -31,7 +31,7 @@ class Nwd(BoxLoss):
 
 
 class KFIoU(BoxLoss):
-    """The centres' loss plus that of ``KFIoU = V3 / (V1 + V2 - V3)`` (section 4), of rotated boxes.
+    """The centres' loss plus that of ``KFIoU = V3 / (V1 + V2 - V3)``, of rotated boxes.
 
     A box is a normal distribution, ``Sigma = R diag(w^2 / 4, h^2 / 4) R^T``, of volume ``V = 4 sqrt(det Sigma) = w h``.
     The product of two has ``Sigma3 = Sigma1 (Sigma1 + Sigma2)^-1 Sigma2``, so that ``V3 = V1 V2 / sqrt(q)`` with

@@ -12,7 +12,7 @@ from zoo_iou_losses.options import InnerIoUOptions
 
 
 class InnerIoU(BoxLoss):
-    """``L_of + IoU - IoU_inner`` (equations 1 to 11); of IoU's own loss it is ``1 - IoU_inner``."""
+    """``L_of + IoU - IoU_inner``; of IoU's own loss it is ``1 - IoU_inner``."""
 
     options: InnerIoUOptions
 

@@ -19,7 +19,7 @@ class IoU(BoxLoss):
 
 
 class GIoU(BoxLoss):
-    """``1 - IoU + (|C| - U) / |C|`` with the hull C (section 3.2)."""
+    """``1 - IoU + (|C| - U) / |C|`` with the hull C."""
 
     bounds = (0.0, 2.0)
 
@@ -29,7 +29,7 @@ class GIoU(BoxLoss):
 
 
 class DIoU(BoxLoss):
-    """``1 - IoU + rho^2 / c^2``: the centres' distance over the hull's diagonal c (equation 7)."""
+    """``1 - IoU + rho^2 / c^2``: the centres' distance over the hull's diagonal c."""
 
     bounds = (0.0, 2.0)
 
@@ -39,7 +39,7 @@ class DIoU(BoxLoss):
 
 
 class CIoU(BoxLoss):
-    """``1 - IoU + rho^2 / c^2 + alpha v`` (equations 8 to 11).
+    """``1 - IoU + rho^2 / c^2 + alpha v``.
 
     ``alpha = v / (1 - IoU + v)`` is a weight: no gradient goes through it, as in the authors' code. Through v it goes.
     """

@@ -11,7 +11,7 @@ from zoo_iou_losses.overlap import trade_off
 
 
 class AlphaIoU(BoxLoss):
-    """``1 - IoU^alpha + P^alpha``, P being no penalty or that of GIoU, DIoU or CIoU (table 1 of the paper).
+    """``1 - IoU^alpha + P^alpha``, P being no penalty or that of GIoU, DIoU or CIoU.
 
     In CIoU's, ``rho^2 / c^2`` and ``beta v`` have the power each; beta is CIoU's alpha, a weight without gradient.
     """

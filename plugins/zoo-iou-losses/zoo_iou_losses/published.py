@@ -7,7 +7,7 @@ width at a fixed centre, and everything below alike for height and y:
 1. The overlap's part, of IoU and GIoU too, is ``2 dF/dw``: edges' derivatives are subtracted and not halved.
 2. The penalty's ``rho^2 / c^2`` has, by x, the wrong sign before the derivative of the hull: the step goes by
    ``-(d rho^2 / dx) / c^2 + rho^2 d(1 / c^2) / dx`` where descent has a minus in the middle. By w it is the derivative.
-3. CIoU's aspect part is multiplied by ``w^2 + h^2`` (which the paper says, section "Complete IoU"), so that it depends
+3. CIoU's aspect part is multiplied by ``w^2 + h^2`` (which the paper says), so that it depends
    on the unit of the boxes; they are shares of the image there.
 4. GIoU's union of boxes that do not touch subtracts the product of both gaps, or minus it where they overlap in one
    direction: the sides of the intersection are not clamped.
@@ -141,9 +141,12 @@ class _AsPublished(torch.autograd.Function):
     """The values as they are, the gradient as given."""
 
     @staticmethod
-    def forward(ctx: Any, predicted: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient)
+    def forward(predicted: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
         return values.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[2])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

@@ -10,7 +10,7 @@ from zoo_iou_losses.options import SIoUOptions
 
 
 class EIoU(BoxLoss):
-    """``1 - IoU + rho^2(b, bg) / c^2 + rho^2(w, wg) / Cw^2 + rho^2(h, hg) / Ch^2`` (equation 6)."""
+    """``1 - IoU + rho^2(b, bg) / c^2 + rho^2(w, wg) / Cw^2 + rho^2(h, hg) / Ch^2``."""
 
     bounds = (0.0, 4.0)
 

@@ -1,6 +1,6 @@
 """The simulation of the DIoU paper: boxes that are moved onto their target by the gradient of their loss alone.
 
-arXiv:1911.08287, section "Analysis to IoU and GIoU Losses": seven targets of area 1 about one centre; about it, in a
+arXiv:1911.08287: seven targets of area 1 about one centre; about it, in a
 disc of radius 3, points that each stand for 49 anchors (seven areas, seven aspect ratios) of every target; with 5,000
 points these are 1,715,000 cases. Each step changes centre and size by ``rate (2 - IoU)`` times the gradient, the rate
 being .1, from step 161 on .01 and from 181 on .001 (80% and 90% of other numbers of steps). What is added up is the L1
@@ -211,13 +211,14 @@ def _moved(
     total = torch.zeros(steps + 1, dtype=torch.float64)
     positions = []
     rate = [torch.tensor(number, dtype=where.dtype) for number in rates(steps)]
-    for start in range(0, where.shape[1], _AT_ONCE):
-        points = where[:, start : start + _AT_ONCE]
+    at_once = min(_AT_ONCE, where.shape[1])
+    for start in range(0, where.shape[1], at_once):
+        points = where[:, start : start + at_once]
         real = points.shape[1]
         # The last chunk is filled up, so that one kernel fits all; what fills it is not counted.
-        points = torch.cat((points, points[:, -1:].expand(-1, _AT_ONCE - real)), 1)  # [2, _AT_ONCE]
+        points = torch.cat((points, points[:, -1:].expand(-1, at_once - real)), 1)  # [2, at_once]
         boxes, goal = starting_boxes(points, aspects)  # [4, N] each
-        counted = boxes.shape[1] // _AT_ONCE * real
+        counted = boxes.shape[1] // at_once * real
         error = (boxes - goal).abs().sum(0)  # [N]
         total[0] += error[:counted].double().sum()
         for index in range(steps):

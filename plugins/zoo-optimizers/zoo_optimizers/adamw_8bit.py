@@ -30,16 +30,23 @@ class AdamW8bit(OptimizerFactory):
     options: AdamW8bitOptions
     paged = False
 
-    def create(self, parameters: NamedParameters) -> Optimizer:
-        name = "paged-adamw-8bit" if self.paged else "adamw-8bit"
-        device = next((parameter.device for _, parameter in parameters), torch.device("cpu"))
+    @property
+    def _name(self) -> str:
+        return "paged-adamw-8bit" if self.paged else "adamw-8bit"
+
+    def refuse(self, device: torch.device) -> None:
+        name = self._name
         if self.paged and device.type != "cuda":
             raise ZooError(
                 f"{name} pages its moments out of a CUDA device, and the model is on {device}: take adamw-8bit"
             )
         if device.type not in _DEVICES:
             raise ZooError(f"{name} cannot run on {device}, which bitsandbytes has no kernels for: take adafactor")
-        library = _bitsandbytes(name)
+        _bitsandbytes(name)
+
+    def create(self, parameters: NamedParameters) -> Optimizer:
+        self.refuse(next((parameter.device for _, parameter in parameters), torch.device("cpu")))
+        library = _bitsandbytes(self._name)
         options = self.options
         kind = _restoring(library.optim.PagedAdamW8bit if self.paged else library.optim.AdamW8bit)
         optimizer: Optimizer = kind(

@@ -84,6 +84,10 @@ class GaLore(OptimizerFactory):
 
     options: GaLoreOptions
 
+    def __init__(self, options: GaLoreOptions) -> None:
+        super().__init__(options)
+        self.steps_in_backward = options.per_layer
+
     def create(self, parameters: NamedParameters) -> Optimizer:
         pieces = self._pieces(parameters)
         if not self.options.per_layer:

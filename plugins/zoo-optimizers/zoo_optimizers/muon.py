@@ -26,9 +26,12 @@ class Muon(OptimizerFactory):
 
     options: MuonOptions
 
-    def create(self, parameters: NamedParameters) -> Optimizer:
+    def refuse(self, device: torch.device) -> None:
         if not hasattr(torch.optim, "Muon"):
             raise ZooError(f"muon needs torch 2.9, found {torch.__version__}: install it, or take adamw")
+
+    def create(self, parameters: NamedParameters) -> Optimizer:
+        self.refuse(next((parameter.device for _, parameter in parameters), torch.device("cpu")))
         options = self.options
         matrices, others = self._split(parameters)
         muon = torch.optim.Muon(

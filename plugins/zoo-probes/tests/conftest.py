@@ -87,7 +87,12 @@ def measure() -> Callable[..., ProbeResult]:
     """``measure("shift", model, offset=5)``: what a probe finds on the kit's examples, or those given."""
 
     def find(
-        name: str, model: Any, examples: Sequence[Example] | None = None, outputs: Sequence[str] = (), **options: Any
+        name: str,
+        model: Any,
+        examples: Sequence[Example] | None = None,
+        outputs: Sequence[str] = (),
+        spec: Any = None,
+        **options: Any,
     ) -> ProbeResult:
         component = current_registry().get("probe", f"zoo-probes/{name}")
         chosen = Chosen(component, component.load_options().model_validate(options))
@@ -99,7 +104,7 @@ def measure() -> Callable[..., ProbeResult]:
 
         probe: Probe = chosen.create()
         probe.accept(model)
-        return measured(model, tiny_tokenizers(), chosen, given, max_tokens=64, write=write)
+        return measured(model, tiny_tokenizers(), chosen, given, max_tokens=64, write=write, spec=spec)
 
     return find
 

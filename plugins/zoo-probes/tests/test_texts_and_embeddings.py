@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from zoo_probes.repetition import repeated_share
+from zoo_probes import repetition
+from zoo_probes.repetition import broken_off, repeated_share
 
+from zoo.measure.generation import Generated
 from zoo.probes.contracts import ProbeResult
+from zoo.tasks import Example
 from zoo.testing.tiny_model import tiny_examples
 
 Measure = Callable[..., ProbeResult]
@@ -40,6 +44,40 @@ def test_repetition_reads_outputs_and_references(make_model: Any, measure: Measu
     # The tiny tokenizer knows no character of it: one unknown token.
     tokens = measure("repetition", make_model(), examples, ["好好好好"] * 4, unit="token", largest=1)
     assert tokens.scalars["rep_1"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("source", "share", "kept"),
+    [
+        ("one two three four", 0.5, "one two"),  # 9 of 18 characters, which cut "three"
+        ("one two three four", 0.4, "one two"),  # 7: a cut between words
+        ("one two three four", 0.1, "o"),  # within the first word
+        ("打开文件然后", 0.5, "打开文"),
+    ],
+)
+def test_a_fragment_ends_with_a_whole_word_where_there_are_words(source: str, share: float, kept: str) -> None:
+    assert broken_off(Example("1", source, "t"), share).source == kept
+    tagged = broken_off(Example("1", f"<plain> {source}", "t", tag="<plain>"), share)
+    assert tagged.source == f"<plain> {kept}"
+
+
+def test_fragments_are_translated_beside_whole_sources(
+    make_model: Any, measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def generate(model: Any, tokenizers: Any, sources: Sequence[str], decoding: Any, **options: Any) -> Generated:
+        asked.extend(sources)
+        return Generated(("x x x x", *["a b"] * (len(sources) - 1)), 0, 0, 0)
+
+    monkeypatch.setattr(repetition, "generate_outputs", generate)
+    examples = tiny_examples(4)
+    spec = SimpleNamespace(decoding=SimpleNamespace(max_new_tokens=8))
+    found = measure("repetition", make_model(), examples, ["a b c"] * 4, spec=spec, fragment=0.5)
+    assert asked == [broken_off(example, 0.5).source for example in examples]
+    assert found.scalars["fragment_rep_1"] == pytest.approx((3 / 4) / 4)
+    assert found.scalars["rep_1"] == 0.0
+    assert set(found.series["by_length"].lines) == {"outputs", "references", "outputs for fragments"}
 
 
 def test_row_norms_are_those_of_the_matrices(make_model: Any, measure: Measure) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -59,6 +59,8 @@ class SourceMassOptions(ProbeOptions):
 class RepetitionOptions(ProbeOptions):
     """Options of `repetition`."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"fragment"})
+
     max_examples: int = Field(default=1000, ge=1, description="Outputs that are looked at")
     unit: Literal["word", "token"] = Field(
         default="word",
@@ -66,6 +68,13 @@ class RepetitionOptions(ProbeOptions):
         "target's tokenizer, as in the paper",
     )
     largest: int = Field(default=4, ge=1, le=16, description="Longest n-gram")
+    fragment: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Let the model also write for fragments: the first part of each source, this share of its "
+        "characters; whole sources alone where absent",
+    )
 
 
 class GradientNormsOptions(ProbeOptions):

@@ -23,11 +23,16 @@ from transformers import (
     M2M100ForConditionalGeneration,
     MarianConfig,
     MarianMTModel,
-    NllbTokenizer,
+    MBartConfig,
+    MBartForConditionalGeneration,
+    MT5Config,
+    MT5ForConditionalGeneration,
     PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
 )
+from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
+from zoo_vocabulary.folder import open_model
 
 from zoo.models._compat import save_tokenizer
 from zoo.training.quiet import quiet
@@ -53,6 +58,7 @@ LLAMA_SIZES: dict[str, Any] = {
 }
 LETTERS = "abdegiklmnoprstuvz"
 NLLB_CODES = ["eng_Latn", "zho_Hans", "deu_Latn"]
+PAD_OF_BOTH = 40
 
 
 def texts(seed: int = 3, count: int = 200) -> list[str]:
@@ -61,6 +67,16 @@ def texts(seed: int = 3, count: int = 200) -> list[str]:
     words = ["".join(draw.choices(LETTERS, k=draw.randrange(2, 6))) for _ in range(40)]
     draw = random.Random(seed)
     return [" ".join(draw.choices(words, k=draw.randrange(2, 7))) for _ in range(count)]
+
+
+def unusual(folder: Path, count: int = 3) -> list[str]:
+    """Words of the checkpoint's letters that are several tokens now, with the space before them."""
+    files, draw, found = open_model(folder).vocabulary().files, random.Random(5), []
+    while len(found) < count:
+        line = " " + "".join(draw.choices("abdegik", k=6))
+        if len(files.cut(files.word_of(line))) > 2:
+            found.append(line)
+    return found
 
 
 @quiet()
@@ -122,6 +138,39 @@ def _marian(folder: Path) -> None:
     model.save_pretrained(folder)
 
 
+def _marian_apart(folder: Path) -> None:
+    """A vocab.json for source.spm, a longer target_vocab.json for target.spm, and a matrix for each."""
+    lines = texts()
+    sides = {
+        "source": _spm(lines[:100], folder / "source.spm", 60),
+        "target": _spm(lines[100:], folder / "target.spm", 70),
+    }
+    vocabularies = {}
+    for side, pieces in sides.items():
+        # One <pad> has one id for both sides, as a configuration has one pad_token_id.
+        tokens = ["</s>", "<unk>", *pieces[: PAD_OF_BOTH - 2], "<pad>", *pieces[PAD_OF_BOTH - 2 :]]
+        vocabularies[side] = {token: index for index, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabularies["source"]))
+    (folder / "target_vocab.json").write_text(json.dumps(vocabularies["target"]))
+    config = {"source_lang": "xx", "target_lang": "yy", "tokenizer_class": "MarianTokenizer", "model_max_length": 64}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "separate_vocabs": True}))
+    configuration = MarianConfig(
+        **SIZES,
+        vocab_size=len(vocabularies["source"]),
+        decoder_vocab_size=len(vocabularies["target"]),
+        share_encoder_decoder_embeddings=False,
+        pad_token_id=PAD_OF_BOTH,
+        decoder_start_token_id=PAD_OF_BOTH,
+        eos_token_id=0,
+        bos_token_id=0,
+        forced_eos_token_id=0,
+        activation_function="swish",
+    )
+    model = _drawn(MarianMTModel(configuration))
+    model.generation_config.bad_words_ids = [[PAD_OF_BOTH]]
+    model.save_pretrained(folder)
+
+
 def _m2m100(folder: Path, kind: str = "unigram") -> None:
     """One SentencePiece model, and language codes behind the vocabulary, then rows without a token."""
     pieces = _spm(texts(), folder / "sentencepiece.bpe.model", 80, kind)
@@ -171,27 +220,30 @@ def _bart(folder: Path) -> None:
     _drawn(BartForConditionalGeneration(configuration)).save_pretrained(folder)
 
 
-def _t5(folder: Path, **changes: Any) -> None:
-    """Unigram pieces, then three sentinels behind them, then rows without a token."""
+def _unigram(special: list[str]) -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=80, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=80, special_tokens=special, unk_token="<unk>", show_progress=False)
     tokenizer.train_from_iterator(iter(texts()), trainer)
+    return tokenizer
+
+
+def _t5(folder: Path, config: Any = T5Config, model: Any = T5ForConditionalGeneration, **changes: Any) -> None:
+    """Unigram pieces, then three sentinels behind them, then rows without a token."""
+    tokenizer = _unigram(["<pad>", "</s>", "<unk>"])
     tokenizer.add_special_tokens([f"<extra_id_{number}>" for number in range(3)])
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     _fast(folder, tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
     size = tokenizer.get_vocab_size() + 5
-    configuration = T5Config(**T5_SIZES, vocab_size=size, decoder_start_token_id=0, **changes)
-    _drawn(T5ForConditionalGeneration(configuration)).save_pretrained(folder)
+    configuration = config(**T5_SIZES, vocab_size=size, decoder_start_token_id=0, **changes)
+    _drawn(model(configuration)).save_pretrained(folder)
     if changes:
         _untie(folder)
 
 
 def _untie(folder: Path) -> None:
-    """Give T5 1.1 an output matrix of its own, which transformers 5 ties as long as the file holds none."""
+    """Give mT5 an output matrix of its own, which transformers 5 ties as long as the file holds none."""
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(folder / "model.safetensors")
@@ -252,43 +304,61 @@ def _nllb(folder: Path) -> None:
         single="eng_Latn $A </s>", special_tokens=[("eng_Latn", english), ("</s>", 2)]
     )
     assert model["type"] == "BPE"
-    trained.save(str(folder / "tokenizer.json"))
-    tokenizer = NllbTokenizerOf(folder)
-    save_tokenizer(tokenizer, folder)
-    size = len(tokenizer)
-    configuration = M2M100Config(**SIZES, vocab_size=size, decoder_start_token_id=2)
+    tokenizer = _of_languages(folder, trained, "NllbTokenizer", NLLB_CODES, "eng_Latn", "deu_Latn")
+    configuration = M2M100Config(**SIZES, vocab_size=len(tokenizer), decoder_start_token_id=2)
     built = _drawn(M2M100ForConditionalGeneration(configuration))
     built.generation_config.forced_bos_token_id = tokenizer.convert_tokens_to_ids("deu_Latn")
     built.save_pretrained(folder)
 
 
-def NllbTokenizerOf(folder: Path) -> Any:  # noqa: N802
-    """transformers' class for NLLB over a tokenizer.json: on 4.57 that of the fast one."""
+def _mbart(folder: Path) -> None:
+    """Unigram pieces, language codes behind them, of which a source ends with one; outputs begin with another."""
+    tokenizer = _unigram(["<s>", "<pad>", "</s>", "<unk>"])
+    tokenizer.add_special_tokens([*FAIRSEQ_LANGUAGE_CODES, "<mask>"])
+    english = tokenizer.token_to_id("en_XX")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s> en_XX", special_tokens=[("en_XX", english), ("</s>", 2)]
+    )
+    loaded = _of_languages(folder, tokenizer, "MBartTokenizer", FAIRSEQ_LANGUAGE_CODES, "en_XX", "de_DE")
+    german = loaded.convert_tokens_to_ids("de_DE")
+    configuration = MBartConfig(**SIZES, vocab_size=len(loaded), decoder_start_token_id=german, forced_eos_token_id=2)
+    built = _drawn(MBartForConditionalGeneration(configuration))
+    built.generation_config.forced_bos_token_id = german
+    built.save_pretrained(folder)
+
+
+def _of_languages(folder: Path, made: Tokenizer, name: str, codes: list[str], source: str, target: str) -> Any:
+    """A tokenizer of that class of transformers, over a tokenizer.json: on 4.57 that of the fast one."""
     from transformers import AutoTokenizer
 
+    made.save(str(folder / "tokenizer.json"))
     roles = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "cls_token": "<s>"}
     config = {
-        "tokenizer_class": NllbTokenizer.__name__,
+        "tokenizer_class": name,
         **roles,
         "sep_token": "</s>",
         "mask_token": "<mask>",
-        "src_lang": "eng_Latn",
-        "tgt_lang": "deu_Latn",
-        "additional_special_tokens": NLLB_CODES,
+        "src_lang": source,
+        "tgt_lang": target,
+        "additional_special_tokens": codes,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    return AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+    return tokenizer
 
 
 CHECKPOINTS: dict[str, Callable[[Path], None]] = {
     "marian": _marian,
+    "marian-apart": _marian_apart,
     "m2m100": _m2m100,
     "m2m100-bpe": partial(_m2m100, kind="bpe"),
     "nllb": _nllb,
     "bart": _bart,
+    "mbart": _mbart,
     "t5": _t5,
-    "t5-gated": partial(_t5, feed_forward_proj="gated-gelu", tie_word_embeddings=False),
+    "mt5": partial(_t5, config=MT5Config, model=MT5ForConditionalGeneration, tie_word_embeddings=False),
     "gpt2": _gpt2,
     "llama": _llama,
 }
-TIED = {"t5-gated": False, "llama": False}
+TIED = {"mt5": False, "llama": False}

@@ -154,17 +154,6 @@ class TestAModelThatIsRefused:
         (folder / "training.json").write_text(json.dumps(outcome))
         refused(folder, "holds an interrupted run")
 
-    def test_a_tensor_that_may_or_may_not_be_about_tokens(self, refused, copied):
-        folder = copied("gpt2")
-        config = json.loads((folder / "config.json").read_text())
-        tensors = load_file(folder / "model.safetensors")
-        rows, width = config["vocab_size"], config["n_embd"]
-        name = next(name for name in tensors if name.endswith("wpe.weight"))
-        tensors[name] = torch.zeros(rows, width)
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-        (folder / "config.json").write_text(json.dumps({**config, "n_positions": rows}))
-        refused(folder, "wpe.weight' is [340, 16], as long as the vocabulary of 340: not clear whether its entries")
-
     def test_a_tokenizer_with_ids_beyond_the_matrices(self, refused, copied):
         folder = copied("gpt2")
         document = json.loads((folder / "tokenizer.json").read_text())
@@ -184,7 +173,7 @@ class TestAModelThatIsRefused:
         config = json.loads((folder / "tokenizer_config.json").read_text()) | {"separate_vocabs": True}
         (folder / "tokenizer_config.json").write_text(json.dumps(config))
         shutil.copyfile(folder / "vocab.json", folder / "target_vocab.json")
-        refused(folder, "separate vocabularies for source and target; expected one that both share")
+        refused(folder, "its tokenizer numbers source and target each by itself, its model has one vocabulary")
 
     def test_a_tokenizer_that_is_damaged(self, refused, copied):
         folder = copied("t5")
@@ -192,7 +181,7 @@ class TestAModelThatIsRefused:
         refused(folder, "its tokenizer cannot be loaded")
 
     def test_what_fails_while_it_is_written(self, refused, checkpoint, monkeypatch):
-        monkeypatch.setattr("zoo_vocabulary.folder._write_configs", lambda folder, remap: {})
+        monkeypatch.setattr("zoo_vocabulary.folder._write_configs", lambda folder, remap, sizes: {})
         refused(checkpoint("t5"), "what was written does not load", status=1)
 
 
@@ -275,6 +264,14 @@ def test_a_model_of_zoo_is_pruned_with_its_lock_and_evaluated(home, spec_file, t
     capsys.readouterr()
     assert main(["evaluate", str(out), "--max-examples", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["examples"] == 2
+    # What is built of that lock is the model of the spec, and is said to be another than the one in the folder.
+    assert main(["build", str(out / "zoo.lock.yaml"), "--out", str(tmp_path / "rebuilt")]) == 1
+    complaint = capsys.readouterr().err
+    assert "drift: content.tokenizer: locked sha256:" in complaint
+    assert "drift: content.weights: locked sha256:" in complaint
+    assert "content.data" not in complaint
+    assert "this is not the locked model" in complaint
+    assert load_model(tmp_path / "rebuilt").config.vocab_size == 120
     # Twice: pruning what was pruned finds nothing more to leave out.
     again = ["vocab", "prune", str(out), "--spec", str(spec), "--out", str(tmp_path / "again"), "--json"]
     assert main(again) == 0
@@ -284,7 +281,52 @@ def test_a_model_of_zoo_is_pruned_with_its_lock_and_evaluated(home, spec_file, t
 
 @pytest.mark.slow
 @pytest.mark.both
-@pytest.mark.parametrize("kind", ["marian", "t5"])
+def test_a_model_of_zoo_with_a_target_tokenizer_is_pruned_and_extended_on_each_side(
+    home, spec_file, corpus_file, tmp_path, capsys
+):
+    from zoo.models import load_model, weights_hash
+    from zoo.models.tokenizers import load_tokenizers
+    from zoo.spec.lock import read_lock
+    from zoo.training.preparation import tokenizers_hash
+
+    changes = {"target_tokenizer": {"use": "unigram", "vocab_size": 80}}
+    spec = spec_file(**changes, model={**SPEC["model"], "tie_embeddings": "decoder"})
+    built, out, more = tmp_path / "built", tmp_path / "out", tmp_path / "more"
+    assert main(["build", str(spec), "--out", str(built)]) == 0
+    assert main(["vocab", "prune", str(built), "--spec", str(spec), "--min-count", "30", "--out", str(out)]) == 0
+    sides = json.loads((out / "vocabulary.json").read_text())["vocabularies"]
+    old, new = load_model(built).eval(), load_model(out).eval()
+    kept = [torch.tensor(sides[side]["old_ids"]) for side in ("source", "target")]
+    assert [new.config.encoder_vocab_size, new.config.vocab_size] == [len(kept[0]), len(kept[1])]
+    assert all(sides[side]["rows"]["after"] < sides[side]["rows"]["before"] for side in sides)
+    draw = torch.Generator().manual_seed(1)
+    read, written = (torch.randint(len(rows), (2, 5), generator=draw) for rows in kept)
+    with torch.no_grad():
+        expected = old(input_ids=kept[0][read], decoder_input_ids=kept[1][written]).logits[..., kept[1]]
+        found = new(input_ids=read, decoder_input_ids=written).logits
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    words, tokens = corpus_file([" bobobobo", " kikikiki"], "words.txt"), {}
+    for place, side in ((more, "target"), (tmp_path / "both", "source")):
+        start = out if side == "target" else more
+        assert main(["vocab", "extend", str(start), "--tokens", str(words), "--side", side, "--out", str(place)]) == 0
+        tokens[side] = json.loads((place / "vocabulary.json").read_text())["vocabularies"][side]["new_tokens"]
+    read_by = load_tokenizers(tmp_path / "both")
+    assert not read_by.shared
+    for side, tokenizer in (("source", read_by.source), ("target", read_by.target)):
+        ids = {token["id"] for token in tokens[side]}
+        for word in ("bobobobo", "kikikiki"):
+            assert len(ids & set(tokenizer(f"{word} {word}", add_special_tokens=False)["input_ids"])) == 1
+    content = read_lock(tmp_path / "both" / "zoo.lock.yaml").file.content
+    assert content.tokenizer == tokenizers_hash(read_by)
+    assert content.weights == weights_hash(load_model(tmp_path / "both"))
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "both"), "--max-examples", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["examples"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.both
+@pytest.mark.parametrize("kind", ["marian", "marian-apart", "t5"])
 def test_a_pruned_checkpoint_begins_a_model_as_the_whole_one_does(
     kind, home, checkpoint, spec_file, corpus_file, tmp_path, capsys
 ):
@@ -293,13 +335,16 @@ def test_a_pruned_checkpoint_begins_a_model_as_the_whole_one_does(
     assert main(["vocab", "prune", str(checkpoint(kind)), "--corpus", corpus, "--out", str(out)]) == 0
     report = json.loads((out / "vocabulary.json").read_text())
     spec = spec_file(model={"from": str(out)}, tokenizer="pretrained")
+    sides = report.get("vocabularies") or {"both": report}
     capsys.readouterr()
     assert main(["build", str(spec), "--out", str(tmp_path / "built"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["graft"]["new"] == []
     config = json.loads((tmp_path / "built" / "config.json").read_text())
-    assert config["vocab_size"] == report["rows"]["after"]
+    rows = [part["rows"]["after"] for part in sides.values()]
+    assert [config.get("encoder_vocab_size") or config["vocab_size"], config["vocab_size"]] == [rows[0], rows[-1]]
     # And what zoo has built of it is pruned in turn.
     again = tmp_path / "again"
     assert main(["vocab", "prune", str(tmp_path / "built"), "--corpus", corpus, "--out", str(again), "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
-    assert rows == {"before": report["rows"]["after"], "after": report["rows"]["after"]}
+    again_told = json.loads(capsys.readouterr().out)
+    for side, part in (again_told.get("vocabularies") or {"both": again_told}).items():
+        assert part["rows"] == {"before": sides[side]["rows"]["after"], "after": sides[side]["rows"]["after"]}

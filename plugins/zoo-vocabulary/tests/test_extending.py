@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from saved_models import TIED, texts
+from saved_models import TIED, texts, unusual
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 from zoo_vocabulary.cli import _init
 from zoo_vocabulary.extend import extend
@@ -19,7 +19,7 @@ from zoo_vocabulary.texts import Corpus
 
 from zoo.errors import InputError
 
-KINDS = ["marian", "m2m100", "nllb", "t5", "t5-gated", "llama"]
+KINDS = ["marian", "m2m100", "m2m100-bpe", "nllb", "mbart", "t5", "mt5", "llama"]
 LANGUAGE_MODELS = {"gpt2", "llama"}
 
 
@@ -32,16 +32,6 @@ def logits(model, ids: torch.Tensor) -> torch.Tensor:
     both = {"decoder_input_ids": ids.flip(1)} if model.config.is_encoder_decoder else {}
     with torch.no_grad():
         return model(input_ids=ids, **both).logits
-
-
-def unusual(folder: Path, count: int = 3) -> list[str]:
-    """Words of the checkpoint's letters that are several tokens now, with the space before them."""
-    files, draw, found = open_model(folder).files, random.Random(5), []
-    while len(found) < count:
-        line = " " + "".join(draw.choices("abdegik", k=6))
-        if len(files.cut(files.word_of(line))) > 2:
-            found.append(line)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +95,10 @@ def test_new_words_are_one_token_and_other_texts_are_cut_as_before(kind, checkpo
         whole = after(f"ab{word} ab", add_special_tokens=False)["input_ids"]
         assert after.decode(whole).strip() == f"ab{word} ab"
     unchanged = 0
+    # What M2M100's byte pairs are led through to a new word is no token; elsewhere it is one, and has its rows.
+    assert (report["helpers"] > 0) == (kind == "m2m100-bpe")
+    assert (report["steps"] > 0) == (kind in {"nllb", "llama"})
+    assert report["reached"] == {"asked": len(words), "alone": len(words), "in_a_sentence": len(words)}
     for text in texts(count=40):
         found = after(text)["input_ids"]
         if not fresh & set(found):
@@ -179,19 +173,19 @@ def test_an_untied_head_has_rows_of_its_own_from_its_own_statistics(init, checkp
     assert not torch.allclose(*drawn)
 
 
-@pytest.mark.parametrize("kind", ["marian", "nllb", "llama"])
+@pytest.mark.parametrize("kind", ["marian", "m2m100-bpe", "nllb", "llama"])
 def test_pruned_and_then_extended_with_what_was_there_is_like_the_original(kind, checkpoint, tmp_path):
     saved = open_model(checkpoint(kind))
-    names = saved.files.names
+    files, ids = saved.vocabulary().files, saved.vocabulary().token_ids
     word = next(
         token
-        for token in sorted(saved.files.tokens)
-        if token[:1] in "▁Ġ" and len(token) > 3 and saved.files.cut(token) == (saved.files.tokens[token],)
+        for token in sorted(files.tokens)
+        if token[:1] in "▁Ġ" and len(token) > 3 and files.cut(token) == (files.tokens[token],)
     )
-    keep = [identity for identity in saved.token_ids if len(names[identity]) < len(word) and names[identity] != word]
+    keep = [identity for identity in ids if len(files.names[identity]) < len(word) and files.names[identity] != word]
     prune(saved, tmp_path / "pruned", keep=keep)
     smaller = open_model(tmp_path / "pruned")
-    assert word not in smaller.files.tokens
+    assert word not in smaller.vocabulary().files.tokens
     line = " " + word[1:]
     extend(smaller, tmp_path / "again", _init("mean-of-pieces"), tokens=[line])
     before, after = (AutoTokenizer.from_pretrained(folder) for folder in (checkpoint(kind), tmp_path / "again"))
@@ -199,7 +193,20 @@ def test_pruned_and_then_extended_with_what_was_there_is_like_the_original(kind,
     assert word in before.tokenize(text)
     assert after.tokenize(text)[-1] == word
     model = load(tmp_path / "again", kind)
-    assert model.get_input_embeddings().num_embeddings == len(after)
+    languages = 8 if kind.startswith("m2m100") else 0  # transformers leaves its language codes out
+    assert model.get_input_embeddings().num_embeddings == len(after) + languages
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_extended_model_generates(kind, extended):
+    out, report, words = extended(kind)
+    tokenizer, model = AutoTokenizer.from_pretrained(out), load(out, kind)
+    source = tokenizer("ab" + words[0], return_tensors="pt")
+    assert {token["id"] for token in report["new_tokens"]} & set(source["input_ids"][0].tolist())
+    ids = {name: source[name] for name in ("input_ids", "attention_mask")}
+    output = model.generate(**ids, max_new_tokens=4, do_sample=False, num_beams=1)
+    assert int(output.max()) < report["rows"]["after"]
+    assert output.shape[1] > 1
 
 
 def test_what_cannot_be_taken_in_is_refused(checkpoint, tmp_path):
@@ -210,4 +217,3 @@ def test_what_cannot_be_taken_in_is_refused(checkpoint, tmp_path):
 
     refused("gpt2", ["two words"], "'two words' is no part of a word for this tokenizer")
     refused("t5", ["ab"[:1]], "every one of these is a token already")
-    refused("m2m100-bpe", [" abdeg"], "not a unigram model")

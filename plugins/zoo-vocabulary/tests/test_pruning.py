@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from saved_models import CHECKPOINTS, TIED, texts
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from zoo_vocabulary.folder import open_model
 from zoo_vocabulary.prune import prune
 from zoo_vocabulary.texts import Corpus
+from zoo_vocabulary.weights import vocabulary_tensors
 
-KINDS = list(CHECKPOINTS)
+from zoo.errors import InputError
+
+KINDS = [kind for kind in CHECKPOINTS if kind != "marian-apart"]
 LANGUAGE_MODELS = {"gpt2", "llama"}
 
 
@@ -122,16 +126,19 @@ def test_special_tokens_have_the_new_ids_everywhere(kind, checkpoint, pruned):
     assert after.convert_ids_to_tokens(list(range(len(tokens)))) == tokens
 
 
-@pytest.mark.parametrize("kind", ["m2m100", "m2m100-bpe", "nllb"])
+@pytest.mark.parametrize("kind", ["m2m100", "m2m100-bpe", "nllb", "mbart"])
 def test_language_codes_follow_and_outputs_still_begin_with_the_forced_one(kind, checkpoint, pruned):
     out, report = pruned(kind)
     tokenizer, model = AutoTokenizer.from_pretrained(out), load(out, kind)
-    german = tokenizer.convert_tokens_to_ids("deu_Latn" if kind == "nllb" else "__de__")
+    english, deutsch = {"nllb": ("eng_Latn", "deu_Latn"), "mbart": ("en_XX", "de_DE")}.get(kind, ("__en__", "__de__"))
+    german = tokenizer.convert_tokens_to_ids(deutsch)
     assert model.generation_config.forced_bos_token_id == german
     assert report["old_ids"][german] == load(checkpoint(kind), kind).generation_config.forced_bos_token_id
     source = tokenizer(texts()[0], return_tensors="pt")
-    assert tokenizer.convert_ids_to_tokens(source["input_ids"][0])[0] == ("eng_Latn" if kind == "nllb" else "__en__")
+    marked = tokenizer.convert_ids_to_tokens(source["input_ids"][0])[-1 if kind == "mbart" else 0]
+    assert marked == english
     assert model.generate(**source, max_new_tokens=3, num_beams=1)[0, 1] == german
+    assert tokenizer(text_target=texts()[0])["input_ids"].count(german) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -143,12 +150,12 @@ def test_greedy_outputs_are_the_same_where_no_dropped_token_would_win(kind, chec
     sources = [before(text, return_tensors="pt") for text in texts()[:3]]
     sources = [{name: source[name] for name in ("input_ids", "attention_mask")} for source in sources]
     # A random model also writes rows that have no token, which go.
-    nameless = sorted(set(range(saved.size)) - set(saved.token_ids)) or None
+    nameless = sorted(set(range(saved.vocabulary().size)) - set(saved.vocabulary().token_ids)) or None
     outputs = [old.generate(**source, **options, suppress_tokens=nameless)[0].tolist() for source in sources]
     emitted = {identity for output in outputs for identity in output}
     read = {identity for source in sources for identity in source["input_ids"][0].tolist()}
     report = prune(saved, out, keep=sorted(emitted | read))
-    assert len(report["old_ids"]) < saved.size
+    assert len(report["old_ids"]) < saved.vocabulary().size
     new_ids = {identity: new for new, identity in enumerate(report["old_ids"])}
     model = load(out, kind)
     for source, output in zip(sources, outputs, strict=True):
@@ -160,7 +167,7 @@ def test_greedy_outputs_are_the_same_where_no_dropped_token_would_win(kind, chec
 def test_a_banned_sequence_leaves_with_its_tokens_and_stays_without_loss_otherwise(checkpoint, tmp_path):
     saved = open_model(checkpoint("marian"))
     pad = saved.model.config.pad_token_id
-    keep = [identity for identity in saved.token_ids if identity not in {6}]
+    keep = [identity for identity in saved.vocabulary().token_ids if identity not in {6}]
     prune(saved, tmp_path / "out", keep=keep)
     found = json.loads((tmp_path / "out" / "generation_config.json").read_text())["bad_words_ids"]
     assert found == [[pad - 1], [5]]
@@ -170,11 +177,34 @@ def test_pruning_to_what_is_there_changes_nothing(checkpoint, pruned, tmp_path):
     for kind in ("marian", "t5", "gpt2"):
         once, _ = pruned(kind)
         saved = open_model(once)
-        report = prune(saved, tmp_path / kind, keep=saved.token_ids)
-        assert report["old_ids"] == list(range(saved.size))
+        report = prune(saved, tmp_path / kind, keep=saved.vocabulary().token_ids)
+        assert report["old_ids"] == list(range(saved.vocabulary().size))
         for file in sorted(once.iterdir()):
             if file.name != "vocabulary.json":
                 assert (tmp_path / kind / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_a_tensor_that_happens_to_be_as_long_as_the_vocabulary_stays_whole(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint("gpt2"), tmp_path / "model")
+    config, tensors = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("wpe.weight"))
+    tensors[name] = torch.randn(config["vocab_size"], config["n_embd"])
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({**config, "n_positions": config["vocab_size"]}))
+    report = prune(open_model(folder), tmp_path / "out", keep=[300])
+    assert report["rows"]["after"] < config["vocab_size"]
+    assert torch.equal(load_file(tmp_path / "out" / "model.safetensors")[name], tensors[name])
+
+
+def test_a_tensor_over_the_vocabulary_that_is_not_known_is_refused():
+    class Odd(GPT2LMHeadModel):
+        def __init__(self, config):
+            super().__init__(config)
+            self.table = torch.nn.Linear(4, config.vocab_size)
+
+    model = Odd(GPT2Config(n_embd=8, n_layer=1, n_head=1, n_positions=8, vocab_size=20))
+    with pytest.raises(InputError, match=r"'table.weight' is \[20, 4\] and grows with the vocabulary"):
+        vocabulary_tensors(model, {"vocab_size": (None, 20)}, "here")
 
 
 def test_size_is_the_most_that_is_kept_and_the_frequent_stay(checkpoint, tmp_path, corpus_file):

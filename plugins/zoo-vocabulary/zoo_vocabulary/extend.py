@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from torch import Tensor
 from zoo.errors import InputError, ZooError, visible
 from zoo.models import count_parameters
 from zoo.spec.options import Chosen
-from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.contracts import Progress, Side, silent
 from zoo_vocabulary.contracts import NewTokens, VocabularyInit
-from zoo_vocabulary.folder import SavedModel, write_model
+from zoo_vocabulary.folder import SavedModel, tried_tokenizers, write_model
 from zoo_vocabulary.learned import learn_pairs
+from zoo_vocabulary.reach import Reach, reach
 from zoo_vocabulary.remap import Remap
 from zoo_vocabulary.report import compare_texts, describe
+from zoo_vocabulary.scored_pairs import ScoredPairs
 from zoo_vocabulary.segmentation import Segmenter
+from zoo_vocabulary.sides import Change, Of, Vocabulary, alone, chosen, extended
 from zoo_vocabulary.texts import Corpus, Reader, chunks
 from zoo_vocabulary.tokenizer_files import SPACE, TokenizerFiles
 
@@ -35,79 +39,166 @@ def extend(
     size: int = 0,
     train: bool = False,
     seed: int = 1,
+    side: Side | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Give the model `tokens`, or at most `size` new ones found in `corpus`: its most frequent words of several tokens,
     or with `train` pairs of neighbouring tokens learned from it.
 
-    Their rows start as `init` says, seeded by `seed` and the matrix. Writes the folder `out` and returns its report.
-    Raises InputError where nothing new is among them.
+    Their rows start as `init` says, seeded by `seed` and the matrix. Words that the new tokenizer would still take
+    apart are left out, and told. Where source and target have vocabularies of their own each is extended by its own
+    texts, or with `side` only one; `size` is of each. Writes the folder `out` and returns its report. Raises InputError
+    where nothing new is among them, or `tokens` could be of either vocabulary.
     """
     corpus = corpus or Corpus()
-    files, segmenter = saved.files, saved.files.segmenter()
-    reader = Reader(saved.tokenizers, two_sided=files.two_sided)
-    words: Counter[str] = Counter()
+    operated = chosen(saved.vocabularies, side)
+    if tokens:
+        alone(operated, "--tokens")
+    modes: dict[str, Any] = {"two_sided": operated[0].files.two_sided, "apart": saved.apart}
+    reader = Reader(saved.tokenizers, **modes, only=side if saved.apart else None)
+    words: dict[Of, Counter[str]] = {found.side: Counter() for found in operated}
     for chunk in chunks(corpus.texts(), progress, "reading"):
         reader.read(chunk)
-        for _, text in chunk:
-            words.update(files.words(text))
-    if tokens:
-        asked = _asked(files, tokens)
-        added = _grown(files, segmenter, asked, None)
-    elif train:
-        asked = []
-        added = [
-            token
-            for token in learn_pairs(words, segmenter, size, mergeable=files.mergeable)
-            if token not in files.tokens
-        ]
-    else:
-        asked = _frequent(files, words)
-        added = _grown(files, segmenter, asked, size)
-    if not added:
-        raise InputError("every one of these is a token already", where=str(saved.folder))
-    place = {identity: index for index, identity in enumerate(saved.token_ids)}
-    pieces = {token: files.cut(token) for token in added}
-    rows = tuple(tuple(place[identity] for identity in pieces[token]) for token in added)
-    component: VocabularyInit = init.create()
-
-    def fill(name: str, old: Tensor) -> Tensor:
-        found = component.rows(NewTokens(old, rows, _generator(seed, name)))
-        if tuple(found.shape) != (len(added), old.shape[1]) or not bool(torch.isfinite(found).all()):
-            raise ZooError(
-                f"vocabulary-init '{init.id}' gave {list(found.shape)} for {name}; expected finite rows "
-                f"{[len(added), old.shape[1]]}"
-            )
-        return found
-
-    remap = Remap.extended(saved.size, files.place, len(added))
+        for found in operated:
+            for of, text in chunk:
+                if of is None or found.side in {None, of}:
+                    words[found.side].update(found.files.words(text))
+    news = {
+        found.side: _learned(found, words[found.side], size)
+        if train
+        else _taken(saved, found, _asked(found.files, tokens) if tokens else None, words[found.side], size)
+        for found in operated
+    }
+    if not any(new.added for new in news.values()):
+        refused = [refused for new in news.values() for refused in new.refused]
+        raise InputError(
+            f"none of these can be taken in: '{visible(refused[0]['token'])}' {refused[0]['reason']}"
+            if refused
+            else "every one of these is a token already",
+            where=str(saved.folder),
+        )
+    remaps = extended(saved.vocabularies, {side: len(new.added) for side, new in news.items()})
+    changes = {found.side: Change(remaps[found.side]) for found in saved.vocabularies}
+    for found in operated:
+        changes[found.side] = news[found.side].change(found, remaps[found.side], init, seed)
     parameters = count_parameters(saved.model)
     before = reader.reading()
-    whole = set(asked)
-    new = [
-        {"token": token, "id": identity, "pieces": list(pieces[token])}
-        for token, identity in zip(added, remap.fresh, strict=True)
-    ]
     return write_model(
         saved,
         out,
-        remap,
-        fill,
+        changes,
         lambda written: describe(
             "extend",
             saved,
-            remap,
+            changes,
             written,
             parameters,
             init=init.plain(),
             seed=seed,
-            steps=sum(token not in whole for token in added) if asked else 0,
-            texts=compare_texts(corpus, saved, remap, written, before, progress),
-            new_tokens=new,
+            texts=compare_texts(corpus, saved, changes, written, before, progress, side),
         ),
-        added=added,
-        grown=segmenter,
     )
+
+
+@dataclass(frozen=True)
+class _New:
+    """What one vocabulary gets."""
+
+    added: tuple[str, ...]
+    """The new tokens, steps to others included, in order."""
+    grown: Segmenter
+    asked: frozenset[str] = frozenset()
+    """Those that are no steps."""
+    refused: tuple[dict[str, Any], ...] = ()
+    reached: Reach | None = None
+
+    def change(self, vocabulary: Vocabulary, remap: Remap, init: Chosen, seed: int) -> Change:
+        """The rows of the new tokens, and what the report says of them."""
+        place = {identity: index for index, identity in enumerate(vocabulary.token_ids)}
+        pieces = {token: vocabulary.files.cut(token) for token in self.added}
+        rows = tuple(tuple(place[identity] for identity in pieces[token]) for token in self.added)
+        component: VocabularyInit = init.create()
+
+        def fill(name: str, old: Tensor) -> Tensor:
+            found = component.rows(NewTokens(old, rows, _generator(seed, name)))
+            if tuple(found.shape) != (len(rows), old.shape[1]) or not bool(torch.isfinite(found).all()):
+                raise ZooError(
+                    f"vocabulary-init '{init.id}' gave {list(found.shape)} for {name}; expected finite rows "
+                    f"{[len(rows), old.shape[1]]}"
+                )
+            return found
+
+        new = [
+            {"token": token, "id": identity, "pieces": list(pieces[token])}
+            for token, identity in zip(self.added, remap.fresh, strict=True)
+        ]
+        facts: dict[str, Any] = {
+            "steps": sum(token not in self.asked for token in self.added) if self.asked else 0,
+            "helpers": len(self.grown.helpers) if isinstance(self.grown, ScoredPairs) else 0,
+            "refused": list(self.refused),
+        }
+        if self.reached is not None:
+            words = self.asked.intersection(self.added)
+            facts["reached"] = {
+                "asked": len(words),
+                "alone": len(words & self.reached.alone),
+                "in_a_sentence": len(words & self.reached.sentence),
+            }
+        return Change(remap, fill if rows else None, self.added, self.grown, {**facts, "new_tokens": new})
+
+
+def _learned(vocabulary: Vocabulary, words: Counter[str], size: int) -> _New:
+    files, segmenter = vocabulary.files, vocabulary.files.segmenter()
+    learned = learn_pairs(words, segmenter, size, mergeable=files.mergeable)
+    return _New(tuple(token for token in learned if token not in files.tokens), segmenter)
+
+
+def _taken(saved: SavedModel, vocabulary: Vocabulary, asked: list[str] | None, words: Counter[str], size: int) -> _New:
+    """The words of `asked`, or the most frequent ones of `words` that `size` has room for, that come out as one token.
+
+    Each is tried with the tokenizer that would have it, alone and in a sentence; those that do not come out are left
+    out, and the rest is tried again without them.
+    """
+    files = vocabulary.files
+    wanted = _frequent(files, words) if asked is None else asked
+    refused: dict[str, dict[str, Any]] = {}
+    while True:
+        segmenter = files.segmenter()
+        left = [word for word in wanted if word not in refused]
+        added = tuple(_grown(files, segmenter, left, size if asked is None else None))
+        whole = frozenset(left)
+        bad = _disturbing(files, segmenter)
+        found: Reach | None = None
+        if added and not bad:
+            remaps = extended(saved.vocabularies, {vocabulary.side: len(added)})
+            changes = {side: Change(remap) for side, remap in remaps.items()}
+            remap = remaps[vocabulary.side]
+            changes[vocabulary.side] = Change(remap, added=added, grown=segmenter)
+            ids = dict(zip(added, remap.fresh, strict=True))
+            with tried_tokenizers(saved, changes) as tokenizers:
+                found = reach(files, vocabulary.side, tokenizers, {word: ids[word] for word in added if word in whole})
+            names = {remap.new_ids[identity]: name for name, identity in files.tokens.items()}
+            names |= {identity: token for token, identity in ids.items()}
+            bad = {
+                word: {"reason": "is taken apart before it is whole", "cut": [names[one] for one in cut]}
+                for word, cut in found.cuts.items()
+                if found.refused(word)
+            }
+        if not bad:
+            return _New(added, segmenter, whole, tuple(refused.values()), found)
+        refused |= {word: {"token": word, **why} for word, why in bad.items()}
+
+
+def _disturbing(files: TokenizerFiles, segmenter: Segmenter) -> dict[str, dict[str, Any]]:
+    """New words of which what leads to them would change how texts without them are cut."""
+    if not isinstance(segmenter, ScoredPairs):
+        return {}
+    old = files.segmenter()
+    return {
+        word: {"reason": f"would have '{piece}' come out, which no text is cut into now", "cut": old.segment(word)}
+        for piece, words in segmenter.disturbed(old).items()
+        for word in words
+    }
 
 
 def _asked(files: TokenizerFiles, lines: Sequence[str]) -> list[str]:
@@ -144,7 +235,7 @@ def _grown(files: TokenizerFiles, segmenter: Segmenter, asked: Iterable[str], si
         if size is not None:
             if len(added) >= size:
                 break
-            if len(added) + max(1, len(segmenter.segment(word)) - 1) > size:
+            if len(added) + segmenter.needed(word) > size:
                 continue
         made = segmenter.add(word) or [word]
         added.update((token, None) for token in made if token not in files.tokens)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import Tokenizer, decoders, pre_tokenizers
 
 from zoo.errors import InputError
 from zoo_vocabulary.remap import Remap
@@ -174,6 +174,11 @@ class FastFiles(TokenizerFiles):
             spelled = "".join(piece for piece, _ in byte_level.pre_tokenize_str(body))
             return (_BYTE_SPACE if marked else "") + spelled
         return (SPACE if marked else "") + body.replace(" ", SPACE)
+
+    def text_of(self, word: str) -> str:
+        if self._byte_level:
+            return str(decoders.ByteLevel().decode([word]))
+        return word.replace(SPACE, " ")
 
     def words(self, text: str) -> list[str]:
         if self.backend.normalizer is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +29,12 @@ from zoo.training.preparation import tokenizers_hash
 from zoo.training.quiet import errors_only, quiet
 from zoo_vocabulary import fast
 from zoo_vocabulary.fast import FastFiles
-from zoo_vocabulary.ids import named_ids, remapped
+from zoo_vocabulary.ids import READ, named_ids, remapped
 from zoo_vocabulary.remap import Remap
-from zoo_vocabulary.segmentation import Segmenter
-from zoo_vocabulary.sentencepiece_files import SentencePieceFiles, sentencepiece_models
+from zoo_vocabulary.sentencepiece_files import SentencePieceFiles, has_separate_vocabularies, sentencepiece_models
+from zoo_vocabulary.sides import Change, Of, Vocabulary
 from zoo_vocabulary.tokenizer_files import TokenizerFiles, read_json, write_json
-from zoo_vocabulary.weights import Fill, VocabularyTensor, remap_model, vocabulary_size, vocabulary_tensors
+from zoo_vocabulary.weights import VocabularyTensor, remap_model, vocabulary_sizes, vocabulary_tensors
 
 CONFIGS = ("config.json", "generation_config.json")
 REPORT = "vocabulary.json"
@@ -50,26 +50,23 @@ class SavedModel:
 
     folder: Path
     model: Any
-    files: TokenizerFiles
     tokenizers: Tokenizers
-    size: int
-    """Rows of the vocabulary; some may have no token."""
+    vocabularies: tuple[Vocabulary, ...]
+    """The one that both sides share, or the source's and the target's."""
+    fields: dict[str, Of]
+    """The fields of the configuration that count a vocabulary, and whose."""
     tensors: list[VocabularyTensor]
     revision: str
     """Content hash of configuration and weights."""
 
     @property
-    def token_ids(self) -> list[int]:
-        """The ids that have a token, ascending."""
-        return sorted(set(self.files.tokens.values()))
+    def apart(self) -> bool:
+        """Whether source and target have vocabularies of their own."""
+        return len(self.vocabularies) > 1
 
-    def named_ids(self) -> set[int]:
-        """Ids that the configuration gives a role."""
-        found: set[int] = set()
-        for name in CONFIGS:
-            if (self.folder / name).is_file():
-                found |= named_ids(read_json(self.folder / name), self.size)
-        return found
+    def vocabulary(self, side: Of = None) -> Vocabulary:
+        """That of `side`, or the shared one."""
+        return next(found for found in self.vocabularies if found.side in {None, side})
 
 
 @quiet()
@@ -78,7 +75,7 @@ def open_model(folder: Path) -> SavedModel:
     """Read a folder of `zoo build` or `zoo train`, or of transformers.
 
     Raises InputError in one line for what is none, for weights that are pickles, for a run that is not finished, for
-    separate vocabularies, and for tensors of which it is not clear whether they are about tokens.
+    vocabularies that model and tokenizer do not agree on, and for tensors over the vocabulary that are not known.
     """
     where = str(folder)
     if not folder.is_dir():
@@ -89,19 +86,30 @@ def open_model(folder: Path) -> SavedModel:
     outcome = read_outcome(folder)
     if outcome is not None and outcome.status == "running":
         raise InputError("holds an interrupted run: 'zoo train ... --resume' continues it", where=where)
-    if (folder / TARGET_FOLDER).is_dir():
-        raise InputError("has separate vocabularies for source and target; expected one that both share", where=where)
     model = _load_model(folder)
-    size = vocabulary_size(model, where)
+    apart = (folder / TARGET_FOLDER).is_dir() or has_separate_vocabularies(folder)
+    fields = vocabulary_sizes(model, where, apart=apart)
     with _damage_told(where, "its tokenizer"):
         tokenizers = load_tokenizers(folder)
-    files = _tokenizer_files(folder, tokenizers)
+    vocabularies = tuple(_vocabulary(folder, tokenizers, side, size) for side, size in dict(fields.values()).items())
+    tensors = vocabulary_tensors(model, fields, where)
+    sides = {name: side for name, (side, _) in fields.items()}
+    return SavedModel(folder, model, tokenizers, vocabularies, sides, tensors, checkpoint.revision())
+
+
+def _vocabulary(folder: Path, tokenizers: Tokenizers, side: Of, size: int) -> Vocabulary:
+    own = TARGET_FOLDER if side == "target" and (folder / TARGET_FOLDER).is_dir() else ""
+    files = _tokenizer_files(folder / own, tokenizers, side)
     beyond = {token: identity for token, identity in files.tokens.items() if not 0 <= identity < size}
     if beyond:
         token, identity = next(iter(beyond.items()))
-        raise InputError(f"its tokenizer has the id {identity} ('{token}'), its matrices {size} rows", where=where)
-    tensors = vocabulary_tensors(model, size, where)
-    return SavedModel(folder, model, files, tokenizers, size, tensors, checkpoint.revision())
+        raise InputError(
+            f"its tokenizer has the id {identity} ('{token}'), its matrices {size} rows", where=str(folder)
+        )
+    configs = [read_json(folder / name) for name in CONFIGS if (folder / name).is_file()]
+    roles = READ if side == "source" else None
+    named = frozenset(identity for config in configs for identity in named_ids(config, size, roles))
+    return Vocabulary(side, files, size, named, own)
 
 
 def _load_model(folder: Path) -> Any:
@@ -118,20 +126,20 @@ def _load_model(folder: Path) -> Any:
     return model.eval()
 
 
-def _tokenizer_files(folder: Path, tokenizers: Tokenizers) -> TokenizerFiles:
+def _tokenizer_files(folder: Path, tokenizers: Tokenizers, side: Of) -> TokenizerFiles:
+    tokenizer = tokenizers.target if side == "target" else tokenizers.source
     if sentencepiece_models(folder):
-        return SentencePieceFiles(folder, dict(getattr(tokenizers.source, "lang_token_to_id", {})))
+        return SentencePieceFiles(folder, dict(getattr(tokenizer, "lang_token_to_id", {})), side)
     if (folder / fast.FILE).is_file():
         return FastFiles(folder)
-    if not hasattr(tokenizers.source, "backend_tokenizer"):
+    if not hasattr(tokenizer, "backend_tokenizer"):
         raise InputError(
-            f"its tokenizer ({type(tokenizers.source).__name__}) has no {fast.FILE}, and is neither Marian's nor "
-            "M2M100's",
+            f"its tokenizer ({type(tokenizer).__name__}) has no {fast.FILE}, and is neither Marian's nor M2M100's",
             where=str(folder),
         )
     # An older form, such as T5's spiece.model, that transformers has read: taken in the form it would save.
     with tempfile.TemporaryDirectory(prefix="zoo-vocabulary-") as converted:
-        save_tokenizer(tokenizers.source, Path(converted))
+        save_tokenizer(tokenizer, Path(converted))
         return FastFiles(Path(converted))
 
 
@@ -165,14 +173,7 @@ class Written:
 @quiet()
 @errors_only()
 def write_model(
-    saved: SavedModel,
-    out: Path,
-    remap: Remap,
-    fill: Fill,
-    report: Callable[[Written], dict[str, Any]],
-    *,
-    added: list[str] | None = None,
-    grown: Segmenter | None = None,
+    saved: SavedModel, out: Path, changes: Mapping[Of, Change], report: Callable[[Written], dict[str, Any]]
 ) -> dict[str, Any]:
     """Operate on the model of `saved` (in place) and write `out` with all that belongs to it, and the report.
 
@@ -180,21 +181,45 @@ def write_model(
     old one did, or does not load; then nothing is left behind.
     """
     refuse_occupied(out)
-    before = _logits(saved.model, _tried(saved, remap, old=True))
-    remap_model(saved.model, saved.tensors, remap, saved.token_ids, fill)
+    remaps = {side: change.remap for side, change in changes.items()}
+    before = _logits(saved.model, *_tried(saved, remaps, old=True))
+    tokens = {found.side: found.token_ids for found in saved.vocabularies}
+    remap_model(saved.model, saved.tensors, remaps, tokens, {side: change.fill for side, change in changes.items()})
+    output = remaps[saved.vocabulary("target").side]
     with atomic_directory(out) as temporary:
         saved.model.save_pretrained(temporary)
-        changes = _write_configs(temporary, remap)
-        saved.files.write(temporary, remap, added or [], grown)
+        fields = _write_configs(temporary, output, {name: remaps[side] for name, side in saved.fields.items()})
+        write_tokenizers(saved, temporary, changes)
         with _failure_told():
             tokenizers = load_tokenizers(temporary)
             model = _load_model(temporary)
-        after = _logits(model, _tried(saved, remap, old=False))
-        difference = _compared(before[..., remap.kept], after[..., remap.places])
-        document = report(Written(temporary, tokenizers, changes, difference))
+        after = _logits(model, *_tried(saved, remaps, old=False))
+        difference = _compared(before[..., output.kept], after[..., output.places])
+        document = report(Written(temporary, tokenizers, fields, difference))
         write_json(temporary / REPORT, document)
         _write_record(saved, temporary, model, tokenizers)
     return document
+
+
+def write_tokenizers(saved: SavedModel, folder: Path, changes: Mapping[Of, Change]) -> None:
+    """Write the tokenizers as `changes` have them."""
+    for found in saved.vocabularies:
+        change, place = changes[found.side], folder / found.folder
+        place.mkdir(exist_ok=True)
+        found.files.write(place, change.remap, change.added, change.grown)
+
+
+@contextmanager
+def tried_tokenizers(saved: SavedModel, changes: Mapping[Of, Change]) -> Iterator[Tokenizers]:
+    """The tokenizers as `changes` would have them, from disk, before any weights are touched."""
+    with tempfile.TemporaryDirectory(prefix="zoo-vocabulary-") as folder:
+        # Older folders name the class of their tokenizer by the type of their model alone.
+        shutil.copyfile(saved.folder / CONFIGS[0], Path(folder) / CONFIGS[0])
+        write_tokenizers(saved, Path(folder), changes)
+        told = _damage_told(str(saved.folder), "its tokenizer with other tokens")
+        with quiet(), errors_only(), _failure_told(), told:
+            tokenizers = load_tokenizers(Path(folder))
+        yield tokenizers
 
 
 @contextmanager
@@ -205,11 +230,11 @@ def _failure_told() -> Iterator[None]:
         raise ZooError(f"what was written does not load: {error.message}") from error
 
 
-def _write_configs(folder: Path, remap: Remap) -> dict[str, list[Any]]:
+def _write_configs(folder: Path, remap: Remap, sizes: Mapping[str, Remap]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for name in CONFIGS:
         if (folder / name).is_file():
-            config, changes = remapped(read_json(folder / name), remap)
+            config, changes = remapped(read_json(folder / name), remap, sizes)
             write_json(folder / name, config)
             found |= {f"{name}: {field}": change for field, change in changes.items()}
     return found
@@ -226,18 +251,22 @@ def _write_record(saved: SavedModel, folder: Path, model: Any, tokenizers: Token
         shutil.copyfile(saved.folder / TRAINING_FILE, folder / TRAINING_FILE)
 
 
-def _tried(saved: SavedModel, remap: Remap, *, old: bool) -> Tensor:
-    """One sequence of tokens that are kept, ``[1, L]``, spread over the vocabulary."""
-    tokens = [identity for identity in saved.token_ids if identity in remap.new_ids]
-    chosen = [tokens[index * len(tokens) // _TRIED] for index in range(_TRIED)]
-    return torch.tensor([chosen if old else [remap.new_ids[identity] for identity in chosen]])
+def _tried(saved: SavedModel, remaps: Mapping[Of, Remap], *, old: bool) -> list[Tensor]:
+    """A sequence of each vocabulary's tokens that are kept, ``[1, L]``, spread over it."""
+    found: list[Tensor] = []
+    for vocabulary in saved.vocabularies:
+        remap = remaps[vocabulary.side]
+        tokens = [identity for identity in vocabulary.token_ids if identity in remap.new_ids]
+        chosen = [tokens[index * len(tokens) // _TRIED] for index in range(_TRIED)]
+        found.append(torch.tensor([chosen if old else [remap.new_ids[identity] for identity in chosen]]))
+    return found
 
 
 @torch.no_grad()
-def _logits(model: Any, ids: Tensor) -> Tensor:
-    """Logits ``[1, L, V]``."""
-    both = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
-    logits: Tensor = model(input_ids=ids, **both, use_cache=False).logits
+def _logits(model: Any, read: Tensor, written: Tensor | None = None) -> Tensor:
+    """Logits ``[1, L, V]`` of what is `written` after what is `read`: the same where the sides share a vocabulary."""
+    both = {"decoder_input_ids": read if written is None else written} if model.config.is_encoder_decoder else {}
+    logits: Tensor = model(input_ids=read, **both, use_cache=False).logits
     return logits
 
 

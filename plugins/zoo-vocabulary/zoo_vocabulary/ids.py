@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo_vocabulary.remap import Remap
 
-SIZES = frozenset({"vocab_size", "decoder_vocab_size", "encoder_vocab_size"})
+SIZES = ("vocab_size", "decoder_vocab_size", "encoder_vocab_size")
+READ = frozenset({"pad_token_id", "eos_token_id", "bos_token_id", "sep_token_id"})
+"""Roles that tokens have on the source's side as well; all others are about what is written."""
 LANGUAGES = frozenset({"lang_to_id", "lang_code_to_id"})
 SEQUENCES = frozenset({"force_words_ids", "forced_decoder_ids"})
 SUPPRESSED = frozenset({"suppress_tokens", "begin_suppress_tokens"})
@@ -16,9 +18,10 @@ _ZOO = "model"
 """zoo's own section of a configuration: components and their options, and the checkpoint that it began with."""
 
 
-def named_ids(config: dict[str, Any], size: int) -> set[int]:
-    """Ids that a configuration gives a role; they must stay. What is outside of the vocabulary, as -1, is none."""
-    return {identity for _, identity in _roles(config) if 0 <= identity < size}
+def named_ids(config: dict[str, Any], size: int, roles: frozenset[str] | None = None) -> set[int]:
+    """Ids that a configuration gives a role (one of `roles`); they must stay. What is outside of the vocabulary, as
+    -1, is none."""
+    return {identity for role, identity in _roles(config) if 0 <= identity < size and (roles is None or role in roles)}
 
 
 def _roles(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
@@ -40,21 +43,26 @@ def _numbers(value: Any) -> Iterator[int]:
             yield from _numbers(item)
 
 
-def remapped(config: dict[str, Any], remap: Remap) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def remapped(
+    config: dict[str, Any], remap: Remap, sizes: Mapping[str, Remap]
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """The configuration with new ids and sizes, and what changed in it: field -> [before, after].
 
+    `remap` is of the vocabulary that is written; `sizes` names for each field of `SIZES` the one that it counts.
     A sequence that is banned or suppressed leaves with any of its tokens: it can no longer be written.
     """
     changes: dict[str, list[Any]] = {}
-    return _walked(config, remap, changes, ""), changes
+    return _walked(config, remap, sizes, changes, ""), changes
 
 
-def _walked(config: dict[str, Any], remap: Remap, changes: dict[str, list[Any]], path: str) -> dict[str, Any]:
+def _walked(
+    config: dict[str, Any], remap: Remap, sizes: Mapping[str, Remap], changes: dict[str, list[Any]], path: str
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in config.items():
         new = value
-        if key in SIZES:
-            new = remap.size if value == remap.old_size else value
+        if key in sizes:
+            new = sizes[key].size if value == sizes[key].old_size else value
         elif key == "forced_decoder_ids" and isinstance(value, list):
             new = [[place, _id(identity, remap)] for place, identity in value]
         elif key.endswith("_token_id") or key in SEQUENCES or key in LANGUAGES:
@@ -68,7 +76,7 @@ def _walked(config: dict[str, Any], remap: Remap, changes: dict[str, list[Any]],
             pairs = value.items() if isinstance(value, dict) else value
             new = [[_nested(list(words), remap), bias] for words, bias in pairs if all(_stays(i, remap) for i in words)]
         elif isinstance(value, dict) and key != _ZOO:
-            new = _walked(value, remap, changes, f"{path}{key}.")
+            new = _walked(value, remap, sizes, changes, f"{path}{key}.")
             found[key] = new
             continue
         if new != value:

@@ -11,10 +11,10 @@ from typing import Any
 
 from zoo.errors import InputError, did_you_mean
 from zoo.models import count_parameters
-from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.contracts import Progress, Side, silent
 from zoo_vocabulary.folder import SavedModel, write_model
-from zoo_vocabulary.remap import Remap
 from zoo_vocabulary.report import compare_texts, describe
+from zoo_vocabulary.sides import Change, Vocabulary, alone, chosen, pruned
 from zoo_vocabulary.texts import Corpus, Reader, chunks
 from zoo_vocabulary.tokenizer_files import TokenizerFiles
 
@@ -31,6 +31,10 @@ class Selection:
     unreachable: tuple[str, ...]
     """Tokens asked for that come out of no text."""
 
+    def plain(self) -> dict[str, Any]:
+        """What the report says of it."""
+        return {"kept": self.reasons, "unreachable": list(self.unreachable)}
+
 
 def prune(
     saved: SavedModel,
@@ -40,38 +44,54 @@ def prune(
     keep: Iterable[int] = (),
     min_count: int = 1,
     size: int | None = None,
+    side: Side | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Keep the tokens that `corpus` has at least `min_count` times, and those of `keep`; at most `size` in all.
 
     What a kept token cannot come out of a text without stays too, and so do special tokens, language codes, bytes and
-    (of byte pairs) characters. Writes the folder `out` and returns its report. Raises InputError where nothing is to be
-    kept, or `size` is too small for what must stay.
+    (of byte pairs) characters. Where source and target have vocabularies of their own each is pruned by its own texts,
+    or with `side` only one; `size` is of each. Writes the folder `out` and returns its report. Raises InputError where
+    nothing is to be kept, `size` is too small for what must stay, or `keep` could be of either vocabulary.
     """
-    corpus = corpus or Corpus()
-    reader = Reader(saved.tokenizers, two_sided=saved.files.two_sided)
+    corpus, asked = corpus or Corpus(), list(keep)
+    operated = chosen(saved.vocabularies, side)
+    if asked:
+        alone(operated, "--keep")
+    reader = Reader(
+        saved.tokenizers, two_sided=operated[0].files.two_sided, apart=saved.apart, only=side if saved.apart else None
+    )
     for chunk in chunks(corpus.texts(), progress, "reading"):
         reader.read(chunk)
-    chosen = select(
-        saved.files, saved.named_ids(), list(keep), _wanted(reader.counts, min_count), size, where=str(saved.folder)
-    )
-    remap = Remap.pruned(chosen.kept, saved.size)
+    selections = {
+        found.side: select(
+            found.files,
+            set(found.named),
+            asked,
+            _wanted(reader.counts[found.side], min_count),
+            size,
+            where=f"{saved.folder}" if found.side is None else f"{saved.folder}: {found.side}",
+        )
+        for found in operated
+    }
+    remaps = pruned(saved.vocabularies, {side: selection.kept for side, selection in selections.items()})
+    changes = {
+        side: Change(remap, facts=selections[side].plain() if side in selections else {})
+        for side, remap in remaps.items()
+    }
     parameters = count_parameters(saved.model)
     before = reader.reading()
     return write_model(
         saved,
         out,
-        remap,
-        _nothing_new,
+        changes,
         lambda written: describe(
             "prune",
             saved,
-            remap,
+            changes,
             written,
             parameters,
-            kept=chosen.reasons,
-            unreachable=list(chosen.unreachable),
-            texts=compare_texts(corpus, saved, remap, written, before, progress),
+            texts=compare_texts(corpus, saved, changes, written, before, progress, side),
         ),
     )
 
@@ -128,18 +148,14 @@ def _wanted(counts: Counter[int], least: int) -> list[int]:
     ]
 
 
-def _nothing_new(name: str, old: Any) -> Any:
-    raise AssertionError(f"{name} gets no new rows")
-
-
-def read_keep(path: Path, saved: SavedModel) -> list[int]:
+def read_keep(path: Path, vocabulary: Vocabulary) -> list[int]:
     """The ids of a list: a token a line as the tokenizer spells it, or ``id:42``.
 
     Raises InputError naming the line of a token that there is not, or an id out of range.
     """
     if not path.is_file():
         raise InputError("no such file; expected a token a line", where=str(path))
-    tokens, names = saved.files.tokens, saved.files.names
+    tokens, names = vocabulary.files.tokens, vocabulary.files.names
     found: list[int] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         where = f"{path}:{number}"

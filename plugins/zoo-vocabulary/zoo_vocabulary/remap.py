@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 
 @dataclass(frozen=True)
 class Remap:
-    """The rows of a vocabulary after surgery. Old tokens keep their order."""
+    """The rows of a vocabulary after surgery. Old tokens keep their order, but for those that must come first."""
 
     rows: tuple[int | None, ...]
     """For each new id the old one; None where the token is new."""
@@ -17,9 +17,9 @@ class Remap:
     """Rows there were."""
 
     @classmethod
-    def pruned(cls, kept: Iterable[int], old_size: int) -> Remap:
-        """Only the rows of `kept`."""
-        return cls(tuple(sorted(set(kept))), old_size)
+    def pruned(cls, kept: Iterable[int], old_size: int, first: Sequence[int] = ()) -> Remap:
+        """Only the rows of `kept`; those of `first` before all others, where a place of their own is asked for."""
+        return cls((*first, *sorted(set(kept).difference(first))), old_size)
 
     @classmethod
     def extended(cls, old_size: int, place: int, count: int) -> Remap:
@@ -38,7 +38,7 @@ class Remap:
 
     @cached_property
     def kept(self) -> list[int]:
-        """Old ids that are kept, ascending."""
+        """Old ids that are kept, in the order of their new ones."""
         return [old for old in self.rows if old is not None]
 
     @cached_property

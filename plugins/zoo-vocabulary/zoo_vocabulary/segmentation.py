@@ -28,6 +28,10 @@ class Segmenter(ABC):
         Empty where it is a token already.
         """
 
+    def needed(self, token: str) -> int:
+        """How many new tokens `add` takes for it at the most."""
+        return 1
+
     def add_pair(self, left: str, right: str) -> list[str]:
         """Have the neighbours `left` and `right` be one token, wherever they are neighbours. Returns as `add`."""
         return self.add(self.joined(left, right))
@@ -96,6 +100,9 @@ class BytePairs(Segmenter):
     def merge(self, symbols: Sequence[str]) -> tuple[list[str], list[str]]:
         """What is left of `symbols` once nothing merges, and the tokens that were made on the way."""
         return merge(symbols, lambda left, right: self._ranks.get((left, right)), self.joined)
+
+    def needed(self, token: str) -> int:
+        return 1 if self.whole_words else max(1, len(self.segment(token)) - 1)
 
     def add(self, token: str) -> list[str]:
         added: list[str] = []

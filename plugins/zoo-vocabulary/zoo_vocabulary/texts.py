@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,9 @@ from zoo.errors import InputError
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec import Spec
 from zoo.tasks import DataHome
-from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.contracts import Progress, Side, silent
 
-Side = Literal["source", "target"]
+SIDES: tuple[Side, Side] = ("source", "target")
 _CHUNK = 1000
 
 
@@ -26,30 +26,44 @@ class Corpus:
     """Texts by the side whose tokenizer reads them; None where they may be of either."""
 
     files: tuple[Path, ...] = ()
+    """Texts of either side."""
+    source: tuple[Path, ...] = ()
+    target: tuple[Path, ...] = ()
     task: Any = None
     """A prepared task, whose training split is read."""
 
     @classmethod
-    def of(cls, files: Sequence[Path], spec: Spec | None, progress: Progress = silent) -> Corpus:
+    def of(
+        cls,
+        files: Sequence[Path],
+        spec: Spec | None,
+        progress: Progress = silent,
+        *,
+        source: Sequence[Path] = (),
+        target: Sequence[Path] = (),
+    ) -> Corpus:
         """Raises InputError for a file that is not there."""
-        for path in files:
+        for path in (*files, *source, *target):
             if not path.is_file():
                 raise InputError("no such file; expected one text a line, in UTF-8", where=str(path))
-        return cls(tuple(files), None if spec is None else spec.task.create().prepare(DataHome.default(), progress))
+        task = None if spec is None else spec.task.create().prepare(DataHome.default(), progress)
+        return cls(tuple(files), tuple(source), tuple(target), task)
 
     def __bool__(self) -> bool:
-        return bool(self.files) or self.task is not None
+        return bool(self.files or self.source or self.target) or self.task is not None
 
     def texts(self) -> Iterator[tuple[Side | None, str]]:
         """Every text that is not blank, once. Raises InputError for a file that is not UTF-8."""
-        for path in self.files:
+        files: list[tuple[Side | None, Path]] = [(None, path) for path in self.files]
+        files += [("source", path) for path in self.source] + [("target", path) for path in self.target]
+        for of, path in files:
             try:
                 with path.open(encoding="utf-8") as stream:
-                    yield from ((None, line.rstrip("\r\n")) for line in stream if not line.isspace())
+                    yield from ((of, line.rstrip("\r\n")) for line in stream if not line.isspace())
             except UnicodeDecodeError as error:
                 raise InputError(f"not UTF-8 at byte {error.start} of a block", where=str(path)) from None
         if self.task is not None:
-            for side in ("source", "target"):
+            for side in SIDES:
                 yield from ((side, text) for text in self.task.tokenizer_texts(side) if text and not text.isspace())
 
 
@@ -89,35 +103,57 @@ class Reading:
 
 
 class Reader:
-    """Sums over what one tokenizer makes of texts."""
+    """Sums over what the tokenizers of a model make of texts.
 
-    def __init__(self, tokenizers: Tokenizers, *, two_sided: bool) -> None:
-        self.tokenizers = tokenizers
-        self.two_sided = two_sided
-        unknown = tokenizers.source.unk_token_id
-        self.unknown = -1 if unknown is None else int(unknown)
-        self.counts: Counter[int] = Counter()
+    `two_sided` says that sources and targets are cut by different models, `apart` that they have different ids as
+    well; `only` leaves out the texts of the other side.
+    """
+
+    def __init__(
+        self, tokenizers: Tokenizers, *, two_sided: bool, apart: bool = False, only: Side | None = None
+    ) -> None:
+        self._tokenizers = {"source": tokenizers.source, "target": tokenizers.target}
+        if not (two_sided or apart):
+            self._tokenizers["target"] = tokenizers.source
+        self._both = two_sided or apart
+        self._apart, self._only = apart, only
+        self.counts: dict[Side | None, Counter[int]] = {None: Counter(), "source": Counter(), "target": Counter()}
+        """How often each id came out, by the vocabulary that it is of; None for the one that both sides share."""
         self.lengths: list[int] = []
         self.words = self.characters = 0
 
-    def read(self, texts: Sequence[tuple[Side | None, str]]) -> list[list[int]]:
-        """The ids of each text, in order; a text of either side of a two-sided tokenizer gives two."""
-        found: list[list[int]] = []
-        for side in ("source", "target"):
-            mine = [text for of, text in texts if self._side(of, side)]
+    def read(self, texts: Sequence[tuple[Side | None, str]]) -> list[tuple[Side | None, list[int]]]:
+        """The ids of each text and their vocabulary, in order; a text of either side gives two where the sides are cut
+        by different models."""
+        found: list[tuple[Side | None, list[int]]] = []
+        for side in SIDES:
+            mine = [text for of, text in texts if self._reads(of, side)]
             if not mine:
                 continue
-            tokenizer = self.tokenizers.target if side == "target" and self.two_sided else self.tokenizers.source
-            for text, ids in zip(mine, tokenizer(mine, add_special_tokens=False)["input_ids"], strict=True):
-                found.append(ids)
-                self.counts.update(ids)
+            vocabulary = side if self._apart else None
+            for text, ids in zip(mine, self._ids(side, mine), strict=True):
+                found.append((vocabulary, ids))
+                self.counts[vocabulary].update(ids)
                 self.lengths.append(len(ids))
                 self.words += len(text.split())
                 self.characters += sum(map(len, text.split()))
         return found
 
-    def _side(self, of: Side | None, side: str) -> bool:
-        return of == side or (of is None and (self.two_sided or side == "source"))
+    def _ids(self, side: Side, texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = self._tokenizers[side](texts, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _reads(self, of: Side | None, side: Side) -> bool:
+        if self._only not in {None, side}:
+            return False
+        return of == side or (of is None and (self._both or side == "source"))
+
+    def _unknown(self) -> int:
+        found = 0
+        for vocabulary, counts in self.counts.items():
+            unknown = self._tokenizers[vocabulary or "source"].unk_token_id
+            found += 0 if unknown is None else counts[int(unknown)]
+        return found
 
     def reading(self) -> Reading:
         """What was read so far."""
@@ -127,7 +163,7 @@ class Reader:
             tokens=int(lengths.sum()),
             words=self.words,
             characters=self.characters,
-            unknown=self.counts[self.unknown],
+            unknown=self._unknown(),
             mean_length=float(lengths.mean()),
             median_length=float(np.median(lengths)),
             longest=int(lengths.max()),

@@ -41,6 +41,11 @@ class TokenizerFiles(ABC):
         return {identity: token for token, identity in self.tokens.items()}
 
     @property
+    def numbered_once(self) -> dict[str, int]:
+        """Tokens whose ids source and target must have in common, where each has a vocabulary of its own."""
+        return {}
+
+    @property
     @abstractmethod
     def place(self) -> int:
         """The id that the next token of the model gets: behind its own, before what was added behind them."""
@@ -64,6 +69,10 @@ class TokenizerFiles(ABC):
     @abstractmethod
     def word_of(self, line: str) -> str:
         """A user's token as the model spells it: a leading space or ▁ is the mark of a space."""
+
+    @abstractmethod
+    def text_of(self, word: str) -> str:
+        """The text that `word`, as the model spells it, stands for; a space where it has the mark of one."""
 
     @abstractmethod
     def words(self, text: str) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from zoo.models.contracts import Position, StackContext
@@ -15,7 +14,7 @@ from zoo.spec.options import Options
 
 REGISTER = -1
 """The place of a register, which stands nowhere."""
-_ROW = 1 << 20
+_SHIFT = 20
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,13 @@ class PatchPosition(Position):
 
 def place_of(positions: Tensor) -> Tensor:
     """Rows and columns ``[..., 2]`` (or more, which are not looked at) as places ``[...]``."""
-    return positions[..., 0].long() * _ROW + positions[..., 1].long()
+    return (positions[..., 0].long() << _SHIFT) + positions[..., 1].long()
 
 
 def rows_and_columns(places: Tensor) -> tuple[Tensor, Tensor]:
     """Places as rows and columns of the same shape; a register has 0 and 0, see `is_register`."""
     at = places.clamp_min(0)
-    return torch.div(at, _ROW, rounding_mode="floor"), at % _ROW
+    return at >> _SHIFT, at & ((1 << _SHIFT) - 1)  # integers all the way: fused kernels call this
 
 
 def is_register(places: Tensor) -> Tensor:

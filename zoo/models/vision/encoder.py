@@ -74,8 +74,9 @@ class ImageEncoder(LayerStack):
             nn.init.xavier_uniform_(self.patch_projection.weight)
             nn.init.zeros_(self.patch_projection.bias)
         with own_randomness(seed, "encoder.registers"):
-            registers = torch.empty(image.registers, section.d_model)
-            self.registers = nn.Parameter(nn.init.normal_(registers, std=REGISTER_STD)) if image.registers else None
+            self.registers = nn.Parameter(torch.empty(image.registers, section.d_model)) if image.registers else None
+            if self.registers is not None:
+                nn.init.normal_(self.registers, std=REGISTER_STD)
         with own_randomness(seed, "encoder.position"):
             self.position = image.patch_position.create(
                 PatchContext(

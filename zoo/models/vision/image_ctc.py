@@ -194,6 +194,11 @@ class ZooForImageCTC(ZooModel):
         count = lengths.sum().clamp_min(1) if items is None else items
         return losses / (count.to(losses.device) if isinstance(count, Tensor) else count)
 
+    def refuse_search(self, settings: Mapping[str, Any]) -> None:
+        for name, plain in (("num_beams", 1), ("num_return_sequences", 1), ("do_sample", False)):
+            if settings.get(name) not in (None, plain):
+                raise InputError(f"an image-ctc is decoded greedily: {name} {settings[name]} is of models that decode")
+
     @torch.no_grad()
     def generate(
         self,
@@ -213,9 +218,7 @@ class ZooForImageCTC(ZooModel):
         `max_new_tokens` with the end token; a longer text is cut and has none. Other `settings` of a decoder's search
         are accepted where they ask for nothing. Raises InputError for beams and sampling.
         """
-        for name, plain in (("num_beams", 1), ("num_return_sequences", 1), ("do_sample", False)):
-            if settings.get(name) not in (None, plain):
-                raise InputError(f"an image-ctc is decoded greedily: {name} {settings[name]} is of models that decode")
+        self.refuse_search(settings)
         output = self(
             pixel_values,
             patch_mask,

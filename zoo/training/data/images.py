@@ -26,6 +26,8 @@ class EncodedImages(Encoded):
     images: Sequence[ImageSource]
     patches: Offsets
     """``[N]``: how many patches the model reads of each image."""
+    largest: tuple[int, int]
+    """The most rows of patches, and the most columns, that an image has."""
     targets: Ragged
     dropped: int
     """Examples left out because the target was longer than the bound."""
@@ -78,8 +80,9 @@ def images_of(examples: Sequence[Example], sides: Mapping[str, Ragged], grid: Gr
     given = [example.image for example in examples]
     images = [image for place in told[:, 0].tolist() if (image := given[place]) is not None]
     sizes, numbers = np.unique(told[:, 1:], axis=0, return_inverse=True)  # [K, 2]
-    counts = np.array([rows * columns for rows, columns in (grid(*size) for size in sizes.tolist())], np.int64)  # [K]
-    return EncodedImages(images, counts[numbers.reshape(-1)], sides["target"], dropped)
+    grids = np.array([grid(*size) for size in sizes.tolist()], np.int64)  # [K, 2]
+    rows, columns = grids.max(axis=0).tolist()
+    return EncodedImages(images, grids.prod(axis=1)[numbers.reshape(-1)], (rows, columns), sides["target"], dropped)
 
 
 def image_of(example: Example) -> ImageSource:

@@ -149,6 +149,13 @@ class Images(Layout[EncodedImages]):
         return ImageCollator(examples, self._processor, pad_id=config.pad_token_id, start_id=start)
 
     def refuse_past_the_table(self, model: Any, examples: EncodedImages) -> None:
+        limit, (rows, columns) = model.encoder.position.grid_limit, examples.largest
+        if limit is not None and (rows > limit[0] or columns > limit[1]):
+            raise InputError(
+                f"the patch positions end at a grid of {limit[0]} x {limit[1]} patches, and training images have up to "
+                f"{rows} rows and {columns} columns: make images smaller (model.image.input), or the table larger "
+                "(model.image.patch_position)"
+            )
         if self._decoder:
             _refuse_longer(model.decoder, "target", int(examples.targets.lengths.max()))
 

@@ -137,6 +137,11 @@ def trains_on_gpus() -> bool:
     return torch.cuda.is_available() and not on_cpus
 
 
+def training_device() -> torch.device:
+    """What this process trains on."""
+    return torch.device("cuda" if trains_on_gpus() else "cpu")
+
+
 def refuse_too_few_gpus(processes: int, present: int | None = None) -> None:
     """Raise InputError where this machine has GPUs, but not one for each process.
 

@@ -85,6 +85,12 @@ class Monitor:
         stepping = self.seconds - self._paused
         return self.tokens / stepping if self.tokens and stepping > 0 else None
 
+    @property
+    def steps_per_second(self) -> float | None:
+        """Optimizer steps by the same time."""
+        stepping = self.seconds - self._paused
+        return self._done / stepping if self._done and stepping > 0 else None
+
     def start(self) -> None:
         """Begin to count time."""
         self._begun = time.perf_counter()

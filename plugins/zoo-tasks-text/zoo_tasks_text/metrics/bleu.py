@@ -45,21 +45,25 @@ class Bleu(SacrebleuMetric):
         }
 
     def _metric(self) -> sacrebleu.BLEU:
-        tokenize = self.options.tokenize
-        logger = logging.getLogger("sacrebleu")
-        level = logger.level
-        # sacrebleu logs its own advice beside the exception; one clear line is ours to write.
-        logger.setLevel(logging.CRITICAL)
-        try:
-            # force: outputs that end in " ." are the model's doing, not a tokenised file.
-            return sacrebleu.BLEU(tokenize=tokenize, lowercase=self.options.lowercase, force=True)
-        except (ImportError, RuntimeError) as error:
-            raise ZooError(
-                f"BLEU's tokenizer {tokenize} needs a package that is not installed "
-                "(pip install 'sacrebleu[ja]'); or set tokenize: char, or use chrf"
-            ) from error
-        finally:
-            logger.setLevel(level)
+        return sacrebleu_bleu(self.options.tokenize, lowercase=self.options.lowercase, asked_by="BLEU")
+
+
+def sacrebleu_bleu(tokenize: str, *, lowercase: bool, asked_by: str) -> sacrebleu.BLEU:
+    """sacrebleu's BLEU with one of its tokenizers. Raises ZooError where that needs a package that is not installed."""
+    logger = logging.getLogger("sacrebleu")
+    level = logger.level
+    # sacrebleu logs its own advice beside the exception; one clear line is ours to write.
+    logger.setLevel(logging.CRITICAL)
+    try:
+        # force: outputs that end in " ." are the model's doing, not a tokenised file.
+        return sacrebleu.BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
+    except (ImportError, RuntimeError) as error:
+        raise ZooError(
+            f"{asked_by}'s tokenizer {tokenize} needs a package that is not installed "
+            "(pip install 'sacrebleu[ja]'); or set tokenize: char, or use chrf"
+        ) from error
+    finally:
+        logger.setLevel(level)
 
 
 def bleu_parts(sums: Statistics) -> tuple[Statistics, Statistics]:

@@ -40,6 +40,12 @@ def components() -> Iterator[Component]:
     )
     yield _metric("exact-match", "ExactMatch", "Share of outputs equal to their reference")
     yield _metric(
+        "rare-token-recall",
+        "RareTokenRecall",
+        "Share of the references' words that outputs have, for words of one band of training frequency: rare ones",
+        references=("doi:10.3115/1073083.1073135",),
+    )
+    yield _metric(
         "contrastive",
         "Contrastive",
         "Share of examples whose reference the model finds likelier than each wrong translation of it",

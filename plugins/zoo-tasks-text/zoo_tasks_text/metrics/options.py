@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,12 +17,14 @@ class Resampled(Options):
     seed: int = Field(default=12345, ge=0, lt=2**32, description="Seed of the bootstrap")
 
 
+Tokenizer = Literal["13a", "intl", "zh", "ja-mecab", "char", "none"]
+_TOKENIZER = "sacrebleu's tokenizer; zh for Chinese, ja-mecab for Japanese targets"
+
+
 class BleuOptions(Resampled):
     """BLEU by sacrebleu."""
 
-    tokenize: Literal["13a", "intl", "zh", "ja-mecab", "char", "none"] = Field(
-        default="13a", description="sacrebleu's tokenizer; zh for Chinese, ja-mecab for Japanese targets"
-    )
+    tokenize: Tokenizer = Field(default="13a", description=_TOKENIZER)
     lowercase: bool = Field(default=False, description="Ignore case")
 
 
@@ -90,6 +93,42 @@ class ExactMatchOptions(Options):
 
 class ContrastiveOptions(Options):
     """Contrastive accuracy."""
+
+
+class RareTokenRecallOptions(Options):
+    """Recall of words by their training frequency."""
+
+    bands: tuple[Annotated[int, Field(ge=1, le=10**12)], ...] = Field(
+        default=(5, 20, 100),
+        min_length=1,
+        max_length=20,
+        strict=False,
+        description="Highest frequency of each band, the rarest words' first; more frequent words are in one more band",
+    )
+    band: int = Field(
+        default=1,
+        ge=0,
+        le=21,
+        description="The band that the score is of: 1 the rarest words of the training targets, 2 the next, ...; 0 "
+        "words that these lack. The other bands stand in the details",
+    )
+    tokenize: Tokenizer = Field(default="13a", description=_TOKENIZER)
+    lowercase: bool = Field(default=False, description="Ignore case")
+
+    @model_validator(mode="after")
+    def _bands_rise_and_the_chosen_one_is_there(self) -> RareTokenRecallOptions:
+        if any(low >= high for low, high in pairwise(self.bands)):
+            raise ValueError(f"bands {', '.join(map(str, self.bands))}: expected each to be above the one before it")
+        if self.band > len(self.bands) + 1:
+            raise ValueError(f"band {self.band}: there are 0 to {len(self.bands) + 1} ({', '.join(self.labels)})")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """``unseen``, ``1-5``, ``6-20``, ``21-100``, ``above-100``."""
+        lowest = (1, *(top + 1 for top in self.bands))
+        named = (f"{low}-{top}" if low < top else str(top) for low, top in zip(lowest, self.bands, strict=False))
+        return ("unseen", *named, f"above-{self.bands[-1]}")
 
 
 class OmittedOptions(Resampled):

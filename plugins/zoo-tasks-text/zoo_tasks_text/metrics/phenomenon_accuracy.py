@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError
-from zoo.statistics import wilson_interval
 from zoo.tasks import Check, Example, Items, SummedMetric
 from zoo_tasks_text.metrics.corpus import Statistics, check_lengths
 from zoo_tasks_text.metrics.options import PhenomenonAccuracyOptions
+from zoo_tasks_text.metrics.shares import clustered_interval, share_of, share_of_each
 
 _SPACELESS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\s")
 """Thai, Lao, Burmese, Khmer, kana and ideographs; and white space, which stands inside no word."""
@@ -77,33 +77,14 @@ class PhenomenonAccuracy(SummedMetric):
         )
 
     def of_sums(self, sums: Statistics) -> Statistics:
-        """Where a resample holds no check nothing is shown to be right: 0."""
-        right, checks = sums[:, 0], sums[:, 1]
-        return np.where(checks > 0, right / np.where(checks > 0, checks, 1.0), 0.0)
+        return share_of(sums)
 
     def segments(self, items: Items) -> NDArray[np.float64]:
-        """NaN where an example has no check: it has no score by itself."""
-        found = np.stack(items)
-        return np.where(found[:, 1] > 0, self.of_sums(found), np.nan)
+        return share_of_each(np.stack(items))
 
     def interval(self, items: Items) -> tuple[float, float]:
-        """Wilson's interval of the effective number of checks: those of one example go wrong together.
-
-        Effective is the number of independent checks that would vary as much as these do, clustered by example, after
-        Korn and Graubard (1998); at most all of them, and at 0 and 1, where nothing varies, the examples with checks.
-        """
-        found = np.stack(items)
-        found = found[found[:, 1] > 0]
-        if not len(found):
-            return 0.0, 1.0
-        right, checks = found.sum(axis=0)
-        share = right / checks
-        trials = float(len(found))
-        if len(found) > 1 and 0 < share < 1:
-            residuals = found[:, 0] - share * found[:, 1]
-            variance = len(found) / (len(found) - 1) * float(residuals @ residuals) / checks**2
-            trials = checks if variance == 0 else min(checks, share * (1 - share) / variance)
-        return wilson_interval(share * trials, trials)
+        """Wilson's interval of the effective number of checks: those of one example go wrong together."""
+        return clustered_interval(np.stack(items))
 
     def _is_asked_for(self, check: Check) -> bool:
         options = self.options

@@ -73,6 +73,6 @@ def _outputs(context: ProbeContext, spec: Spec, examples: Sequence[Example]) -> 
 
 
 def _metrics(spec: Spec) -> list[Metric]:
-    """The spec's metrics that score outputs."""
+    """The spec's metrics that score outputs by these and the examples alone."""
     built: list[Metric] = [chosen.create() for chosen in spec.evaluation.metrics]
-    return [metric for metric in built if metric.reads == "outputs"]
+    return [metric for metric in built if metric.reads == "outputs" and not metric.learns]

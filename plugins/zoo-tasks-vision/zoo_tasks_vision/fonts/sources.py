@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.atomic import atomic_directory, locked, write_atomic
 from zoo.errors import InputError, ZooError, did_you_mean
 from zoo.tasks import DataHome
-from zoo.tasks.apt import Apt, AptError, read_members
+from zoo.tasks.apt import AptError, read_members
 from zoo.tasks.contracts import Progress
 from zoo_tasks_vision.fonts.faces import ENDINGS, Face, faces_of
 from zoo_tasks_vision.fonts.options import FontOptions
+from zoo_tasks_vision.unpacking import unpacked
 
 SYSTEM_FOLDERS = (
     "/usr/share/fonts",
@@ -42,7 +41,7 @@ def found_faces(options: FontOptions, home: DataHome, progress: Progress) -> Fou
 
     Raises InputError where none is there, or a family that is asked for is not; ZooError where a package cannot be had.
     """
-    packages = unpacked(options.packages, home, progress) if options.packages else {}
+    packages = _packages(options.packages, home, progress) if options.packages else {}
     folders = [folder for folder, _ in packages.values()]
     for name in options.folders:
         folder = Path(name).expanduser()
@@ -80,45 +79,21 @@ def _faces_below(folders: Iterable[Path]) -> list[Face]:
     return list({(face.family, face.style): face for face in reversed(faces)}.values())[::-1]
 
 
-def unpacked(names: Sequence[str], home: DataHome, progress: Progress) -> dict[str, tuple[Path, str]]:
-    """The folder and version of each package: what an earlier call unpacked, whatever version there is by now."""
-    found = {name: place for name in names if (place := _unpacked(home, name)) is not None}
-    missing = [name for name in names if name not in found]
-    if missing:
-        try:
-            packages = Apt(home.downloads / "debian", progress).fetch(missing)
-        except AptError as error:
-            raise ZooError(
-                f"fonts cannot be fetched: {error}. They are read from Debian's packages ({', '.join(missing)}); "
-                "without apt and its archive set fonts to {packages: [], folders: [...]}, or {packages: [], "
-                "system: true}"
-            ) from error
-        with locked(home.fonts / ".lock"):
-            for name, (package, path) in packages.items():
-                folder = home.fonts / f"{name}_{package.version.replace(':', '%3a')}"
-                with atomic_directory(folder) as directory:
-                    _unpack(path, directory, name)
-                write_atomic(home.fonts / f"{name}.json", json.dumps({"version": package.version}) + "\n")
-                found[name] = (folder, package.version)
-    return {name: found[name] for name in names}
-
-
-def _unpacked(home: DataHome, name: str) -> tuple[Path, str] | None:
+def _packages(names: Sequence[str], home: DataHome, progress: Progress) -> dict[str, tuple[Path, str]]:
     try:
-        version = json.loads((home.fonts / f"{name}.json").read_text(encoding="utf-8"))["version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    folder = home.fonts / f"{name}_{version.replace(':', '%3a')}"
-    return (folder, version) if folder.is_dir() else None
+        return unpacked(names, home.fonts, home, progress, _unpack)
+    except AptError as error:
+        raise ZooError(
+            f"fonts cannot be fetched: {error}. They are read from Debian's packages ({', '.join(names)}); without apt "
+            "and its archive set fonts to {packages: [], folders: [...]}, or {packages: [], system: true}"
+        ) from error
 
 
 def _unpack(package: Path, directory: Path, name: str) -> None:
-    """The font files of a .deb and its statement of copyright, without their folders."""
+    """The font files of a .deb, without their folders."""
     count = 0
     for path, content in read_members(package, "./usr/share/fonts", ENDINGS, limit=_LARGEST_FONT):
         (directory / Path(path).name).write_bytes(content)
         count += 1
     if not count:
         raise ZooError(f"package {name} has no {', '.join(ENDINGS)} file below /usr/share/fonts")
-    for _, content in read_members(package, f"./usr/share/doc/{name}", "copyright"):
-        (directory / "copyright").write_bytes(content)

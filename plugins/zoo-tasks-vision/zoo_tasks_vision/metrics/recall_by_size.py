@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.statistics import percentile_interval
-from zoo.tasks import Box, Detection, Example, GroundTruth, Items, SummedMetric
+from zoo.tasks import Detection, Example, GroundTruth, Items, SummedMetric
+from zoo_tasks_vision.bands import bands, size_name, size_of
 from zoo_tasks_vision.metrics.matching import Rules, evaluated
 from zoo_tasks_vision.metrics.options import RecallBySizeOptions
 
@@ -32,11 +31,11 @@ class RecallBySize(SummedMetric):
     @property
     def signature(self) -> str:
         options = self.options
-        bands = f"aspects:{_joined(options.aspects)}|heights:{_joined(options.heights)}"
+        edges = f"aspects:{_joined(options.aspects)}|heights:{_joined(options.heights)}"
         classes = "one" if options.class_agnostic else "each"
         versions = f"pycocotools:{metadata.version('pycocotools')}|version:{metadata.version('zoo-tasks-vision')}"
         return (
-            f"recall-by-size|iou:{options.iou:g}|dets:{options.max_dets}|classes:{classes}|{bands}|{versions}|"
+            f"recall-by-size|iou:{options.iou:g}|dets:{options.max_dets}|classes:{classes}|{edges}|{versions}|"
             f"bs:{options.resamples}|seed:{options.seed}"
         )
 
@@ -56,14 +55,16 @@ class RecallBySize(SummedMetric):
         options = self.options
         rules = Rules((options.iou,), options.max_dets, 0.0, None, options.class_agnostic)
         boxes = [truth.box for truths in references for truth in truths]
-        counts = np.zeros((len(outputs), len(self._names()), 2))
+        places = {name: place for place, name in enumerate(self._names())}
+        counts = np.zeros((len(outputs), len(places), 2))
         for match in evaluated(outputs, references, rules).evalImgs:
             if match is None:
                 continue
             rows = zip(match["gtIds"], match["gtIgnore"], match["gtMatches"][0], strict=True)
             for number, ignored, matched in rows:
                 if not ignored:
-                    counts[match["image_id"], self._stratum(boxes[number - 1])] += (matched > 0, 1)
+                    stratum = places[size_of(boxes[number - 1], options.aspects, options.heights)]
+                    counts[match["image_id"], stratum] += (matched > 0, 1)
         return list(counts.reshape(len(outputs), -1))
 
     def example_items(self, outputs: Sequence[Any], examples: Sequence[Example]) -> Items:
@@ -98,23 +99,9 @@ class RecallBySize(SummedMetric):
         }
         return {"by_size": found, "worst": min(found, key=lambda name: found[name]["recall"], default=None)}
 
-    def _stratum(self, box: Box) -> int:
-        width, height = box[2] - box[0], box[3] - box[1]
-        # Without height: as wide as can be.
-        aspect = bisect_right(self.options.aspects, width / height if height else float("inf"))
-        return aspect * (len(self.options.heights) + 1) + bisect_right(self.options.heights, height)
-
     def _names(self) -> list[str]:
-        return [
-            f"aspect {aspect}, height {height}"
-            for aspect in _bands(self.options.aspects)
-            for height in _bands(self.options.heights)
-        ]
-
-
-def _bands(edges: Sequence[float]) -> list[str]:
-    inner = [f"{low:g}-{high:g}" for low, high in pairwise(edges)]
-    return [f"<{edges[0]:g}", *inner, f">={edges[-1]:g}"]
+        options = self.options
+        return [size_name(aspect, height) for aspect in bands(options.aspects) for height in bands(options.heights)]
 
 
 def _joined(edges: Sequence[float]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zoo.errors import ZooError
 from zoo.tasks import Split
+from zoo_tasks_vision.bands import band
 from zoo_tasks_vision.fonts.faces import Face
 from zoo_tasks_vision.rendering.backgrounds import texture
 from zoo_tasks_vision.rendering.distortions import Distortions
@@ -41,16 +41,6 @@ class Line:
     """What names it to a reader: its font."""
     document: str | None
     strata: dict[str, str]
-
-
-def band_of(edges: Sequence[float], aspect: float) -> str:
-    """``5-15``: the band that an aspect lies in, or beside: ``<2``, ``>=40``."""
-    if aspect < edges[0]:
-        return f"<{edges[0]:g}"
-    for low, high in itertools.pairwise(edges):
-        if aspect < high:
-            return f"{low:g}-{high:g}"
-    return f">={edges[-1]:g}"
 
 
 @lru_cache(maxsize=512)
@@ -102,7 +92,7 @@ class Renderer:
         return Line(pixels, "", f"no text, {background}", None, self._strata(kind, height, width))
 
     def _strata(self, content: str, height: int, width: int) -> dict[str, str]:
-        aspect = band_of(self.options.aspects, width / height)
+        aspect = band(self.options.aspects, width / height)
         return {"aspect": aspect, "height": str(height), "content": content}
 
     @staticmethod
@@ -113,15 +103,16 @@ class Renderer:
         """Height, and the aspect that the width is at the most."""
         edges = self.options.aspects
         height = int(self._one_of(draw, self.options.heights))
-        band = int(draw.integers(len(edges) - 1))
-        low, high = math.log(edges[band]), math.log(edges[band + 1])
+        place = int(draw.integers(len(edges) - 1))
+        low, high = math.log(edges[place]), math.log(edges[place + 1])
         return height, math.exp(draw.uniform(low, high))
 
     def _width_in_band(self, height: int, target: float, width: int) -> int:
         """`width`, or the nearest at which the image has the band of `target`."""
         edges = self.options.aspects
-        band = next(place for place in range(len(edges) - 1) if target < edges[place + 1] or place == len(edges) - 2)
-        least, most = math.ceil(edges[band] * height), math.ceil(edges[band + 1] * height) - 1
+        upper = next((edge for edge in edges[1:] if target < edge), edges[-1])
+        lower = edges[edges.index(upper) - 1]
+        least, most = math.ceil(lower * height), math.ceil(upper * height) - 1
         return max(least, min(width, most))
 
     def _set(

@@ -40,3 +40,19 @@ def components() -> Iterator[Component]:
         summary="Find the lines of pages that are set from a corpus, in fonts held out of training",
         traits={"files": True, "inputs": "image", "outputs": "detections"},
     )
+    yield Component(
+        kind="task",
+        name="document-pages",
+        target="zoo_tasks_vision.tasks.pdf_tasks:DocumentPages",
+        options="zoo_tasks_vision.pages.options:DocumentPagesOptions",
+        summary="Find the lines of pages of real documents: PDFs of Debian packages or your own (needs poppler)",
+        traits={"network": True, "inputs": "image", "outputs": "detections"},
+    )
+    yield Component(
+        kind="task",
+        name="typeset-lines",
+        target="zoo_tasks_vision.tasks.pdf_tasks:TypesetLines",
+        options="zoo_tasks_vision.pages.options:TypesetLinesOptions",
+        summary="Read lines that are cut out of real documents: PDFs of Debian packages or your own (needs poppler)",
+        traits={"network": True, "inputs": "image"},
+    )

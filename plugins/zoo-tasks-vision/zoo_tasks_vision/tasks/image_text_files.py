@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import InputError, visible
+from zoo_tasks_vision.bands import band
 from zoo_tasks_vision.images.files import ImageFile
 from zoo_tasks_vision.tasks.file_options import ImageTextFilesOptions
 from zoo_tasks_vision.tasks.own_files import Entry, OwnFilesTask
@@ -43,8 +42,8 @@ class ImageTextFiles(OwnFilesTask):
 
     def row(self, entry: Entry, image: ImageFile) -> Mapping[str, Any]:
         strata = {
-            "aspect": _band(self.options.aspects, image.width / image.height),
-            "height": _band(self.options.heights, image.height),
+            "aspect": band(self.options.aspects, image.width / image.height),
+            "height": band(self.options.heights, image.height),
             "content": "text" if entry.content["target"] else "blank",
         }
         return {**entry.content, "strata": strata}
@@ -61,9 +60,3 @@ def _entry(line: str, where: str, folder: Path) -> Entry:
         raise InputError("the first field is no file's name", where=where)
     document = fields[2].strip() if len(fields) == 3 else ""
     return Entry(where, fields[0], folder / fields[0], document or None, {"target": " ".join(fields[1].split())})
-
-
-def _band(edges: Sequence[float], value: float) -> str:
-    place = bisect_right(edges, value)
-    inner = [f"{low:g}-{high:g}" for low, high in pairwise(edges)]
-    return [f"<{edges[0]:g}", *inner, f">={edges[-1]:g}"][place]
