@@ -65,21 +65,63 @@ def glyph_spec() -> Callable[..., Any]:
 
     To be asked where the registry has the task (`zoo.testing.glyphs.with_glyphs`).
     """
+    return lambda **changes: _changed(GLYPHS, changes)
+
+
+def _changed(spec: dict[str, Any], changes: dict[str, Any]) -> Any:
+    """`spec` resolved, with `changes` by dotted path; None takes a key away."""
     from copy import deepcopy
 
     from zoo.spec import resolve
 
-    def make(**changes: Any) -> Any:
-        plain = deepcopy(GLYPHS)
-        for path, value in changes.items():
-            *parents, leaf = path.split(".")
-            section = plain
-            for name in parents:
-                section = section[name]
-            section.pop(leaf, None) if value is None else section.update({leaf: value})
-        return resolve(plain)
+    plain = deepcopy(spec)
+    for path, value in changes.items():
+        *parents, leaf = path.split(".")
+        section = plain
+        for name in parents:
+            section = section.setdefault(name, {})
+        section.pop(leaf, None) if value is None else section.update({leaf: value})
+    return resolve(plain)
 
-    return make
+
+SHAPES: dict[str, Any] = {
+    "name": "shapes",
+    "task": {"use": "shapes"},
+    "model": {
+        "architecture": "detector",
+        "pixels": {"max_height": 48, "max_width": 64, "multiple": 16},
+        "detector": {
+            "use": "anchor-free",
+            "matcher": "task-aligned",
+            "box_loss": "giou",
+            "width": 8,
+            "neck": 16,
+            "head_blocks": 1,
+            "levels": [4, 8],
+            "reg_max": 0,
+        },
+    },
+    "training": {
+        "steps": 8,
+        "batch_tokens": 60,
+        "optimizer": {"use": "adamw", "lr": 5e-3},
+        "schedule": {"use": "inverse-sqrt", "warmup": 10},
+        "clipping": {"use": "norm", "max_norm": 1.0},
+        "log_every": 4,
+    },
+    "evaluation": {"metrics": [{"use": "map", "iou_thresholds": [0.5]}, "recall-by-size"]},
+    "measurement": {"processes": 1, "latency_samples": 2, "warmup": 1, "throughput_batches": [2]},
+}
+"""A small detector of the boxes of the kit's own task."""
+
+
+@pytest.fixture(scope="session")
+def shapes_spec() -> Callable[..., Any]:
+    """``shapes_spec(**{"training.steps": 5})``: a spec of the kit's task of boxes, with values set by dotted path.
+
+    To be asked where the registry has the task (`zoo.testing.shapes.with_shapes`).
+    """
+    return lambda **changes: _changed(SHAPES, changes)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m leaves any out

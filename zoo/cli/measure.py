@@ -187,7 +187,9 @@ def _row(name: str, measured: Measured) -> tuple[str, ...]:
 
 def _capacity_rows(performance: Performance) -> Iterator[tuple[str, str]]:
     for rate in performance.throughput:
-        known = f"{rate.tokens_per_second or 0:.0f} tokens/s, {rate.sentences_per_second or 0:.1f} outputs/s"
+        known = f"{rate.sentences_per_second or 0:.1f} outputs/s"
+        if rate.tokens_per_second is not None:
+            known = f"{rate.tokens_per_second:.0f} tokens/s, {known}"
         value = {"ok": known, "oom": "out of memory", "untried": "not tried: a smaller batch was too large"}
         yield f"throughput, batch {rate.batch}", value[rate.status]
     memory = performance.memory

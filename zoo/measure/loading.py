@@ -29,7 +29,10 @@ class Loaded:
 
     def facts(self) -> dict[str, Any]:
         """What every answer says of the model that was measured; complete once it has generated."""
-        return {"dtype": str(self.model.dtype).removeprefix("torch."), "attention": str(self.model.attention_backend)}
+        return {
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "attention": self.model.attention_backend or "none",
+        }
 
 
 def load(request: ProbeRequest) -> Loaded:

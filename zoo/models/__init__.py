@@ -5,6 +5,8 @@ from zoo.models import backends as _backends
 from zoo.models.assemble import assemble
 from zoo.models.causal_lm import ZooForCausalLM
 from zoo.models.configuration import ZooConfig
+from zoo.models.detection.model import ZooForObjectDetection
+from zoo.models.detection.processor import ZooDetectionProcessor
 from zoo.models.parameters import count_parameters, weights_hash
 from zoo.models.skeleton import ZooForConditionalGeneration
 from zoo.models.skeletons import load_model
@@ -14,10 +16,12 @@ from zoo.models.vision.processor import ZooImageProcessor
 
 __all__ = [
     "ZooConfig",
+    "ZooDetectionProcessor",
     "ZooForCausalLM",
     "ZooForConditionalGeneration",
     "ZooForImageCTC",
     "ZooForImageToText",
+    "ZooForObjectDetection",
     "ZooImageProcessor",
     "assemble",
     "count_parameters",

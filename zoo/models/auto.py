@@ -15,10 +15,17 @@ from transformers import (
 from zoo.models.causal_lm import ZooForCausalLM
 from zoo.models.configuration import ZooConfig
 from zoo.models.detection.model import ZooForObjectDetection
+from zoo.models.detection.processor import ZooDetectionProcessor
 from zoo.models.skeleton import ZooForConditionalGeneration
 from zoo.models.vision.image_ctc import ZooForImageCTC
 from zoo.models.vision.image_to_text import ZooForImageToText
 from zoo.models.vision.processor import ZooImageProcessor
+
+
+class _DetectorConfig(ZooConfig):
+    """No model has it: transformers finds an image processor by a class of configurations, and takes one for each."""
+
+    model_type = "zoo-detector"
 
 
 def register() -> None:
@@ -30,3 +37,4 @@ def register() -> None:
     AutoModelForCTC.register(ZooConfig, ZooForImageCTC, exist_ok=True)
     AutoModelForObjectDetection.register(ZooConfig, ZooForObjectDetection, exist_ok=True)
     AutoImageProcessor.register(ZooConfig, slow_image_processor_class=ZooImageProcessor, exist_ok=True)
+    AutoImageProcessor.register(_DetectorConfig, slow_image_processor_class=ZooDetectionProcessor, exist_ok=True)

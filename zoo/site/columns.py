@@ -218,8 +218,9 @@ def dev_loss_column(found: Sequence[Standing]) -> list[Made]:
         "Dev loss",
         ("dev loss",),
         "nats",
-        "Cross-entropy per target token on the development split at the last evaluation of training, of the averaged "
-        "weights where the spec averages; the median over seeds and their range",
+        "Cross-entropy per target token (of a detector: its loss per image) on the development split at the last "
+        "evaluation of training, of the averaged weights where the spec averages; the median over seeds and their "
+        "range",
         "lower",
         optional=True,
     )

@@ -23,9 +23,10 @@ class CurvePoint:
 
     step: int
     loss: float | None = None
-    """Training loss per target token, as the objective defines it."""
+    """Training loss per target token, as the objective defines it; a detector's own loss per image."""
     dev_loss: float | None = None
-    """Cross-entropy per target token on the development split, in nats, whatever the objective."""
+    """Cross-entropy per target token on the development split, in nats, whatever the objective; a detector's loss
+    per image."""
     averaged_dev_loss: float | None = None
     """The same of the averaged weights, where the spec averages and has begun to."""
     learning_rate: float | None = None

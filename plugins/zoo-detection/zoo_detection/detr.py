@@ -21,11 +21,11 @@ from zoo_detection.options import DetrOptions
 class Detr(Detector):
     """transformers' `DetrForObjectDetection`, trained from nothing.
 
-    Its encoder, decoder, queries and heads are transformers'. Ours are the backbone (theirs is a ResNet whose
-    normalisation is frozen, which needs pretrained weights, and which sees the padding), the matcher, and the losses:
-    ``class`` (cross-entropy, over the weights of the queries), ``l1`` and ``box`` (over the number of true boxes), as
-    `transformers.loss.loss_for_object_detection` has them, but with the chosen box loss in the place of GIoU. With
-    `auxiliary` each is the sum over the decoder's layers.
+    Its encoder, decoder, queries and heads are transformers', with the paper's initial weights. Ours are the backbone
+    (theirs is a ResNet whose normalisation is frozen, which needs pretrained weights, and which sees the padding), the
+    matcher, and the losses: ``class`` (cross-entropy, over the weights of the queries), ``l1`` and ``box`` (over the
+    number of true boxes), as `transformers.loss.loss_for_object_detection` has them, but with the chosen box loss in
+    the place of GIoU. With `auxiliary` each is the sum over the decoder's layers.
     """
 
     options: DetrOptions
@@ -47,6 +47,8 @@ class Detr(Detector):
             body.backbone.conv_encoder = LastMap(backbone)
         else:
             body.backbone = LastMap(backbone)
+
+        _begin_as_published(self.model)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -115,6 +117,22 @@ class LastMap(nn.Module):
         """pixel_values ``[B, 3, H, W]``, pixel_mask ``[B, H, W]`` -> features ``[B, C, h, w]``, mask ``[B, h, w]``."""
         features, real = self.backbone(pixel_values, pixel_mask.bool())[self.backbone.last]
         return [(features, real[:, 0].bool())]
+
+
+def _begin_as_published(model: DetrForObjectDetection) -> None:
+    """Initial weights as the paper has them (section 4, technical details), and its code those of queries and heads.
+
+    transformers draws all with a deviation of .02, which pretrained weights then replace: queries begin nearly alike,
+    and take long to part.
+    """
+    for stack in (model.model.encoder, model.model.decoder):
+        for weight in stack.parameters():
+            if weight.dim() > 1:
+                nn.init.xavier_uniform_(weight)
+    nn.init.normal_(model.model.query_position_embeddings.weight)
+    for module in (model.class_labels_classifier, *model.bbox_predictor.modules(), model.model.input_projection):
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            module.reset_parameters()
 
 
 def _configuration(options: DetrOptions, classes: int, channels: int) -> DetrConfig:

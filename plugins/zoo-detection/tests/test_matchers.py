@@ -1,0 +1,151 @@
+"""What the matchers choose, told by trying every pairing and by the paper's rules."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from zoo_detection.overlap import pairwise_iou, surviving
+
+from zoo.errors import InputError
+from zoo.models.detection import Candidates
+from zoo.spec import resolve_model
+
+Labels = list[dict[str, Tensor]]
+FORMS = ("probability", "focal")
+
+
+def random_candidates(count: int, seed: int) -> Candidates:
+    draw = torch.Generator().manual_seed(seed)
+    sides = 0.1 + 0.4 * torch.rand(count, 2, generator=draw)
+    centres = torch.rand(count, 2, generator=draw)
+    return Candidates(torch.rand(count, 3, generator=draw), torch.cat((centres, sides), 1))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("count", [3, 6])
+def test_no_pairing_is_cheaper_than_hungarians(
+    created: Callable[..., Any], labels: Labels, form: str, count: int
+) -> None:
+    """Four boxes and three or six candidates: all pairings are tried."""
+    matcher = created("matcher", "hungarian", class_form=form, box_loss="ciou")
+    for seed in range(4):
+        candidates = random_candidates(count, seed)
+        costs = matcher.costs(candidates, labels[0])  # [Q, 4]
+        found = matcher(candidates, labels[0])
+        cost = float(costs[found.candidates, found.targets].sum())
+        fewer, more = sorted((count, 4))
+        straight = costs if count == fewer else costs.T  # [fewer, more]
+        cheapest = min(
+            float(straight[range(fewer), list(chosen)].sum()) for chosen in itertools.permutations(range(more), fewer)
+        )
+        assert cost == pytest.approx(cheapest, rel=1e-6)
+
+
+def test_costs_are_added_up_by_their_weights(created: Callable[..., Any], labels: Labels) -> None:
+    candidates = random_candidates(5, 0)
+    none = {"class_cost": 0.0, "l1_cost": 0.0, "box_cost": 0.0, "box_loss": "giou"}
+
+    def costs(**weights: float) -> Tensor:
+        found: Tensor = created("matcher", "hungarian", **{**none, **weights}).costs(candidates, labels[0])
+        return found
+
+    parts = {name: costs(**{name: 1.0}) for name in ("class_cost", "l1_cost", "box_cost")}
+    torch.testing.assert_close(parts["class_cost"], -candidates.scores[:, labels[0]["class_labels"]])
+    distance = torch.cdist(candidates.boxes, labels[0]["boxes"], p=1)
+    torch.testing.assert_close(parts["l1_cost"], distance, rtol=1e-5, atol=1e-6)
+    together = costs(class_cost=2.0, l1_cost=0.5, box_cost=3.0)
+    torch.testing.assert_close(together, 2 * parts["class_cost"] + parts["l1_cost"] / 2 + 3 * parts["box_cost"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "box_cost is the weight of a box_loss, and there is none"),
+        ({"class_cost": 0.0, "l1_cost": 0.0, "box_cost": 0.0}, "are all 0"),
+    ],
+)
+def test_costs_that_decide_nothing_are_refused(options: dict[str, Any], said: str) -> None:
+    detector = {"use": "detr", "box_loss": "giou", "matcher": {"use": "hungarian", **options}}
+    with pytest.raises(InputError, match=said):
+        resolve_model({"architecture": "detector", "detector": detector})
+
+
+TRUTH: dict[str, Tensor] = {
+    "class_labels": torch.tensor([0, 0]),
+    "boxes": torch.tensor([[0.5, 0.5, 0.4, 0.2], [0.6, 0.5, 0.4, 0.2]]),
+    "size": torch.tensor([100, 100]),
+}
+
+
+def about(places: list[tuple[float, float]], boxes: list[list[float]], scores: list[float]) -> Candidates:
+    return Candidates(torch.tensor(scores)[:, None], torch.tensor(boxes), torch.tensor(places))
+
+
+def test_the_alignment_is_the_papers_and_the_best_weighs_its_overlap(created: Callable[..., Any]) -> None:
+    """TOOD, section 3.2.2: t = s^a u^b, scaled to have the largest overlap of the box as its largest."""
+    truth = {name: item[:1] if name != "size" else item for name, item in TRUTH.items()}
+    shifted = [[0.5 + by, 0.5, 0.4, 0.2] for by in (0.0, 0.05, 0.1)]
+    overlaps = [1.0, 0.35 / 0.45, 0.3 / 0.5]
+    scores = [0.2, 0.9, 0.5]
+    found = created("matcher", "task-aligned", topk=2, alpha=1.0, beta=2.0)(
+        about([(0.5, 0.5)] * 3, shifted, scores), truth
+    )
+    alignments = [score * overlap**2 for score, overlap in zip(scores, overlaps, strict=True)]
+    # .2, .544, .18: the last one is not among the two best; the second one is the best, and overlaps less.
+    assert found.candidates.tolist() == [0, 1]
+    expected = [alignment * max(overlaps[:2]) / max(alignments) for alignment in alignments[:2]]
+    assert found.weights.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_places_outside_of_a_box_do_not_answer_for_it_unless_it_is_taken_to_be_larger(
+    created: Callable[..., Any],
+) -> None:
+    thin = {**TRUTH, "class_labels": torch.tensor([0]), "boxes": torch.tensor([[0.5, 0.52, 0.8, 0.01]])}
+    boxes = [[0.5, 0.52, 0.8, 0.01]] * 2
+    places = [(0.5, 0.5), (0.5, 0.9)]
+    matcher = created("matcher", "task-aligned")
+    candidates = about(places, boxes, [0.5, 0.5])
+    assert not len(matcher(candidates, thin).candidates), "no place lies in a line of one pixel"
+    reaching = Candidates(candidates.scores, candidates.boxes, candidates.places, torch.full((2, 2), 0.08))
+    assert matcher(reaching, thin).candidates.tolist() == [0]
+
+
+def test_a_place_in_two_boxes_answers_for_the_one_it_overlaps_more(created: Callable[..., Any]) -> None:
+    found = created("matcher", "task-aligned")(about([(0.55, 0.5)], [[0.58, 0.5, 0.4, 0.2]], [0.5]), TRUTH)
+    assert (found.candidates.tolist(), found.targets.tolist()) == ([0], [1])
+
+
+def test_a_box_that_nothing_overlaps_takes_the_nearest_places(created: Callable[..., Any]) -> None:
+    """As in a model that knows nothing: its boxes are then drawn nearer, with the least weight there is."""
+    truth = {**TRUTH, "class_labels": torch.tensor([0]), "boxes": torch.tensor([[0.5, 0.5, 0.8, 0.8]])}
+    places = [(0.2, 0.2), (0.45, 0.5), (0.8, 0.3), (0.55, 0.45)]
+    far = [[0.01, 0.01, 0.001, 0.001]] * 4
+    found = created("matcher", "task-aligned", topk=2)(about(places, far, [0.5] * 4), truth)
+    assert found.candidates.tolist() == [1, 3]
+    assert found.weights.tolist() == pytest.approx([1e-4, 1e-4])
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    one = torch.tensor([[0.0, 0.0, 4.0, 2.0], [1.0, 1.0, 1.0, 1.0], [3.0, 0.0, 1.0, 2.0]])
+    other = torch.tensor([[0.0, 0.0, 4.0, 2.0], [2.0, 1.0, 6.0, 3.0], [9.0, 9.0, 10.0, 10.0]])
+    expected = [[1.0, 2 / 14, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    assert pairwise_iou(one, other).tolist() == [pytest.approx(row) for row in expected]
+
+
+def test_a_box_survives_unless_a_surer_survivor_of_its_class_overlaps_it_too_much() -> None:
+    draw = torch.Generator().manual_seed(0)
+    low = torch.rand(60, 2, generator=draw)
+    boxes = torch.cat((low, low + 0.2 + 0.3 * torch.rand(60, 2, generator=draw)), 1)
+    classes = torch.randint(2, (60,), generator=draw)
+    kept: list[int] = []
+    for number in range(60):  # the rule itself, box by box
+        overlaps = pairwise_iou(boxes[number : number + 1], boxes)[0]
+        if all(classes[other] != classes[number] or overlaps[other] <= 0.4 for other in kept):
+            kept.append(number)
+    assert 2 < len(kept) < 60
+    assert surviving(boxes, classes, 0.4).tolist() == kept
