@@ -55,7 +55,7 @@ def _smoke_of_a_detector(spec: Spec) -> None:
     _expect(bool(torch.isfinite(loss)), spec, f"a loss of {loss.item()}")
     _expect_gradients(model, loss, spec)
     with evaluating(model):
-        found = model.detect(**encoded)  # type: ignore[operator]
+        found = model.detect(**encoded)
     for item in found:
         inside = bool(((item.boxes >= 0) & (item.boxes <= 1)).all())
         _expect(inside and item.scores.isfinite().all().item() is True, spec, "boxes outside of the image")

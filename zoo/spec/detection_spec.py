@@ -15,7 +15,11 @@ from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.pixel_section import PixelSection
 from zoo.spec.ranges import Probability
 from zoo.spec.sections import DecodingSection, ModelSection, Spec
-from zoo.spec.training_section import TrainingSection, _clipping_not_required
+from zoo.spec.training_section import TrainingSection, clipping_not_required
+
+_OF_MODELS: frozenset[str] = frozenset({"architecture", "detector", "pixels"})
+_OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target_tokenizer", "decoding"} | {"detection"}
+"""The keys of a detector's sections, for the JSON Schema."""
 
 
 def _refused(model: str, data: Any, absent: frozenset[str]) -> Any:
@@ -114,15 +118,11 @@ def outputs_section(spec: Spec) -> Outputs:
     return spec.detection if isinstance(spec, DetectionSpec) else spec.decoding
 
 
-_OF_MODELS = frozenset({"architecture", "detector", "pixels"})
-_OF_SPECS = frozenset(Spec.model_fields) - {"tokenizer", "target_tokenizer", "decoding"} | {"detection"}
-
-
 def _only(schema: dict[str, Any], names: frozenset[str]) -> None:
     """In the JSON Schema: nothing but these properties."""
     schema["properties"] = {name: item for name, item in schema["properties"].items() if name in names}
 
 
 def _without_objective(schema: dict[str, Any]) -> None:
-    _clipping_not_required(schema)
+    clipping_not_required(schema)
     _only(schema, frozenset(schema["properties"]) - DetectorTraining._absent)

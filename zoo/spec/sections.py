@@ -210,16 +210,13 @@ class ModelSection(Options):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _of_its_architecture(
-        cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
-    ) -> ModelSection:
+    def _of_its_architecture(cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         """A detector has a section of its own."""
         if cls is ModelSection and _is_detector(data):
             from zoo.spec.detection_spec import DetectorModel
 
             return DetectorModel.model_validate(data, context=info.context)
-        found: ModelSection = handler(data)
-        return found
+        return handler(data)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSection:
@@ -464,14 +461,13 @@ class Spec(Options):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _of_its_architecture(cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Spec:
+    def _of_its_architecture(cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         """That of a detector has other sections."""
         if cls is Spec and isinstance(data, dict) and _is_detector(data.get("model")):
             from zoo.spec.detection_spec import DetectionSpec
 
             return DetectionSpec.model_validate(data, context=info.context)
-        found: Spec = handler(data)
-        return found
+        return handler(data)
 
     @field_validator("seeds")
     @classmethod

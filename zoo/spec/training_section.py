@@ -25,7 +25,7 @@ class EarlyStopSection(Options):
     )
 
 
-def _clipping_not_required(schema: dict[str, Any]) -> None:
+def clipping_not_required(schema: dict[str, Any]) -> None:
     """In the JSON Schema: `clipping` may be left out, which no default of the field says."""
     schema["required"] = [name for name in schema["required"] if name != "clipping"]
 
@@ -33,7 +33,7 @@ def _clipping_not_required(schema: dict[str, Any]) -> None:
 class TrainingSection(Options):
     """How the model is trained."""
 
-    model_config = ConfigDict(json_schema_extra=_clipping_not_required)
+    model_config = ConfigDict(json_schema_extra=clipping_not_required)
     later: ClassVar[frozenset[str]] = frozenset(
         {
             "averaging",

@@ -50,8 +50,9 @@ class DetectorSuite(TorchSuite):
 
     def model(self, chosen: Chosen) -> ZooForObjectDetection:
         """The model, in evaluation mode."""
-        model = detector_model(chosen).eval()
+        model = detector_model(chosen)
         assert isinstance(model.detector, Detector)
+        model.eval()
         return model
 
     def found(self, model: ZooForObjectDetection, images: Mapping[str, Tensor]) -> list[Found]:
@@ -167,7 +168,7 @@ def surest_overlap(found: list[Found], labels: list[Labels]) -> float:
     """The mean, over all true boxes, of the largest overlap with one of the image's three surest boxes."""
     largest = []
     for item, one in zip(found, labels, strict=True):
-        low, high = (corners(boxes).unflatten(-1, (2, 2)) for boxes in (item.boxes[:3], one["boxes"]))
+        low, high = (corners(boxes).reshape(-1, 2, 2) for boxes in (item.boxes[:3], one["boxes"]))
         sides = torch.minimum(low[:, None, 1], high[None, :, 1]) - torch.maximum(low[:, None, 0], high[None, :, 0])
         inner = sides.clamp(min=0).prod(-1)  # [k, n]
         areas = [(boxes[:, 1] - boxes[:, 0]).prod(-1) for boxes in (low, high)]

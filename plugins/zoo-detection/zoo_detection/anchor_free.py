@@ -46,8 +46,7 @@ class AnchorFree(Detector):
         self.backbone = Backbone(options.width, options.depth, max(options.levels))
         self.pyramid = Pyramid(self.backbone.channels, options.levels, options.neck)
         self.bins = options.reg_max + 1 if options.reg_max else 1
-        self.classifier = Head(options.neck, options.head_blocks, classes)
-        nn.init.constant_(self.classifier.output.bias, -math.log((1 - _PRIOR) / _PRIOR))
+        self.classifier = Head(options.neck, options.head_blocks, classes, bias=-math.log((1 - _PRIOR) / _PRIOR))
         self.regressor = Head(options.neck, options.head_blocks, 4 * self.bins)
         self.scales = nn.Parameter(torch.ones(len(options.levels)))
         self.matcher: Matcher = options.matcher.create()
@@ -74,7 +73,7 @@ class AnchorFree(Detector):
             )
             places.append(torch.stack((x, y), -1).reshape(-1, 2) * stride)  # [q, 2]
             strides.append(torch.full((rows * columns,), float(stride), device=features.device))
-        raw = torch.cat(sides, 1).unflatten(-1, (4, self.bins))  # [B, Q, 4, bins]
+        raw = torch.cat(sides, 1).reshape(len(pixel_values), -1, 4, self.bins)  # [B, Q, 4, bins]
         points, steps = torch.cat(places), torch.cat(strides)
         sizes = real_sizes(pixel_mask)  # [B, 2]
         distances = self._distances(raw) * steps[:, None]  # [B, Q, 4], pixels
@@ -170,12 +169,13 @@ class _Part(NamedTuple):
 class Head(nn.Module):
     """Convolutions, the same for each level, and what they are asked for."""
 
-    def __init__(self, width: int, blocks: int, out: int) -> None:
+    def __init__(self, width: int, blocks: int, out: int, *, bias: float = 0.0) -> None:
         super().__init__()
         self.tower = nn.ModuleList(ConvBlock(width, width) for _ in range(blocks))
         self.output = nn.Conv2d(width, out, 3, 1, 1)
         nn.init.normal_(self.output.weight, std=0.01)
-        nn.init.zeros_(self.output.bias)
+        assert self.output.bias is not None
+        nn.init.constant_(self.output.bias, bias)
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
         """``[B, width, h, w]`` -> ``[B, out, h, w]``"""

@@ -146,6 +146,8 @@ def _configuration(options: DetrOptions, classes: int, channels: int) -> DetrCon
     )
     return DetrConfig(
         use_timm_backbone=False,
+        use_pretrained_backbone=False,
+        backbone=None,
         backbone_config=unused,
         num_labels=classes,
         d_model=options.d_model,

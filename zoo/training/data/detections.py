@@ -89,7 +89,9 @@ class DetectionBatch(Batch):
 
     def answers(self) -> list[dict[str, Tensor]]:
         """Labels as transformers' DETR has them, one mapping an image."""
-        parts = zip(self.labels.split(self.counts), self.boxes.split(self.counts), self.sizes, strict=True)
+        parts = zip(
+            *(torch.split(item, list(self.counts)) for item in (self.labels, self.boxes)), self.sizes, strict=True
+        )
         return [{"class_labels": labels, "boxes": boxes, "size": size} for labels, boxes, size in parts]
 
 
