@@ -75,6 +75,11 @@ def test_costs_that_decide_nothing_are_refused(options: dict[str, Any], said: st
         resolve_model({"architecture": "detector", "detector": detector})
 
 
+def test_a_loss_of_rotated_boxes_is_refused(created: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="'kfiou' is one of boxes with 5 coordinates, a detector's have 4"):
+        created("matcher", "hungarian", box_loss="kfiou")
+
+
 TRUTH: dict[str, Tensor] = {
     "class_labels": torch.tensor([0, 0]),
     "boxes": torch.tensor([[0.5, 0.5, 0.4, 0.2], [0.6, 0.5, 0.4, 0.2]]),

@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.models.boxes import BoxLoss
 from zoo.models.detection import Candidates, Detector, Found, Labels, Matched, Matcher
-from zoo.models.detection.contracts import corners, in_shape, real_sizes
+from zoo.models.detection.contracts import box_loss_of, corners, in_shape, real_sizes
 from zoo_detection.backbone import Backbone, ConvBlock, Pyramid
 from zoo_detection.options import AnchorFreeOptions
 from zoo_detection.overlap import surviving
@@ -50,7 +49,7 @@ class AnchorFree(Detector):
         self.regressor = Head(options.neck, options.head_blocks, 4 * self.bins)
         self.scales = nn.Parameter(torch.ones(len(options.levels)))
         self.matcher: Matcher = options.matcher.create()
-        self.box_loss: BoxLoss = options.box_loss.create()
+        self.box_loss = box_loss_of(options.box_loss)
 
     @property
     def weights(self) -> Mapping[str, float]:

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig
 
 from zoo.errors import InputError
-from zoo.models.boxes import BoxLoss
 from zoo.models.detection import Candidates, Detector, Found, Labels, Matched, Matcher
-from zoo.models.detection.contracts import in_shape, real_sizes
+from zoo.models.detection.contracts import box_loss_of, in_shape, real_sizes
 from zoo_detection.backbone import Backbone
 from zoo_detection.options import DetrOptions
 
@@ -37,7 +36,7 @@ class Detr(Detector):
         self.matcher: Matcher = options.matcher.create()
         if not self.matcher.one_to_one:
             raise InputError(f"detr: the matcher '{options.matcher.name}' is not of one to one: take hungarian")
-        self.box_loss: BoxLoss = options.box_loss.create()
+        self.box_loss = box_loss_of(options.box_loss)
         backbone = Backbone(options.width, options.depth, options.stride)
         channels = backbone.channels[options.stride]
         self.model = DetrForObjectDetection(_configuration(options, classes, channels))

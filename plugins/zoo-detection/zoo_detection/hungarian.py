@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zoo.models.boxes import BoxLoss
 from zoo.models.detection import Candidates, Labels, Matched, Matcher
-from zoo.models.detection.contracts import in_shape
+from zoo.models.detection.contracts import box_loss_of, in_shape
 from zoo_detection.options import HungarianOptions
 
 _ALPHA, _GAMMA = 0.25, 2.0
@@ -27,7 +27,7 @@ class Hungarian(Matcher):
         super().__init__(options)
         self.box_loss: BoxLoss | None = None
         if options.box_cost and options.box_loss is not None:
-            self.box_loss = options.box_loss.create()
+            self.box_loss = box_loss_of(options.box_loss)
 
     @torch.no_grad()
     def costs(self, candidates: Candidates, labels: Labels) -> Tensor:

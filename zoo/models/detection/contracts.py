@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zoo.spec.options import Options
+from zoo.errors import InputError
+from zoo.models.boxes.contracts import BoxLoss
+from zoo.spec.options import Chosen, Options
 
 Labels = Mapping[str, Tensor]
 """What is to be found in one image: ``class_labels`` ``[n]`` int64, ``boxes`` ``[n, 4]`` float, and ``size`` ``[2]``:
@@ -111,6 +113,16 @@ class Detector(nn.Module):
     def found(self, predictions: Mapping[str, Any]) -> list[Found]:
         """What is found in each of B images. Boxes may reach beyond the image: the host cuts them."""
         raise NotImplementedError
+
+
+def box_loss_of(chosen: Chosen) -> BoxLoss:
+    """The chosen box loss. Raises InputError where it is one of other boxes than a detector's (rotated ones)."""
+    loss: BoxLoss = chosen.create()
+    if loss.coordinates != 4:
+        raise InputError(
+            f"the box loss '{chosen.name}' is one of boxes with {loss.coordinates} coordinates, a detector's have 4"
+        )
+    return loss
 
 
 def real_sizes(pixel_mask: Tensor) -> Tensor:

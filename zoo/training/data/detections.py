@@ -89,10 +89,11 @@ class DetectionBatch(Batch):
 
     def answers(self) -> list[dict[str, Tensor]]:
         """Labels as transformers' DETR has them, one mapping an image."""
-        parts = zip(
-            *(torch.split(item, list(self.counts)) for item in (self.labels, self.boxes)), self.sizes, strict=True
-        )
-        return [{"class_labels": labels, "boxes": boxes, "size": size} for labels, boxes, size in parts]
+        classes, boxes = (torch.split(item, list(self.counts)) for item in (self.labels, self.boxes))
+        return [
+            {"class_labels": labels, "boxes": there, "size": size}
+            for labels, there, size in zip(classes, boxes, self.sizes, strict=True)
+        ]
 
 
 class DetectionCollator:
