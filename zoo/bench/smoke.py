@@ -18,7 +18,7 @@ SOURCE_VOCABULARY = 40
 
 def smoke(spec: Spec) -> None:
     """Raises AssertionError naming the spec where loss, gradients or output are not what any model gives."""
-    own = SOURCE_VOCABULARY if spec.target_tokenizer is not None else None
+    own = SOURCE_VOCABULARY if spec.has_separate_tokenizers else None
     model = assemble(spec.model, VOCABULARY, source_vocabulary_size=own, seed=spec.seed, spec=spec)
     generator = torch.Generator().manual_seed(spec.seed)
     sources = torch.randint(4, own or VOCABULARY, (2, 6), generator=generator)  # [B, S]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.errors import InputError
 from zoo.models._compat import PretrainedConfig
 from zoo.registry import Registry, current_registry
+from zoo.registry.needed import refuse_missing_plugins
 from zoo.spec import ModelSection, resolve_model
 
 PAD, EOS, BOS, UNK = 0, 1, 2, 3
@@ -81,20 +81,5 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         not one.
         """
         registry = registry or current_registry()
-        self._refuse_missing_plugins(registry)
+        refuse_missing_plugins(self.plugins, registry, self.name_or_path or None)
         return resolve_model(self.model, registry)
-
-    def _refuse_missing_plugins(self, registry: Registry) -> None:
-        reports = {report.distribution: report for report in registry.plugins}
-        unusable = [name for name in self.plugins if name not in reports or reports[name].status != "ok"]
-        if not unusable:
-            return
-        absent = [name for name in unusable if name not in reports]
-        if absent:
-            names = ", ".join(f"'{name}' ({self.plugins[name]})" for name in absent)
-            raise InputError(
-                f"the model needs the plugin {names}, not installed here: pip install {' '.join(absent)}",
-                where=self.name_or_path or None,
-            )
-        states = ", ".join(f"'{name}' is {reports[name].status} ({reports[name].reason})" for name in unusable)
-        raise InputError(f"the model needs a plugin that cannot be used: {states}", where=self.name_or_path or None)

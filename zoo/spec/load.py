@@ -39,7 +39,7 @@ def load_cells(path: Path | str, sets: Sequence[str] = (), registry: Registry | 
     if root.entries and "zoo_lock" in root.entries:
         root = locked_spec(root)
     found = expand_grid(root)
-    return [Cell(item.label, resolve_node(expanded(item.node, ModelSection), Spec, registry)) for item in found]
+    return [Cell(item.label, resolve_node(expanded(item.node, ModelSection, registry), Spec, registry)) for item in found]
 
 
 def load_spec(

@@ -17,6 +17,7 @@ from zoo.spec.explain import error_at
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.positions import position_places
 from zoo.spec.pretrained.section import PretrainedSection
+from zoo.spec.pretrained.zoo_folder import ZOO
 from zoo.spec.ranges import Count, Probability, Seed
 from zoo.spec.training_section import TrainingSection
 
@@ -70,7 +71,7 @@ _BY_ARCHITECTURE: dict[str, Any] = {
             "tie_embeddings": {"enum": ["all", "none"]},
             "scale_output": {"const": False},
             "output_bias": {"const": False},
-            "pretrained": {"type": "null"},
+            "pretrained": {"anyOf": [{"type": "null"}, {"properties": {"type": {"const": ZOO}}}]},
         }
     },
 }
@@ -169,7 +170,6 @@ class ModelSection(Options):
             "context_encoder",
             "scale_output",
             "output_bias",
-            "pretrained",
         )
         if not self.is_language_model:
             missing = [name for name in ("encoder", "fusion") if getattr(self, name) is None]
@@ -179,6 +179,8 @@ class ModelSection(Options):
             ]
         else:
             found = [name for name in of_two_stacks if getattr(self, name) not in (None, False)]
+            if self.pretrained is not None and self.pretrained.type != ZOO:
+                found.append("pretrained")
             details = [
                 error_at((name,), f"a {self.architecture} has no {name}: leave '{name}' out", None, at_key=True)
                 for name in found
@@ -327,6 +329,17 @@ class Spec(Options):
     measurement: MeasurementSection = Field(
         default_factory=MeasurementSection, description="Its performance measurement"
     )
+
+    @property
+    def takes_pretrained_tokenizer(self) -> bool:
+        """Whether the model keeps the vocabulary of the pretrained model that it begins with."""
+        return self.tokenizer.component.traits.get("pretrained") is True
+
+    @property
+    def has_separate_tokenizers(self) -> bool:
+        """Whether source and target are read by tokenizers of their own: trained so, or those of a model of zoo."""
+        taken = self.model.pretrained if self.takes_pretrained_tokenizer else None
+        return self.target_tokenizer is not None if taken is None else taken.target_tokenizer
 
     @field_validator("seeds")
     @classmethod

@@ -16,7 +16,7 @@ from zoo.models.tokenizers import Tokenizers, load_tokenizers, save_tokenizers
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
 from zoo.spec.options import Chosen
-from zoo.spec.pretrained import find_checkpoint
+from zoo.spec.pretrained import find_checkpoint, tokenizer_sources
 from zoo.tasks import DataHome, PreparedTask, PretrainedTokenizer
 from zoo.tasks.contracts import Progress, Side, silent
 from zoo.training.data.special_tokens import add_special_tokens
@@ -53,25 +53,27 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
 
 def takes_pretrained_tokenizer(spec: Spec) -> bool:
     """Whether the model keeps the vocabulary of the pretrained model that it begins with."""
-    return spec.tokenizer.component.traits.get("pretrained") is True
+    return spec.takes_pretrained_tokenizer
 
 
 def _pretrained(spec: Spec, task: PreparedTask) -> Tokenizers:
-    """The tokenizer of the model's checkpoint, saved and read back: the one that the model's folder will hold."""
+    """Those of the model's checkpoint, saved and read back: what the model's folder will hold."""
     pretrained = spec.model.pretrained
     if pretrained is None:
         raise InputError(f"tokenizer '{spec.tokenizer.name}' is that of a pretrained model: name one in model.from")
-    source: PretrainedTokenizer = spec.tokenizer.create()
-    tokenizer = source.load(find_checkpoint(pretrained.path).tokenizer_source())
-    for name in ("pad", "eos"):
-        found, expected = getattr(tokenizer, f"{name}_token_id"), getattr(pretrained, name)
-        if found != expected:
-            raise InputError(
-                f"its tokenizer has the {name} id {found}, its config.json says {expected}", where=pretrained.path
-            )
-    add_special_tokens(tokenizer, task.special_tokens, spec.tokenizer.id)
+    component: PretrainedTokenizer = spec.tokenizer.create()
+    loaded = [component.load(place) for place in tokenizer_sources(find_checkpoint(pretrained.path), pretrained)]
+    for tokenizer in loaded:
+        for name in ("pad", "eos"):
+            found, expected = getattr(tokenizer, f"{name}_token_id"), getattr(pretrained, name)
+            if found != expected:
+                raise InputError(
+                    f"its tokenizer has the {name} id {found}, its config.json says {expected}", where=pretrained.path
+                )
+        add_special_tokens(tokenizer, task.special_tokens, spec.tokenizer.id)
+    tokenizers = Tokenizers(*loaded) if pretrained.target_tokenizer else Tokenizers.of(loaded[0])
     with tempfile.TemporaryDirectory(prefix="zoo-tokenizer-") as folder:
-        save_tokenizers(Tokenizers.of(tokenizer), Path(folder))
+        save_tokenizers(tokenizers, Path(folder))
         return load_tokenizers(Path(folder))
 
 
