@@ -77,14 +77,14 @@ def home(tmp_path_factory) -> DataHome:
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory, home) -> Callable[[str], Path]:
-    """``start("apart")``: a folder that zoo wrote, the same for all tests; the "shared" one is that of a run."""
+    """``start("apart")``: a folder that zoo wrote, the same for all tests; "run" is one that was trained."""
     made: dict[str, Path] = {}
 
     def of(kind: str) -> Path:
         if kind not in made:
             made[kind] = tmp_path_factory.mktemp("starts") / kind
-            spec = resolve({**SPEC, **KINDS[kind]})
-            train(spec, made[kind], home=home) if kind == "shared" else _shaken(build(spec, made[kind], home).directory)
+            spec = resolve({**SPEC, **KINDS["shared" if kind == "run" else kind]})
+            train(spec, made[kind], home=home) if kind == "run" else _shaken(build(spec, made[kind], home).directory)
         return made[kind]
 
     return of
@@ -205,26 +205,29 @@ def test_another_vocabulary_begins_anew_on_the_same_body(start, begin):
     assert new.model.config.vocab_size == 70
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_ended(start, write_spec, home, tmp_path):
-    ended = read_outcome(start("shared")).curve[-1].dev_loss
+    ended = read_outcome(start("run")).curve[-1].dev_loss
     still = {**TRAINED, "optimizer": {**SGD, "lr": 1e-30}, "steps": 1, "evaluate_every": 1}
-    spec = load_spec(write_spec(start("shared"), training=still))
+    spec = load_spec(write_spec(start("run"), training=still))
     assert train(spec, tmp_path / "still", home=home).curve[-1].dev_loss == ended
-    spec = load_spec(write_spec(start("shared"), training={**TRAINED, "steps": 8, "evaluate_every": 8}))
+    spec = load_spec(write_spec(start("run"), training={**TRAINED, "steps": 8, "evaluate_every": 8}))
     assert train(spec, tmp_path / "on", home=home).curve[-1].dev_loss < ended
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_run_is_one_too_with_the_tokenizer_of_the_run(start, begin):
-    folder = start("shared")
+    folder = start("run")
     new = begin(folder / "checkpoints" / "step-00000002")
     weights = load_file(folder / "checkpoints" / "step-00000002" / "model.safetensors")
     assert all(torch.equal(new.model.state_dict()[name], tensor) for name, tensor in weights.items())
     assert tokenizers_hash(new.tokenizers) == tokenizers_hash(load_tokenizers(folder))
 
 
+@pytest.mark.slow
 def test_of_a_run_that_averaged_the_average_is_read(start, write_spec, home, tmp_path, begin):
     training = {**TRAINED, "averaging": {"use": "ema", "decay": 0.5}}
-    train(load_spec(write_spec(start("shared"), training=training)), tmp_path / "run", home=home)
+    train(load_spec(write_spec(start("run"), training=training)), tmp_path / "run", home=home)
     average, last = (load_file(tmp_path / place / "model.safetensors") for place in ("run", "run/last"))
     name = "decoder.layers.0.feedforward.up.weight"
     assert not torch.equal(average[name], last[name])
