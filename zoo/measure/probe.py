@@ -26,9 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zoo.errors import ZooError
 from zoo.lifeline import end_with_parent
 from zoo.measure.oom import kernel_oom_kills
-from zoo.measure.reading import Source
 from zoo.spec.sections import DecodingSection, MeasurementSection
-from zoo.tasks.images import ImageSource, PixelImage
+from zoo.tasks.images import ImageSource, PixelImage, Source
 
 Probe = Literal["latency_probe", "batch_probe"]
 
