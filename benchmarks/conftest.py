@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 MODELS, SEEDS = 50, 5
 _POSITIONS = ("rotary", "alibi", "sinusoidal", "learned", "t5", "relative", "fire", "nope")
@@ -242,6 +241,8 @@ def _outputs(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Figures and weights do not depend on how many cores the machine has."""
+    import torch  # here, not above: pytest reads this file before it starts its workers, which would wait
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

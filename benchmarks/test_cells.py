@@ -1,4 +1,4 @@
-"""The cells of specs/ and specs/language-models/: smoke tests as they are, benchmarks with ``pytest --benchmark``."""
+"""The cells of specs/, of language models and of images: smoke tests, or benchmarks with ``pytest --benchmark``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.spec import load_cells, load_spec
 SPECS = Path(__file__).parent / "specs"
 
 
-@pytest.mark.zoo_cells("specs/*.yaml", "specs/language-models/*.yaml")
+@pytest.mark.zoo_cells("specs/*.yaml", "specs/language-models/*.yaml", "specs/vision/*.yaml")
 def test_cell(zoo_cell: Callable[[], object]) -> None:
     zoo_cell()
 

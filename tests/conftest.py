@@ -1,9 +1,12 @@
-"""Records whose every claim holds, for tests of what reads them."""
+"""Records whose every claim holds, for tests of what reads them; and what the collector need not look through."""
 
 from __future__ import annotations
 
+import gc
 import random
+import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +17,91 @@ SENTENCES = ("open the file", "close the window now", "a cell has a value", "pri
 WORDS = ("open", "close", "save", "print", "file", "page", "table", "cell", "text", "image", "link", "style", "menu")
 LATENCIES = (0.100, 0.101, 0.099, 0.102, 0.1005)
 """Medians of five fresh processes, in seconds."""
+
+
+GLYPHS: dict[str, Any] = {
+    "name": "glyphs",
+    "seed": 3,
+    "task": {"use": "glyphs"},
+    "tokenizer": {"use": "byte-level", "vocab_size": 260},
+    "model": {
+        "architecture": "image-to-text",
+        "d_model": 32,
+        "heads": 4,
+        "image": {
+            "input": {"use": "native", "multiple": 2},
+            "patch": {"height": 16, "width": 10},  # one letter
+            "channels": 1,
+            "patch_position": "fractional-fourier",
+        },
+        "encoder": {"layers": 1},
+        "decoder": {"layers": 1},
+        "position": "sinusoidal",
+        "block": "pre-norm",
+        "normalization": "layer-norm",
+        "feedforward": {"use": "mlp", "width": 64, "activation": "relu"},
+        "fusion": "top",
+        "dropout": 0.0,
+    },
+    "training": {
+        "steps": 8,
+        "batch_tokens": 120,
+        "objective": "cross-entropy",
+        "optimizer": {"use": "adamw", "lr": 5e-3},
+        "schedule": {"use": "inverse-sqrt", "warmup": 10},
+        "clipping": {"use": "norm", "max_norm": 1.0},
+        "log_every": 4,
+    },
+    "decoding": {"strategy": "greedy", "max_new_tokens": 8},
+    "evaluation": {"metrics": ["cer", "exact-match"]},
+    "measurement": {"processes": 1, "latency_samples": 2, "throughput_batches": [2]},
+}
+"""A small model that reads the images of the kit's own task."""
+
+
+@pytest.fixture(scope="session")
+def glyph_spec() -> Callable[..., Any]:
+    """``glyph_spec(**{"training.steps": 5})``: a spec of the kit's image task, with values set by dotted path.
+
+    To be asked where the registry has the task (`zoo.testing.glyphs.with_glyphs`).
+    """
+    from copy import deepcopy
+
+    from zoo.spec import resolve
+
+    def make(**changes: Any) -> Any:
+        plain = deepcopy(GLYPHS)
+        for path, value in changes.items():
+            *parents, leaf = path.split(".")
+            section = plain
+            for name in parents:
+                section = section[name]
+            section.pop(leaf, None) if value is None else section.update({leaf: value})
+        return resolve(plain)
+
+    return make
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m leaves any out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make slow` collects only files whose text has a mark or a suite of the kit in it: no test may be missed so."""
+    for item in items:
+        if any(item.get_closest_marker(mark) for mark in ("slow", "network", "browser")):
+            text = _text(item.path)
+            if not re.search(r"mark\.(slow|network|browser)|Suite|conformance_suites", text):
+                raise pytest.UsageError(f"{item.nodeid}: make slow does not find its mark by the text of {item.path}")
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what was collected and imported: millions of objects, all of which the collection at the end of every
+    training run (accelerate's `free_memory`) would go through."""
+    gc.collect()  # what is garbage already is not kept
+    gc.freeze()
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 
 from zoo.bench.executor import CellJob, Done, Setting, Settings, cell_jobs, choose_executor
 from zoo.errors import InputError, ZooError
-from zoo.registry import Component, LoadPolicy, RegisteredComponent, Registry
+from zoo.registry import Component, LoadPolicy, RegisteredComponent, Registry, use_registry
 from zoo.registry.discovery import discover
+from zoo.testing.glyphs import with_glyphs
 
 
 def registry_of(**defaults: bool) -> Registry:
@@ -30,6 +31,11 @@ def test_controls_are_jobs_once_for_a_board(small_spec: Any) -> None:
     assert [job.job for job in jobs].count("copy") == 2
     assert [job.job for job in jobs].count("untrained") == 2
     assert [job.spec.name for job in jobs if job.job == "model"] == ["smoke", "smoke", "b", "c"]
+
+
+def test_a_board_of_images_has_no_control_that_gives_the_source_back(glyph_spec: Any) -> None:
+    with use_registry(with_glyphs()):
+        assert [job.job for job in cell_jobs([glyph_spec()])] == ["untrained", "model"]
 
 
 def test_a_cell_that_is_asked_for_twice_is_one_job(small_spec: Any) -> None:

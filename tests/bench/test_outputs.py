@@ -326,12 +326,26 @@ def test_an_outcome_whose_outputs_are_damaged_is_none(tmp_path: Path, small_spec
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("keep", ["text", "scores"])
-def test_a_real_cell_keeps_what_its_spec_says(tmp_path: Path, small_spec: Any, keep: str) -> None:
-    spec: Spec = small_spec(
-        f"evaluation.keep={keep}", "evaluation.metrics=[bleu, chrf, ter, cer, {use: chrf, word_order: 2}, exact-match]"
+def test_a_real_cell_keeps_what_its_spec_says_and_controls_are_run_once_for_a_board(
+    tmp_path: Path, small_spec: Any, keep: str
+) -> None:
+    sets = (
+        f"evaluation.keep={keep}",
+        "evaluation.metrics=[bleu, chrf, ter, cer, {use: chrf, word_order: 2}, exact-match]",
     )
+    spec: Spec = small_spec(*sets)
     runner = Runner(RecordStore(tmp_path / "records"), home=DataHome(tmp_path / "home"), work=tmp_path / "work")
-    copied, untrained = (result.record for result in runner.run_baselines(spec))
+    controls = runner.run_baselines(spec)
+    copied, untrained = (result.record for result in controls)
+    assert [(record.name, record.role, record.status) for record in (copied, untrained)] == [
+        ("copy", "baseline", "ok"),
+        ("untrained", "baseline", "ok"),
+    ]
+    assert not any(result.cached for result in controls)
+    assert set(copied.spec) == {"task", "tokenizer", "decoding", "evaluation"}
+    assert untrained.spec["training"]["steps"] == 0
+    other = small_spec(*sets, "model.position=rotary", "name=other")
+    assert all(result.cached for result in runner.run_baselines(other))
     examples = spec.task.create().prepare(runner.home).examples("test")[:12]
     for record in (copied, untrained):
         found = read_outputs(runner.store.folder, record)

@@ -57,11 +57,21 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     return pytester
 
 
+@pytest.mark.slow
 def test_without_the_flag_cells_are_smoke_tests_named_after_them(suite: pytest.Pytester) -> None:
+    """One of them fails where its component does not work: a head of odd width cannot be rotated in pairs."""
+    odd = SPEC.replace("d_model: 16", "d_model: 12").replace("name: tiny", "name: odd")
+    (suite.path / "specs" / "odd.yaml").write_text(odd)
     result = suite.runpytest_subprocess("-v")
-    result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(
-        ["*test_cell[[]tiny+position=none] PASSED*", "*test_cell[[]tiny+position=rotary] PASSED*"]
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*test_cell[[]tiny+position=none] PASSED*",
+            "*test_cell[[]tiny+position=rotary] PASSED*",
+            "*test_cell[[]odd+position=none] PASSED*",
+            "*test_cell[[]odd+position=rotary] FAILED*",
+            "*rotary positions turn pairs of features*",
+        ]
     )
     assert "benchmark: " not in "\n".join(line for line in result.outlines if "passed" in line)
     assert not (suite.path / "leaderboard").exists()
@@ -72,21 +82,26 @@ def ids(suite: pytest.Pytester) -> list[str]:
     return [line.partition("[")[2].rstrip("]") for line in result.outlines if "test_cell[" in line]
 
 
-def test_a_cell_has_the_same_id_however_many_seeds_there_are(suite: pytest.Pytester) -> None:
-    spec = suite.path / "specs" / "tiny.yaml"
+def test_a_cell_has_the_same_id_however_many_seeds_there_are_and_one_name_in_two_files_makes_two_ids(
+    suite: pytest.Pytester,
+) -> None:
     plain = SPEC.split("grid:")[0]
-    spec.write_text(plain + "grid: {seed: [3]}\n")
-    assert ids(suite) == ["tiny+seed=3"]
-    spec.write_text(plain + "grid: {seed: [3, 7], model.heads: [2, 4]}\n")
-    assert ids(suite) == [f"tiny+heads={heads}+seed={seed}" for seed in (3, 7) for heads in (2, 4)]
-    spec.write_text(plain)
-    assert ids(suite) == ["tiny"]
-
-
-def test_one_name_in_two_files_makes_two_ids(suite: pytest.Pytester) -> None:
+    for name, grid in (
+        ("one", "grid: {seed: [3]}\n"),
+        ("two", "grid: {seed: [3, 7], model.heads: [2, 4]}\n"),
+        ("plain", ""),
+    ):
+        (suite.path / "specs" / f"a-{name}.yaml").write_text(plain.replace("name: tiny", f"name: {name}") + grid)
     (suite.path / "specs" / "other.yaml").write_text(SPEC + "  training.steps: [5]\n")
     (suite.path / "specs" / "same.yaml").write_text(SPEC)
-    assert ids(suite) == [
+    found = ids(suite)
+    assert sorted(found[:6]) == sorted(
+        ["one+seed=3", "plain", *(f"two+heads={heads}+seed={seed}" for seed in (3, 7) for heads in (2, 4))]
+    )
+    assert [name for name in found if name.startswith("two")] == [
+        f"two+heads={heads}+seed={seed}" for seed in (3, 7) for heads in (2, 4)
+    ]
+    assert found[6:] == [
         "tiny+position=none+steps=5",
         "tiny+position=rotary+steps=5",
         "tiny+position=none@specs/same",
@@ -94,15 +109,6 @@ def test_one_name_in_two_files_makes_two_ids(suite: pytest.Pytester) -> None:
         "tiny+position=none@specs/tiny",
         "tiny+position=rotary@specs/tiny",
     ]
-
-
-@pytest.mark.slow
-def test_a_component_that_does_not_work_fails_its_smoke_test(suite: pytest.Pytester) -> None:
-    # An attention head of odd width cannot be rotated in pairs.
-    (suite.path / "specs" / "tiny.yaml").write_text(SPEC.replace("d_model: 16", "d_model: 12"))
-    result = suite.runpytest_subprocess()
-    result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*rotary positions turn pairs of features*"])
 
 
 def test_a_wrong_spec_is_one_clear_collection_error(suite: pytest.Pytester) -> None:
@@ -186,10 +192,13 @@ class TestWithTheFlag:
         return records
 
     @pytest.mark.slow
-    def test_recorded_samples_reach_pytest_benchmarks_report_to_the_last_bit(
+    def test_recorded_samples_reach_pytest_benchmarks_report_to_the_last_bit_and_are_compared_by_itself(
         self, suite: pytest.Pytester, recorded: dict[str, Any]
     ) -> None:
-        result = suite.runpytest_subprocess("--benchmark", "--benchmark-json", "out.json", "-v", "-rx")
+        # Saved once by name and once by date; its own verdict on the same samples is that nothing is slower.
+        saving = ("--benchmark-save", "first")
+        result = suite.runpytest_subprocess("--benchmark", "--benchmark-json", "out.json", "-v", "-rx", *saving)
+        assert result.ret == 0
         result.assert_outcomes(passed=2, xfailed=1)
         result.stdout.fnmatch_lines([f"*recorded as nan: step 3: not finite ({recorded['bad'].id})*"])
         result.stdout.no_fnmatch_line("*fixture was not used*")
@@ -212,20 +221,6 @@ class TestWithTheFlag:
         assert set(report["machine_info"]["zoo"]) == {"hardware_class", "gpus"}
         assert len(list((suite.path / "leaderboard" / "records").iterdir())) == 4
 
-    @pytest.mark.slow
-    def test_strict_makes_a_recorded_failure_a_failed_test(
-        self, suite: pytest.Pytester, recorded: dict[str, Any]
-    ) -> None:
-        result = suite.runpytest_subprocess("--benchmark", "--benchmark-strict", "--benchmark-only")
-        result.assert_outcomes(passed=1, failed=1, skipped=1)
-        result.stdout.fnmatch_lines(["*recorded as nan*"])
-
-    @pytest.mark.slow
-    def test_what_is_saved_is_compared_by_pytest_benchmark_itself(
-        self, suite: pytest.Pytester, recorded: dict[str, Any]
-    ) -> None:
-        # Once by name and once by date; its own verdict on the same samples is that nothing is slower.
-        assert suite.runpytest_subprocess("--benchmark", "--benchmark-save", "first").ret == 0
         again = ("--benchmark-compare", "--benchmark-compare-fail", "median:1%", "--benchmark-autosave")
         result = suite.runpytest_subprocess("--benchmark", *again)
         assert result.ret == 0
@@ -239,6 +234,14 @@ class TestWithTheFlag:
             rows = list(csv.DictReader(table))
         assert [float(row["median"]) for row in rows] == [pytest.approx(0.1875)] * 2
         assert {row["param:zoo_cell"] for row in rows} == {"tiny+position=none"}
+
+    @pytest.mark.slow
+    def test_strict_makes_a_recorded_failure_a_failed_test(
+        self, suite: pytest.Pytester, recorded: dict[str, Any]
+    ) -> None:
+        result = suite.runpytest_subprocess("--benchmark", "--benchmark-strict", "--benchmark-only")
+        result.assert_outcomes(passed=1, failed=1, skipped=1)
+        result.stdout.fnmatch_lines(["*recorded as nan*"])
 
     @pytest.mark.soak
     def test_profiling_and_disabling_leave_the_records_alone(
@@ -291,7 +294,7 @@ def test_with_the_flag_a_cell_is_run_and_recorded(suite: pytest.Pytester, tmp_pa
         SPEC.split("grid:")[0]
         + "tokenizer: {use: unigram, vocab_size: 200}\n"
         + "training: {steps: 20}\ndecoding: {max_new_tokens: 6}\n"
-        + "evaluation: {max_examples: 12}\nmeasurement: {latency_samples: 4, processes: 2, throughput_batches: [2]}\n"
+        + "evaluation: {max_examples: 12}\nmeasurement: {latency_samples: 4, processes: 1, throughput_batches: [2]}\n"
     )
     arguments = ["--benchmark", "--zoo-store", str(tmp_path / "store"), "--benchmark-json", "out.json"]
     suite.runpytest_subprocess(*arguments)
@@ -303,7 +306,7 @@ def test_with_the_flag_a_cell_is_run_and_recorded(suite: pytest.Pytester, tmp_pa
     assert entry["stats"]["data"] == record.performance[0].latency.values
     assert entry["extra_info"]["record"] == record.id
     assert entry["extra_info"]["cached"] is False
-    assert len(record.performance[0].latency.processes) == 2
+    assert len(record.performance[0].latency.processes) == 1
     # What a cell writes is what the check of a submission expects, published or not.
     for folder in ("store", "published"):
         report = check_store(tmp_path / folder)

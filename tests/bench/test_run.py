@@ -213,7 +213,7 @@ def cell_processes() -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-def test_a_cell_leaves_a_whole_record_and_runs_again_only_when_asked(runner: Runner, small_spec: Any) -> None:
+def test_a_cell_leaves_a_whole_record(runner: Runner, small_spec: Any) -> None:
     spec = small_spec("evaluation.probes=[source-swap, repetition, shift]", "training.probe_every=15")
     record = runner.run(spec).record
     assert record.error is None or record.status == "collapsed"
@@ -243,16 +243,42 @@ def test_a_cell_leaves_a_whole_record_and_runs_again_only_when_asked(runner: Run
     assert runner.store.read().records == (record,)
     assert runner.run(spec).cached
 
-    runner.again_since = new_record_id()
-    second = runner.run(spec).record
-    assert second.attempt == 2
-    assert second.cell == record.cell
-    assert [score.value for score in second.quality] == [score.value for score in record.quality]
+
+@pytest.mark.slow
+def test_a_cell_that_cannot_be_built_is_a_result(runner: Runner, small_spec: Any) -> None:
+    spec = small_spec("tokenizer.vocab_size=30000")
+    record = runner.run(spec).record
+    assert record.status == "invalid"
+    assert "vocab_size 30000" in str(record.error)
+    assert runner.run(spec).cached
 
 
 @pytest.mark.slow
-def test_a_cell_without_measurement_is_scored_and_its_training_alone_timed(runner: Runner, small_spec: Any) -> None:
-    record = runner.run(small_spec("measurement.processes=0")).record
+def test_a_cell_that_takes_too_long_is_ended_and_recorded(runner: Runner, small_spec: Any) -> None:
+    runner.timeout = 0.5
+    record = runner.run(small_spec("training.steps=1000000")).record
+    assert record.status == "timeout"
+    assert record.error == "killed after 0.5 s"
+    assert not cell_processes()
+
+
+@pytest.mark.slow
+def test_a_process_that_the_machine_killed_is_on_record_and_tried_again_and_a_result_only_when_asked(
+    runner: Runner, small_spec: Any
+) -> None:
+    """Of a cell without measurement: it is scored, and its training alone is timed."""
+    spec = small_spec("measurement.processes=0")
+
+    def kill_first() -> None:
+        while not (children := cell_processes()):
+            time.sleep(0.01)
+        children[0].kill()
+
+    killer = threading.Thread(target=kill_first)
+    killer.start()
+    result = runner.run(spec)
+    killer.join()
+    record = result.record
     assert record.status in {"ok", "collapsed"}
     assert [score.metric for score in record.quality] == ["bleu", "chrf"]
     (trained,) = record.performance
@@ -274,57 +300,17 @@ def test_a_cell_without_measurement_is_scored_and_its_training_alone_timed(runne
     assert record.parameters is not None
     assert trained.optimizer_state_bytes is not None
     assert trained.optimizer_state_bytes == pytest.approx(8 * record.parameters, rel=0.05)
-    assert check_store(runner.store.folder).problems == ()
-
-
-@pytest.mark.slow
-def test_controls_are_run_once_for_a_board(runner: Runner, small_spec: Any) -> None:
-    first = runner.run_baselines(small_spec())
-    assert [(item.record.name, item.record.role, item.record.status) for item in first] == [
-        ("copy", "baseline", "ok"),
-        ("untrained", "baseline", "ok"),
-    ]
-    assert not any(item.cached for item in first)
-    assert set(first[0].record.spec) == {"task", "tokenizer", "decoding", "evaluation"}
-    assert first[1].record.spec["training"]["steps"] == 0
-    assert all(item.cached for item in runner.run_baselines(small_spec("model.position=rotary", "name=other")))
-
-
-@pytest.mark.slow
-def test_a_cell_that_cannot_be_built_is_a_result(runner: Runner, small_spec: Any) -> None:
-    spec = small_spec("tokenizer.vocab_size=30000")
-    record = runner.run(spec).record
-    assert record.status == "invalid"
-    assert "vocab_size 30000" in str(record.error)
-    assert runner.run(spec).cached
-
-
-@pytest.mark.slow
-def test_a_cell_that_takes_too_long_is_ended_and_recorded(runner: Runner, small_spec: Any) -> None:
-    runner.timeout = 0.5
-    record = runner.run(small_spec("training.steps=1000000")).record
-    assert record.status == "timeout"
-    assert record.error == "killed after 0.5 s"
-    assert not cell_processes()
-
-
-@pytest.mark.slow
-def test_a_process_that_the_machine_killed_is_on_record_and_tried_again(runner: Runner, small_spec: Any) -> None:
-    spec = small_spec("training.steps=31")
-
-    def kill_first() -> None:
-        while not (children := cell_processes()):
-            time.sleep(0.01)
-        children[0].kill()
-
-    killer = threading.Thread(target=kill_first)
-    killer.start()
-    result = runner.run(spec)
-    killer.join()
-    assert result.record.status in {"ok", "collapsed"}
     statuses = [(record.status, record.attempt) for record in runner.store.of_cell(result.record.cell)]
     assert statuses == [("infra", 1), (result.record.status, 2)]
     assert "signal 9" in str(runner.store.read().records[0].error)
+    assert check_store(runner.store.folder).problems == ()
+    assert runner.run(spec).cached
+
+    runner.again_since = new_record_id()
+    again = runner.run(spec).record
+    assert again.attempt == 3
+    assert again.cell == record.cell
+    assert [score.value for score in again.quality] == [score.value for score in record.quality]
 
 
 @pytest.mark.slow

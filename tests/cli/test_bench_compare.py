@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,16 @@ from zoo.cli.main import main
 BLEU = {"use": "bleu", "resamples": 100}
 
 
-def zoo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def zoo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What the command answers, in this process: one of its own would import everything anew."""
+    command = ["bench", "compare", *arguments]
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        status = main(command)
+    return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
+
+
+def zoo_alone(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "zoo.cli.main", "bench", "compare", *arguments],
         capture_output=True,
@@ -122,7 +133,7 @@ def test_nothing_comparable_is_status_1(
 
 
 def test_without_the_metrics_plugin_the_comparison_says_so_and_goes_on(store: Path) -> None:
-    run = zoo("base", "better", "--store", str(store), ZOO_BLOCK="zoo-tasks-text")
+    run = zoo_alone("base", "better", "--store", str(store), ZOO_BLOCK="zoo-tasks-text")
     assert run.returncode == 0
     assert "the metric 'zoo-tasks-text/bleu' cannot be loaded here" in run.stdout
     assert "Evidence: the training seeds alone" in run.stdout

@@ -6,22 +6,28 @@ import sys
 import pytest
 import torch
 
+from zoo.measure import memory
+
 MEGABYTE = 2**20
 
 # For each size: allocate, write every page (else none is resident), free, and say the peak.
+# The module by itself: the package would import torch.
 PROBE = """
 import sys
-from zoo.measure.memory import peak_resident_bytes
-for size in sys.argv[1:]:
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("zoo.measure.memory", sys.argv[1])
+memory = sys.modules[spec.name] = module_from_spec(spec)
+spec.loader.exec_module(memory)
+for size in sys.argv[2:]:
     block = bytearray(int(size))
     block[::4096] = b"x" * len(block[::4096])
     del block
-    print(peak_resident_bytes())
+    print(memory.peak_resident_bytes())
 """
 
 
 def peaks_after(*sizes: int) -> list[int]:
-    command = [sys.executable, "-c", PROBE, *map(str, sizes)]
+    command = [sys.executable, "-c", PROBE, memory.__file__, *map(str, sizes)]
     return [int(line) for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()]
 
 

@@ -32,16 +32,27 @@ def request_for(directory: Path, **changes: Any) -> ProbeRequest:
     return ProbeRequest(**{**facts, **changes})
 
 
+LIGHT = """
+import os, signal, sys, time, types
+from importlib.util import find_spec
+
+# The module by itself, as it stands: the package would import everything that measures, and with it torch, of which
+# no stub needs more than this.
+package = types.ModuleType("zoo.measure")
+package.__path__ = [os.path.join(path, "measure") for path in find_spec("zoo").submodule_search_locations]
+sys.modules["zoo.measure"] = package
+sys.modules["torch"] = types.SimpleNamespace(set_num_threads=lambda count: None)
+from zoo.measure.probe import serve
+"""
+
+
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Let `run_probe` start a script of our own in place of a probe, in the same way."""
 
     def use(body: str) -> None:
         script = tmp_path / "stub.py"
-        script.write_text(
-            "import os, signal, sys, time\nfrom zoo.measure.probe import serve\n\n"
-            f"def probe(request):\n{body}\n\nserve(probe)\n"
-        )
+        script.write_text(f"{LIGHT}\n\ndef probe(request):\n{body}\n\nserve(probe)\n")
         real = subprocess.run
 
         def run(command: list[str], **options: Any) -> Any:
@@ -92,7 +103,7 @@ def test_a_probe_that_the_kernel_killed_for_memory_is_told_by_its_count(
 def test_a_probe_ends_when_whoever_asked_for_it_is_killed(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     waits = f"lambda request: [open({str(begun)!r}, 'w').write(str(os.getpid())), time.sleep(600)]"
-    probe = f"import os, time; from zoo.measure.probe import serve; serve({waits})"
+    probe = f"{LIGHT}\nserve({waits})"
     asking = (
         "import os, subprocess, sys\n"
         "reading, writing = os.pipe()\n"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from zoo.measure.generation import encoded_sources, generate_ids
+from zoo.measure.generation import generate_ids
+from zoo.measure.reading import encoded_sources
 from zoo.measure.split import split_times
 from zoo.models.modes import evaluating
 from zoo.spec.sections import DecodingSection
@@ -17,7 +18,7 @@ def test_the_parts_are_the_whole(tiny: Any) -> None:
     encoded = encoded_sources(tiny.tokenizer, [sentence], tiny.model.device, limit=512)
     parts, whole = [], []
     with evaluating(tiny.model):
-        for _ in range(10):
+        for _ in range(5):
             split = split_times(tiny.model, tiny.tokenizers, [sentence], decoding, samples=5, max_source_tokens=512)
             sums = zip(split.encode.values, split.tokens, split.decode_per_token.values, strict=True)
             parts += [encode + tokens * decode for encode, tokens, decode in sums]

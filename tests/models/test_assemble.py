@@ -36,6 +36,7 @@ def test_torchs_generator_is_neither_read_nor_moved(make_section, position):
     assert torch.equal(torch.rand(2), expected)
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_weights(make_section):
     section = make_section("zoo-positional/learned")
     program = (

@@ -64,8 +64,10 @@ def packed(model, pairs: list[tuple[Tensor, Tensor]], **more: Tensor) -> Tensor:
 )
 def test_a_packed_pair_has_the_logits_of_the_pair_alone(make_model, position, pairs, backend, block):
     model = make_model(position, block=block, attention=backend)
+    # flex compiles anew for each length. That it agrees with the others on a pair alone is tested in test_identities.
+    by_itself = make_model(position, block=block, attention="sdpa") if backend == "flex" else model
     with torch.no_grad():
-        torch.testing.assert_close(packed(model, pairs), alone(model, pairs), **TOLERANCE)
+        torch.testing.assert_close(packed(model, pairs), alone(by_itself, pairs), **TOLERANCE)
 
 
 def test_loss_and_gradients_of_packed_pairs_are_those_of_the_pairs_alone(make_model, position, pairs):

@@ -438,9 +438,13 @@ def build(tmp_path: Path, registry: Registry) -> Callable[..., Site]:
     """``build(records, problems=())`` -> the built site."""
 
     def make(
-        records: Sequence[Record], problems: Sequence[Problem] = (), name: str = "site", store: Path | None = None
+        records: Sequence[Record],
+        problems: Sequence[Problem] = (),
+        name: str = "site",
+        store: Path | None = None,
+        figures: Path | None = None,
     ) -> Site:
-        build_site(records, tmp_path / name, problems, store=store, registry=registry)
+        build_site(records, tmp_path / name, problems, store=store, figures=figures, registry=registry)
         return Site(tmp_path / name)
 
     return make

@@ -65,7 +65,7 @@ def test_everything_that_was_measured_is_on_the_page(build, make_record, part):
     assert by_start["Reading the "].startswith("20.0 ms")
     assert by_start["Decoding, a "].startswith("4.00 ms")
     throughput = [cells[0] for label, cells in rows.items() if label.startswith("Throughput")]
-    assert throughput == ["80.05.00 sentences a second", "900", "out of memory"]
+    assert throughput == ["80.05.00 outputs a second", "900", "out of memory"]
     assert by_start["Peak memoryi"] == (
         "300 MiBcuda-allocatedbefore loading 0 MiBafter loading 100 MiBreserved 320 MiBGPU in all 700 MiB"
     )

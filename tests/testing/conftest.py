@@ -6,16 +6,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
 from zoo.registry import Component, LoadPolicy, PluginReport, RegisteredComponent, Registry, use_registry
 from zoo.registry.discovery import discover
 from zoo.spec.options import Chosen
-from zoo.testing import ComponentSuite
 
-Installed = Callable[..., ComponentSuite]
+if TYPE_CHECKING:
+    # Not at run time: pytest reads this file before it starts its workers, which then wait while torch is imported.
+    from zoo.testing import ComponentSuite
+
+Installed: TypeAlias = "Callable[..., ComponentSuite]"
 Run = Callable[..., None]
 
 

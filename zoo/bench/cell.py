@@ -17,6 +17,7 @@ CORE = "zoo-registry"
 Job = Literal["model", "copy", "untrained"]
 """Train and measure a model, or score one of the two controls."""
 BASELINES: tuple[Job, ...] = ("copy", "untrained")
+"""The controls of a board of texts: see `controls_of`."""
 BASELINE_SECTIONS = ("task", "tokenizer", "decoding", "evaluation")
 """What decides the score of a control: the sections of the spec that are in its key."""
 _OPTIONAL_SECTIONS = ("target_tokenizer",)
@@ -31,6 +32,11 @@ def baseline_spec(spec: Mapping[str, Any], baseline: str = "untrained") -> dict[
     # Untrained, a model that begins with a pretrained one is a control of its own.
     optional = (*_OPTIONAL_SECTIONS, *(("model",) if baseline != "copy" and _begun(spec) else ()))
     return sections | {section: spec[section] for section in optional if spec.get(section) is not None}
+
+
+def controls_of(spec: Spec) -> tuple[Job, ...]:
+    """The controls of the board that a spec's model stands on. A source that is an image cannot be given back."""
+    return ("untrained",) if spec.model.reads_images else BASELINES
 
 
 def recorded_name(spec: Spec, job: Job) -> str:

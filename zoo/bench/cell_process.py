@@ -48,7 +48,8 @@ from zoo.measure import (
     measure_performance,
     prepare_metrics,
 )
-from zoo.measure.generation import source_of
+from zoo.measure.evaluate import shown_examples
+from zoo.measure.reading import source_of
 from zoo.models import count_parameters
 from zoo.spec import Spec, resolve
 from zoo.spec.pretrained import find_checkpoint
@@ -118,8 +119,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     run = load_run(directory)
     model = run.model.to(default_device())
     evaluation = evaluate(model, run.tokenizers, examples, spec, metrics=metrics, progress=progress)
-    # The sentences that are timed are the ones that are shown: spread evenly over the test set.
-    sentences = [source_of(sample) for sample in evaluation.samples]
+    sentences = [source_of(example) for example in shown_examples(examples)]
     parameters = count_parameters(model)
     attention = str(model.attention_backend)
     del model, run

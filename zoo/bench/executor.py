@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from zoo.bench.cell import BASELINES, Job, baseline_spec
+from zoo.bench.cell import Job, baseline_spec, controls_of
 from zoo.errors import InputError, ZooError
 from zoo.registry import Registry, current_registry
 from zoo.spec import Spec
@@ -125,7 +125,7 @@ def cell_jobs(specs: Iterable[Spec]) -> list[CellJob]:
     chosen: dict[str, CellJob] = {}
     plain = [(spec, spec.plain()) for spec in specs]
     for spec, sections in plain:
-        for job in BASELINES:
+        for job in controls_of(spec):
             board = json.dumps(baseline_spec(sections, job), sort_keys=True)
             chosen.setdefault(f"{job} {board}", CellJob(spec, job))
     for spec, sections in plain:

@@ -72,14 +72,15 @@ class Distribution(_Part):
 
 
 class Throughput(_Part):
-    """Many sentences at once. A batch that the memory does not hold is on record as that, never as a smaller one."""
+    """Many sources (sentences, images) at once. A batch that the memory does not hold is on record as that, never as a
+    smaller one."""
 
     batch: Positive = Field(description="Sentences generated at once")
     status: Literal["ok", "oom", "untried"] = Field(
         default="ok", description="untried: a smaller batch was too large for the memory already"
     )
     tokens_per_second: float | None = Field(default=None, description="Generated tokens a second")
-    sentences_per_second: float | None = None
+    sentences_per_second: float | None = Field(default=None, description="Outputs a second, of whatever is read")
 
 
 class Memory(_Part):
@@ -143,22 +144,24 @@ class Performance(_Part):
     threads: Positive
     dtype: str
     attention: str = Field(description="Attention backend that ran")
-    latency: Distribution | None = Field(default=None, description="End-to-end, one sentence, seconds")
+    latency: Distribution | None = Field(default=None, description="End-to-end, one source, seconds")
     device_time: Distribution | None = Field(
         default=None,
-        description="Generation alone by CUDA events, one sentence that is on the device, seconds between the events",
+        description="Generation alone by CUDA events, one source that is on the device, seconds between the events",
     )
     encode: Distribution | None = Field(
-        default=None, description="Reading the source alone (the encoder), one sentence, seconds"
+        default=None, description="Reading the source alone (the encoder), one source, seconds"
     )
     decode_per_token: Distribution | None = Field(
-        default=None, description="Generation without reading the source, one sentence, seconds per generated token"
+        default=None, description="Generation of one output, the source being read, seconds per generated token"
     )
     throughput: list[Throughput] = Field(default_factory=list, description="One for each batch size")
     memory: Memory | None = None
     energy: Energy | None = None
     calibration: Calibration | None = None
-    training_tokens_per_second: float | None = None
+    training_tokens_per_second: float | None = Field(
+        default=None, description="Tokens of sources (patches, of images) and targets"
+    )
     training_steps_per_second: float | None = Field(
         default=None, description="Optimizer steps by the time in them: evaluations and checkpoints left out"
     )

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from zoo.bench.cell import BASELINES, Cell, Job, baseline_spec, recorded_name
+from zoo.bench.cell import Cell, Job, baseline_spec, controls_of, recorded_name
 from zoo.bench.outcome import Outcome
 from zoo.bench.outputs import publish_outputs
 from zoo.bench.record import Record
@@ -81,7 +81,7 @@ class Runner:
 
     def run_baselines(self, spec: Spec) -> list[CellResult]:
         """The controls on the spec's task, each once for a store however many models it holds."""
-        return [self.run_job(spec, job) for job in BASELINES]
+        return [self.run_job(spec, job) for job in controls_of(spec)]
 
     def run_job(self, spec: Spec, job: Job) -> CellResult:
         """Run the cell of a spec, or one of its controls, or find its result in the store."""

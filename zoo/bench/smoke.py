@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from zoo.models import assemble
 from zoo.models.decoding import Decoding
 from zoo.models.modes import evaluating
 from zoo.models.scores import negative_log_likelihood
 from zoo.spec import Spec
+from zoo.tasks.contracts import Input
 
 VOCABULARY = 32
 """Substitute for the tokenizer's size: ids 0 to 3 are special."""
@@ -21,15 +26,9 @@ def smoke(spec: Spec) -> None:
     own = SOURCE_VOCABULARY if spec.has_separate_tokenizers else None
     model = assemble(spec.model, VOCABULARY, source_vocabulary_size=own, seed=spec.seed, spec=spec)
     generator = torch.Generator().manual_seed(spec.seed)
-    sources = torch.randint(4, own or VOCABULARY, (2, 6), generator=generator)  # [B, S]
+    encoded = _SOURCES[model.reads](model, own or VOCABULARY, generator)
     targets = torch.randint(4, VOCABULARY, (2, 5), generator=generator)  # [B, T]
-    mask = torch.ones_like(sources)  # [B, S]
-    mask[1, 4:] = 0
-    encoded = {"input_ids": sources, "attention_mask": mask}
-    logits = model.target_logits(encoded, targets)  # [B, T, V]
-    loss = negative_log_likelihood(
-        logits.flatten(0, 1), targets.flatten(), log_probabilities=model.log_probabilities, reduction="mean"
-    )
+    loss = _loss(model, encoded, targets)
     _expect(bool(torch.isfinite(loss)), spec, f"a loss of {loss.item()}")
     loss.backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
@@ -42,6 +41,33 @@ def smoke(spec: Spec) -> None:
         output = strategy.generate(model, inputs, max_new_tokens=4, keys=(0, 1))
         output = model.written(output, inputs)  # [B, 1 + T]
     _expect(output.shape[0] == 2 and 2 <= output.shape[1] <= 5, spec, f"outputs of shape {tuple(output.shape)}")
+
+
+def _loss(model: Any, encoded: dict[str, Tensor], targets: Tensor) -> Tensor:
+    if model.own_loss:
+        own: Tensor = model(**encoded, labels=targets).loss
+        return own
+    logits = model.target_logits(encoded, targets)  # [B, T, V]
+    return negative_log_likelihood(
+        logits.flatten(0, 1), targets.flatten(), log_probabilities=model.log_probabilities, reduction="mean"
+    )
+
+
+def _texts(model: Any, vocabulary: int, generator: torch.Generator) -> dict[str, Tensor]:
+    sources = torch.randint(4, vocabulary, (2, 6), generator=generator)  # [B, S]
+    mask = torch.ones_like(sources)  # [B, S]
+    mask[1, 4:] = 0
+    return {"input_ids": sources, "attention_mask": mask}
+
+
+def _images(model: Any, vocabulary: int, generator: torch.Generator) -> dict[str, Tensor]:
+    sizes = ((64, 320), (48, 180))
+    pixels = [torch.randint(256, (*size, 3), generator=generator, dtype=torch.uint8).numpy() for size in sizes]
+    return dict(model.image_processor(pixels, return_tensors="pt"))
+
+
+_SOURCES: dict[Input, Callable[[Any, int, torch.Generator], dict[str, Tensor]]] = {"text": _texts, "image": _images}
+"""Two made-up sources of different lengths, as the model takes them."""
 
 
 def _expect(holds: bool, spec: Spec, found: str) -> None:

@@ -10,6 +10,7 @@ from zoo.cli.output import print_json
 
 STORE = Path("leaderboard/records")
 SITE = Path("leaderboard/site")
+FIGURES = Path("leaderboard/figures")
 
 
 @click.group("leaderboard")
@@ -20,8 +21,15 @@ def command() -> None:
 @command.command("build")
 @click.option("--store", type=click.Path(path_type=Path), default=STORE, show_default=True, help="Folder of records.")
 @click.option("--out", type=click.Path(path_type=Path), default=SITE, show_default=True, help="Folder of the site.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path),
+    default=FIGURES,
+    show_default=True,
+    help="Folder of published figures, if there is one.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def build(store: Path, out: Path, as_json: bool) -> None:
+def build(store: Path, out: Path, figures: Path, as_json: bool) -> None:
     """Make the static site from the records; open its index.html, no server is needed."""
     from zoo.bench.store import RecordStore
     from zoo.errors import InputError
@@ -30,7 +38,7 @@ def build(store: Path, out: Path, as_json: bool) -> None:
     if not store.is_dir():
         raise InputError("no record folder here; 'zoo bench SPEC --store DIR' makes one", where=f"--store {store}")
     reading = RecordStore(store).read()
-    report = build_site(reading.records, out, reading.problems, store=store)
+    report = build_site(reading.records, out, reading.problems, store=store, figures=figures)
     if as_json:
         print_json(
             {

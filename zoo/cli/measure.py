@@ -61,6 +61,10 @@ def command(
     from zoo.training import load_run
 
     specs = [load_run(directory).spec for directory in directories]
+    if texts is not None and any(spec.model.reads != "text" for spec in specs):
+        raise InputError(
+            "the model reads images: it is measured with those of its task", where=f"--sentences {sentences}"
+        )
     # A spec that has nothing timed in a sweep (0) does not mean that nobody may ask.
     processes = processes or specs[0].measurement.processes or MeasurementSection().processes
     changes = {"processes": processes, "latency_samples": samples, "throughput_batches": sorted(set(batches)) or None}
@@ -107,7 +111,8 @@ def _lines(file: Path) -> list[str]:
 def _sentences_of(directories: tuple[Path, ...], specs: list[Spec], progress: Progress) -> list[Any]:
     """Sources of the task that all specs have. Raises InputError where they have several."""
     from zoo.measure import evaluation_examples
-    from zoo.measure.generation import source_of
+    from zoo.measure.evaluate import shown_examples
+    from zoo.measure.reading import source_of
     from zoo.tasks import DataHome
 
     for directory, spec in zip(directories, specs, strict=True):
@@ -117,9 +122,7 @@ def _sentences_of(directories: tuple[Path, ...], specs: list[Spec], progress: Pr
                 where=str(directory),
             )
     task = specs[0].task.create().prepare(DataHome.default(), progress)
-    examples = evaluation_examples(task, specs[0])
-    count = min(SENTENCES, len(examples))
-    return [source_of(examples[index * len(examples) // count]) for index in range(count)]
+    return [source_of(example) for example in shown_examples(evaluation_examples(task, specs[0]))]
 
 
 def _comparisons(found: list[Performance]) -> list[list[Comparison]]:
@@ -184,7 +187,7 @@ def _row(name: str, measured: Measured) -> tuple[str, ...]:
 
 def _capacity_rows(performance: Performance) -> Iterator[tuple[str, str]]:
     for rate in performance.throughput:
-        known = f"{rate.tokens_per_second or 0:.0f} tokens/s, {rate.sentences_per_second or 0:.1f} sentences/s"
+        known = f"{rate.tokens_per_second or 0:.0f} tokens/s, {rate.sentences_per_second or 0:.1f} outputs/s"
         value = {"ok": known, "oom": "out of memory", "untried": "not tried: a smaller batch was too large"}
         yield f"throughput, batch {rate.batch}", value[rate.status]
     memory = performance.memory

@@ -34,7 +34,7 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     for rate in rates(
         loaded.model,
         loaded.tokenizers,
-        request.sentences,
+        request.sources(),
         request.decoding,
         batches=request.measurement.throughput_batches,
         max_source_tokens=loaded.max_source_tokens(request.decoding.max_new_tokens),
@@ -91,7 +91,7 @@ def _loaded_and_weighed(request: ProbeRequest) -> tuple[Loaded, MemoryReading | 
 
 def _generate(loaded: Loaded, request: ProbeRequest, batch: int) -> int:
     """Generate one batch and return its tokens."""
-    texts = batch_of(request.sentences, batch)
+    texts = batch_of(request.sources(), batch)
     with evaluating(loaded.model):
         return generate_batch(
             loaded.model,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError
 from zoo.measure.collapse import collapse_probes, collapsed
-from zoo.measure.generation import generate_outputs, source_of
+from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
+from zoo.measure.reading import refuse_other_input, source_of
 from zoo.models.tokenizers import Tokenizers
 from zoo.probes.contracts import Series
 from zoo.probes.harness import measure_probes, refuse_unfit
@@ -121,10 +122,11 @@ def evaluate(
 
     Scores every given example: `evaluation_examples` chooses them. `metrics` are those that `prepare_metrics` made for
     them; where absent they are made here, and have no training data to learn from. Raises ValueError without examples,
-    InputError where they have a context and the model no encoder for it.
+    InputError where they have a context and the model no encoder for it, or hold what the model does not read.
     """
     if not examples:
         raise ValueError("evaluation needs at least one example")
+    refuse_other_input(spec.model, "text" if examples[0].image is None else "image")
     metrics = prepare_metrics(spec, examples) if metrics is None else metrics
     if any(example.context is not None for example in examples) and not model.reads_context:
         raise InputError("the examples have a second input (context), but the model has no context encoder")
@@ -218,8 +220,16 @@ def _scored(
 
 
 def _shown(outputs: Sequence[str], examples: Sequence[Example]) -> tuple[EvaluatedSample, ...]:
-    """Examples spread evenly over the set: the same ones for every model on it, good or bad."""
-    count = min(SHOWN_SAMPLES, len(examples))
-    chosen = [index * len(examples) // count for index in range(count)]
-    shown = ((examples[i], outputs[i]) for i in chosen)
+    shown = ((examples[i], outputs[i]) for i in _spread(len(examples)))
     return tuple(EvaluatedSample(e.id, e.source, e.target, output, e.context) for e, output in shown)
+
+
+def shown_examples(examples: Sequence[Example]) -> list[Example]:
+    """Those that are kept with their outputs for a reader, and that the clocks time: spread evenly over the set, the
+    same ones for every model on it, good or bad."""
+    return [examples[index] for index in _spread(len(examples))]
+
+
+def _spread(total: int) -> list[int]:
+    count = min(SHOWN_SAMPLES, total)
+    return [index * total // count for index in range(count)]

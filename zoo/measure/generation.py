@@ -1,32 +1,21 @@
-"""From source texts to output texts: what evaluation scores and what the clocks time."""
+"""From sources to output texts: what evaluation scores and what the clocks time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from zoo.models.decoding import Decoding, key_of
+from zoo.measure.reading import key_of_source, reader_of
+from zoo.models.decoding import Decoding
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
 from zoo.tasks.contracts import Progress, silent
-
-Source = str | tuple[str, str]
-"""What a model reads: a text, or a text and the context that stands before it (for a second encoder)."""
-
-
-class WithSource(Protocol):
-    """An example, or what is shown of one."""
-
-    @property
-    def source(self) -> str: ...
-
-    @property
-    def context(self) -> str | None: ...
+from zoo.tasks.images import Source
 
 
 @dataclass(frozen=True)
@@ -56,33 +45,6 @@ def generated_lengths(sequences: Tensor, eos: int) -> tuple[list[int], int]:
     return [int(length) for length in lengths], int((~finished).sum())
 
 
-def source_of(example: WithSource) -> Source:
-    """What a model reads of an example: its source, with its context where it has one."""
-    return example.source if example.context is None else (example.source, example.context)
-
-
-def text_of(source: Source) -> str:
-    """The source without its context."""
-    return source if isinstance(source, str) else source[0]
-
-
-def encoded_sources(
-    tokenizer: Any, sources: Sequence[Source], device: torch.device, *, limit: int
-) -> dict[str, Tensor]:
-    """``input_ids`` and ``attention_mask`` ``[B, S]`` on the device, padded to the longest source, cut at `limit`.
-
-    Where sources come with contexts also ``context_input_ids`` and ``context_attention_mask`` ``[B, C]``.
-    """
-    read = [("", [text_of(source) for source in sources])]
-    if any(not isinstance(source, str) for source in sources):
-        read.append(("context_", ["" if isinstance(source, str) else source[1] for source in sources]))
-    inputs: dict[str, Tensor] = {}
-    for prefix, texts in read:
-        encoded = tokenizer(texts, padding=True, truncation=True, max_length=limit, return_tensors="pt")
-        inputs |= {prefix + name: encoded[name].to(device) for name in ("input_ids", "attention_mask")}
-    return inputs
-
-
 def generate_ids(
     model: Any,
     inputs: Mapping[str, Any],
@@ -97,7 +59,7 @@ def generate_ids(
         inputs,
         # A table of positions has max_positions rows, and the decoder reads one position a new token.
         max_new_tokens=model.output_limit(decoding.max_new_tokens),
-        keys=[key_of(source if isinstance(source, str) else "\n".join(source)) for source in sources],
+        keys=[key_of_source(source) for source in sources],
     )
 
 
@@ -105,8 +67,9 @@ def generate_batch(
     model: Any, tokenizers: Tokenizers, sources: Sequence[Source], decoding: DecodingSection, *, max_source_tokens: int
 ) -> Generated:
     """Outputs of one batch, padded to its longest source. The model's mode is the caller's."""
-    encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_source_tokens)
-    mask = encoded["attention_mask"]  # [B, S]
+    reader = reader_of(model, tokenizers)
+    sources = reader.loaded(sources)
+    encoded = reader.encoded(sources, model.device, limit=max_source_tokens)
     inputs = model.prompts(encoded)
     sequences = generate_ids(model, inputs, sources, decoding)
     sequences = model.written(sequences, inputs)  # [B, 1 + T]
@@ -115,7 +78,7 @@ def generate_batch(
         outputs=tuple(tokenizers.target.batch_decode(sequences, skip_special_tokens=True)),
         tokens=sum(lengths),
         unfinished=unfinished,
-        truncated=int((mask.sum(dim=-1) >= max_source_tokens).sum()) if mask.shape[1] >= max_source_tokens else 0,
+        truncated=reader.cut(encoded, max_source_tokens),
     )
 
 
@@ -133,9 +96,7 @@ def generate_outputs(
     Batches hold sources of like length, longest first: little padding, and too little
     memory shows at once.
     """
-    lengths = (
-        [len(ids) for ids in tokenizers.source([text_of(source) for source in sources])["input_ids"]] if sources else []
-    )
+    lengths = reader_of(model, tokenizers).lengths(sources)
     order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
     outputs = [""] * len(sources)
     tokens = unfinished = 0

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from zoo.measure.device_time import device_times
-from zoo.measure.generation import Source, encoded_sources, generate_batch, generate_ids
+from zoo.measure.generation import generate_batch, generate_ids
 from zoo.measure.latency import timed_calls
 from zoo.measure.loading import load
 from zoo.measure.probe import ProbeRequest, serve
+from zoo.measure.reading import reader_of
 from zoo.measure.split import split_times
 from zoo.measure.warmup import warm_up
 from zoo.models.modes import evaluating
+from zoo.tasks.images import Source
 
 
 def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
@@ -22,7 +24,7 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     model, tokenizers, device = loaded.model, loaded.tokenizers, loaded.device
     decoding = request.decoding
     limit = loaded.max_source_tokens(decoding.max_new_tokens)
-    sentences, samples = request.sentences, request.measurement.latency_samples
+    sentences, samples = request.sources(), request.measurement.latency_samples
 
     def translate(sentence: Source) -> object:
         return generate_batch(model, tokenizers, [sentence], decoding, max_source_tokens=limit)
@@ -34,8 +36,9 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
     with evaluating(model):
         warmup = warm_up(translate, sentences, at_least=request.measurement.warmup, device=device)
         latency = timed_calls(translate, sentences, samples=samples, device=device)
+        reader = reader_of(model, tokenizers)
         encoded = [
-            (sentence, model.prompts(encoded_sources(tokenizers.source, [sentence], device, limit=limit)))
+            (sentence, model.prompts(reader.encoded([sentence], device, limit=limit)))
             for sentence in itertools.islice(sentences, samples)
         ]
         flush = request.measurement.flush_cache

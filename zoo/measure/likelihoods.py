@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.measure.generation import encoded_sources, source_of
+from zoo.errors import InputError
+from zoo.measure.reading import reader_of, source_of
 from zoo.models.modes import evaluating
 from zoo.models.scores import negative_log_likelihood
 from zoo.models.tokenizers import Tokenizers
+from zoo.spec.options import Chosen
 from zoo.tasks.contracts import Example, Progress, silent
 from zoo.tasks.fitting import fitted
 
@@ -40,12 +42,13 @@ def target_likelihoods(
                for text in (example.target, *example.contrasts)]  # fmt: skip
     order = sorted(range(len(outputs)), key=lambda place: (-_length(examples, outputs[place]), place))
     scores = np.zeros(len(outputs))
+    reader = reader_of(model, tokenizers)
     with evaluating(model):
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             sources = [source_of(examples[outputs[place][0]]) for place in chosen]
             texts = [outputs[place][1] for place in chosen]
-            encoded = encoded_sources(tokenizers.source, sources, model.device, limit=max_tokens)
+            encoded = reader.encoded(sources, model.device, limit=max_tokens)
             labels = _labels(tokenizers.target, texts, model.device, max_tokens)  # [B, T]
             logits = model.target_logits(encoded, labels)  # [B, T, V]
             losses = negative_log_likelihood(
@@ -57,6 +60,17 @@ def target_likelihoods(
     for (index, _), score in zip(outputs, scores, strict=True):
         rows[index].append(float(score))
     return [np.array(row or [0.0]) for row in rows]
+
+
+def refuse_without_likelihoods(model: Any, metrics: Sequence[Chosen]) -> None:
+    """Raise InputError where a metric reads likelihoods and `model` has none of its targets' tokens: before it is
+    trained, not after."""
+    for chosen in metrics:
+        if model.own_loss and chosen.load().reads == "likelihoods":
+            raise InputError(
+                f"the metric '{chosen.name}' reads likelihoods of targets, which a {model.section.architecture} does "
+                "not give: leave it out of evaluation.metrics"
+            )
 
 
 def _length(examples: Sequence[Example], output: tuple[int, str]) -> int:

@@ -16,14 +16,14 @@ from zoo.measure.device import DeviceKind, default_device, device_kind, device_n
 from zoo.measure.distribution import Measured, pooled
 from zoo.measure.energy import EnergyReading
 from zoo.measure.environment import machine_state
-from zoo.measure.generation import Source, text_of
 from zoo.measure.gpu import gpu_uuid
 from zoo.measure.interleaved import interleaved
 from zoo.measure.memory import MemoryReading
-from zoo.measure.probe import ProbeKilledError, ProbeRequest, run_probe
+from zoo.measure.probe import ProbeKilledError, ProbeRequest, as_sent, run_probe
 from zoo.measure.throughput import Rate
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.images import Source
 
 T = TypeVar("T")
 
@@ -75,18 +75,23 @@ def probe_request(
     Raises InputError without a sentence.
     """
     device = device or default_device()
-    texts = [sentence for sentence in sentences if text_of(sentence).strip()]
-    if not texts:
+    sent = [as_sent(sentence) for sentence in sentences if not _is_empty(sentence)]
+    if not sent:
         raise InputError("expected at least one sentence to measure with, found none")
     return ProbeRequest(
         directory=directory,
-        sentences=texts,
+        sentences=sent,
         decoding=spec.decoding,
         measurement=spec.measurement,
         device=str(device),
         threads=torch.get_num_threads(),
         gpu=gpu_uuid(device),
     )
+
+
+def _is_empty(source: Source) -> bool:
+    text = source[0] if isinstance(source, tuple) else source
+    return isinstance(text, str) and not text.strip()
 
 
 def measure_clocks(request: ProbeRequest) -> Clocks:

@@ -13,10 +13,13 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,8 +27,36 @@ from zoo.errors import ZooError
 from zoo.lifeline import end_with_parent
 from zoo.measure.oom import kernel_oom_kills
 from zoo.spec.sections import DecodingSection, MeasurementSection
+from zoo.tasks.images import ImageSource, PixelImage, Source
 
 Probe = Literal["latency_probe", "batch_probe"]
+
+
+class SentImage(BaseModel):
+    """An image in a request: its pixels, packed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+    pixels: str = Field(description="RGB, row by row, one byte each: zlib, then base64")
+
+    @classmethod
+    def of(cls, image: ImageSource) -> SentImage:
+        """The image as it is sent."""
+        pixels = image.load()
+        height, width, _ = pixels.shape
+        return cls(height=height, width=width, pixels=b64encode(zlib.compress(pixels.tobytes())).decode())
+
+    def image(self) -> PixelImage:
+        """The image, in memory."""
+        data = zlib.decompress(b64decode(self.pixels))
+        return PixelImage(np.frombuffer(data, np.uint8).reshape(self.height, self.width, 3))
+
+
+def as_sent(source: Source) -> str | tuple[str, str] | SentImage:
+    """What a model reads as a request holds it."""
+    return source if isinstance(source, (str, tuple)) else SentImage.of(source)
 
 
 class ProbeRequest(BaseModel):
@@ -34,12 +65,18 @@ class ProbeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     directory: Path = Field(description="Folder of 'zoo build' or 'zoo train'")
-    sentences: list[str | tuple[str, str]] = Field(min_length=1, description="Texts, or texts with their contexts")
+    sentences: list[str | tuple[str, str] | SentImage] = Field(
+        min_length=1, description="Texts, texts with their contexts, or images"
+    )
     decoding: DecodingSection
     measurement: MeasurementSection
     device: str
     threads: int = Field(ge=1)
     gpu: str | None = Field(default=None, description="UUID of the GPU, for instruments beside torch")
+
+    def sources(self) -> list[Source]:
+        """What the model is to read, in memory."""
+        return [item.image() if isinstance(item, SentImage) else item for item in self.sentences]
 
 
 class ProbeKilledError(ZooError):

@@ -10,17 +10,19 @@ from typing import Any
 
 from zoo.measure.device import synchronize
 from zoo.measure.distribution import Measured
-from zoo.measure.generation import Source, encoded_sources, generate_ids, generated_lengths
+from zoo.measure.generation import generate_ids, generated_lengths
 from zoo.measure.latency import no_collector
+from zoo.measure.reading import reader_of
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
+from zoo.tasks.images import Source
 
 
 @dataclass(frozen=True)
 class Split:
     """Seconds of the two parts, sentence by sentence. ``encode + tokens * decode_per_token`` is a sentence's time in
-    the model (text to tokens and back not included)."""
+    the model (text to tokens and back, and image to patches, not included)."""
 
     encode: Measured
     decode_per_token: Measured
@@ -44,13 +46,13 @@ def split_times(
     """
     if not sentences:
         raise ValueError("a split needs at least one sentence")
-    device = model.device
+    device, reader = model.device, reader_of(model, tokenizers)
     encode: list[float] = []
     decode: list[float] = []
     tokens: list[int] = []
     with evaluating(model), no_collector():
         for sentence in itertools.islice(itertools.cycle(sentences), samples):
-            encoded = encoded_sources(tokenizers.source, [sentence], device, limit=max_source_tokens)
+            encoded = reader.encoded([sentence], device, limit=max_source_tokens)
             synchronize(device)
             start = time.perf_counter()
             read = model.read_source(encoded)

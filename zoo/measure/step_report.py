@@ -73,9 +73,12 @@ def step_costs(
 
     `models` are labels with what builds the model, `layers` how many layers each has. A language model reads source
     and target in one row. Raises InputError for a length that is a width of a model too: a trace knows attention scores
-    by their shape.
+    by their shape; and for a model that reads images.
     """
     built = [make().to(device).train() for _, make in models]
+    for (label, _), model in zip(models, built, strict=True):
+        if model.reads != "text":
+            raise InputError(f"{label} reads images, and the steps here are on random tokens: choose a model of texts")
     for (label, _), model in zip(models, built, strict=True):
         _refuse_widths(label, model, shape)
     steps = [_step(model, shape, device) for model in built]

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from zoo.measure.device import synchronize
-from zoo.measure.generation import Source, generate_batch
+from zoo.measure.generation import generate_batch
 from zoo.measure.oom import free_memory, is_out_of_memory
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
+from zoo.tasks.images import Source
 
 REPEATS = 3
 
@@ -81,8 +82,8 @@ def rate_of(
 ) -> Rate:
     """Generated tokens and sentences a second over `repeats` batches of `batch` sentences, after one not counted.
 
-    From texts to texts; the sentences are repeated until a batch is full. The end token of each sentence counts,
-    padding and beams that lost do not. Raises ValueError without sentences.
+    From texts, or images in memory, to texts; the sentences are repeated until a batch is full. The end token of each
+    sentence counts, padding and beams that lost do not. Raises ValueError without sentences.
     """
     if not sentences:
         raise ValueError("throughput needs at least one sentence")

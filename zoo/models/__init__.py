@@ -8,11 +8,17 @@ from zoo.models.configuration import ZooConfig
 from zoo.models.parameters import count_parameters, weights_hash
 from zoo.models.skeleton import ZooForConditionalGeneration
 from zoo.models.skeletons import load_model
+from zoo.models.vision.image_ctc import ZooForImageCTC
+from zoo.models.vision.image_to_text import ZooForImageToText
+from zoo.models.vision.processor import ZooImageProcessor
 
 __all__ = [
     "ZooConfig",
     "ZooForCausalLM",
     "ZooForConditionalGeneration",
+    "ZooForImageCTC",
+    "ZooForImageToText",
+    "ZooImageProcessor",
     "assemble",
     "count_parameters",
     "load_model",

@@ -77,13 +77,13 @@ def view_of_pass(
     # x stands for the queries: same length, device and need of a gradient.
     chosen = choose(backend, x, terms, dropout=dropout, weights=False)
     if terms and chosen in {SDPA, EAGER}:
-        dtype = _kernel_dtype(x) if chosen == SDPA else x.dtype
+        dtype = kernel_dtype(x) if chosen == SDPA else x.dtype
         mask = additive_mask(terms, q_positions, k_positions, visible=mask, causal=causal, dtype=dtype)
         causal, terms = False, ()
     return View(q_positions, k_positions, mask, causal, backend, terms, consecutive, backwards)
 
 
-def _kernel_dtype(x: Tensor) -> torch.dtype:
+def kernel_dtype(x: Tensor) -> torch.dtype:
     """What autocast makes of x: else it would convert a mask anew in each layer, and its lowest number to -inf."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 from transformers import LogitsProcessorList
 
@@ -17,10 +19,20 @@ from zoo.models.configuration import ZooConfig
 from zoo.models.scores import AsTheyAre, negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
-from zoo.spec.sections import ModelSection
+from zoo.spec.sections import Architecture, ModelSection
+from zoo.tasks.contracts import Input
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
+
+AUTO_CLASSES: dict[Architecture, str] = {
+    "encoder-decoder": "AutoModelForSeq2SeqLM",
+    "causal-lm": "AutoModelForCausalLM",
+    "prefix-lm": "AutoModelForCausalLM",
+    "image-to-text": "AutoModelForImageTextToText",
+    "image-ctc": "AutoModelForCTC",
+}
+"""The class of transformers that loads the models of an architecture."""
 
 IGNORED = -100
 """The label of what is not to be predicted, by transformers' habit."""
@@ -32,11 +44,13 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     Beside transformers' interface each skeleton answers what training and measuring ask of any: how examples are laid
     out (`arrangement`), and, of encoded sources, what `generate` continues, what it has written, and how likely a
     target is. Encoded sources are what tokenizers give: ``input_ids`` and ``attention_mask`` ``[B, S]``, padded on the
-    right, each ending in eos.
+    right, each ending in eos; or what `ZooImageProcessor` gives of images (`zoo.models.vision.processor`).
     """
 
-    arrangement: ClassVar[Literal["pair", "sequence"]]
-    """What a training example is: a source and a target apart, or both in one sequence."""
+    arrangement: ClassVar[Literal["pair", "sequence", "image"]]
+    """What a training example is: a source and a target apart, or both in one sequence; or an image and a target."""
+    own_loss: ClassVar[bool] = False
+    """Whether the loss is the model's own business: no logits of one token each that a token loss could be made of."""
     config_class = ZooConfig
     base_model_prefix = "model"
     main_input_name = "input_ids"
@@ -45,6 +59,20 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+
+    @property
+    def reads(self) -> Input:
+        """What a source is."""
+        return "image" if self.arrangement == "image" else "text"
+
+    @cached_property
+    def image_processor(self) -> Any:
+        """The one `processor` of a model that reads images."""
+        return self.processor()
+
+    def processor(self) -> Any:
+        """What makes patches of the images that the model reads (`zoo.models.vision.processor`)."""
+        raise NotImplementedError
 
     @property
     def reads_context(self) -> bool:
@@ -69,6 +97,11 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
         """How many of `new_tokens` can be written behind a source of `source_limit(new_tokens)` tokens."""
         raise NotImplementedError
 
+    def source_of_length(self, tokens: int) -> dict[str, Tensor]:
+        """An encoded source of so many tokens that holds nothing: to count and to warm up with."""
+        ids = torch.full((1, tokens), int(self.config.eos_token_id), device=self.device)  # [1, S]
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
     def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What `generate` takes for sources."""
         raise NotImplementedError
@@ -84,6 +117,9 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     def target_logits(self, encoded: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         """The logits ``[B, T, V]`` that predict targets ``[B, T]`` (-100 = padding, on the right) of sources."""
         raise NotImplementedError
+
+    def refuse_search(self, settings: Mapping[str, Any]) -> None:
+        """Raise InputError where `generate` cannot search as these fields of transformers' GenerationConfig say."""
 
     def get_decoder(self) -> nn.Module:
         return self.decoder  # type: ignore[no-any-return]
@@ -163,12 +199,18 @@ def refuse_other_architecture(
 ) -> None:
     """Raise InputError unless the section is of one of a skeleton's `architectures`."""
     if section.architecture not in architectures:
-        other = "AutoModelForCausalLM" if section.is_language_model else "AutoModelForSeq2SeqLM"
+        other = AUTO_CLASSES[section.architecture]
         raise InputError(
             f"the model is of the architecture {section.architecture}: expected {' or '.join(architectures)} "
             f"in {auto_class}; load it with {other}",
             where=config.name_or_path or None,
         )
+
+
+def shift_right(labels: Tensor, start: int, pad: int) -> Tensor:
+    """Decoder inputs for labels ``[B, T]``: `start` first, the last label dropped, ignored labels (-100) as `pad`."""
+    shifted = torch.cat((torch.full_like(labels[:, :1], start), labels[:, :-1]), dim=1)  # [B, T]
+    return shifted.masked_fill_(shifted == IGNORED, pad)
 
 
 def default_flag(value: bool | None, fallback: Any) -> bool:

@@ -42,7 +42,8 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         self.vocab_size = vocab_size
         self.encoder_vocab_size = encoder_vocab_size
         self.plugins = dict(plugins or {})
-        kwargs["is_encoder_decoder"] = self.model.get("architecture", "encoder-decoder") == "encoder-decoder"
+        of_two_stacks = {"encoder-decoder", "image-to-text"}
+        kwargs["is_encoder_decoder"] = self.model.get("architecture", "encoder-decoder") in of_two_stacks
         kwargs["tie_word_embeddings"] = self.model.get("tie_embeddings", "all") != "none"
         super().__init__(
             pad_token_id=pad_token_id,
@@ -67,8 +68,8 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
 
     @property
     def num_hidden_layers(self) -> int:
-        """Decoder layers: caches are made for them."""
-        return int(self.model["decoder"]["layers"])
+        """Decoder layers: caches are made for them. Encoder layers where there is no decoder."""
+        return int((self.model["decoder"] or self.model["encoder"])["layers"])
 
     @property
     def max_position_embeddings(self) -> int:

@@ -41,7 +41,7 @@ def place_of(section: ModelSection) -> ContextPlace:
     return ContextPlace(
         d_model=section.d_model,
         heads=section.heads,
-        decoder_layers=section.decoder.layers,
+        decoder_layers=section.decoder_layers,
         bias=section.bias,
         dropout=section.dropout,
         attention_dropout=section.attention_dropout,

@@ -33,7 +33,7 @@ class Decoder(Stack):
         super().__init__(config, section, DecoderLayer, seed)
         context = FusionContext(
             encoder_layers=section.stack("encoder").layers,
-            decoder_layers=section.decoder.layers,
+            decoder_layers=section.decoder_layers,
             d_model=section.d_model,
         )
         assert section.fusion is not None  # the section has seen to it
@@ -42,9 +42,9 @@ class Decoder(Stack):
         self.context_encoder: ContextEncoder | None = None
         """What attends to a second source; an encoder's stands there."""
         self.cross_position: Position | None = None
-        if section.decoder.cross_position is not None:
+        if section.cross_position is not None:
             with own_randomness(seed, "decoder.cross_position"):
-                self.cross_position = section.decoder.cross_position.create(replace(self.position.context, cross=True))
+                self.cross_position = section.cross_position.create(replace(self.position.context, cross=True))
 
     def forward(
         self,

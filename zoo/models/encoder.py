@@ -67,7 +67,7 @@ class Encoder(Stack):
             self.context_reader = ContextReader(options, section.d_model, section.max_positions)
             if has_own_stack(options):
                 self.context_stack = ContextStack(config, section, options, seed)
-        self.keep_positions = section.decoder.cross_position is not None
+        self.keep_positions = section.cross_position is not None
 
     def forward(
         self,

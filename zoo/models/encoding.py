@@ -6,11 +6,11 @@ from torch import Tensor
 
 from zoo.models.attention import view_of_pass
 from zoo.models.backends import backend_name
-from zoo.models.stack import Stack
+from zoo.models.stack import LayerStack
 
 
 def through_layers(
-    stack: Stack,
+    stack: LayerStack,
     x: Tensor,
     positions: Tensor,
     mask: Tensor | None,

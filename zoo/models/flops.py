@@ -80,25 +80,25 @@ def forward_flops(
 ) -> ForwardFlops:
     """Count the operations of a pass over one source and one target of these lengths, as training makes it.
 
-    A model that reads a context is given one of `context_tokens`; others are given none. With `source_loss` a language
-    model predicts the source's tokens too. By torch's counter, with attention written out, as it cannot see into fused
-    kernels. Raises ValueError for lengths below one.
+    Where the source is an image its tokens are patches. A model that reads a context is given one of `context_tokens`;
+    others are given none. With `source_loss` a language model predicts the source's tokens too. By torch's counter,
+    with attention written out, as it cannot see into fused kernels. Raises ValueError for lengths below one.
     """
     if source_tokens < 1 or target_tokens < 1:
         raise ValueError(f"lengths {source_tokens} and {target_tokens}: expected at least one token on each side")
-    source, target = (
-        torch.full((1, length), int(model.config.eos_token_id), device=model.device)
-        for length in (source_tokens, target_tokens)
-    )  # [1, S], [1, T]
-    encoded = {"input_ids": source, "attention_mask": torch.ones_like(source)}
+    target = torch.full((1, target_tokens), int(model.config.eos_token_id), device=model.device)  # [1, T]
+    encoded = model.source_of_length(source_tokens)
     context_tokens = context_tokens if model.reads_context else 0
     if context_tokens:
-        context = source.new_full((1, context_tokens), int(model.config.eos_token_id))  # [1, C]
+        context = target.new_full((1, context_tokens), int(model.config.eos_token_id))  # [1, C]
         encoded |= {"context_input_ids": context, "context_attention_mask": torch.ones_like(context)}
     counter = FlopCounterMode(display=False)
     with _written_out(model), _context_as_in_training(model), counter, _attributed(model, counter) as parts:
         if source_loss:
-            model(torch.cat((source, target[:, 1:]), dim=1), use_cache=False)  # logits of all S + T - 1 tokens
+            row = torch.cat((encoded["input_ids"], target[:, 1:]), dim=1)
+            model(row, use_cache=False)  # logits of all S + T - 1 tokens
+        elif model.own_loss:
+            model(**encoded)
         else:
             model.target_logits(encoded, target)
     found = {part: parts[part] for part in dict.fromkeys(part_of(name) for name, _ in model.named_modules())}

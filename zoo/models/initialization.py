@@ -61,7 +61,7 @@ def initialise(
         side=side,
         layer=layer,
         encoder_layers=section.encoder_layers,
-        decoder_layers=section.decoder.layers,
+        decoder_layers=section.decoder_layers,
         d_model=section.d_model,
     )
     for matrix in matrices_of(module):

@@ -29,7 +29,7 @@ def make_block(section: ModelSection, side: Side, layer: int, sublayers: int) ->
         side=side,
         layer=layer,
         encoder_layers=section.encoder_layers,
-        decoder_layers=section.decoder.layers,
+        decoder_layers=section.decoder_layers,
         sublayers=sublayers,
         make_norm=norm_maker(section),
         dropout=section.dropout,

@@ -14,7 +14,7 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 from zoo.errors import InputError
 from zoo.models._compat import CACHE, new_cache
 from zoo.models.backends import backend_name
-from zoo.models.base import ZooModel, default_flag, refuse_other_architecture
+from zoo.models.base import ZooModel, default_flag, refuse_other_architecture, shift_right
 from zoo.models.configuration import ZooConfig
 from zoo.models.context import place_of
 from zoo.models.contracts import Context, ContextEncoder, Initialization, OutputContext, OutputFusion
@@ -35,12 +35,6 @@ _TIES = {
     "inputs": {"decoder.embed_tokens.weight": "encoder.embed_tokens.weight"},
     "none": {},
 }
-
-
-def shift_right(labels: Tensor, start: int, pad: int) -> Tensor:
-    """Decoder inputs for labels ``[B, T]``: `start` first, the last label dropped, ignored labels (-100) as `pad`."""
-    shifted = torch.cat((torch.full_like(labels[:, :1], start), labels[:, :-1]), dim=1)  # [B, T]
-    return shifted.masked_fill_(shifted == -100, pad)
 
 
 class ZooForConditionalGeneration(ZooModel):

@@ -9,12 +9,16 @@ from zoo.models.base import ZooModel
 from zoo.models.causal_lm import ZooForCausalLM
 from zoo.models.configuration import ZooConfig
 from zoo.models.skeleton import ZooForConditionalGeneration
+from zoo.models.vision.image_ctc import ZooForImageCTC
+from zoo.models.vision.image_to_text import ZooForImageToText
 from zoo.spec.sections import Architecture
 
 SKELETONS: dict[Architecture, type[ZooModel]] = {
     "encoder-decoder": ZooForConditionalGeneration,
     "causal-lm": ZooForCausalLM,
     "prefix-lm": ZooForCausalLM,
+    "image-to-text": ZooForImageToText,
+    "image-ctc": ZooForImageCTC,
 }
 
 

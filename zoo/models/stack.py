@@ -19,56 +19,40 @@ from zoo.models.visibility import segment_positions
 from zoo.spec.sections import ModelSection
 
 
-class Stack(nn.Module):
-    """One stack of layers over embedded tokens.
+class LayerStack(nn.Module):
+    """Layers of one width with a position scheme in front of them, whatever is embedded.
 
-    Token embeddings start as N(0, std), std = section.embedding_std or D^-0.5. Components initialise themselves; then
-    section.initialization, where there is one, has the matrices of the layers.
+    Components initialise themselves; then section.initialization, where there is one, has the matrices of the layers.
     """
 
     side: Side
+    position: Position
+    layers: nn.ModuleList
+    final_norm: nn.Module
 
-    def __init__(
-        self,
-        config: ZooConfig,
-        section: ModelSection,
-        make_layer: Callable[[ModelSection, int], GradientCheckpointingLayer],
-        seed: int,
-    ) -> None:
+    def __init__(self, config: ZooConfig, section: ModelSection) -> None:
         super().__init__()
-        mine = section.stack(self.side)
         self.config = config
-        self.width = section.d_model
-        self.scale = math.sqrt(section.d_model) if section.scale_embeddings else 1.0
         self.dropout = section.dropout
-        self.word_dropout = section.word_dropout
         self._attention_dropout = section.attention_dropout
-        with own_randomness(seed, f"{self.side}.embed_tokens"):
-            rows = config.source_vocab_size if self.side == "encoder" else config.vocab_size
-            self.embed_tokens = nn.Embedding(rows, section.d_model)
-            initialise_embedding(self.embed_tokens.weight, section)
-        with own_randomness(seed, f"{self.side}.position"):
-            self.position: Position = (mine.position or section.position).create(
-                StackContext(
-                    side=self.side,
-                    layers=mine.layers,
-                    d_model=section.d_model,
-                    heads=section.heads,
-                    max_positions=section.max_positions,
-                    head_width=section.head_dim,
-                    prefix=section.architecture == "prefix-lm",
-                )
-            )
+
+    def make_embedding_norm(self, section: ModelSection, seed: int) -> nn.Module:
+        """What normalises embeddings with their positions, where the section asks for it."""
         with own_randomness(seed, f"{self.side}.embedding_norm"):
-            self.embedding_norm: nn.Module = norm_maker(section)() if section.embedding_norm else nn.Identity()
+            return norm_maker(section)() if section.embedding_norm else nn.Identity()
+
+    def make_layers(
+        self, section: ModelSection, make_layer: Callable[[ModelSection, int], GradientCheckpointingLayer], seed: int
+    ) -> None:
+        """Make the layers and the last normalisation, each drawn from a generator of its own."""
         self.layers = nn.ModuleList()
-        for index in range(mine.layers):
+        for index in range(section.stack(self.side).layers):
             with own_randomness(seed, f"{self.side}.layers.{index}"):
                 self.layers.append(make_layer(section, index))
         self._initialise(section, seed)
         with own_randomness(seed, f"{self.side}.final_norm"):
             normalise = section.block.load().final_norm
-            self.final_norm: nn.Module = norm_maker(section)() if normalise else nn.Identity()
+            self.final_norm = norm_maker(section)() if normalise else nn.Identity()
 
     def _initialise(self, section: ModelSection, seed: int) -> None:
         if section.initialization is None:
@@ -77,6 +61,57 @@ class Stack(nn.Module):
         for index, layer in enumerate(self.layers):
             place = f"{self.side}.layers.{index}"
             initialise(layer, initialization, section, self.side, index, seed=seed, place=place)
+
+    @property
+    def attention_dropout(self) -> float:
+        """Dropout on attention weights in this pass."""
+        return self._attention_dropout if self.training else 0.0
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether layers are recomputed in the backward pass."""
+        return self.training and any(layer.gradient_checkpointing for layer in self.layers)
+
+    def schemes(self) -> list[Position]:
+        """The position scheme as each layer uses it."""
+        return [self.position.layer(index) for index in range(len(self.layers))]
+
+
+class Stack(LayerStack):
+    """One stack of layers over embedded tokens.
+
+    Token embeddings start as N(0, std), std = section.embedding_std or D^-0.5.
+    """
+
+    def __init__(
+        self,
+        config: ZooConfig,
+        section: ModelSection,
+        make_layer: Callable[[ModelSection, int], GradientCheckpointingLayer],
+        seed: int,
+    ) -> None:
+        super().__init__(config, section)
+        self.width = section.d_model
+        self.scale = math.sqrt(section.d_model) if section.scale_embeddings else 1.0
+        self.word_dropout = section.word_dropout
+        with own_randomness(seed, f"{self.side}.embed_tokens"):
+            rows = config.source_vocab_size if self.side == "encoder" else config.vocab_size
+            self.embed_tokens = nn.Embedding(rows, section.d_model)
+            initialise_embedding(self.embed_tokens.weight, section)
+        with own_randomness(seed, f"{self.side}.position"):
+            self.position = section.position_of(self.side).create(
+                StackContext(
+                    side=self.side,
+                    layers=section.stack(self.side).layers,
+                    d_model=section.d_model,
+                    heads=section.heads,
+                    max_positions=section.max_positions,
+                    head_width=section.head_dim,
+                    prefix=section.architecture == "prefix-lm",
+                )
+            )
+        self.embedding_norm = self.make_embedding_norm(section, seed)
+        self.make_layers(section, make_layer, seed)
 
     def embed(self, tokens: Tensor | None, embedded: Tensor | None, positions: Tensor) -> Tensor:
         """Scaled, placed and dropped-out embeddings ``[B, L, D]`` of token ids ``[B, L]`` or of vectors given as such.
@@ -125,20 +160,6 @@ class Stack(nn.Module):
         positions = segment_positions(segments) if given is None else given
         self.check_positions(1, positions)  # a row may be longer than the table: its segments may not
         return positions
-
-    @property
-    def attention_dropout(self) -> float:
-        """Dropout on attention weights in this pass."""
-        return self._attention_dropout if self.training else 0.0
-
-    @property
-    def checkpointing(self) -> bool:
-        """Whether layers are recomputed in the backward pass."""
-        return self.training and any(layer.gradient_checkpointing for layer in self.layers)
-
-    def schemes(self) -> list[Position]:
-        """The position scheme as each layer uses it."""
-        return [self.position.layer(index) for index in range(len(self.layers))]
 
 
 def initialise_embedding(weight: Tensor, section: ModelSection) -> None:

@@ -89,6 +89,8 @@ class Probe(ABC):
 
     reads: Literal["model", "outputs"] = "model"
     """Whether `measure` passes examples through the model, or looks at what it wrote (`ProbeContext.outputs`)."""
+    reads_images: bool = False
+    """Whether it can read models whose sources are images: those are asked for no `ProbeContext.batches`."""
     needs_gradients: bool = False
     """Whether `measure` takes gradients. It uses `torch.autograd.grad`, which leaves every ``.grad`` alone."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from zoo.errors import InputError
 from zoo.models.modes import evaluating
 from zoo.models.seeding import own_randomness
 from zoo.models.tokenizers import Tokenizers
@@ -33,8 +34,14 @@ class Probed:
 
 def refuse_unfit(model: Any, probes: Sequence[Chosen]) -> None:
     """Raise InputError where a probe cannot read `model`: before it is trained, not after."""
+    of_images = getattr(model, "reads", "text") == "image"
     for chosen in probes:
         probe: Probe = chosen.create()
+        if of_images and not probe.reads_images:
+            raise InputError(
+                f"the probe '{chosen.name}' reads sources that are texts, and the model's are images: "
+                "leave it out of evaluation.probes"
+            )
         probe.accept(model)
 
 

@@ -8,6 +8,7 @@ from zoo.registry.hooks import hookimpl
 from zoo.registry.kind import Kind
 
 _MODELS = "zoo.models.contracts"
+_VISION = "zoo.models.vision"
 _TRAINING = "zoo.training.contracts"
 _TASKS = "zoo.tasks.contracts"
 _BENCH = "zoo.bench.executor"
@@ -72,10 +73,28 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.context_encoder:ContextEncoderSuite",
     )
     yield Kind(
+        "image-input",
+        "How an image is resized and padded before it is cut into patches",
+        f"{_VISION}.inputs:ImageInput",
+        suite="zoo.testing.image_input:ImageInputSuite",
+    )
+    yield Kind(
+        "patch-position",
+        "How an image encoder knows where its patches stand",
+        f"{_VISION}.contracts:PatchPosition",
+        suite="zoo.testing.patch_position:PatchPositionSuite",
+    )
+    yield Kind(
         "decoding",
         "How outputs are chosen from a model's probabilities",
         "zoo.models.decoding:Decoding",
         suite="zoo.testing.decoding:DecodingSuite",
+    )
+    yield Kind(
+        "box-loss",
+        "How far a predicted box is from the one it should be",
+        "zoo.models.boxes.contracts:BoxLoss",
+        suite="zoo.testing.box_loss:BoxLossSuite",
     )
     yield Kind(
         "token-loss",

@@ -23,6 +23,7 @@ from zoo.site.latest import latest_records
 from zoo.site.model_page import ModelPage, model_page
 from zoo.site.pareto import pareto_plots
 from zoo.site.probes import probe_ranges
+from zoo.site.published_figures import FigurePage, figure_pages
 from zoo.site.render import environment
 
 MARKER = "zoo-site.json"
@@ -63,16 +64,19 @@ def build_site(
     problems: Iterable[Problem] = (),
     *,
     store: Path | None = None,
+    figures: Path | None = None,
     registry: Registry | None = None,
 ) -> SiteReport:
     """Write the site of `records` to the folder `out`; the same records and plugins give the same bytes.
 
-    `store` is the folder of the records, where their per-example outputs are. `registry` describes components (default:
+    `store` is the folder of the records, where their per-example outputs are; `figures` one of published figures, which
+    may be absent. `registry` describes components (default:
     the registry in force). A failed build leaves the old site.
     Raises InputError where `out` holds anything that a built site does not.
     """
     found = sorted(records, key=order)
-    unreadable = list(problems)
+    drawn, not_figures = figure_pages(figures)
+    unreadable = [*problems, *not_figures]
     target = out.resolve()
     refuse_foreign(target)
     placed = standings(found)
@@ -81,7 +85,7 @@ def build_site(
     models = _model_pages(placed, found, book)
     with atomic_directory(target) as folder:
         written = []
-        for name, content in _pages(boards, models, book, found, unreadable, store):
+        for name, content in _pages(boards, models, book, found, unreadable, store, drawn):
             file = folder / name
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -160,6 +164,7 @@ def _pages(
     records: list[Record],
     problems: list[Problem],
     store: Path | None,
+    drawn: list[FigurePage],
 ) -> Iterator[tuple[str, str | bytes]]:
     """Every file of the site but its marker: relative name and content. Outputs that cannot be read join `problems`."""
     templates = environment()
@@ -183,6 +188,8 @@ def _pages(
     yield page("components.html", "components.html", sections=kind_sections(book), strangers=strangers)
     for part in component_pages(book, boards):
         yield page(f"components/{part.entry.page}.html", "component.html", page=part)
+    for figure in drawn:
+        yield page(f"figures/{figure.slug}.html", "figure.html", page=figure)
     yield page("compare.html", "compare.html", boards=boards)
     yield from CompareData(boards, models, store, problems).files()
     yield page(
@@ -197,6 +204,7 @@ def _pages(
         failures=[(standing, model_slug(standing)) for item in boards for standing in item.failures],
         latest=latest_records(models, board_slugs),
         components=len(book.entries),
+        figures=drawn,
         problems=_sorted(problems),
     )
     for name in _ASSETS:

@@ -184,9 +184,9 @@ def _measures(measured: Sequence[Performance], training: Summary | None) -> Iter
             yield _row(key, label, better, summary.median, text(summary.median), detail)
 
     for field, label in (
-        ("latency", "Latency of one sentence (ms)"),
-        ("device_time", "Device time of one sentence (ms)"),
-        ("encode", "Encoding one sentence (ms)"),
+        ("latency", "Latency of one source (ms)"),
+        ("device_time", "Device time of one source (ms)"),
+        ("encode", "Encoding one source (ms)"),
         ("decode_per_token", "Decoding, a token (ms)"),
     ):
         found = [item for one in measured if (item := getattr(one, field)) is not None]

@@ -24,20 +24,21 @@ def device_columns(key: DeviceKey, label: str, group: str, found: Sequence[Stand
         "Latency",
         "latency",
         "latency",
-        "Median end-to-end time of one sentence, of the medians of processes; unsteady: these differ by more than "
+        "Median end-to-end time of one source (a sentence, an image), of the medians of processes; unsteady: these "
+        "differ by more than "
         f"{STEADY:g} times, as when something else is at work",
     )
     device.scalar(
         "Latency p90",
         "ms",
         "latency p90 (s)",
-        "End-to-end time that nine of ten sentences stay within",
+        "End-to-end time that nine of ten sources stay within",
         _p90,
         figures.milliseconds,
         per_unit=1e-3,
     )
     device.time("Device time", "device_time", "device time", "The same call by the GPU's own events")
-    device.time("Encoder", "encode", "encoder time", "Reading the source alone (the encoder), one sentence")
+    device.time("Encoder", "encode", "encoder time", "Reading the source alone (the encoder), one source")
     device.time("Per token", "decode_per_token", "time per token", "Generation without reading the source, per token")
     device.throughput()
     device.memory()
@@ -54,7 +55,7 @@ def device_columns(key: DeviceKey, label: str, group: str, found: Sequence[Stand
         "Training speed",
         "tokens/s",
         "training tokens/s",
-        "Tokens a second while training",
+        "Tokens a second while training, of sources (patches, of images) and targets",
         lambda one: one.training_tokens_per_second,
         figures.significant,
         better="higher",

@@ -39,10 +39,10 @@ class MeasuredOn:
 
 
 _TIMES = (
-    ("latency", "Latency", "one sentence, end to end"),
+    ("latency", "Latency", "one source (a sentence, an image), end to end"),
     ("device_time", "Device time", "the same by the GPU's own clock"),
-    ("encode", "Reading the source", "the encoder, or a language model's prompt; one sentence"),
-    ("decode_per_token", "Decoding, a token", "one sentence, without reading the source"),
+    ("encode", "Reading the source", "the encoder, or a language model's prompt; one source"),
+    ("decode_per_token", "Decoding, a token", "one source, without reading the source"),
 )
 
 
@@ -72,7 +72,9 @@ def _quantities(measured: Sequence[Performance]) -> Iterator[Quantity]:
         read = lambda one, batch=batch: _rate(one.throughput, batch)  # noqa: E731
         yield from row(f"Throughput, batch {batch:,}", "generated tokens a second", read)
     yield from row("Peak memory", "in a fresh process", _memory)
-    yield from row("Training", "tokens a second", lambda one: _significant(one.training_tokens_per_second))
+    yield from row(
+        "Training", "tokens (patches, of images) a second", lambda one: _significant(one.training_tokens_per_second)
+    )
     yield from row("Training", "optimizer steps a second", lambda one: _significant(one.training_steps_per_second))
     yield from row("Memory of training", "at most, in its steps", _training_memory)
     yield from row("Optimizer state", "tensors", lambda one: _bytes(one.optimizer_state_bytes))
@@ -111,8 +113,8 @@ def _rate(rates: Sequence[Throughput], batch: int) -> Reading | None:
         if rate.batch == batch:
             if rate.tokens_per_second is None:
                 return Reading(_WITHOUT_RATE.get(rate.status, one_line(rate.status)))
-            sentences = rate.sentences_per_second
-            details = () if sentences is None else (f"{figures.significant(sentences)} sentences a second",)
+            outputs = rate.sentences_per_second
+            details = () if outputs is None else (f"{figures.significant(outputs)} outputs a second",)
             return Reading(figures.significant(rate.tokens_per_second), details)
     return None
 

@@ -238,7 +238,7 @@ def plot(
         direction=ranking.direction,
         description=f"{metric} against latency on {device}. On the front, fastest first: {said}.{more}",
         memory_kind=memory_kind if largest else "",
-        x_axis=f"Latency of one sentence (ms{', logarithmic' if logarithmic else ''}), lower is better",
+        x_axis=f"Latency of one source (ms{', logarithmic' if logarithmic else ''}), lower is better",
         y_axis=f"{metric} ({one_line(ranking.unit)}), {ranking.direction} is better",
         width=_WIDTH,
         height=_BOTTOM + (96 if largest else 70),

@@ -1,4 +1,4 @@
-"""Charts and tables of what probes found along an axis, and of what they found over training."""
+"""Charts and tables of lines: what probes found along an axis and over training, and what figures publish."""
 
 from __future__ import annotations
 
@@ -110,6 +110,20 @@ def training_figures(shown: Sequence[Record]) -> tuple[TrainingFigures, ...]:
     for name in names:
         probes.setdefault(name.partition(".")[0], []).append(_training_figure(name, shown))
     return tuple(TrainingFigures(probe, tuple(found)) for probe, found in probes.items())
+
+
+def lines_figure(
+    name: str, axis: str, unit: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]]
+) -> ProbeFigure:
+    """Lines of single values over numbers: of each its name and its points. Equal names are told apart by a number."""
+    found: dict[str, dict[Place, list[float | None]]] = {}
+    for line, points in lines:
+        label, number = line, 2
+        while label in found:
+            label, number = f"{line} ({number})", number + 1
+        found[label] = {x: [y] for x, y in points}
+    places = _ordered({x: None for values in found.values() for x in values})
+    return ProbeFigure(name, _chart(name, axis, unit, places, found), _table(axis, places, found, [""]))
 
 
 def _series_figure(name: str, records: Sequence[Record]) -> ProbeFigure:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from zoo.errors import InputError, InputErrorGroup, did_you_mean
 from zoo.registry import Registry, current_registry
+from zoo.spec.image_section import ImageSection
 from zoo.spec.node import Node
 from zoo.spec.options import Chosen, Options
 from zoo.spec.overlay import apply_sets, expand_grid, read_extended
@@ -99,6 +100,11 @@ def resolve(plain: Mapping[str, Any], registry: Registry | None = None) -> Spec:
 def resolve_model(plain: Mapping[str, Any], registry: Registry | None = None) -> ModelSection:
     """A model section from plain data, such as the one in a saved model's config.json."""
     return _resolve_plain(plain, ModelSection, registry)
+
+
+def resolve_image(plain: Mapping[str, Any], registry: Registry | None = None) -> ImageSection:
+    """An image section from plain data, such as the one in a saved image processor's file."""
+    return _resolve_plain(plain, ImageSection, registry)
 
 
 def _resolve_plain(plain: Mapping[str, Any], model: type[SectionT], registry: Registry | None) -> SectionT:

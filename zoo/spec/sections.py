@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     ConfigDict,
@@ -12,8 +12,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails
 
+from zoo.spec import image_section
 from zoo.spec.explain import error_at
+from zoo.spec.image_section import ImageSection, schema_of_images
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.positions import position_places
 from zoo.spec.pretrained.section import PretrainedSection
@@ -22,7 +25,7 @@ from zoo.spec.ranges import Count, Probability, Seed
 from zoo.spec.training_section import TrainingSection
 
 Position = Annotated[Chosen, Slot("position")]
-Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm"]
+Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm", "image-to-text", "image-ctc"]
 
 
 class StackSection(Options):
@@ -57,23 +60,58 @@ class DecoderSection(StackSection):
         return self
 
 
+_PRESENT: dict[str, Any] = {"not": {"type": "null"}}
 _BY_ARCHITECTURE: dict[str, Any] = {
-    # What an encoder-decoder must have and a language model cannot: said here once for loader and schema.
+    # What an architecture must have and cannot: said here once for loader and schema. Without the key it is the first.
     "if": {"properties": {"architecture": {"const": "encoder-decoder"}}},
-    "then": {"required": ["encoder", "fusion"]},
-    "else": {
-        "properties": {
-            "encoder": {"type": "null"},
-            "fusion": {"type": "null"},
-            "output_fusion": {"type": "null"},
-            "context_encoder": {"type": "null"},
-            "decoder": {"properties": {"cross_position": {"type": "null"}}},
-            "tie_embeddings": {"enum": ["all", "none"]},
-            "scale_output": {"const": False},
-            "output_bias": {"const": False},
-            "pretrained": {"anyOf": [{"type": "null"}, {"properties": {"type": {"const": ZOO}}}]},
-        }
+    "then": {
+        "required": ["encoder", "decoder", "position", "fusion"],
+        "properties": {"decoder": _PRESENT, "position": _PRESENT, "image": {"type": "null"}},
     },
+    "else": {
+        "if": {"properties": {"architecture": {"enum": ["causal-lm", "prefix-lm"]}}},
+        "then": {
+            "required": ["decoder", "position"],
+            "properties": {
+                "encoder": {"type": "null"},
+                "fusion": {"type": "null"},
+                "output_fusion": {"type": "null"},
+                "context_encoder": {"type": "null"},
+                "decoder": {**_PRESENT, "properties": {"cross_position": {"type": "null"}}},
+                "position": _PRESENT,
+                "tie_embeddings": {"enum": ["all", "none"]},
+                "scale_output": {"const": False},
+                "output_bias": {"const": False},
+                "pretrained": {"anyOf": [{"type": "null"}, {"properties": {"type": {"const": ZOO}}}]},
+                "image": {"type": "null"},
+            },
+        },
+        "else": schema_of_images(),
+    },
+}
+_OF_LANGUAGE_MODELS: dict[str, tuple[str, ...]] = {
+    "lacks": (
+        "encoder",
+        "fusion",
+        "output_fusion",
+        "context_encoder",
+        "scale_output",
+        "output_bias",
+        "image",
+    ),
+    "needs": ("decoder", "position"),
+}
+_LACKS: dict[str, tuple[str, ...]] = {
+    "encoder-decoder": ("image",),
+    "causal-lm": _OF_LANGUAGE_MODELS["lacks"],
+    "prefix-lm": _OF_LANGUAGE_MODELS["lacks"],
+    **image_section.LACKS,
+}
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "encoder-decoder": ("encoder", "decoder", "position", "fusion"),
+    "causal-lm": _OF_LANGUAGE_MODELS["needs"],
+    "prefix-lm": _OF_LANGUAGE_MODELS["needs"],
+    **image_section.NEEDS,
 }
 
 
@@ -81,22 +119,27 @@ class ModelSection(Options):
     """What is assembled."""
 
     model_config = ConfigDict(json_schema_extra=_BY_ARCHITECTURE)
-    later: ClassVar[frozenset[str]] = frozenset({"head_dropout", "word_dropout"})
+    later: ClassVar[frozenset[str]] = frozenset({"head_dropout", "image", "word_dropout"})
 
     architecture: Architecture = Field(
         default="encoder-decoder",
         description="Skeleton: an encoder and a decoder; or one stack that reads the source and goes on with the "
         "target, where each token sees what stands before it (causal-lm), and the source sees itself in both "
-        "directions (prefix-lm)",
+        "directions (prefix-lm); an encoder of images and a decoder (image-to-text), or a CTC head (image-ctc)",
     )
     d_model: int = Field(ge=1, le=65536, description="Width D of the residual stream")
     heads: int = Field(
         ge=1, le=1024, description="Attention heads H; D must be divisible by H, unless head_dim is given"
     )
     head_dim: int | None = Field(default=None, ge=1, le=65536, description="Width Dh of a head; D / H where absent")
-    encoder: StackSection | None = Field(default=None, description="Encoder stack, of an encoder-decoder")
-    decoder: DecoderSection = Field(description="Decoder stack; the only one of a language model")
-    position: Position = Field(description="Position scheme of both stacks")
+    encoder: StackSection | None = Field(default=None, description="Encoder stack; a language model has none")
+    decoder: DecoderSection | None = Field(
+        default=None, description="Decoder stack; the only one of a language model; an image-ctc has none"
+    )
+    position: Position | None = Field(default=None, description="Position scheme of the stacks that read or write text")
+    image: ImageSection | None = Field(
+        default=None, description="Images, for an encoder that reads them (image-to-text, image-ctc)"
+    )
     block: Annotated[Chosen, Slot("block")] = Field(description="Where residual connections and normalisations stand")
     normalization: Annotated[Chosen, Slot("normalization")] = Field(description="Normalisation layer")
     feedforward: Annotated[Chosen, Slot("feedforward")] = Field(description="Feed-forward layer")
@@ -163,47 +206,100 @@ class ModelSection(Options):
 
     @model_validator(mode="after")
     def _parts_of_the_architecture(self) -> ModelSection:
-        of_two_stacks = (
-            "encoder",
-            "fusion",
-            "output_fusion",
-            "context_encoder",
-            "scale_output",
-            "output_bias",
-        )
-        if not self.is_language_model:
-            missing = [name for name in ("encoder", "fusion") if getattr(self, name) is None]
-            details = [
-                error_at((name,), f"missing key '{name}' ({type(self).model_fields[name].description})", None)
-                for name in missing
-            ]
-        else:
-            found = [name for name in of_two_stacks if getattr(self, name) not in (None, False)]
-            if self.pretrained is not None and self.pretrained.type != ZOO:
-                found.append("pretrained")
-            details = [
-                error_at((name,), f"a {self.architecture} has no {name}: leave '{name}' out", None, at_key=True)
-                for name in found
-            ]
-            if self.decoder.cross_position is not None:
-                message = f"a {self.architecture} has no cross-attention: leave 'cross_position' out"
+        details = [self._absent(name) for name in _NEEDS[self.architecture] if getattr(self, name) is None]
+        article = "an" if self.architecture.startswith(("e", "i")) else "a"
+        a_model = f"{article} {self.architecture}"
+        found = [name for name in _LACKS[self.architecture] if getattr(self, name) not in (None, False)]
+        if self.is_language_model and self.pretrained is not None and self.pretrained.type != ZOO:
+            found.append("pretrained")
+        details += [
+            error_at((name,), f"{a_model} has no {name}: leave '{name}' out", None, at_key=True) for name in found
+        ]
+        if self.architecture != "encoder-decoder":
+            if self.is_language_model and self.cross_position is not None:
+                message = f"{a_model} has no cross-attention: leave 'cross_position' out"
                 details.append(error_at(("decoder", "cross_position"), message, None, at_key=True))
             if self.tie_embeddings in {"decoder", "inputs"}:
-                message = f"a {self.architecture} has an input and an output matrix: expected 'all' (one) or 'none'"
+                message = f"{a_model} has an input and an output matrix: expected 'all' (one) or 'none'"
                 details.append(error_at(("tie_embeddings",), message, self.tie_embeddings))
+        if self.reads_images:
+            details += self._not_of_images()
         if details:
             raise ValidationError.from_exception_data("ModelSection", details)
         return self
 
+    def _absent(self, name: str) -> InitErrorDetails:
+        """The error of a field that this architecture needs: missing, or given as nothing."""
+        field = type(self).model_fields[name]
+        slots = [
+            item
+            for one in get_args(field.annotation)
+            for item in getattr(one, "__metadata__", ())
+            if isinstance(item, Slot)
+        ]
+        if name not in self.model_fields_set or not slots:
+            return error_at((name,), f"missing key '{name}' ({field.description})", None)
+        message = f"expected the name of a {slots[0].kind} or {{use: NAME, ...}}, found nothing"
+        return error_at((name,), message, None)
+
+    def _not_of_images(self) -> list[InitErrorDetails]:
+        """Errors of keys that are about text, or about the other head."""
+        details = []
+        if self.encoder is not None and self.encoder.position is not None:
+            message = "patches have positions of their own: leave 'position' out, and see image.patch_position"
+            details.append(error_at(("encoder", "position"), message, None, at_key=True))
+        if self.cross_position is not None:
+            message = "cross-attention to patches has no positions: leave 'cross_position' out"
+            details.append(error_at(("decoder", "cross_position"), message, None, at_key=True))
+        if self.image is not None and self.architecture == "image-ctc" and self.image.registers_in_memory:
+            message = "an image-ctc has no decoder to see the registers: leave 'registers_in_memory' out"
+            details.append(error_at(("image", "registers_in_memory"), message, True))
+        if self.image is not None and self.architecture == "image-to-text" and self.image.frames != 1:
+            message = "frames are of an image-ctc: leave 'frames' out"
+            details.append(error_at(("image", "frames"), message, self.image.frames))
+        return details
+
     @property
     def is_language_model(self) -> bool:
         """Whether one stack reads the source and writes the target."""
-        return self.architecture != "encoder-decoder"
+        return self.architecture in {"causal-lm", "prefix-lm"}
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether the source is an image."""
+        return self.architecture in image_section.IMAGE_ARCHITECTURES
+
+    @property
+    def reads(self) -> str:
+        """What a source is: ``text`` or ``image``, as the trait ``inputs`` of a task's record says."""
+        return "image" if self.reads_images else "text"
+
+    @property
+    def writes(self) -> str:
+        """What the model gives for a source, as the trait ``outputs`` of a task's record says."""
+        return "text"
 
     @property
     def encoder_layers(self) -> int:
         """Layers of the encoder; 0 where the architecture has none."""
         return 0 if self.encoder is None else self.encoder.layers
+
+    @property
+    def decoder_layers(self) -> int:
+        """Layers of the decoder; 0 where the architecture has none."""
+        return 0 if self.decoder is None else self.decoder.layers
+
+    @property
+    def cross_position(self) -> Chosen | None:
+        """Position scheme of cross-attention, where there is one."""
+        return None if self.decoder is None else self.decoder.cross_position
+
+    def position_of(self, side: Literal["encoder", "decoder"]) -> Chosen:
+        """The position scheme of a stack that reads or writes text. Raises ValueError where there is none."""
+        found = self.stack(side).position or self.position
+        if found is None:
+            raise ValueError(f"the {side} of this {self.architecture} has no position scheme")
+        return found
 
     def stack(self, side: Literal["encoder", "decoder"]) -> StackSection:
         """The stack of that side. Raises ValueError where the architecture has none."""
@@ -225,7 +321,7 @@ class DecodingSection(Options):
         description="How outputs are chosen from the model's probabilities"
     )
     max_new_tokens: Count = Field(default=128, description="Longest output, in tokens")
-    batch_size: Count = Field(default=32, description="Sentences generated at once")
+    batch_size: Count = Field(default=32, description="Sources (sentences, images) generated for at once")
 
     @model_validator(mode="after")
     def _shortest_output_is_not_longer_than_the_longest(self) -> DecodingSection:
@@ -275,7 +371,7 @@ class MeasurementSection(Options):
         "but training itself, for sweeps that ask about quality or training alone",
     )
     latency_samples: Count = Field(
-        default=20, description="Timed single-sentence generations in each process, after warm-up"
+        default=20, description="Timed generations, each of one source, in each process, after warm-up"
     )
     warmup: int = Field(default=3, ge=0, description="Untimed generations first, at the least")
     throughput_batches: list[Count] = Field(
@@ -347,18 +443,33 @@ class Spec(Options):
         return None if value == SeedsSection() else value
 
     @model_validator(mode="after")
+    def _the_model_reads_and_writes_what_the_task_has(self) -> Spec:
+        traits, model = self.task.component.traits, self.model
+        for trait, does, found in (("inputs", "reads", model.reads), ("outputs", "writes", model.writes)):
+            given = traits.get(trait, "text")
+            if given != found:
+                article = "an" if model.architecture[0] in "aeiou" else "a"
+                message = (
+                    f"the {trait} of the task '{self.task.name}' are of the kind '{given}', but {article} "
+                    f"{model.architecture} {does} '{found}': take another task, or another model.architecture"
+                )
+                raise ValidationError.from_exception_data("Spec", [error_at(("task",), message, self.task.name)])
+        return self
+
+    @model_validator(mode="after")
     def _one_stack_has_one_vocabulary(self) -> Spec:
         architecture = self.model.architecture
         details = []
         if self.model.is_language_model and self.target_tokenizer is not None:
             message = f"a {architecture} reads and writes with one vocabulary: leave 'target_tokenizer' out"
             details.append(error_at(("target_tokenizer",), message, None, at_key=True))
+        if self.model.reads_images and self.target_tokenizer is not None:
+            message = f"an {architecture} reads no text: leave 'target_tokenizer' out"
+            details.append(error_at(("target_tokenizer",), message, None, at_key=True))
         if self.training.source_loss and architecture != "causal-lm":
-            why = {
-                "encoder-decoder": "its encoder predicts nothing",
-                "prefix-lm": "each source token sees the ones that it would predict",
-            }[architecture]
-            message = f"expected false in a {architecture}: {why}"
+            prefix = architecture == "prefix-lm"
+            why = "each source token sees the ones that it would predict" if prefix else "its encoder predicts nothing"
+            message = f"expected false in {'a' if prefix else 'an'} {architecture}: {why}"
             details.append(error_at(("training", "source_loss"), message, True))
         if details:
             raise ValidationError.from_exception_data("Spec", details)

@@ -49,7 +49,10 @@ class TrainingSection(Options):
     )
 
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
-    batch_tokens: Count = Field(default=4096, description="Token budget of one optimizer micro-batch, padding included")
+    batch_tokens: Count = Field(
+        default=4096,
+        description="Token budget of one optimizer micro-batch, padding included; of images, patches are tokens",
+    )
     gradient_accumulation: Count = Field(default=1, description="Micro-batches per optimizer step")
     step_tokens: Count | None = Field(
         default=None,
@@ -88,7 +91,9 @@ class TrainingSection(Options):
     source_loss: bool = Field(
         default=False, description="Learn to predict the source's tokens too, in a causal-lm; else the target's alone"
     )
-    max_tokens: Count = Field(default=256, description="Longer training examples are left out (on any side)")
+    max_tokens: Count = Field(
+        default=256, description="Longer training examples are left out (on any side that is text)"
+    )
     packing: bool = Field(
         default=False,
         description="Lay several examples into each row, so that rows are full; they do not see each other",

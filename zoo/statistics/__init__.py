@@ -4,7 +4,7 @@ Metrics, the comparison of records and the site use these; nothing here knows of
 
 | question | answer |
 |---|---|
-| how sure is one score? | `percentile_interval` over examples |
+| how sure is one score? | `percentile_interval` over examples; `wilson_interval` of a share |
 | do these two trained models differ? | `paired_randomization` on examples; `percentile_interval` of the difference |
 | do these two architectures differ? | `seeds_by_items`; `welch_test` and `sign_flip_test` on seeds alone |
 | which of many differences are real? | `holm` (no false alarm), `benjamini_hochberg` (few of what is found are) |
@@ -17,6 +17,7 @@ from zoo.statistics.multiplicity import benjamini_hochberg, holm
 from zoo.statistics.permutation import Randomization, SignFlips, paired_randomization, sign_flip_test
 from zoo.statistics.ratios import ratio_interval
 from zoo.statistics.seeds import MeanDifference, seeds_by_items, welch_test
+from zoo.statistics.shares import wilson_interval
 from zoo.statistics.ties import interval_tie_groups, letters, ranks, tie_groups
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "sign_flip_test",
     "tie_groups",
     "welch_test",
+    "wilson_interval",
 ]

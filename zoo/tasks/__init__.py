@@ -20,6 +20,7 @@ from zoo.tasks.contracts import (
 )
 from zoo.tasks.detection import Box, Detection, GroundTruth
 from zoo.tasks.home import DataHome
+from zoo.tasks.images import ImageSource, PixelImage
 
 __all__ = [
     "Box",
@@ -29,9 +30,11 @@ __all__ = [
     "Detection",
     "Example",
     "GroundTruth",
+    "ImageSource",
     "Items",
     "Metric",
     "Pair",
+    "PixelImage",
     "PreparedCorpus",
     "PreparedTask",
     "PretrainedTokenizer",

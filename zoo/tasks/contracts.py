@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.spec.options import Options
+from zoo.tasks.detection import GroundTruth
 from zoo.tasks.home import DataHome
+from zoo.tasks.images import ImageSource
 
 if TYPE_CHECKING:
     # numpy takes longer to import than `zoo list` to answer.
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 Side = Literal["source", "target"]
+Input = Literal["text", "image"]
+Output = Literal["text", "detections"]
 Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)``; total 0 where it is unknown."""
 
@@ -98,7 +102,9 @@ class Example:
 
     id: str
     source: str
+    """The text that a model reads; of an image, what names it to a reader, such as its file."""
     target: str
+    """The text that a model is to write; empty where it finds boxes."""
     document: str | None = None
     domain: str | None = None
     sentence: str | None = None
@@ -114,6 +120,13 @@ class Example:
     """What must stand in the output, where the task knows for sure."""
     contrasts: tuple[str, ...] = ()
     """Wrong outputs that a model must find less likely than `target`."""
+    image: ImageSource | None = None
+    """What a model reads instead of `source`."""
+    boxes: tuple[GroundTruth, ...] = ()
+    """What a model is to find in `image`."""
+    strata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The group that the example is in, by what groups it, such as ``{"aspect": "5-15", "height": "16"}``: for metrics
+    that tell groups apart."""
 
     @property
     def translated(self) -> str:
@@ -140,15 +153,22 @@ class PreparedTask(ABC):
     special_tokens: tuple[str, ...] = ()
     """Strings of the examples' texts that are one token each, whatever the tokenizer learned: domain tags, and the line
     feed between the sentences of a document."""
+    inputs: Input = "text"
+    """What a model reads of an example: its `source`, or its `image`."""
+    outputs: Output = "text"
+    """What a model gives for an example, and a metric compares: texts with `target`, or lists of `Detection` with
+    `boxes`."""
 
     @abstractmethod
     def examples(self, split: Split) -> Sequence[Example]:
         """The examples of a split, in a stable order. May read from disk as it is walked through."""
 
     def tokenizer_texts(self, side: Side | None = None) -> Iterator[str]:
-        """The training texts that a tokenizer learns from: of one side, or of both in turn. No special tokens."""
+        """The training texts that a tokenizer learns from: of one side, or of both in turn. No special tokens.
+
+        Of images only the targets are texts."""
         for example in self.examples("train"):
-            if side != "target":
+            if side != "target" and self.inputs == "text":
                 yield example.source
             if side != "source":
                 yield example.target

@@ -39,3 +39,18 @@ class DataHome:
     def encoded(self) -> Path:
         """Token ids of prepared tasks, one folder each, whole or absent: named by task, split and tokenizers."""
         return self.root / "encoded"
+
+    @property
+    def images(self) -> Path:
+        """Prepared sets of images, one folder each, whole or absent: named by their content."""
+        return self.root / "images"
+
+    @property
+    def fonts(self) -> Path:
+        """Fonts unpacked from packages, a folder a package and version, whole or absent."""
+        return self.root / "fonts"
+
+    @property
+    def documents(self) -> Path:
+        """PDFs unpacked from packages, a folder a package and version, whole or absent."""
+        return self.root / "documents"

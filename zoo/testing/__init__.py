@@ -31,7 +31,11 @@ import pytest
 pytest.register_assert_rewrite(
     "zoo.testing.attention",
     "zoo.testing.averaging",
+    "zoo.testing.box_loss",
     "zoo.testing.context_encoder",
+    "zoo.testing.image_input",
+    "zoo.testing.in_an_image_model",
+    "zoo.testing.patch_position",
     "zoo.testing.suite",
     "zoo.testing.module",
     "zoo.testing.in_a_model",
@@ -50,10 +54,12 @@ pytest.register_assert_rewrite(
 )
 
 from zoo.testing.averaging import AveragingSuite  # noqa: E402
+from zoo.testing.box_loss import BoxLossSuite  # noqa: E402
 from zoo.testing.conformance import conformance_suites  # noqa: E402
 from zoo.testing.context_encoder import ContextEncoderSuite  # noqa: E402
 from zoo.testing.decoding import DecodingSuite  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
+from zoo.testing.image_input import ImageInputSuite  # noqa: E402
 from zoo.testing.in_a_language_model import InALanguageModel  # noqa: E402
 from zoo.testing.in_a_model import InAModel  # noqa: E402
 from zoo.testing.initialization import InitializationSuite  # noqa: E402
@@ -67,6 +73,7 @@ from zoo.testing.layers import (  # noqa: E402
 from zoo.testing.metrics import MetricData, MetricSuite  # noqa: E402
 from zoo.testing.module import ModuleSuite  # noqa: E402
 from zoo.testing.output_fusion import OutputFusionSuite  # noqa: E402
+from zoo.testing.patch_position import PatchPositionSuite  # noqa: E402
 from zoo.testing.position import PositionSuite  # noqa: E402
 from zoo.testing.probe import ProbeSuite  # noqa: E402
 from zoo.testing.suite import ComponentSuite  # noqa: E402
@@ -78,6 +85,7 @@ __all__ = [
     "ActivationSuite",
     "AveragingSuite",
     "BlockSuite",
+    "BoxLossSuite",
     "ClippingSuite",
     "ComponentSuite",
     "ContextEncoderSuite",
@@ -86,6 +94,7 @@ __all__ = [
     "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",
+    "ImageInputSuite",
     "InALanguageModel",
     "InAModel",
     "InitializationSuite",
@@ -95,6 +104,7 @@ __all__ = [
     "NormalizationSuite",
     "OptimizerSuite",
     "OutputFusionSuite",
+    "PatchPositionSuite",
     "PositionSuite",
     "ProbeSuite",
     "ScheduleSuite",

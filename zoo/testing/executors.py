@@ -9,7 +9,7 @@ from typing import ClassVar
 import psutil
 import pytest
 
-from zoo.bench.executor import CellJob, Done, Executor, Settings, cell_jobs
+from zoo.bench.executor import CellJob, Done, Executor, Settings
 from zoo.bench.store import RecordStore
 from zoo.spec import Spec, load_spec
 from zoo.spec.options import Chosen
@@ -50,7 +50,8 @@ class ExecutorSuite(ComponentSuite):
     def test_each_job_is_reported_once_and_a_second_run_finds_every_result(
         self, executor: Executor, settings: Settings
     ) -> None:
-        jobs = cell_jobs([self.small("seed=1"), self.small("seed=2")])
+        one, two = self.small("seed=1"), self.small("seed=2")
+        jobs = [CellJob(one, "copy"), CellJob(one), CellJob(two)]
         hurried = Settings(**{**vars(settings), "timeout": _AT_ONCE})
         first = list(executor.run(jobs, hurried))
         assert _sorted(done.job for done in first) == _sorted(jobs)

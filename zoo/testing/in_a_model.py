@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -245,6 +246,7 @@ def moved(model: Moved) -> Moved:
     return model.eval()
 
 
+@cache  # of no registry: the answer lies in the model section and the kit's own components. Schemas take long.
 def slot_of(kind: str) -> str:
     """Dotted path of the first slot of `kind` in the model section, or in the options of a plain component in one.
 

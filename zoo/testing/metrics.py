@@ -35,6 +35,8 @@ class MetricData:
     """Of each example what must stand in its output; for metrics that look at checks. The first example has one."""
     contrasts: Sequence[tuple[str, ...]] = ()
     """Of each example the wrong outputs; for metrics that compare likelihoods."""
+    strata: Sequence[Mapping[str, str]] = ()
+    """Of each example the groups that it is in; for metrics that tell them apart."""
 
     def task(self, rows: Sequence[int] | None = None) -> PreparedTask:
         """Training data, for metrics that learn from it: the examples of these rows, or all."""
@@ -44,13 +46,16 @@ class MetricData:
         """The examples of these rows, in their order; all of them where absent."""
         none: list[tuple[Any, ...]] = [()] * len(self.references)
         checks, contrasts = self.checks or none, self.contrasts or none
+        strata = self.strata or [{}] * len(self.references)
         return [
             Example(
                 id=str(row),
                 source=self.sources[row],
-                target=self.references[row],
+                target=self.references[row] if isinstance(self.references[row], str) else "",
                 checks=checks[row],
                 contrasts=contrasts[row],
+                boxes=() if isinstance(self.references[row], str) else tuple(self.references[row]),
+                strata=strata[row],
             )
             for row in (range(len(self.references)) if rows is None else rows)
         ]
@@ -85,6 +90,7 @@ def _texts() -> MetricData:
         empty="",
         # Every fourth example has none.
         checks=[(Check("homograph", str(index), ("zzz",), index),) if index % 4 < 3 else () for index in range(12)],
+        strata=[{"aspect": ("5-15", "15-40")[index % 2], "height": ("8", "16")[index // 6]} for index in range(12)],
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from zoo.models import ZooForCausalLM, ZooForConditionalGeneration, assemble
+from zoo.models.base import ZooModel
 from zoo.models.contracts import (
     Activation,
     Block,
@@ -26,6 +27,8 @@ from zoo.models.contracts import (
     Position,
     Sublayer,
 )
+from zoo.models.vision.contracts import PatchPosition
+from zoo.models.vision.inputs import ImageInput, Placement
 from zoo.registry import Component, Registry, current_registry, use_registry
 from zoo.spec import resolve_model
 from zoo.spec.options import Chosen, Options, Slot
@@ -46,6 +49,12 @@ SECTION: Mapping[str, Any] = {
     "max_positions": LONGEST,
 }
 """A small model section that only plain components fill."""
+IMAGE: Mapping[str, Any] = {
+    "input": f"{DISTRIBUTION}/plain-image-input",
+    "patch": {"height": 8, "width": 4},
+    "patch_position": f"{DISTRIBUTION}/plain-patch-position",
+}
+"""The image section of a small recogniser that only plain components fill."""
 
 
 class PlainPosition(Position):
@@ -124,16 +133,42 @@ class PlainFusion(Fusion):
         return Memory(top, top, mask)
 
 
+class PlainImageInput(ImageInput):
+    """The image as it is, padded to whole patches."""
+
+    def place(self, height: int, width: int) -> Placement:
+        rows, columns = -(-height // self.patch_height), -(-width // self.patch_width)
+        return Placement(height, width, rows * self.patch_height, columns * self.patch_width)
+
+
+class PlainPatchPosition(PatchPosition):
+    """Adds sines of the row and cosines of the column."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        rates = torch.pow(1e-2, torch.arange(x.shape[-1], device=x.device) / x.shape[-1])  # [D]
+        row, column = positions[..., :1] * rates, positions[..., 1:2] * rates  # [B, N, D] each
+        return x + (row.sin() + column.cos()).to(x.dtype)
+
+
 COMPONENTS = tuple(
     Component(
         kind=kind,
         name=f"plain-{kind}",
-        target=f"{__name__}:Plain{kind.capitalize()}",
+        target=f"{__name__}:Plain{kind.title().replace('-', '')}",
         options=f"{__name__}:PlainFeedforwardOptions" if kind == "feedforward" else None,
         summary=f"The {kind} that the conformance kit's models have unless they test another",
-        traits={"where": "embedding"} if kind == "position" else {},
+        traits={"where": "embedding"} if kind.endswith("position") else {},
     )
-    for kind in ("position", "block", "normalization", "activation", "feedforward", "fusion")
+    for kind in (
+        "position",
+        "block",
+        "normalization",
+        "activation",
+        "feedforward",
+        "fusion",
+        "image-input",
+        "patch-position",
+    )
 )
 
 
@@ -153,3 +188,12 @@ def plain_language_model(architecture: str, **changes: Any) -> ZooForCausalLM:
     section = {name: item for name, item in {**SECTION, **changes}.items() if name not in {"encoder", "fusion"}}
     with use_registry(with_plain_components()):
         return assemble(resolve_model({**section, "architecture": architecture}), VOCABULARY, seed=5)
+
+
+def plain_image_model(architecture: str = "image-to-text", *, seed: int = 5, **image: Any) -> ZooModel:
+    """The same as a recogniser, an untrained one; `image` are changes of `IMAGE`."""
+    lacks = {"decoder", "position", "fusion"} if architecture == "image-ctc" else set()
+    section = {name: item for name, item in SECTION.items() if name not in lacks}
+    made = {**section, "architecture": architecture, "image": {**IMAGE, **image}}
+    with use_registry(with_plain_components()):
+        return assemble(resolve_model(made), VOCABULARY, seed=seed)

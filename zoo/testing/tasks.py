@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from zoo.spec.options import Chosen
 from zoo.tasks import (
     Corpus,
     DataHome,
+    Example,
+    ImageSource,
     PreparedCorpus,
     PreparedTask,
     PretrainedTokenizer,
@@ -27,11 +32,22 @@ from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+_IMAGES = 8
+"""Images of a split that are read: reading all may take long."""
 _REVISION = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def _json_ready(value: Mapping[str, Any]) -> None:
     json.dumps(dict(value), allow_nan=False)
+
+
+def _without_image(example: Example) -> Example:
+    """What can be compared: images are read, and sizes are known without."""
+    return (
+        example
+        if example.image is None
+        else replace(example, image=None, source=f"{example.source} {example.image.size}")
+    )
 
 
 class CorpusSuite(ComponentSuite):
@@ -88,7 +104,11 @@ class CorpusSuite(ComponentSuite):
 
 
 class TaskSuite(ComponentSuite):
-    """Tasks: see `zoo.tasks.contracts.Task`."""
+    """Tasks: see `zoo.tasks.contracts.Task`.
+
+    The traits ``inputs`` and ``outputs`` of a task's record are what its prepared task says (``text`` where absent), so
+    that a spec whose model reads or writes something else is refused before anything is prepared.
+    """
 
     kind: ClassVar[str] = "task"
 
@@ -109,7 +129,34 @@ class TaskSuite(ComponentSuite):
             examples = task.examples(split)
             assert len(examples) > 0, f"{split} is empty"
             assert len({example.id for example in examples}) == len(examples), f"{split}: ids are not unique"
-            assert all(example.source.strip() and example.target.strip() for example in examples)
+            assert all(example.source.strip() for example in examples)
+            if task.inputs == "text":  # an image may show none
+                assert all(example.target.strip() for example in examples), f"{split}: a target is empty"
+
+    def test_examples_hold_what_the_task_and_its_record_say(self, chosen: Chosen, tmp_path: Path) -> None:
+        task = self.prepare(chosen, tmp_path)
+        traits = chosen.component.traits
+        assert (traits.get("inputs", "text"), traits.get("outputs", "text")) == (task.inputs, task.outputs)
+        for split in SPLITS:
+            with_image = [example for example in task.examples(split) if example.image is not None]
+            expected = len(task.examples(split)) if task.inputs == "image" else 0
+            assert len(with_image) == expected, f"{split}: {len(with_image)} images in a task of {task.inputs}s"
+
+    def test_images_are_what_they_say_wherever_they_are_read(self, chosen: Chosen, tmp_path: Path) -> None:
+        task = self.prepare(chosen, tmp_path)
+        for split in SPLITS:
+            for example in task.examples(split)[:_IMAGES]:
+                if example.image is None:
+                    continue
+                pixels = example.image.load()
+                height, width = example.image.size
+                assert (str(pixels.dtype), *pixels.shape) == ("uint8", height, width, 3), f"{example.id}: other pixels"
+                sent: ImageSource = pickle.loads(pickle.dumps(example.image))  # as data workers get it
+                assert np.array_equal(sent.load(), pixels), f"{example.id}: other pixels in another process"
+                assert np.array_equal(example.image.load(), pixels), f"{example.id}: other pixels the second time"
+                for box in (truth.box for truth in example.boxes):
+                    inside = 0 <= box[0] <= box[2] <= width and 0 <= box[1] <= box[3] <= height
+                    assert inside, f"{example.id}: the box {box} is not in the image, {width} wide and {height} high"
 
     def test_context_that_is_left_out_takes_nothing_that_is_translated_along(
         self, chosen: Chosen, tmp_path: Path
@@ -128,11 +175,16 @@ class TaskSuite(ComponentSuite):
         assert first.revision.strip()
         _json_ready(first.facts)
         for split in SPLITS:
-            assert list(first.examples(split)) == list(again.examples(split))
+            texts, once_more = ([_without_image(item) for item in task.examples(split)] for task in (first, again))
+            assert texts == once_more
+            for one, other in zip(first.examples(split)[:_IMAGES], again.examples(split)[:_IMAGES], strict=True):
+                if one.image is not None and other.image is not None:
+                    assert np.array_equal(one.image.load(), other.image.load()), f"{one.id}: other pixels"
 
     def test_tokenizers_see_training_text_only(self, chosen: Chosen, tmp_path: Path) -> None:
         task = self.prepare(chosen, tmp_path)
-        training = {text for example in task.examples("train") for text in (example.source, example.target)}
+        read = ("target",) if task.inputs == "image" else ("source", "target")
+        training = {getattr(example, side) for example in task.examples("train") for side in read}
         texts = list(task.tokenizer_texts())
         assert texts
         assert set(texts) <= training

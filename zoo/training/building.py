@@ -75,6 +75,7 @@ def assemble_with_report(spec: Spec, prepared: Prepared) -> tuple[Any, GraftRepo
         report = graft_weights(model, spec.model, vocabulary_kept=keeps)
     model.generation_config.update(**vocabulary.generation)
     strategy: Decoding = spec.decoding.strategy.create()
+    model.refuse_search(strategy.settings())
     model.generation_config.update(**strategy.settings(), max_new_tokens=spec.decoding.max_new_tokens)
     return model, report
 
@@ -87,7 +88,8 @@ def write_folder(
     report: GraftReport | None = None,
     outcome: TrainingOutcome | None = None,
 ) -> None:
-    """Write model, tokenizers and lock (and `outcome`, for a run that begins) under `out`: all of it or nothing."""
+    """Write model, tokenizers and lock (an image processor, for a model that reads images; `outcome`, for a run that
+    begins) under `out`: all of it or nothing."""
     refuse_occupied(out)  # again: preparing the data took its time, and what came meanwhile would be replaced
     with atomic_directory(out) as temporary:
         model.save_pretrained(temporary)

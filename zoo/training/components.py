@@ -43,9 +43,10 @@ class Components:
     def build(cls, section: TrainingSection, model: Any) -> Components:
         """Build them over `model`, which already stands on its device.
 
-        Raises InputError where the objective would normalise scores that are to be taken as they are, or needs all
-        tokens at once and is to be given a few at a time, and where gradients that the optimizer frees in the backward
-        pass would be clipped or accumulated, or an optimizer's average be averaged.
+        Raises InputError where the objective would normalise scores that are to be taken as they are, needs all tokens
+        at once and is to be given a few at a time, or is one of tokens and the model's loss is its own; and where
+        gradients that the optimizer frees in the backward pass would be clipped or accumulated, or an optimizer's
+        average be averaged.
         """
         objective, factory = refuse_unfit_training(section, model.device)
         if model.log_probabilities and not objective.takes_log_probabilities:
@@ -53,6 +54,8 @@ class Components:
                 f"the objective '{section.objective.id}' reads logits, but the model's output fusion gives "
                 "log-probabilities that need not sum to one: take cross-entropy, or another output fusion"
             )
+        if model.own_loss:
+            _refuse_losses_of_tokens(section, objective)
         parameters = [(name, item) for name, item in model.named_parameters() if item.requires_grad]
         clipping: Clipping = section.clipping.create()
         factory.matrices = layer_matrices(model, parameters)
@@ -125,6 +128,15 @@ def _clipped_updates(
         return None
     entry = section.optimizer.component.traits["second_moment"]  # the section refuses optimizers without
     return ClippedUpdates(section.update_clipping.create(), optimizer, parameters, entry)
+
+
+def _refuse_losses_of_tokens(section: TrainingSection, objective: TokenLoss) -> None:
+    """Raise InputError where `section` asks for a loss that is made of each token's logits."""
+    who = "the model's loss is its own: it has no logits of one token each"
+    if not objective.is_cross_entropy:
+        raise InputError(f"{who}, for '{section.objective.id}': set training.objective to plain cross-entropy")
+    if section.logits_chunk is not None:
+        raise InputError(f"{who}: leave training.logits_chunk out")
 
 
 def _refuse_whole_gradients(section: TrainingSection, clipping: Clipping) -> None:

@@ -40,6 +40,8 @@ class TokenLoss(nn.Module):
     """Whether `forward` heeds ``context.log_probabilities``. If not, models that give such scores are refused."""
     passes: int = 1
     """How many passes of the same batch it compares, each with dropout masks of its own."""
+    is_cross_entropy: bool = False
+    """Whether it is the plain cross entropy: what a model whose loss is its own business is given."""
     row_wise: bool = True
     """Whether the loss of a token depends on nothing but its own logits and target. Then the host may ask for a few
     tokens at a time (`training.logits_chunk`)."""

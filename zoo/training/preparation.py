@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo.atomic import atomic_directory, locked, swept
 from zoo.errors import InputError, ZooError
+from zoo.measure.reading import refuse_other_input
 from zoo.models.tokenizers import Tokenizers, load_tokenizers, save_tokenizers
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
@@ -38,9 +39,10 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
 
     One tokenizer learns from both sides, or, where the spec has a `target_tokenizer`, each side has one that learns
     from it alone. The task's special tokens follow the trained vocabulary of each. Raises ZooError where the data
-    cannot be had or a tokenizer breaks its contract.
+    cannot be had or a tokenizer breaks its contract, InputError where the model does not read what the task gives.
     """
     task: PreparedTask = spec.task.create().prepare(home, progress)
+    refuse_other_input(spec.model, task.inputs)
     if takes_pretrained_tokenizer(spec):
         return Prepared(task, _pretrained(spec, task))
     if spec.target_tokenizer is None:

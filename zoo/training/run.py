@@ -17,7 +17,9 @@ from safetensors import SafetensorError
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
 from zoo.errors import InputError, ZooError
 from zoo.measure.collapse import collapsed
-from zoo.measure.generation import generate_outputs, source_of
+from zoo.measure.generation import generate_outputs
+from zoo.measure.likelihoods import refuse_without_likelihoods
+from zoo.measure.reading import source_of
 from zoo.models import load_model
 from zoo.models.pretrained import GraftReport
 from zoo.models.tokenizers import SLOW_TOKENIZER, TARGET_FOLDER, Tokenizers, load_tokenizers
@@ -31,10 +33,9 @@ from zoo.tasks.fitting import fitted
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.components import refuse_unfit_training
 from zoo.training.data.collate import Batch
-from zoo.training.data.development import DEV_EXAMPLES, data_name, development_batches
-from zoo.training.data.encoded import encoded_pairs
+from zoo.training.data.development import DEV_EXAMPLES, development_batches, split_data
 from zoo.training.data.layouts import layout_of
-from zoo.training.data.ragged import EncodedPairs
+from zoo.training.data.ragged import Encoded
 from zoo.training.data.workers import death_of_worker
 from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare
@@ -214,10 +215,14 @@ class _Attempt:
         self.progress = progress
         self.home = home
         self.report = report
-        self.train = self._encoded("train", lambda: prepared.task.examples("train"))
+        layout = layout_of(model)
+        self.train: Encoded = layout.encoded(
+            split_data(spec, prepared, "train", lambda: prepared.task.examples("train"), home, progress)
+        )
         _refuse_context_of_one(model, self.train)
-        layout_of(model).refuse_past_the_table(model, self.train)
+        layout.refuse_past_the_table(model, self.train)
         refuse_unfit(model, spec.evaluation.probes)
+        refuse_without_likelihoods(model, spec.evaluation.metrics)
 
     def run(self) -> TrainingOutcome:
         self.world.agreed(self._clean)
@@ -303,7 +308,7 @@ class _Attempt:
                 cause = (str(found).strip() or "no more is known").splitlines()[0]
                 error = (
                     f"out of memory in step {steps + 1}{f', in {in_words(told)}' if told else ''}: {cause}; "
-                    f"{remedy(told, self.spec.training)}"
+                    f"{remedy(told, self.spec.training, images=self.spec.model.reads_images)}"
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
@@ -409,32 +414,19 @@ class _Attempt:
         sources = [source_of(example) for example in fitted(tokenizers.source, sample, longest)]
         return generate_outputs(self.model, tokenizers, sources, spec.decoding, max_source_tokens=longest).outputs
 
-    def _encoded(self, split: str, examples: Callable[[], Sequence[Example]]) -> EncodedPairs:
-        prepared, longest = self.prepared, self.spec.training.max_tokens
-        return encoded_pairs(
-            self.home,
-            data_name(self.spec, prepared),
-            split,
-            prepared.tokenizers,
-            examples,
-            longest,
-            self.progress,
-            f"encoding {split.partition('-')[0]}",
-        )
-
     def _plugin_callbacks(self) -> list[Any]:
         context = TrainingContext(model=self.model, spec=self.spec, directory=self.out)
         return [item for items in current_registry().hook.zoo_training_callbacks(context=context) for item in items]
 
 
-def _refuse_context_of_one(model: Any, pairs: EncodedPairs) -> None:
+def _refuse_context_of_one(model: Any, examples: Encoded) -> None:
     """Raise InputError unless examples and model both have a second input, or neither."""
-    if pairs.contexts is not None and not model.reads_context:
+    if examples.contexts is not None and not model.reads_context:
         raise InputError(
             "the task gives a second input (context), but the model has one encoder and reads one: set the task's "
             "context_as: prefix, or give the model a context encoder (model.context_encoder)"
         )
-    if pairs.contexts is None and model.reads_context:
+    if examples.contexts is None and model.reads_context:
         raise InputError(
             "the model has a context encoder, but the task gives no second input: take a task that does "
             "(doc2sent with context_as: second-input), or drop model.context_encoder"

@@ -29,7 +29,7 @@ from zoo.training.data.batching import MicroBatch
 from zoo.training.data.collate import Batch
 from zoo.training.data.layouts import layout_of
 from zoo.training.data.loader import Loader, Share, Step, batches_for
-from zoo.training.data.ragged import EncodedPairs
+from zoo.training.data.ragged import Encoded
 from zoo.training.data.steps import Plan
 from zoo.training.losses.loss import dev_loss, micro_batch_objective
 from zoo.training.processes.world import World
@@ -93,7 +93,7 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         spec: Spec,
         directory: Path,
         *,
-        train: EncodedPairs,
+        train: Encoded,
         dev: Callable[[], Iterable[Batch]] | None,
         resume: checkpoints.Checkpoint | None = None,
         probing: Callable[[int], Mapping[str, float]] | None = None,

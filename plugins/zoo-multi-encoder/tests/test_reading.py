@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 from zoo.errors import InputError
 from zoo.measure import evaluate, evaluation_examples
-from zoo.measure.generation import generate_outputs, source_of
+from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
+from zoo.measure.reading import source_of
 from zoo.spec import resolve
 from zoo.tasks import DataHome, Example
 from zoo.training import build, train

@@ -12,6 +12,7 @@ class CrossEntropy(TokenLoss):
     """``-log p(target)``, computed in float32 whatever the logits' type."""
 
     takes_log_probabilities = True
+    is_cross_entropy = True
 
     def forward(self, logits: Tensor, targets: Tensor, context: LossContext) -> Tensor:
         taken = context.log_probabilities

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from zoo.errors import InputError
 from zoo.measure.collapse import words
-from zoo.measure.generation import generate_outputs, source_of
+from zoo.measure.generation import generate_outputs
+from zoo.measure.reading import source_of
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
 from zoo.spec.sections import Spec
 from zoo.tasks import Example
@@ -25,7 +27,12 @@ class Repetition(Probe):
     """
 
     reads = "outputs"
+    reads_images = True
     options: RepetitionOptions
+
+    def accept(self, model: Any) -> None:
+        if self.options.fragment is not None and getattr(model, "reads", "text") == "image":
+            raise InputError("the probe 'repetition' breaks no images off: leave its option 'fragment' out")
 
     def measure(self, context: ProbeContext) -> ProbeResult:
         assert context.outputs is not None

@@ -1,1 +1,1 @@
-"""Metrics of object detection."""
+"""Tasks and metrics of images: lines of text, pages, boxes."""

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 
-from zoo.registry import Component, hookimpl
+from zoo.registry import CommandContext, Component, hookimpl
+from zoo_tasks_vision.metrics.components import components as metrics
+from zoo_tasks_vision.tasks.components import components as tasks
 
 
 @hookimpl
 def zoo_components() -> Iterator[Component]:
-    yield Component(
-        kind="metric",
-        name="map",
-        target="zoo_tasks_vision.mean_average_precision:MeanAveragePrecision",
-        options="zoo_tasks_vision.options:MeanAveragePrecisionOptions",
-        summary="Mean average precision of detected boxes, as COCO has it, for any number of detections an image",
-        references=("arXiv:1405.0312",),
-        traits={"outputs": "detections"},
-    )
+    for room in (tasks, metrics):
+        yield from room()
+
+
+@hookimpl
+def zoo_cli_commands(context: CommandContext) -> None:
+    from zoo_tasks_vision.ceiling.command import command
+
+    context.group.add_command(command)

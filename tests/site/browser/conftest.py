@@ -98,9 +98,20 @@ def listening(driver):
 
 
 @pytest.fixture
-def site(build, realistic, listening):
-    """The realistic site."""
-    return build(realistic)
+def site(build, realistic, listening, tmp_path):
+    """The realistic site, with a published figure."""
+    lines = [{"name": name, "points": [[0, 4.0], [5, 2.0], [10, last]]} for name, last in (("one", 0.5), ("two", 1.0))]
+    chart = {"title": "Error", "x": "step", "y": "error, millions", "series": lines}
+    figure = {
+        "schema": "zoo.figure/1",
+        "title": "Boxes that move",
+        "text": "",
+        "command": "zoo boxes",
+        "charts": [chart],
+    }
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "moving.json").write_text(json.dumps(figure))
+    return build(realistic, figures=tmp_path / "figures")
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def test_the_address_chooses_the_pair_and_the_tables_set_them_side_by_side(page)
         "return [...document.querySelectorAll('[data-devices] tbody tr')]"
         ".map(row => [...row.cells].map(cell => cell.innerText.replace(/\\s+/g, ' ').trim()))"
     )
-    assert ["Latency of one sentence (ms)", "100", "200", "+100%", "A"] in measures
+    assert ["Latency of one source (ms)", "100", "200", "+100%", "A"] in measures
     assert text(page, "[data-command]") == "zoo bench compare office-zh-en:first office-zh-en:second"
 
 

@@ -254,7 +254,7 @@ def test_a_run_is_the_same_with_ids_found_made_or_in_memory(
     assert list(home.encoded.glob("train-*/about.json"))
     train(make_spec(), tmp_path / "found", home=home)
     monkeypatch.setattr(
-        "zoo.training.run.encoded_pairs",
+        "zoo.training.data.layouts.encoded_pairs",
         lambda home, revision, split, tokenizers, examples, *more: encode_pairs(tokenizers, examples(), *more),
     )
     train(make_spec(), tmp_path / "memory", home=home)

@@ -76,7 +76,7 @@ class Replacements:
                 side: Side = "encoder" if match["side"] == "encoder" else "decoder"
                 found.append((f"{side} position", _position(self._own, side), _position(self._section, side)))
             elif slots == ("cross_position",):
-                own, mine = self._own.decoder.cross_position, self._section.decoder.cross_position
+                own, mine = self._own.cross_position, self._section.cross_position
                 found.append(("decoder cross_position", own, mine))
             else:
                 found += [(slot, getattr(self._own, slot), getattr(self._section, slot)) for slot in slots]
@@ -84,4 +84,4 @@ class Replacements:
 
 
 def _position(section: ModelSection, side: Side) -> Chosen:
-    return section.stack(side).position or section.position
+    return section.position_of(side)

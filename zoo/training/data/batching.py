@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -42,11 +42,13 @@ class MicroBatch:
 class Batches(ABC):
     """Micro-batches of examples with given lengths: every example once an epoch, padded tokens within a budget."""
 
-    def __init__(self, lengths: Sequence[Lengths], seed: int) -> None:
-        """`lengths`: of the sources, the targets and, where there is one, the second input."""
+    def __init__(self, lengths: Sequence[Lengths], seed: int, *, alone: Collection[int] = ()) -> None:
+        """`lengths`: of the sources (in tokens or patches), the targets and, where there is one, the second input.
+        `alone` are the numbers of those that stand in rows of their own even where the others are packed."""
         if len({len(side) for side in lengths}) != 1:
             raise ValueError("as many lengths of each side are needed")
         self.lengths = tuple(side.astype(np.int32, copy=False) for side in lengths)
+        self._alone = frozenset(alone)
         self._seed = seed
 
     def __len__(self) -> int:
@@ -75,9 +77,10 @@ class Batches(ABC):
         """The share of places of the first epoch's rows that hold no token."""
         places = real = 0
         for batch in self.micro_batches(0):
-            for side in self.lengths:
+            for number, side in enumerate(self.lengths):
                 chosen = side[batch.indices]
-                places += len(batch) * batch.widths(chosen)
+                rows = MicroBatch(batch.indices) if number in self._alone else batch
+                places += len(rows) * rows.widths(chosen)
                 real += int(chosen.sum())
         return 1 - real / places
 

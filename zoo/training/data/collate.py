@@ -22,13 +22,13 @@ IGNORED = -100
 class Batch(ABC):
     """One micro-batch, padded on the right to its longest row."""
 
-    input_ids: Tensor  # [B, L]
     labels: Tensor  # [B, T], IGNORED where nothing is to be predicted
     real: Tensor | None
     """``[M]``: flat places of the M tokens to be predicted in ``[B * T]``; None where all are."""
     target_tokens: int
     """M."""
     source_tokens: int
+    """Tokens, or patches, that are read."""
     examples: Tensor | None = None
     """``[M]``: which text each token to be predicted belongs to, as `LossContext.examples` says; None where nobody
     counted."""
@@ -65,6 +65,7 @@ class Collating(Protocol):
 class PairBatch(Batch):
     """Sources, and targets apart from them, as encoder-decoders read them."""
 
+    input_ids: Tensor  # [B, S]
     decoder_input_ids: Tensor  # [B, T], the targets moved right by one behind the start token
     attention_mask: Tensor | None
     """``[B, S]``, 1 = real; None where nothing is padded, which lets attention take its fast path, and where packed."""

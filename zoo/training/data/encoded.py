@@ -17,7 +17,8 @@ from zoo.models.tokenizers import Tokenizers
 from zoo.spec.load import canonical
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
-from zoo.training.data.encoding import SIDES, SideWriter, encode_pairs, write_sides
+from zoo.training.data.encoding import OpenSide, SideWriter, in_memory, write_sides
+from zoo.training.data.images import EncodedImages, Grid, images_of, write_images
 from zoo.training.data.ragged import EncodedPairs, Ragged
 from zoo.training.preparation import tokenizer_hash
 
@@ -25,6 +26,8 @@ ABOUT = "about.json"
 _LAYOUT = "zoo.encoded/2"
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BLOCK = 2**22
+Write = Callable[[OpenSide], int]
+"""Encodes a split, each side to the writer that is given for its name, and returns how many examples were left out."""
 
 
 def encoded_pairs(
@@ -43,15 +46,54 @@ def encoded_pairs(
     is not there. A folder whose files are not as they were written is made again. Where the home cannot be written to,
     the ids stay in memory.
     """
-    about = _identity(revision, split, tokenizers, max_tokens)
-    folder = home.encoded / f"{split}-{hashlib.sha256(canonical(about)).hexdigest()[:20]}"
-    found = _read(folder)
+    about = _identity(revision, split, max_tokens, source=tokenizers.source, target=tokenizers.target)
+    sides, dropped = _kept(
+        home,
+        about,
+        ("source", "target"),
+        lambda begin: write_sides(tokenizers, examples(), max_tokens, begin, progress, stage),
+    )
+    return EncodedPairs(sides["source"], sides["target"], dropped, sides.get("context"))
+
+
+def encoded_images(
+    home: DataHome,
+    revision: str,
+    split: str,
+    tokenizer: Any,
+    grid: Grid,
+    examples: Callable[[], Sequence[Example]],
+    max_tokens: int,
+    progress: Progress = silent,
+    stage: str = "encoding",
+) -> EncodedImages:
+    """The targets of a task's split as ids and its images as they are, with their numbers of patches by `grid`.
+
+    What is kept in ``home.encoded``, as `encoded_pairs` keeps it, does not depend on `grid`: the ids, and which images
+    of what sizes they belong to. The images are those of `examples`.
+    """
+    about = _identity(revision, split, max_tokens, target=tokenizer)
+    given = examples()
+    sides, dropped = _kept(
+        home,
+        about,
+        ("image", "target"),
+        lambda begin: write_images(tokenizer, given, max_tokens, begin, progress, stage),
+    )
+    return images_of(given, sides, grid, dropped)
+
+
+def _kept(home: DataHome, about: dict[str, Any], needed: Sequence[str], write: Write) -> tuple[dict[str, Ragged], int]:
+    """The sides that `write` makes (those `needed`, and others), and how many examples it left out: found in
+    ``home.encoded``, or made there."""
+    folder = home.encoded / f"{about['split']}-{hashlib.sha256(canonical(about)).hexdigest()[:20]}"
+    found = _read(folder, needed)
     if found is not None:
         return found
     try:
-        return _made(folder, about, tokenizers, examples, max_tokens, progress, stage)
+        return _made(folder, about, needed, write)
     except _UnwritableError:
-        return encode_pairs(tokenizers, examples(), max_tokens, progress, stage)
+        return in_memory(write)
 
 
 class _UnwritableError(Exception):
@@ -68,32 +110,23 @@ def _writable() -> Iterator[None]:
         raise
 
 
-def _identity(revision: str, split: str, tokenizers: Tokenizers, max_tokens: int) -> dict[str, Any]:
-    """What decides the ids."""
+def _identity(revision: str, split: str, max_tokens: int, **tokenizers: Any) -> dict[str, Any]:
+    """What decides the ids; `tokenizers` by the sides that they encode."""
     return {
         "layout": _LAYOUT,
         "task": revision,
         "split": split,
-        "source": tokenizer_hash(tokenizers.source),
-        "target": tokenizer_hash(tokenizers.target),
+        **{side: tokenizer_hash(tokenizer) for side, tokenizer in tokenizers.items()},
         "max_tokens": max_tokens,
         "versions": {name: metadata.version(name) for name in ("tokenizers", "transformers")},
     }
 
 
-def _made(
-    folder: Path,
-    about: dict[str, Any],
-    tokenizers: Tokenizers,
-    examples: Callable[[], Sequence[Example]],
-    max_tokens: int,
-    progress: Progress,
-    stage: str,
-) -> EncodedPairs:
+def _made(folder: Path, about: dict[str, Any], needed: Sequence[str], write: Write) -> tuple[dict[str, Ragged], int]:
     with ExitStack() as stack:
         with _writable():
             stack.enter_context(locked(folder.with_name(f"{folder.name}.lock")))
-        found = _read(folder)  # another process may have made it meanwhile
+        found = _read(folder, needed)  # another process may have made it meanwhile
         if found is not None:
             return found
         with ExitStack() as writing:
@@ -108,10 +141,10 @@ def _made(
                 ids, offsets = (files[name] for name in _files(side))
                 return SideWriter(ids, offsets)  # type: ignore[arg-type]
 
-            dropped = write_sides(tokenizers, examples(), max_tokens, begin, progress, stage)
+            dropped = write(begin)
             said = {name: file.said() for name, file in files.items()}
             (temporary / ABOUT).write_text(json.dumps({**about, "dropped": dropped, "files": said}, indent=1) + "\n")
-        found = _read(folder)
+        found = _read(folder, needed)
         if found is None:
             raise OSError(errno.EIO, "what was just written reads back as something else", str(folder))
         return found
@@ -142,7 +175,7 @@ class _Summed:
         return {"bytes": self._size, "crc32": self._sum}
 
 
-def _read(folder: Path) -> EncodedPairs | None:
+def _read(folder: Path, needed: Sequence[str]) -> tuple[dict[str, Ragged], int] | None:
     """What stands in `folder`, mapped; None where it is absent, or not what was written."""
     try:
         about = json.loads((folder / ABOUT).read_text())
@@ -152,13 +185,9 @@ def _read(folder: Path) -> EncodedPairs | None:
             return None
         if any(_crc32(folder / name) != said["crc32"] for name, said in files.items()):
             return None
-        sides = [
-            Ragged.mapped(*(folder / name for name in _files(side)))
-            for side in SIDES
-            if all(name in files for name in _files(side))
-        ]
-        source, target, *context = sides
-        return EncodedPairs(source, target, int(about["dropped"]), *context)
+        names = dict.fromkeys(name.partition(".")[0] for name in files)
+        sides = {side: Ragged.mapped(*(folder / name for name in _files(side))) for side in names}
+        return (sides, int(about["dropped"])) if set(needed) <= set(sides) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

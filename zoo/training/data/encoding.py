@@ -19,7 +19,6 @@ from zoo.training.data.ragged import EncodedPairs, Ragged, offsets_of
 
 CHUNK = 2000
 """Examples that are encoded at once: enough for the tokenizers' threads."""
-SIDES = ("source", "target", "context")
 
 
 class SideWriter:
@@ -39,7 +38,7 @@ class SideWriter:
 
 
 OpenSide = Callable[[str], SideWriter]
-"""Begins a side: one of SIDES."""
+"""Begins a side, such as ``source``, ``target`` or ``context``."""
 
 
 def encode_texts(tokenizer: Any, texts: Sequence[str]) -> Ragged:
@@ -65,18 +64,24 @@ def encode_pairs(
     Context gives way until what is read has at most `max_tokens` tokens (eos counted), see `zoo.tasks.fitting`; those
     with more on any side even so are left out. Raises InputError where nothing is left.
     """
+    sides, dropped = in_memory(lambda begin: write_sides(tokenizers, examples, max_tokens, begin, progress, stage))
+    return EncodedPairs(sides["source"], sides["target"], dropped, sides.get("context"))
+
+
+def in_memory(write: Callable[[OpenSide], int]) -> tuple[dict[str, Ragged], int]:
+    """The sides that `write` makes, by name, and how many examples it left out."""
     streams: dict[str, tuple[BytesIO, BytesIO]] = {}
 
     def begin(side: str) -> SideWriter:
         streams[side] = BytesIO(), BytesIO()
         return SideWriter(*streams[side])
 
-    dropped = write_sides(tokenizers, examples, max_tokens, begin, progress, stage)
+    dropped = write(begin)
     sides = {
         side: Ragged(np.frombuffer(ids.getbuffer(), np.int32), np.frombuffer(offsets.getbuffer(), np.int64))
         for side, (ids, offsets) in streams.items()
     }
-    return EncodedPairs(sides["source"], sides["target"], dropped, sides.get("context"))
+    return sides, dropped
 
 
 def write_sides(
@@ -111,7 +116,7 @@ def write_sides(
         shortest = int(min(longest.min(), longest[0] if shortest is None else shortest))
         keep = longest <= max_tokens
         for writer, side in zip(writers, sides, strict=True):
-            writer.add(side if keep.all() else _selected(side, keep))
+            writer.add(selected(side, keep))
         seen, kept = seen + len(chunk), kept + int(keep.sum())
         progress(stage, seen, len(examples))
     if not kept:
@@ -126,7 +131,10 @@ def _chunks(tokenizer: Any, examples: Sequence[Example], max_tokens: int) -> Ite
         yield fitted(tokenizer, chunk, max_tokens)
 
 
-def _selected(sequences: Ragged, keep: npt.NDArray[np.bool_]) -> Ragged:
+def selected(sequences: Ragged, keep: npt.NDArray[np.bool_]) -> Ragged:
+    """The sequences that `keep` ``[N]`` names."""
+    if keep.all():
+        return sequences
     lengths = sequences.lengths
     return Ragged(sequences.ids[np.repeat(keep, lengths)], offsets_of(lengths[keep]))
 

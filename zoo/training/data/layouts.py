@@ -1,76 +1,115 @@
-"""How a model's skeleton has its training examples laid out: the lengths of rows, their tensors, their bounds."""
+"""How a model's skeleton has its training examples laid out: what is encoded, the rows, their tensors, their bounds."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from zoo.errors import InputError
+from zoo.models.tokenizers import Tokenizers
+from zoo.tasks import DataHome, Example
+from zoo.tasks.contracts import Progress, silent
 from zoo.training.data.batching import Lengths
 from zoo.training.data.collate import Collating, Collator
-from zoo.training.data.ragged import EncodedPairs
+from zoo.training.data.collate_images import ImageCollator
+from zoo.training.data.encoded import encoded_images, encoded_pairs
+from zoo.training.data.images import EncodedImages
+from zoo.training.data.ragged import Encoded, EncodedPairs
 from zoo.training.data.sequences import SequenceCollator, row_lengths
 
+E = TypeVar("E", bound=Encoded)
 
-class Layout(ABC):
+
+@dataclass(frozen=True)
+class SplitData:
+    """The examples of a split, or of a part of it, and what names them among those that are kept."""
+
+    home: DataHome
+    revision: str
+    split: str
+    examples: Callable[[], Sequence[Example]]
+    """Asked for only where they are needed."""
+    tokenizers: Tokenizers
+    max_tokens: int
+    progress: Progress = silent
+
+
+class Layout(ABC, Generic[E]):
     """What training asks of a layout."""
 
+    alone: Collection[int] = ()
+    """Which of `lengths` are of rows that hold one example even where rows are packed."""
+
     @abstractmethod
-    def lengths(self, pairs: EncodedPairs) -> Sequence[Lengths]:
+    def encoded(self, data: SplitData) -> E:
+        """The examples as batches are made of them; what is costly is kept in the data home."""
+
+    @abstractmethod
+    def lengths(self, examples: E) -> Sequence[Lengths]:
         """The length of each example in each kind of row."""
 
     @abstractmethod
-    def collator(self, pairs: EncodedPairs, config: Any, *, source_loss: bool = False) -> Collating:
-        """What makes batches of `pairs` for a model of `config`."""
+    def collator(self, examples: E, config: Any, *, source_loss: bool = False) -> Collating:
+        """What makes batches of `examples` for a model of `config`."""
 
     @abstractmethod
-    def refuse_past_the_table(self, model: Any, pairs: EncodedPairs) -> None:
+    def refuse_past_the_table(self, model: Any, examples: E) -> None:
         """Raise InputError where an example is longer than a position scheme: before training, not some steps later."""
 
 
-class Pairs(Layout):
+class _TextLayout(Layout[EncodedPairs]):
+    def encoded(self, data: SplitData) -> EncodedPairs:
+        return encoded_pairs(
+            data.home,
+            data.revision,
+            data.split,
+            data.tokenizers,
+            data.examples,
+            data.max_tokens,
+            data.progress,
+            f"encoding {data.split.partition('-')[0]}",
+        )
+
+
+class Pairs(_TextLayout):
     """Source and target in rows of their own."""
 
-    def lengths(self, pairs: EncodedPairs) -> Sequence[Lengths]:
-        return [side.lengths for side in pairs.sides]
+    def lengths(self, examples: EncodedPairs) -> Sequence[Lengths]:
+        return [side.lengths for side in examples.sides]
 
-    def collator(self, pairs: EncodedPairs, config: Any, *, source_loss: bool = False) -> Collator:
-        return Collator(pairs, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)
+    def collator(self, examples: EncodedPairs, config: Any, *, source_loss: bool = False) -> Collator:
+        return Collator(examples, pad_id=config.pad_token_id, start_id=config.decoder_start_token_id)
 
-    def refuse_past_the_table(self, model: Any, pairs: EncodedPairs) -> None:
-        sides = [(model.encoder, "source", pairs.sources), (model.decoder, "target", pairs.targets)]
-        if pairs.contexts is not None:
-            sides.append((model.encoder.context_stack or model.encoder, "context", pairs.contexts))
+    def refuse_past_the_table(self, model: Any, examples: EncodedPairs) -> None:
+        sides = [(model.encoder, "source", examples.sources), (model.decoder, "target", examples.targets)]
+        if examples.contexts is not None:
+            sides.append((model.encoder.context_stack or model.encoder, "context", examples.contexts))
         for stack, side, sequences in sides:
-            limit, longest = stack.position.position_limit, int(sequences.lengths.max())
-            if limit is not None and longest > limit:
-                raise InputError(
-                    f"the longest {side} has {longest} tokens, but the position scheme of the {stack.side} "
-                    f"ends at {limit}: set training.max_tokens to at most {limit}, or raise model.max_positions"
-                )
+            _refuse_longer(stack, side, int(sequences.lengths.max()))
 
 
-class Sequences(Layout):
+class Sequences(_TextLayout):
     """Source, separator and target in one row."""
 
     def __init__(self, *, prefix: bool) -> None:
         self._prefix = prefix
 
-    def lengths(self, pairs: EncodedPairs) -> Sequence[Lengths]:
-        return [row_lengths(pairs)]
+    def lengths(self, examples: EncodedPairs) -> Sequence[Lengths]:
+        return [row_lengths(examples)]
 
-    def collator(self, pairs: EncodedPairs, config: Any, *, source_loss: bool = False) -> SequenceCollator:
+    def collator(self, examples: EncodedPairs, config: Any, *, source_loss: bool = False) -> SequenceCollator:
         return SequenceCollator(
-            pairs,
+            examples,
             pad_id=config.pad_token_id,
             separator=config.bos_token_id,
             prefix=self._prefix,
             source_loss=source_loss,
         )
 
-    def refuse_past_the_table(self, model: Any, pairs: EncodedPairs) -> None:
-        limit, longest = model.decoder.position.position_limit, int(row_lengths(pairs).max())
+    def refuse_past_the_table(self, model: Any, examples: EncodedPairs) -> None:
+        limit, longest = model.decoder.position.position_limit, int(row_lengths(examples).max())
         if limit is not None and longest > limit:
             raise InputError(
                 f"the longest source and target have {longest} tokens together, but the position scheme ends at "
@@ -78,9 +117,65 @@ class Sequences(Layout):
             )
 
 
+class Images(Layout[EncodedImages]):
+    """Patches of an image and the target in rows of their own; targets stay so where patches of several images are
+    packed into a row. `processor` is the model's image processor."""
+
+    alone = (1,)
+
+    def __init__(self, processor: Any, *, decoder: bool) -> None:
+        self._processor = processor
+        self._decoder = decoder
+
+    def encoded(self, data: SplitData) -> EncodedImages:
+        return encoded_images(
+            data.home,
+            data.revision,
+            data.split,
+            data.tokenizers.target,
+            self._processor.grid,
+            data.examples,
+            data.max_tokens,
+            data.progress,
+            f"encoding {data.split.partition('-')[0]}",
+        )
+
+    def lengths(self, examples: EncodedImages) -> Sequence[Lengths]:
+        return [examples.patches, examples.targets.lengths]
+
+    def collator(self, examples: EncodedImages, config: Any, *, source_loss: bool = False) -> ImageCollator:
+        start = config.decoder_start_token_id if self._decoder else None
+        return ImageCollator(examples, self._processor, pad_id=config.pad_token_id, start_id=start)
+
+    def refuse_past_the_table(self, model: Any, examples: EncodedImages) -> None:
+        limit, (rows, columns) = model.encoder.position.grid_limit, examples.largest
+        if limit is not None and (rows > limit[0] or columns > limit[1]):
+            raise InputError(
+                f"the patch positions end at a grid of {limit[0]} x {limit[1]} patches, and training images have up to "
+                f"{rows} rows and {columns} columns: make images smaller (model.image.input), or the table larger "
+                "(model.image.patch_position)"
+            )
+        if self._decoder:
+            _refuse_longer(model.decoder, "target", int(examples.targets.lengths.max()))
+
+
+def _refuse_longer(stack: Any, side: str, longest: int) -> None:
+    limit = stack.position.position_limit
+    if limit is not None and longest > limit:
+        raise InputError(
+            f"the longest {side} has {longest} tokens, but the position scheme of the {stack.side} "
+            f"ends at {limit}: set training.max_tokens to at most {limit}, or raise model.max_positions"
+        )
+
+
 PAIRS = Pairs()
+_LAYOUTS: dict[str, Callable[[Any], Layout[Any]]] = {
+    "pair": lambda model: PAIRS,
+    "sequence": lambda model: Sequences(prefix=model.reads_prefix),
+    "image": lambda model: Images(model.image_processor, decoder=model.section.decoder is not None),
+}
 
 
-def layout_of(model: Any) -> Layout:
+def layout_of(model: Any) -> Layout[Any]:
     """The layout that a model's skeleton asks for."""
-    return PAIRS if model.arrangement == "pair" else Sequences(prefix=model.reads_prefix)
+    return _LAYOUTS[model.arrangement](model)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from zoo.errors import InputError
 from zoo.training.data.batching import Batches, MicroBatch, TokenBatches
 from zoo.training.data.collate import Batch, Collating
 from zoo.training.data.layouts import PAIRS, Layout
 from zoo.training.data.packing import PackedBatches
-from zoo.training.data.ragged import EncodedPairs
+from zoo.training.data.ragged import Encoded
 from zoo.training.data.steps import Plan
 from zoo.training.data.workers import collated
 from zoo.training.processes.world import World
@@ -25,7 +26,7 @@ class Share:
     target_tokens: int
     """Tokens to be predicted."""
     tokens: int
-    """Source and target."""
+    """What is read, in tokens or patches, and what is to be predicted."""
     examples: MicroBatch | None = None
     """What `batch` was made of."""
     counts: bool = True
@@ -45,18 +46,18 @@ class Step:
 
 
 def batches_for(
-    pairs: EncodedPairs, budget: int, seed: int, *, packing: bool = False, layout: Layout = PAIRS
+    examples: Encoded, budget: int, seed: int, *, packing: bool = False, layout: Layout[Any] = PAIRS
 ) -> Batches:
-    """The batches of `pairs`, one example a row or several. Raises InputError where these pairs cannot be packed."""
-    lengths = layout.lengths(pairs)
+    """The batches of `examples`, one a row or several. Raises InputError where these examples cannot be packed."""
+    lengths = layout.lengths(examples)
     if not packing:
         return TokenBatches(lengths, budget, seed)
-    if pairs.contexts is not None:
+    if examples.contexts is not None:
         raise InputError(
             "training.packing: rows of examples with a second input cannot be packed; "
             "set it to false, or give the context as a prefix of the source"
         )
-    return PackedBatches(lengths, budget, seed)
+    return PackedBatches(lengths, budget, seed, alone=layout.alone)
 
 
 class Loader:
@@ -68,7 +69,7 @@ class Loader:
 
     def __init__(
         self,
-        pairs: EncodedPairs,
+        examples: Encoded,
         batches: Batches,
         collate: Collating,
         steps: int,
@@ -77,7 +78,7 @@ class Loader:
         plan: Plan | None = None,
         workers: int = 0,
     ) -> None:
-        self.dataset = pairs
+        self.dataset = examples
         self._batches = batches
         self._collate = collate
         self._steps = steps
@@ -106,8 +107,10 @@ class Loader:
         shares: list[Share] = []
         for batch, group in zip(batches, counted, strict=True):
             predicted = sum(map(self._predicted, group.parts))
-            sides = (self.dataset.sources, self.dataset.targets)
-            tokens = sum(int(side.lengths_of(part.indices).sum()) for part in group.parts for side in sides)
+            tokens = sum(
+                self.dataset.read(part.indices) + int(self.dataset.targets.lengths_of(part.indices).sum())
+                for part in group.parts
+            )
             shares.append(Share(batch, predicted, tokens, group.of(rank), counts=rank < len(group.parts)))
             if group.end is not None:
                 yield Step(tuple(shares), sum(share.target_tokens for share in shares), group.end)

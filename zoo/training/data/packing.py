@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import reduce
 
 import numpy as np
@@ -26,8 +26,8 @@ class PackedBatches(Batches):
     examples in random order: so lengths are mixed in every row, and 1.5 s are enough for a million examples.
     """
 
-    def __init__(self, lengths: Sequence[Lengths], budget: int, seed: int) -> None:
-        super().__init__(lengths, seed)
+    def __init__(self, lengths: Sequence[Lengths], budget: int, seed: int, *, alone: Collection[int] = ()) -> None:
+        super().__init__(lengths, seed, alone=alone)
         self._longest: Lengths = reduce(np.maximum, self.lengths)
         longest = int(self._longest.max())
         self.rows = max(1, budget // max(longest, min(ROW_TOKENS, budget)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,31 @@ class Ragged:
         return self.ids[np.arange(ends[-1]) + np.repeat(shift, lengths)]  # type: ignore[no-any-return]
 
 
+class Encoded(ABC):
+    """Examples as training reads them: what is written as ids, every sequence ending in eos, and what is read."""
+
+    targets: Ragged
+    dropped: int
+    """Examples left out because a text was longer than the bound."""
+    contexts: Ragged | None
+    """The second input, where examples have one."""
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @abstractmethod
+    def read(self, indices: Indices) -> int:
+        """How many tokens, or patches, a model reads of the chosen examples, those of `contexts` not counted."""
+
+    @property
+    @abstractmethod
+    def sides(self) -> tuple[Ragged, ...]:
+        """All that are texts."""
+
+
 @dataclass(frozen=True, eq=False)
-class EncodedPairs:
-    """Ids of the sides of the same examples; every sequence ends in eos."""
+class EncodedPairs(Encoded):
+    """Ids of the sides of the same examples."""
 
     sources: Ragged
     targets: Ragged
@@ -70,8 +93,8 @@ class EncodedPairs:
     contexts: Ragged | None = None
     """The second input; None where no example has one. An example without has eos alone."""
 
-    def __len__(self) -> int:
-        return len(self.sources)
+    def read(self, indices: Indices) -> int:
+        return int(self.sources.lengths_of(indices).sum())
 
     @property
     def sides(self) -> tuple[Ragged, ...]:

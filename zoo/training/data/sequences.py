@@ -20,6 +20,7 @@ class SequenceBatch(Batch):
     """Sequences of source, separator and target: what is read is all but the last token, what is predicted all but the
     first, or the target alone."""
 
+    input_ids: Tensor  # [B, L]
     prefix_mask: Tensor | None = None  # [B, L], of a prefix-lm: 1 = source
     segment_ids: Tensor | None = None  # [B, L], packed rows: example 1, 2, ... of the row, 0 = padding
 

@@ -110,12 +110,15 @@ def micro_batch_objective(
     chunk: int | None = None,
     head_owner: Any = None,
 ) -> Tensor:
-    """Sum of the objective over a micro-batch's real target tokens, ``[]``, float32.
+    """Sum of the objective over a micro-batch's real target tokens, ``[]``, float32; with `own_loss` the model's.
 
     With `chunk`, logits are made for as many tokens at a time, of a `row_wise` objective and a model without output
     fusion; the sum and its gradients are the same up to rounding.
     """
     mixed = partial(autocast, device, precision)
+    if (head_owner or model).own_loss:
+        with mixed():
+            return own_loss_sum(model, batch)
     given = {"head_owner": head_owner, "passes": objective.passes, "use_cache": False}
     if chunk is None:
         with mixed():
@@ -127,11 +130,18 @@ def micro_batch_objective(
     return chunked_objective_sum(objective, states, head, batch.targets(), context, size=chunk, precision=mixed)
 
 
+def own_loss_sum(model: Any, batch: Batch) -> Tensor:
+    """The sum, ``[]``, float32, of a loss that is the model's own business (CTC)."""
+    loss: Tensor = model(**batch.model_inputs(), labels=batch.labels, num_items_in_batch=1).loss
+    return loss.float()
+
+
 @torch.no_grad()
 def dev_loss(
     model: Any, batches: Iterator[Batch], device: torch.device, precision: torch.dtype, chunk: int | None = None
 ) -> float:
-    """Mean cross-entropy per target token in nats, without dropout; the model's mode is put back.
+    """Mean cross-entropy (or what a model with `own_loss` has) per target token in nats, without dropout; the model's
+    mode is put back.
 
     With `chunk`, logits are made for as many tokens at a time.
     """
@@ -140,10 +150,14 @@ def dev_loss(
     with evaluating(model):
         for cpu_batch in batches:
             batch = cpu_batch.to(device)
+            tokens += batch.target_tokens
+            if model.own_loss:
+                with autocast(device, precision):
+                    total += own_loss_sum(model, batch).to(total)
+                continue
             for logits, targets in _logits_and_targets(model, batch, device, precision, chunk):
                 taken = model.log_probabilities
                 total += negative_log_likelihood(logits, targets, log_probabilities=taken, reduction="sum").to(total)
-            tokens += batch.target_tokens
     return float(total) / max(1, tokens)
 
 

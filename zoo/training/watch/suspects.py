@@ -40,9 +40,11 @@ def in_words(told: dict[str, Any]) -> str:
     return f"a micro-batch of {told['rows']} row{'' if told['rows'] == 1 else 's'} ({lengths})"
 
 
-def remedy(told: dict[str, Any] | None, section: TrainingSection) -> str:
+def remedy(told: dict[str, Any] | None, section: TrainingSection, *, images: bool = False) -> str:
     """What to change where memory did not suffice for a micro-batch (or, where None, for something else)."""
-    if told is not None and told["rows"] == 1:
+    if told is not None and told["rows"] == 1 and images:
+        lower = "have model.image.input make smaller images: the row is one alone"
+    elif told is not None and told["rows"] == 1:
         lower = f"lower training.max_tokens (now {section.max_tokens}): the row is one alone"
     else:
         lower = f"lower training.batch_tokens (now {section.batch_tokens})"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from zoo.training.data.ragged import EncodedPairs, Ragged
+from zoo.training.data.ragged import Encoded, Ragged
 
 _CHUNK = 1 << 22
 """Tokens counted at once: numpy makes 8-byte copies of the ids that it counts."""
@@ -27,10 +27,10 @@ class TokenGradients:
     table's), `source tokens`, `target tokens`, and `output tokens` (an output matrix that is tied to no table).
     """
 
-    def __init__(self, model: Any, pairs: EncodedPairs) -> None:
+    def __init__(self, model: Any, examples: Encoded) -> None:
         self._bands = [
             (parameter, name, *_bands(_counted(sides, len(parameter)), parameter.device))
-            for name, parameter, sides in _tables(model, pairs)
+            for name, parameter, sides in _tables(model, examples)
         ]
 
     def sizes(self) -> dict[str, int]:
@@ -56,17 +56,17 @@ class TokenGradients:
                     yield f"{name} {_band_name(place)}", (parameter, place), size
 
 
-def _tables(model: Any, pairs: EncodedPairs) -> Iterator[tuple[str, nn.Parameter, tuple[Ragged, ...]]]:
+def _tables(model: Any, examples: Encoded) -> Iterator[tuple[str, nn.Parameter, tuple[Ragged, ...]]]:
     """Name, matrix ``[V, D]`` and the sides whose tokens it stands for, of every trained one."""
     encoder, decoder = (_embedding(model, side) for side in ("encoder", "decoder"))
-    sources = tuple(side for side in pairs.sides if side is not pairs.targets)
+    sources = tuple(side for side in examples.sides if side is not examples.targets)
     if encoder is None or encoder is decoder:
-        found = [("tokens", decoder, pairs.sides)]
+        found = [("tokens", decoder, examples.sides)]
     else:
-        found = [("source tokens", encoder, sources), ("target tokens", decoder, (pairs.targets,))]
+        found = [("source tokens", encoder, sources), ("target tokens", decoder, (examples.targets,))]
     head = model.get_output_embeddings().weight
     if head is not decoder:
-        found.append(("output tokens", head, (pairs.targets,)))
+        found.append(("output tokens", head, (examples.targets,)))
     for name, parameter, sides in found:
         if parameter is not None and parameter.requires_grad:
             yield name, parameter, sides

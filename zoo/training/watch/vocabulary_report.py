@@ -90,7 +90,7 @@ def vocabulary_report(
     for split in SPLITS:
         examples = _spread(task.examples(split), limit)
         total = len(task.examples(split))
-        for text in _texts_of(examples):
+        for text in _texts_of(task, examples):
             progress(f"reading {split} {text}", 0, len(examples))
             tokenizer = tokenizers.target if text == "target" else tokenizers.source
             counted = _Counts(tokenizer, task.special_tokens)
@@ -107,8 +107,9 @@ def _spread(examples: Sequence[Example], limit: int) -> list[Example]:
     return [examples[index * len(examples) // count] for index in range(count)]
 
 
-def _texts_of(examples: Sequence[Example]) -> Iterator[Text]:
-    yield "source"
+def _texts_of(task: PreparedTask, examples: Sequence[Example]) -> Iterator[Text]:
+    if task.inputs == "text":
+        yield "source"
     if any(example.context is not None for example in examples):
         yield "context"
     yield "target"
@@ -122,7 +123,7 @@ def _facts(spec: Spec, task: PreparedTask, tokenizers: Tokenizers) -> Iterator[V
         return VocabularyFacts(side, component, len(tokenizer), ids)
 
     if not spec.has_separate_tokenizers:
-        yield facts("both", spec.tokenizer.id, tokenizers.source)
+        yield facts("both" if task.inputs == "text" else "target", spec.tokenizer.id, tokenizers.source)
     else:
         yield facts("source", spec.tokenizer.id, tokenizers.source)
         yield facts("target", (spec.target_tokenizer or spec.tokenizer).id, tokenizers.target)

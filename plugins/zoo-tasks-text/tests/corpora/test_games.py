@@ -92,7 +92,7 @@ def test_a_message_of_the_program_has_the_same_document_in_all_languages():
 # Dies at the stage that is named, by a signal that nothing can catch.
 KILLED = """
 import os, signal, sys
-from zoo_tasks_text.corpora import apt, debian, games, prepared
+from zoo_tasks_text.corpora import debian, games, prepared
 from zoo_tasks_text.corpora.options import DebianOptions
 from zoo.tasks import DataHome
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo_tasks_text.metrics.exact_match import wilson_interval
 from zoo_tasks_text.metrics.options import PhenomenonAccuracyOptions
 from zoo_tasks_text.metrics.phenomenon_accuracy import PhenomenonAccuracy, right_checks
 
 from zoo.bench.outputs import MetricOutputs
 from zoo.bench.rescoring import metric_of, rescored
 from zoo.errors import InputError
+from zoo.statistics import wilson_interval
 from zoo.tasks import Check, Example
 
 

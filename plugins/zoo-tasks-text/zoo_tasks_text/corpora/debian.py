@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from zoo.errors import ZooError
 from zoo.tasks import Corpus, DataHome, Pair, PreparedCorpus, Split
+from zoo.tasks.apt import Apt, AptError, versions
 from zoo.tasks.contracts import Progress, silent
 from zoo_tasks_text.corpora import prepared
-from zoo_tasks_text.corpora.apt import Apt, AptError, versions
 from zoo_tasks_text.corpora.options import DebianOptions
 from zoo_tasks_text.corpora.splits import by_document, separated
 

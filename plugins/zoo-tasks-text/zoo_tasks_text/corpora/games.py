@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from zoo.errors import ZooError
 from zoo.tasks import Pair
+from zoo.tasks.apt import read_members
 from zoo.tasks.contracts import Progress
-from zoo_tasks_text.corpora.apt import read_members
 from zoo_tasks_text.corpora.debian import DebianCorpus
 from zoo_tasks_text.corpora.markup import sentence_pairs
 from zoo_tasks_text.corpora.messages import Message, catalogue

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from zoo.errors import ZooError
 from zoo.tasks import Pair, Split
+from zoo.tasks.apt import read_members
 from zoo.tasks.contracts import Progress
 from zoo_tasks_text.corpora import resource_packs
-from zoo_tasks_text.corpora.apt import read_members
 from zoo_tasks_text.corpora.cleaning import aligned_sentences, clean
 from zoo_tasks_text.corpora.debian import DebianCorpus
 from zoo_tasks_text.corpora.interface_text import (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from zoo.errors import ZooError
 from zoo.tasks import Pair
+from zoo.tasks.apt import read_members
 from zoo.tasks.contracts import Progress
-from zoo_tasks_text.corpora.apt import read_members
 from zoo_tasks_text.corpora.blocks import Block, html_blocks, mallard_blocks
 from zoo_tasks_text.corpora.cleaning import aligned_sentences, clean, reason_to_drop
 from zoo_tasks_text.corpora.debian import DebianCorpus

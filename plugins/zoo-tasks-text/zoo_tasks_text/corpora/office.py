@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from zoo.errors import ZooError
 from zoo.tasks import Pair
+from zoo.tasks.apt import read_members
 from zoo.tasks.contracts import Progress, silent
-from zoo_tasks_text.corpora.apt import read_members
 from zoo_tasks_text.corpora.cleaning import aligned_sentences, clean, reason_to_drop
 from zoo_tasks_text.corpora.debian import DebianCorpus
 from zoo_tasks_text.corpora.help_pages import Paragraph, paragraphs

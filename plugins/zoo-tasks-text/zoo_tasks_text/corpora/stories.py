@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from zoo.errors import ZooError
 from zoo.tasks import Pair, Split
+from zoo.tasks.apt import read_members
 from zoo.tasks.contracts import Progress
-from zoo_tasks_text.corpora.apt import read_members
 from zoo_tasks_text.corpora.debian import DebianCorpus
 from zoo_tasks_text.corpora.markup import sentence_pairs
 from zoo_tasks_text.corpora.messages import Message, catalogue

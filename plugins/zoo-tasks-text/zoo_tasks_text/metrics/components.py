@@ -53,6 +53,11 @@ def components() -> Iterator[Component]:
         traits={"outputs": "likelihoods"},
     )
     yield _metric(
+        "cer-by-stratum",
+        "CerByStratum",
+        "Character error rate, and that of each group of examples, such as lines of one aspect and height",
+    )
+    yield _metric(
         "omitted",
         "Omitted",
         "Share of a document's sentences that are left out: lower is better",

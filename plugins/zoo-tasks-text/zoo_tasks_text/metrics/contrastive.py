@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import InputError
+from zoo.statistics import wilson_interval
 from zoo.tasks import Example, Items, SummedMetric
 from zoo_tasks_text.metrics.corpus import Statistics, check_lengths
-from zoo_tasks_text.metrics.exact_match import wilson_interval
 from zoo_tasks_text.metrics.options import ContrastiveOptions
 
 

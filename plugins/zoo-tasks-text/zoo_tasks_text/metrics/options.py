@@ -61,6 +61,17 @@ class CerOptions(Resampled):
     lowercase: bool = Field(default=False, description="Ignore case")
 
 
+class CerByStratumOptions(CerOptions):
+    """Character error rate by groups of examples."""
+
+    by: list[str] = Field(
+        default=["aspect", "height"],
+        min_length=1,
+        max_length=4,
+        description="What the task groups its examples by, of which all combinations are strata",
+    )
+
+
 class CometOptions(Resampled):
     """COMET by unbabel-comet."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from zoo.statistics import wilson_interval
 from zoo_tasks_text.metrics.corpus import Statistics
-from zoo_tasks_text.metrics.exact_match import wilson_interval
 
 
 def share_of(sums: Statistics) -> Statistics:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.measure.generation import generate_outputs, source_of
+from zoo.measure.generation import generate_outputs
+from zoo.measure.reading import source_of
 from zoo.probes.batches import MeanLoss, log_probabilities_of, target_logits
 from zoo.probes.contracts import Probe, ProbeContext, ProbeResult, Series
 from zoo.spec.sections import Spec

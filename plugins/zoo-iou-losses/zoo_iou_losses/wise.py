@@ -1,0 +1,56 @@
+"""Wise-IoU: the overlap's loss weighed by how far the centres are, and by how ordinary the box is."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from zoo.models.boxes.contracts import BoxLoss
+from zoo_iou_losses.geometry import Pair
+from zoo_iou_losses.options import WIoUv3Options
+
+
+def _distance_weighed(pair: Pair) -> tuple[Tensor, Tensor]:
+    """``R (1 - IoU)`` and ``1 - IoU``; ``R = exp(rho^2 / (Wg^2 + Hg^2))``, whose divisor has no gradient."""
+    x, y = pair.offset()
+    width, height = pair.hull()
+    overlap = 1 - pair.iou()
+    return torch.exp(pair.over(x * x + y * y, (width * width + height * height).detach())) * overlap, overlap
+
+
+class WIoUv1(BoxLoss):
+    """``R (1 - IoU)``, ``R = exp(rho^2 / (Wg^2 + Hg^2))`` with the hull's sides Wg, Hg, cut off from the gradient."""
+
+    bounds = (0.0, math.e)
+    exact_gradient = False
+
+    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+        return _distance_weighed(Pair(predicted, target))[0]
+
+
+class WIoUv3(BoxLoss):
+    """``r`` times that of v1, ``r = beta / (delta alpha^(beta - delta))``, ``beta = (1 - IoU) / mean(1 - IoU)``.
+
+    The outlier degree beta is a weight without gradient. The mean runs over the batches of training (of one process),
+    from 1 on; it is part of the state.
+    """
+
+    exact_gradient = False
+    options: WIoUv3Options
+    mean: Tensor
+
+    def __init__(self, options: WIoUv3Options) -> None:
+        super().__init__(options)
+        self.register_buffer("mean", torch.ones(()))
+
+    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+        loss, overlap = _distance_weighed(Pair(predicted, target))
+        overlap = overlap.detach()
+        if self.training and torch.is_grad_enabled() and overlap.numel():
+            self.mean.lerp_(overlap.mean().to(self.mean.dtype), self.options.momentum)
+        alpha, delta = self.options.alpha, self.options.delta
+        # A mean of nothing: then every box is exact, or an outlier without limit, whose weight is nothing.
+        beta = overlap / self.mean.to(overlap.dtype).clamp(min=torch.finfo(overlap.dtype).eps)
+        return loss * (beta * torch.exp((delta - beta) * math.log(alpha)) / delta)

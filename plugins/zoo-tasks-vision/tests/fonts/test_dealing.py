@@ -1,0 +1,89 @@
+"""Which fonts a split has."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from zoo_tasks_vision.fonts.dealing import deal, groups_of
+from zoo_tasks_vision.fonts.faces import faces_of
+from zoo_tasks_vision.fonts.options import FontOptions
+from zoo_tasks_vision.fonts.sources import found_faces
+
+from zoo.errors import InputError
+from zoo.tasks import DataHome
+from zoo.tasks.contracts import silent
+
+TEXT = Counter("the text that is drawn")
+
+
+def faces(folder, home, **options):
+    chosen = FontOptions.model_validate({"packages": [], "folders": [str(folder)], **options})
+    return chosen, found_faces(chosen, DataHome(home), silent).faces
+
+
+def families(dealt):
+    return {split: {face.family for face in found} for split, found in dealt.faces.items()}
+
+
+def test_each_family_is_on_one_side_with_all_its_styles(fonts, tmp_path):
+    options, found = faces(fonts, tmp_path)
+    dealt = families(deal(found, TEXT, options))
+    assert all(dealt.values())
+    assert sum(len(side) for side in dealt.values()) == 3
+    assert {face.name for face in found} == {
+        "Middle Bars Bold",
+        "Middle Bars Regular",
+        "Thin Bars Regular",
+        "Wide Bars Regular",
+    }
+
+
+def test_families_can_be_named_for_dev_and_test(fonts, tmp_path):
+    options, found = faces(fonts, tmp_path, dev=["Thin Bars"], test=["Middle Bars"])
+    assert families(deal(found, TEXT, options)) == {
+        "train": {"Wide Bars"},
+        "dev": {"Thin Bars"},
+        "test": {"Middle Bars"},
+    }
+
+
+def test_without_held_out_fonts_every_split_has_all(fonts, tmp_path):
+    options, found = faces(fonts, tmp_path, held_out=0.0)
+    assert {len(side) for side in families(deal(found, TEXT, options)).values()} == {3}
+
+
+def test_too_few_families_to_hold_any_out_are_refused(fonts, tmp_path):
+    options, found = faces(fonts, tmp_path, exclude=["Thin Bars"])
+    with pytest.raises(InputError, match=r"2 groups of families cover the text .* set held_out to 0"):
+        deal(found, TEXT, options)
+
+
+def test_fonts_without_the_characters_are_left_out_by_their_share_of_the_text(fonts, make_font, tmp_path):
+    make_font(tmp_path / "own" / "vowels.ttf", "Vowels", characters=list("aeiou"))
+    options, found = faces(fonts, tmp_path, folders=[str(fonts), str(tmp_path / "own")])
+    dealt = deal(found, TEXT, options)
+    assert dealt.left_out == ("Vowels Regular",)
+    # 5 of the 18 letters are vowels: e, e, a, i, a.
+    lenient = options.model_copy(update={"min_coverage": 5 / 18})
+    assert deal(found, TEXT, lenient).left_out == ()
+    with pytest.raises(InputError, match=r"none of 5 .* has 98% of the text's characters \(such as 語\)"):
+        deal(found, Counter("語"), options)
+
+
+def test_a_font_that_draws_capitals_only_is_left_out(fonts, make_font, tmp_path):
+    make_font(tmp_path / "own" / "shout.ttf", "Shout", capitals_only=True)
+    options, found = faces(fonts, tmp_path, folders=[str(fonts), str(tmp_path / "own")])
+    assert deal(found, TEXT, options).left_out == ("Shout Regular",)
+
+
+def test_families_in_one_file_belong_together(make_font, tmp_path):
+    from fontTools.ttLib import TTCollection, TTFont
+
+    collection = TTCollection()
+    collection.fonts = [TTFont(make_font(tmp_path / f"{name}.ttf", name)) for name in ("East", "West")]
+    collection.save(tmp_path / "both.ttc")
+    both = list(faces_of(tmp_path / "both.ttc"))
+    assert [(face.family, face.index) for face in both] == [("East", 0), ("West", 1)]
+    alone = list(faces_of(make_font(tmp_path / "alone.ttf", "Alone")))
+    assert [[face.family for face in group] for group in groups_of([*both, *alone])] == [["East", "West"], ["Alone"]]

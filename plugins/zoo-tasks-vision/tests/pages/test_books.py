@@ -1,0 +1,155 @@
+"""Documents of PDFs, and their splits."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from zoo_tasks_vision.pages.books import chosen_pages, dealt, document_of, found_books, merged
+from zoo_tasks_vision.pages.options import DocumentPagesOptions, PdfOptions
+from zoo_tasks_vision.pages.poppler import PdfLine, PdfPage
+from zoo_tasks_vision.tasks import pdf_tasks
+from zoo_tasks_vision.tasks.pdf_tasks import DocumentPages, TypesetLines
+
+from zoo.errors import InputError, ZooError
+from zoo.tasks import DataHome, GroundTruth
+from zoo.tasks.contracts import SPLITS, silent
+from zoo.testing.archive import Archive
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+    return Archive.at(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("folder", "stem", "expected"),
+    [
+        ("debmake-doc", "debmake-doc.zh-cn", "debmake-doc/debmake-doc"),
+        ("maint-guide-ja", "maint-guide.ja", "maint-guide/maint-guide"),
+        ("installation-guide-amd64", "install.pt_BR", "installation-guide-amd64/install"),
+        ("r-doc-pdf", "R-admin", "r-doc-pdf/R-admin"),
+    ],
+)
+def test_all_translations_of_a_book_are_one_document(folder, stem, expected):
+    assert document_of(folder, stem) == expected
+
+
+def test_books_of_packages_are_unpacked_once_and_copies_and_cards_left_out(archive, tmp_path):
+    first, second = b"%PDF one" * 10_000, b"%PDF two" * 10_000
+    files = {
+        "usr/share/doc/some-doc/guide.en.pdf": first,
+        "usr/share/doc/some-doc/copy.pdf": first,
+        "usr/share/doc/some-doc/ja/guide.ja.pdf.gz": gzip.compress(second),
+        "usr/share/doc/some-doc/card.pdf": b"%PDF card",
+        "usr/share/doc/some-doc/copyright": "GPL-2+",
+    }
+    archive.put("some-doc", "1:2-3", files)
+    archive.mark("lists")
+    options = PdfOptions.model_validate({"packages": ["some-doc"]})
+    books, versions = found_books(options, DataHome(tmp_path / "home"), silent)
+    assert versions == {"some-doc": "1:2-3"}
+    assert {book.path.read_bytes() for book in books} == {first, second}
+    assert len(books) == 2
+    assert (books[0].path.parent / "copyright").read_text() == "GPL-2+"
+    archive.mark("offline")
+    (tmp_path / "home" / "downloads" / "debian").rename(tmp_path / "gone")
+    assert found_books(options, DataHome(tmp_path / "home"), silent)[0] == books
+
+
+def test_editions_that_share_half_of_their_lines_are_one_document():
+    texts = {
+        "a/full": {"1", "2", "3", "4"},
+        "a/short": {"3", "4", "5"},
+        "b/other": {"5", "6", "7", "8"},
+        "c/none": set(),
+    }
+    assert merged(texts) == {"a/full": "a/full", "a/short": "a/full", "b/other": "b/other", "c/none": "c/none"}
+
+
+def test_documents_are_dealt_whole_and_as_asked_for():
+    owners = {f"book/{letter}": f"book/{letter}" for letter in "abcdefgh"} | {"book/again": "book/a"}
+    sides = dealt(owners, PdfOptions(held_out=0.25))
+    assert [list(sides.values()).count(split) for split in ("dev", "test")] in ([2, 2], [3, 2], [2, 3])
+    assert sides["book/again"] == sides["book/a"]
+    asked = dealt(owners, PdfOptions(dev=["book/again"], test=["book/c"]))
+    assert {name for name, split in asked.items() if split == "dev"} == {"book/a", "book/again"}
+    assert {name for name, split in asked.items() if split == "test"} == {"book/c"}
+    with pytest.raises(InputError, match="no document 'book/z' among the PDFs"):
+        dealt(owners, PdfOptions(dev=["book/z"]))
+    with pytest.raises(InputError, match="document 'book/a' is given to dev and to test"):
+        dealt(owners, PdfOptions(dev=["book/again"], test=["book/a"]))
+    with pytest.raises(InputError, match="2 documents .* are too few"):
+        dealt({"a": "a", "b": "b"}, PdfOptions())
+
+
+def test_pages_are_chosen_evenly():
+    assert chosen_pages(3, 5) == [1, 2, 3]
+    assert chosen_pages(100, 4) == [1, 26, 51, 76]
+
+
+def test_without_apt_the_error_names_what_else_there_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ZooError, match=r"PDFs cannot be fetched: 'apt-get' .*or use task 'generated-pages'"):
+        DocumentPages(DocumentPagesOptions()).prepare(DataHome(tmp_path / "home"))
+
+
+@pytest.fixture
+def readers(tmp_path, monkeypatch):
+    """Three books of two pages; what reads and draws them stands in for poppler. A page is white with black lines."""
+    import numpy as np
+
+    for name in "abc":
+        (tmp_path / "pdfs").mkdir(exist_ok=True)
+        (tmp_path / "pdfs" / f"{name}.pdf").write_bytes(name.encode())
+
+    def pages_of(path):
+        lines = tuple(
+            PdfLine(f"line {n} of the book {path.stem}", (10.0, 20.0 * n, 90.0 + 100 * (n == 3), 20.0 * n + 10))
+            for n in range(4)
+        )
+        return [PdfPage(number, 150.0, 100.0, lines) for number in (1, 2)]
+
+    def image_of(path, page, dpi):
+        pixels = np.full((100 * dpi // 72, 150 * dpi // 72), 255, np.uint8)
+        for n in range(4):
+            top = 20 * n * dpi // 72
+            pixels[top + 3 * dpi // 72 : top + 7 * dpi // 72, 12 * dpi // 72 : 88 * dpi // 72] = 0
+        return pixels
+
+    monkeypatch.setattr(pdf_tasks.poppler, "require", lambda: None)
+    monkeypatch.setattr(pdf_tasks.poppler, "pages_of", pages_of)
+    monkeypatch.setattr(pdf_tasks.poppler, "image_of", image_of)
+    monkeypatch.setattr(pdf_tasks.poppler, "fonts_of", lambda path: ["Face"])
+    return {"packages": [], "folders": [str(tmp_path / "pdfs")], "dpi": [144]}
+
+
+def test_pages_have_their_lines_as_boxes_clipped_to_the_page(readers, tmp_path):
+    prepared = DocumentPages(DocumentPagesOptions.model_validate(readers)).prepare(DataHome(tmp_path / "home"))
+    assert [len(prepared.examples(split)) for split in SPLITS] == [2, 2, 2]
+    example = prepared.examples("train")[0]
+    assert example.image.size == (200, 300)
+    assert example.boxes[0] == GroundTruth((20.0, 0.0, 180.0, 20.0), 1)
+    assert example.boxes[3] == GroundTruth((20.0, 120.0, 300.0, 140.0), 1)
+    assert prepared.facts["categories"] == [{"id": 1, "name": "line"}]
+    documents = [{item.document for item in prepared.examples(split)} for split in SPLITS]
+    assert len(set.union(*documents)) == 3
+    assert prepared.facts["fonts_of_train_in"] == {"dev": ["Face"], "test": ["Face"]}
+
+
+def test_lines_are_cut_out_with_their_text(readers, tmp_path):
+    from zoo_tasks_vision.pages.options import TypesetLinesOptions
+
+    given = {**readers, "margin": 0.5, "lines": 6, "dev_lines": 3, "test_lines": 2}
+    prepared = TypesetLines(TypesetLinesOptions.model_validate(given)).prepare(DataHome(tmp_path / "home"))
+    assert [len(prepared.examples(split)) for split in SPLITS] == [6, 3, 2]
+    example = prepared.examples("train")[1]
+    assert example.target.startswith("line 1 of the book ")
+    assert example.strata == {"aspect": "2-5", "height": "32-64", "content": "text"}
+    # 10 points at 144 dpi, and half of that above and below; 80 points wide and the margins.
+    assert example.image.size == (40, 180)
+    ink = example.image.load()[:, :, 0] == 0
+    assert ink.any()
+    assert not ink[:10].any()
+    assert not ink[-10:].any()

@@ -1,0 +1,250 @@
+"""Tasks over a user's own images."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from zoo_tasks_vision.tasks.coco_files import CocoFiles
+from zoo_tasks_vision.tasks.file_options import CocoFilesOptions, ImageTextFilesOptions
+from zoo_tasks_vision.tasks.image_text_files import ImageTextFiles
+
+from zoo.errors import InputError
+from zoo.tasks import DataHome, GroundTruth
+from zoo.tasks.contracts import SPLITS
+from zoo.testing import TaskSuite
+
+ENDINGS = ("png", "jpg", "tif", "bmp")
+CORNERS = ", expected [x, y, width, height] in pixels"
+SIZE = ", which is 60 wide and 40 high"
+
+
+def pixels(number, height=16, width=80):
+    return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def write_lines(folder, count=12):
+    """Images and a TSV of them: four documents of three lines each."""
+    rows = []
+    for number in range(count):
+        name = f"line{number}.{ENDINGS[number % len(ENDINGS)]}"
+        Image.fromarray(pixels(number)).save(folder / name)
+        rows.append(f"{name}\ttext {number}\tbook {number // 3}")
+    (folder / "lines.tsv").write_text("\n".join(rows) + "\n")
+    return folder / "lines.tsv"
+
+
+def write_coco(folder, **changes):
+    for number in range(6):
+        Image.fromarray(pixels(number, 40, 60)).save(folder / f"page{number}.png")
+    content = {
+        "images": [
+            {"id": 10 + n, "file_name": f"page{n}.png", "width": 60, "height": 40, "document": f"book {n // 2}"}
+            for n in range(6)
+        ],
+        "categories": [{"id": 3, "name": "line"}, {"id": 1, "name": "figure"}],
+        "annotations": [
+            {"id": 1, "image_id": 10, "category_id": 3, "bbox": [5, 5, 20, 10], "iscrowd": 0},
+            {"id": 2, "image_id": 10, "category_id": 1, "bbox": [-4, 30.5, 100, 20], "iscrowd": 1},
+            {"id": 3, "image_id": 11, "category_id": 1, "bbox": [5, 5, 0, 10]},
+        ],
+    }
+    content.update(changes)
+    (folder / "boxes.json").write_text(json.dumps(content))
+    return folder / "boxes.json"
+
+
+def text_task(path, **changes):
+    return ImageTextFiles(ImageTextFilesOptions.model_validate({"name": "mine", "train": str(path), **changes}))
+
+
+def box_task(path, **changes):
+    return CocoFiles(CocoFilesOptions.model_validate({"name": "mine", "train": str(path), **changes}))
+
+
+class TestConformance(TaskSuite):
+    component = "zoo-tasks-vision/image-text-files"
+    options = ({},)  # they name a file that is made for the test: `given` has them
+
+    def pytest_generate_tests(self, metafunc):
+        """One case."""
+
+    @pytest.fixture
+    def given(self, tmp_path):
+        return {"name": "mine", "train": str(write_lines(tmp_path))}
+
+    @pytest.fixture
+    def first_chosen(self, given):
+        return self._choose(given)
+
+
+def test_images_and_texts_are_those_of_the_files_and_documents_stay_together(tmp_path):
+    prepared = text_task(write_lines(tmp_path)).prepare(DataHome(tmp_path / "home"))
+    sides = {}
+    for split in SPLITS:
+        for example in prepared.examples(split):
+            number = int(example.target.removeprefix("text "))
+            assert example.document == f"book {number // 3}"
+            assert sides.setdefault(example.document, split) == split
+            assert example.strata == {"aspect": "5-15", "height": "16-32", "content": "text"}
+            if not example.id.endswith("jpg"):
+                assert np.array_equal(example.image.load(), pixels(number))
+    assert len(sides) == 4
+    assert set(sides.values()) == set(SPLITS)
+
+
+def test_lists_of_dev_and_test_are_taken_as_they_are(tmp_path):
+    path = write_lines(tmp_path)
+    lines = path.read_text().splitlines()
+    for name, rows in (("train", lines[:6]), ("dev", lines[6:9]), ("test", lines[9:])):
+        (tmp_path / f"{name}.tsv").write_text("\n".join(rows))
+    given = {split: str(tmp_path / f"{split}.tsv") for split in ("dev", "test")}
+    prepared = text_task(tmp_path / "train.tsv", **given).prepare(DataHome(tmp_path / "home"))
+    assert [len(prepared.examples(split)) for split in SPLITS] == [6, 3, 3]
+    (tmp_path / "test.tsv").write_text("\n".join([*lines[9:], lines[0]]))
+    with pytest.raises(InputError, match="document 'book 0' is in the list of train too") as caught:
+        text_task(tmp_path / "train.tsv", **given).prepare(DataHome(tmp_path / "home"))
+    assert caught.value.where == f"{tmp_path}/test.tsv:4"
+
+
+def test_a_changed_image_gives_another_revision_and_an_unchanged_one_the_same(tmp_path):
+    path, home = write_lines(tmp_path), DataHome(tmp_path / "home")
+    first = text_task(path).prepare(home)
+    assert text_task(path).prepare(home).revision == first.revision
+    Image.fromarray(pixels(99)).save(tmp_path / "line0.png")
+    assert text_task(path).prepare(home).revision != first.revision
+
+
+def test_turned_transparent_deep_and_palette_images_are_read_as_seen(tmp_path):
+    grey = np.linspace(0, 255, 16 * 80).reshape(16, 80).astype(np.uint8)
+    turned = Image.fromarray(pixels(1))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    turned.save(tmp_path / "turned.png", exif=exif)
+    clear = np.zeros((16, 80, 4), np.uint8)
+    clear[:, :40, 3] = 255
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(pixels(2) // 64 * 64).convert("P").save(tmp_path / "palette.gif")
+    names = ["turned.png", "clear.png", "deep.png", "grey.png", "palette.gif"]
+    (tmp_path / "all.tsv").write_text("".join(f"{name}\tx\n" for name in names))
+    prepared = text_task(tmp_path / "all.tsv").prepare(DataHome(tmp_path / "home"))
+    found = {example.id: example.image for split in SPLITS for example in prepared.examples(split)}
+    assert np.array_equal(found["turned.png"].load(), np.rot90(pixels(1), -1))
+    assert found["turned.png"].size == (80, 16)
+    expected = np.where(clear[:, :, 3:] == 255, 0, 255)
+    assert np.array_equal(found["clear.png"].load(), np.broadcast_to(expected, (16, 80, 3)))
+    for name in ("deep.png", "grey.png"):
+        assert np.array_equal(found[name].load(), np.repeat(grey[:, :, None], 3, axis=2))
+    assert found["grey.png"].channels == 1
+    with Image.open(tmp_path / "palette.gif") as image:
+        assert np.array_equal(found["palette.gif"].load(), np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "message"),
+    [
+        (b"line0.png", 13, "1 fields, expected 2 or 3 with tabs between: image, text, and document if any"),
+        (b"\ttext", 13, "the first field is no file's name"),
+        (b"none.png\ttext", 13, "image '{folder}/none.png' cannot be read: No such file or directory"),
+        (b"line0.png\t\xff", 13, "byte 11 is not UTF-8: convert the file"),
+        (
+            b"lines.tsv\ttext",
+            13,
+            "image '{folder}/lines.tsv' is no image of a known format (PNG, JPEG, ",
+        ),
+        (b"cut.png\ttext", 13, "image '{folder}/cut.png' cannot be read: "),
+    ],
+)
+def test_what_is_wrong_with_a_list_is_said_with_its_line(tmp_path, line, place, message):
+    path = write_lines(tmp_path)
+    (tmp_path / "cut.png").write_bytes((tmp_path / "line0.png").read_bytes()[:200])
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with pytest.raises(InputError) as caught:
+        text_task(path).prepare(DataHome(tmp_path / "home"))
+    assert caught.value.where == f"{path}:{place}"
+    assert caught.value.message.startswith(message.replace("{folder}", str(tmp_path)))
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_documents_to_split_are_refused(tmp_path):
+    with pytest.raises(InputError, match="2 documents are too few to split dev and test off"):
+        text_task(write_lines(tmp_path, 6)).prepare(DataHome(tmp_path / "home"))
+
+
+def test_coco_boxes_are_corners_clipped_to_the_image(tmp_path):
+    prepared = box_task(write_coco(tmp_path)).prepare(DataHome(tmp_path / "home"))
+    assert prepared.outputs == "detections"
+    assert prepared.facts["categories"] == [{"id": 1, "name": "figure"}, {"id": 3, "name": "line"}]
+    found = {example.id: example for split in SPLITS for example in prepared.examples(split)}
+    assert found["page0.png"].boxes == (
+        GroundTruth((5.0, 5.0, 25.0, 15.0), 3),
+        GroundTruth((0.0, 30.5, 60.0, 40.0), 1, crowd=True),
+    )
+    assert found["page1.png"].boxes == ()
+    assert np.array_equal(found["page3.png"].image.load(), pixels(3, 40, 60))
+    sides = {}
+    for split in SPLITS:
+        for example in prepared.examples(split):
+            assert sides.setdefault(example.document, split) == split
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "place", "message"),
+    [
+        ("annotations", {"image_id": 9}, "annotations[0]", "image_id 9 is no image's id"),
+        ("annotations", {"category_id": 2}, "annotations[0]", "category_id 2 is no category's id (there are 1, 3)"),
+        (
+            "annotations",
+            {"bbox": [1, 2, 3]},
+            "annotations[0]",
+            "bbox is [1, 2, 3], expected [x, y, width, height] in pixels",
+        ),
+        (
+            "annotations",
+            {"bbox": [1, 2, -3, 4]},
+            "annotations[0]",
+            "bbox is [1, 2, -3, 4], expected [x, y, width, height] in pixels",
+        ),
+        (
+            "annotations",
+            {"bbox": [70, 5, 8, 8]},
+            "annotations[0]",
+            "bbox [70.0, 5.0, 8.0, 8.0] lies outside its image, which is 60 wide and 40 high",
+        ),
+        ("images", {"id": 11}, "images[1]", "id 11 is that of an earlier image"),
+        ("images", {"id": "ten"}, "images[0]", 'id is "ten", expected a whole number'),
+        ("images", {"width": 61}, "images[0]", "width is 61, but 'page0.png' is 60 wide and 40 high"),
+        ("categories", {"name": None}, "categories[0]", "name is null, expected a text"),
+    ],
+)
+def test_what_is_wrong_with_coco_is_said_with_its_place(tmp_path, table, change, place, message):
+    path = write_coco(tmp_path)
+    content = json.loads(path.read_text())
+    content[table][0].update(change)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        box_task(path).prepare(DataHome(tmp_path / "home"))
+    assert (caught.value.where, caught.value.message) == (f"{path}: {place}", message)
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "message"),
+    [
+        ("[1]", "", "expected an object with images, annotations, categories, found a list"),
+        ('{"images": [],\n "annotations" []}', ":2:16", "is no JSON: Expecting ':' delimiter"),
+        ('{"images": []}', "", "no 'annotations' among images"),
+        ('{"images": [1], "annotations": [], "categories": []}', "", "'images' is no list of objects"),
+        ('{"images": [], "annotations": [], "categories": []}', "", "'images' is empty"),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', ": images[0]", "no 'file_name' among id"),
+    ],
+)
+def test_what_is_no_coco_file_is_refused(tmp_path, content, place, message):
+    path = tmp_path / "boxes.json"
+    path.write_text(content)
+    with pytest.raises(InputError) as caught:
+        box_task(path).prepare(DataHome(tmp_path / "home"))
+    assert (caught.value.where, caught.value.message) == (f"{path}{place}", message)

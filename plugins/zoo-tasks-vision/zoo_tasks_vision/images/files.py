@@ -1,0 +1,102 @@
+"""Image files: what of them is kept, and what a user's one must be."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import InputError, visible
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
+"""Of Pillow's formats those whose reading starts no other program."""
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """The bytes of an image file, and what decoding them gives."""
+
+    data: bytes
+    height: int
+    width: int
+    channels: int
+    """1 where it is grey, else 3."""
+
+
+def decoded(data: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """The pixels ``[H, W, C]`` of a file's bytes."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        return np.asarray(image.convert("L" if shape[2] == 1 else "RGB")).reshape(shape)
+
+
+def encoded(pixels: NDArray[np.uint8]) -> ImageFile:
+    """Pixels ``[H, W]`` or ``[H, W, 3]`` as a PNG: without loss, and small where most is of one colour."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=3)
+    return ImageFile(stream.getvalue(), pixels.shape[0], pixels.shape[1], 1 if pixels.ndim == 2 else 3)
+
+
+def read_image(path: Path, where: str) -> ImageFile:
+    """A user's image, decoded once to see that it can be.
+
+    Its bytes are kept, but where it is turned by its EXIF data, transparent (white shows through) or of more than 8
+    bits: then as a PNG. Raises InputError at `where` for what is no image, or not whole.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    name = visible(str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"image '{name}' cannot be read: {error.strerror}", where=where) from error
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            image.load()
+            plain = _flattened(image)
+    except UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise InputError(f"image '{name}' is no image of a known format ({known})", where=where) from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"image '{name}' cannot be read: {_first_line(error)}", where=where) from error
+    if plain is not None:
+        return encoded(np.asarray(plain))
+    grey = image.mode in {"1", "L"}
+    return ImageFile(data, image.height, image.width, 1 if grey else 3)
+
+
+def _flattened(image: PillowImage) -> PillowImage | None:
+    """The image in grey or RGB where `convert` alone would lose something; None where it would not."""
+    from PIL import Image, ImageOps
+
+    turned = image.getexif().get(_ORIENTATION, 1) not in {0, 1}
+    see_through = image.has_transparency_data
+    deep = image.mode in {"I", "F"} or image.mode.startswith("I;16")
+    if not (turned or see_through or deep):
+        return None
+    found: Any = ImageOps.exif_transpose(image) if turned else image
+    if deep:
+        values = np.asarray(found, np.float64)
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        return Image.fromarray(np.clip(values * 255.0 / top, 0, 255).astype(np.uint8))
+    if see_through:
+        found = found.convert("RGBA")
+        paper = Image.new("RGBA", found.size, (255, 255, 255, 255))
+        paper.alpha_composite(found)
+        found = paper
+    return found if found.mode == "L" else found.convert("RGB")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

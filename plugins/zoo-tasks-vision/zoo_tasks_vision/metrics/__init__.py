@@ -1,0 +1,1 @@
+"""What outputs on images are scored by."""

@@ -1,0 +1,1 @@
+"""Pages of documents with the boxes of their lines."""

@@ -1,0 +1,1 @@
+"""Resize policies and patch positions for zoo."""

@@ -1,0 +1,80 @@
+"""A spec of images through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zoo.bench import RecordStore
+from zoo.bench.outputs import read_outputs
+from zoo.cli.main import main
+from zoo.registry import use_registry
+from zoo.testing.glyphs import with_glyphs
+from zoo.testing.surroundings import one_thread
+
+PLUGIN = """
+from zoo.registry import hookimpl
+from zoo.testing.glyphs import GLYPHS
+
+@hookimpl
+def zoo_components():
+    yield GLYPHS
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with a plugin that has the kit's task of images."""
+    folder = tmp_path / "site"
+    info = folder / "zoo_testing_glyphs-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "zoo_testing_glyphs.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Name: zoo-testing-glyphs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[zoo]\nglyphs = zoo_testing_glyphs\n")
+    return folder
+
+
+@pytest.mark.slow
+def test_images_are_benched_evaluated_and_shown(
+    glyph_spec: Callable[..., Any],
+    site: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # For the processes that are started; this one has the task from the kit.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(site), os.environ.get("PYTHONPATH", ""))))
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    with use_registry(with_glyphs()), one_thread():
+        changes = {"evaluation.probes": ["repetition"], "training.steps": 60, "evaluation.max_examples": 9}
+        Path("spec.yaml").write_text(yaml.safe_dump(glyph_spec(**changes).plain()))
+        assert main(["bench", "spec.yaml", "--store", "records"]) == 0, capsys.readouterr().err
+        store = RecordStore(tmp_path / "records")
+        control, record = sorted(store.read().records, key=lambda item: item.role)
+        assert (control.name, record.name) == ("untrained", "glyphs")
+        assert {item.metric for item in record.quality} == {"cer", "exact-match"}
+        assert "repetition.rep_1" in record.probes
+        (performance,) = record.performance
+        assert performance.latency is not None
+        assert performance.encode is not None
+        assert performance.memory is not None
+        assert performance.throughput[0].tokens_per_second
+        sources = read_outputs(store.folder, record).sources
+        assert sources is not None
+        assert sources[0] == "word 0 of test"
+        run = tmp_path / "home" / "cells" / record.cell[:24] / "run"
+        assert (run / "preprocessor_config.json").is_file()
+        capsys.readouterr()
+        assert main(["evaluate", str(run), "--json"]) == 0
+        found = {item["metric"]: item["value"] for item in json.loads(capsys.readouterr().out)["quality"]}
+        assert found == pytest.approx({item.metric: item.value for item in record.quality})
+        assert main(["leaderboard", "build", "--store", "records", "--out", "board"]) == 0
+    boards = "".join(page.read_text() for page in Path("board").rglob("*.html"))
+    assert "word 0 of test" in boards
