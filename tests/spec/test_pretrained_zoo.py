@@ -124,10 +124,11 @@ def test_a_language_model_begins_with_one_of_zoo_alone(folder: Any, spec_of: Any
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
-    ({"plugins": {"zoo-acme": "1.2"}}, "the model needs the plugin 'zoo-acme' (1.2), not installed here: pip install zoo-"),
+    ({"plugins": {"zoo-acme": "1.2"}}, "needs the plugin 'zoo-acme' (1.2), not installed here: pip install zoo-acme"),
     ({"model": {**MODEL, "position": {"use": "zoo-positional/spiral"}}}, "'zoo-positional/spiral'"),
     ({"model": {}}, "missing key 'd_model'"),
     ({"model": [1]}, "config.json: 'model': expected an object, found"),
+    ({"model": {**MODEL, "architecture": "image-to-text"}}, "no spec begins with a model that reads images yet"),
     ({"training": {"status": "running"}}, "'zoo train ... --resume' continues it"),
     (
         {"training": {"status": "nan", "total_steps": 9, "model_step": 0}},

@@ -136,11 +136,7 @@ class _Graft:
         for short, name in self.names.items():
             if name not in seen and name not in dropped:
                 dropped[name] = unused.get(short, "not read by this model")
-        new = {
-            name: self._reason(name) or "not in the checkpoint"
-            for name in self.model
-            if name not in self.kept
-        }
+        new = {name: self._reason(name) or "not in the checkpoint" for name in self.model if name not in self.kept}
         numbers = {name: tensor.numel() for name, tensor in self.model.items()}
         fresh = sum(numbers[name] for name in new)
         grown = [(name, item.new_rows) for name, item in self.kept.items() if item.new_rows]

@@ -22,8 +22,8 @@ SETTABLE = ("dropout", "attention_dropout", "head_dropout", "word_dropout", "max
 def expanded(root: Node, section: type[BaseModel], registry: Registry | None = None) -> Node:
     """The tree with a model section in full where its own begins with a pretrained model; else the same tree.
 
-    `section` is the model of model sections, `registry` has the plugins that a model of zoo needs. Raises InputError for a checkpoint that cannot be read, and for keys that
-    neither belong to `from` nor to a slot.
+    `section` is the model of model sections, `registry` has the plugins that a model of zoo needs. Raises InputError
+    for a checkpoint that cannot be read, and for keys that neither belong to `from` nor to a slot.
     """
     model = root.entries.get("model") if root.entries else None
     if model is None or model.node.entries is None:

@@ -40,10 +40,7 @@ def own_scheme(checkpoint: Checkpoint, registry: Registry | None = None) -> Plai
     if kind != ZOO and kind not in TYPES:
         known = [*TYPES, ZOO]
         raise InputError(f"model_type '{kind}' cannot be read: {did_you_mean(kind, known)}", where=config.where)
-    if kind == ZOO:
-        section = zoo_section(checkpoint, registry or current_registry())
-    else:
-        section = TYPES[kind](config)
+    section = zoo_section(checkpoint, registry or current_registry()) if kind == ZOO else TYPES[kind](config)
     section["pretrained"] = {"type": kind, **section["pretrained"], **_generation(checkpoint.generation())}
     return section
 
