@@ -41,8 +41,7 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
     from it alone. The task's special tokens follow the trained vocabulary of each. Raises ZooError where the data
     cannot be had or a tokenizer breaks its contract, InputError where the model does not read what the task gives.
     """
-    task: PreparedTask = spec.task.create().prepare(home, progress)
-    refuse_other_input(spec.model, task.inputs)
+    task = prepare_task(spec, home, progress)
     if takes_pretrained_tokenizer(spec):
         return Prepared(task, _pretrained(spec, task))
     if spec.target_tokenizer is None:
@@ -51,6 +50,13 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
     source = _tokenizer(spec, spec.tokenizer, task, "source", home, progress)
     target = _tokenizer(spec, spec.target_tokenizer, task, "target", home, progress)
     return Prepared(task, Tokenizers(source, target))
+
+
+def prepare_task(spec: Spec, home: DataHome, progress: Progress = silent) -> PreparedTask:
+    """A spec's data alone, for a model that has its tokenizers: errors as those of `prepare`."""
+    task: PreparedTask = spec.task.create().prepare(home, progress)
+    refuse_other_input(spec.model, task.inputs)
+    return task
 
 
 def takes_pretrained_tokenizer(spec: Spec) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import SPEC
+from checkpoints import SPEC
 from safetensors.torch import load_file, save_file
 
 from zoo.cli.main import main
