@@ -32,7 +32,7 @@ class Fields:
         return float(self._of_type(name, float, default))
 
     def mapping(self, name: str, default: Mapping[str, Any] = _REQUIRED) -> Mapping[str, Any]:
-        return self._of_type(name, dict, default)  # type: ignore[arg-type]
+        return self._of_type(name, dict, default)
 
     def token(self, name: str) -> int | None:
         """A token's id. Of several (``eos_token_id: [2, 3]``) there is no telling which one ends a training text."""
