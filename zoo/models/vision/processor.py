@@ -88,6 +88,12 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
                 f"the image-input '{self._section.input.id}' puts {height} x {width} pixels at {placed}: expected a "
                 f"canvas of whole patches ({patch.height} x {patch.width}) that holds the image"
             )
+        channels = self._section.channels
+        if placed.colour is not None and len(placed.colour) not in (1, channels):
+            raise InputError(
+                f"the image-input '{self._section.input.id}' gives padding {len(placed.colour)} numbers of a colour: "
+                f"expected 1, or one for each channel (model.image.channels is {channels})"
+            )
         return placed
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
