@@ -277,7 +277,7 @@ def test_what_is_wrong_with_coco_is_said_with_its_place(tmp_path, table, change,
     path.write_text(json.dumps(content))
     with pytest.raises(InputError) as caught:
         box_task(path).prepare(DataHome(tmp_path / "home"))
-    outside = f"image '../page0.png' lies outside of {tmp_path}: set images to a folder that has all of them"
+    outside = f"image '../page0.png' lies outside of {tmp_path}: set images to a folder that has all"
     assert (caught.value.where, caught.value.message) == (f"{path}: {place}", message or outside)
 
 

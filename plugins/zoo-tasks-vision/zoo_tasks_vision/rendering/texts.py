@@ -16,8 +16,8 @@ _SHAPED = {"R", "AL", "AN", "RLE", "RLO", "RLI", "NSM"}
 def drawable(text: str) -> str | None:
     """The text in one line, composed (NFC); None where an image of it would not show it.
 
-    That is where letters change shape or order by their neighbours, and where a character has no picture (a soft hyphen,
-    a space without width) or one of each font's own (private use).
+    That is where letters change shape or order by their neighbours, and where a character has no picture (a soft
+    hyphen, a space without width) or one of each font's own (private use).
     """
     line = " ".join(unicodedata.normalize("NFC", text).split())
     for character in set(line):

@@ -112,18 +112,13 @@ class OwnFilesTask(Task):
 
 def _check_place(entry: Entry, folder: Path) -> None:
     """Raises InputError where a list names an image outside of its folder: such a list may be somebody else's."""
-    try:
-        os.fsencode(entry.path)
-        entry.name.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"'{visible(entry.name)}' is no file's name", where=entry.where) from None
-    root = os.path.abspath(folder)
     # By the names alone: a link inside of the folder is its owner's.
+    root = os.path.abspath(folder)
     if not entry.name or "\0" in entry.name:
         raise InputError(f"'{visible(entry.name)}' is no file's name", where=entry.where)
     if not Path(os.path.abspath(entry.path)).is_relative_to(root):
         raise InputError(
-            f"image '{visible(entry.name)}' lies outside of {visible(root)}: set images to a folder that has all of them",
+            f"image '{visible(entry.name)}' lies outside of {visible(root)}: set images to a folder that has all",
             where=entry.where,
         )
 
