@@ -13,7 +13,9 @@ from zoo.spec import load_cells, load_spec
 SPECS = Path(__file__).parent / "specs"
 
 
-@pytest.mark.zoo_cells("specs/*.yaml", "specs/language-models/*.yaml", "specs/vision/*.yaml")
+@pytest.mark.zoo_cells(
+    "specs/*.yaml", "specs/language-models/*.yaml", "specs/vision/image-*.yaml", "specs/vision/smoke.yaml"
+)
 def test_cell(zoo_cell: Callable[[], object]) -> None:
     zoo_cell()
 
@@ -29,7 +31,11 @@ def test_language_models_have_the_parameters_of_the_encoder_decoder_beside_them(
     assert counts["causal-lm"] == pytest.approx(counts["encoder-decoder"], rel=0.005)
 
 
-@pytest.mark.parametrize("path", sorted((SPECS / "toy").glob("*.yaml")), ids=lambda path: path.stem)
+LONG = sorted((SPECS / "toy").glob("*.yaml"))
+LONG += [SPECS / "vision" / f"{name}.yaml" for name in ("patch-positions", "resize-policies", "typeset-lines")]
+
+
+@pytest.mark.parametrize("path", LONG, ids=lambda path: path.stem)
 def test_a_question_that_is_too_long_for_a_smoke_test_still_loads(path: Path) -> None:
     cells = load_cells(path)
     assert len(cells) == len({cell.spec.name for cell in cells}) > 1

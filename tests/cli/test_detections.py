@@ -43,14 +43,30 @@ def site(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_a_detector_computes_is_not_counted(
+def test_commands_that_are_about_texts_refuse_a_detector(
     shapes_spec: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with use_registry(with_shapes()):
         (tmp_path / "spec.yaml").write_text(yaml.safe_dump(shapes_spec().plain()))
         assert main(["check", str(tmp_path / "spec.yaml")]) == 0
         assert main(["show", str(tmp_path / "spec.yaml")]) == 2
-    assert "what a detector computes depends on its images" in capsys.readouterr().err
+        assert "what a detector computes depends on its images" in capsys.readouterr().err
+        assert main(["data", "vocabulary", str(tmp_path / "spec.yaml")]) == 2
+    assert "a detector reads no text and writes none: it has no tokenizers" in capsys.readouterr().err
+
+
+def test_no_spec_begins_with_a_detector(
+    shapes_spec: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    spec = tmp_path / "spec.yaml"
+    with use_registry(with_shapes()):
+        plain = shapes_spec().plain()
+        spec.write_text(yaml.safe_dump(plain))
+        assert main(["build", str(spec), "--out", str(tmp_path / "run")]) == 0
+        spec.write_text(yaml.safe_dump({**plain, "model": {"from": str(tmp_path / "run")}}))
+        assert main(["check", str(spec)]) == 2
+    assert "is a detector: no spec begins with a model that reads images yet" in capsys.readouterr().err
 
 
 def test_images_a_second_are_told_without_tokens() -> None:

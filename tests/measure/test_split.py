@@ -18,7 +18,7 @@ def test_the_parts_are_the_whole(tiny: Any) -> None:
     encoded = encoded_sources(tiny.tokenizer, [sentence], tiny.model.device, limit=512)
     parts, whole = [], []
     with evaluating(tiny.model):
-        for _ in range(5):
+        for _ in range(10):
             split = split_times(tiny.model, tiny.tokenizers, [sentence], decoding, samples=5, max_source_tokens=512)
             sums = zip(split.encode.values, split.tokens, split.decode_per_token.values, strict=True)
             parts += [encode + tokens * decode for encode, tokens, decode in sums]

@@ -158,6 +158,15 @@ def test_what_a_model_without_a_decoder_cannot_give_is_refused_before_it_is_trai
         train(glyph_spec(**CTC, **changes), tmp_path / "run", home=home)
 
 
+def test_texts_that_most_images_have_too_few_frames_for_are_refused_before_training(
+    glyph_spec: MakeSpec, home: DataHome, tmp_path: Path
+) -> None:
+    """Patches of four letters: one or two frames for words of three to five."""
+    spec = glyph_spec(**CTC, **{"model.image.patch.width": 40})
+    with pytest.raises(InputError, match=r"of 120 training texts need more frames than their images have \(1 for each"):
+        train(spec, tmp_path / "run", home=home)
+
+
 def test_a_model_without_a_decoder_trains_and_writes(glyph_spec: MakeSpec, home: DataHome, tmp_path: Path) -> None:
     spec = glyph_spec(**CTC, **{"training.steps": 4, "training.evaluate_every": 2, "training.packing": True})
     outcome = train(spec, tmp_path / "run", home=home)

@@ -26,7 +26,7 @@ def smoke(spec: Spec) -> None:
     if spec.model.finds_boxes:
         _smoke_of_a_detector(spec)
         return
-    own = SOURCE_VOCABULARY if spec.target_tokenizer is not None else None
+    own = SOURCE_VOCABULARY if spec.has_separate_tokenizers else None
     model = assemble(spec.model, VOCABULARY, source_vocabulary_size=own, seed=spec.seed, spec=spec)
     generator = torch.Generator().manual_seed(spec.seed)
     encoded = _SOURCES[model.reads](model, own or VOCABULARY, generator)

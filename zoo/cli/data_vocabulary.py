@@ -10,7 +10,7 @@ import click
 
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import TerminalProgress
-from zoo.errors import visible
+from zoo.errors import InputError, visible
 from zoo.spec import load_spec
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def vocabulary(spec: Path, sets: tuple[str, ...], cell: str | None, max_examples
     Prepares the data and trains the tokenizers where an earlier run has not.
     """
     chosen = load_spec(spec, sets, cell=cell)
+    if chosen.model.finds_boxes:
+        raise InputError("a detector reads no text and writes none: it has no tokenizers", where=str(spec))
 
     from zoo.tasks import DataHome
     from zoo.training import prepare

@@ -35,8 +35,9 @@ def command(
     from zoo.bench.outputs import outputs_of, write_outputs
     from zoo.measure import default_device, evaluate, evaluation_examples, prepare_metrics
     from zoo.tasks import DataHome
-    from zoo.training import load_run, prepare
+    from zoo.training import load_run
     from zoo.training.outcome import read_outcome
+    from zoo.training.preparation import prepare_task
 
     run = load_run(directory)
     outcome = read_outcome(directory)
@@ -50,7 +51,7 @@ def command(
     chosen = {name: value for name, value in changes.items() if value is not None}
     spec = run.spec.model_copy(update={"evaluation": run.spec.evaluation.model_copy(update=chosen)})
     with TerminalProgress() as progress:
-        task = prepare(spec, DataHome.default(), progress).task
+        task = prepare_task(spec, DataHome.default(), progress)
         examples = evaluation_examples(task, spec)
         metrics = prepare_metrics(spec, examples, task, progress=progress)
         model = run.model.to(default_device())

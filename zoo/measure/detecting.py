@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from zoo.measure.reading import ImageReader, Source
+from zoo.measure.reading import ImageReader
 from zoo.models.detection.contracts import Found
 from zoo.models.modes import evaluating
 from zoo.spec.detection_spec import DetectionSection
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.detection import Detection, GroundTruth
+from zoo.tasks.images import Source
 
 Detections = tuple[Detection, ...]
 

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from zoo.measure.detecting import detect_batch
-from zoo.measure.reading import Source, key_of_source, reader_of
+from zoo.measure.reading import key_of_source, reader_of
 from zoo.models.decoding import Decoding
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.detection_spec import DetectionSection, Outputs
 from zoo.spec.sections import DecodingSection
 from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.images import Source
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from zoo.measure.generation import generate_batch, generate_ids
 from zoo.measure.latency import timed_calls
 from zoo.measure.loading import load
 from zoo.measure.probe import ProbeRequest, serve
-from zoo.measure.reading import Source, reader_of
+from zoo.measure.reading import reader_of
 from zoo.measure.split import split_times
 from zoo.measure.warmup import warm_up
 from zoo.models.modes import evaluating
 from zoo.spec.detection_spec import DetectionSection
+from zoo.tasks.images import Source
 
 
 def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:

@@ -26,10 +26,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zoo.errors import ZooError
 from zoo.lifeline import end_with_parent
 from zoo.measure.oom import kernel_oom_kills
-from zoo.measure.reading import Source
 from zoo.spec.detection_spec import DetectionSection
 from zoo.spec.sections import DecodingSection, MeasurementSection
-from zoo.tasks.images import ImageSource, PixelImage
+from zoo.tasks.images import ImageSource, PixelImage, Source
 
 Probe = Literal["latency_probe", "batch_probe"]
 

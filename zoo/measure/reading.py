@@ -15,10 +15,7 @@ from zoo.models.decoding import key_of
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import ModelSection
 from zoo.tasks.contracts import Example, Input
-from zoo.tasks.images import ImageSource, PixelImage
-
-Source = str | tuple[str, str] | ImageSource
-"""What a model reads: a text, a text and the context that stands before it (for a second encoder), or an image."""
+from zoo.tasks.images import ImageSource, PixelImage, Source
 
 
 def source_of(example: Example) -> Source:

@@ -12,10 +12,11 @@ from zoo.measure.device import synchronize
 from zoo.measure.distribution import Measured
 from zoo.measure.generation import generate_ids, generated_lengths
 from zoo.measure.latency import no_collector
-from zoo.measure.reading import Source, reader_of
+from zoo.measure.reading import reader_of
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.sections import DecodingSection
+from zoo.tasks.images import Source
 
 
 @dataclass(frozen=True)

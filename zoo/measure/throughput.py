@@ -11,10 +11,10 @@ from typing import Any, Literal
 from zoo.measure.device import synchronize
 from zoo.measure.generation import generate_batch
 from zoo.measure.oom import free_memory, is_out_of_memory
-from zoo.measure.reading import Source
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.detection_spec import Outputs
+from zoo.tasks.images import Source
 
 REPEATS = 3
 

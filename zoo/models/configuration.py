@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.errors import InputError
 from zoo.models._compat import PretrainedConfig
 from zoo.registry import Registry, current_registry
+from zoo.registry.needed import refuse_missing_plugins
 from zoo.spec import ModelSection, resolve_model
 
 PAD, EOS, BOS, UNK = 0, 1, 2, 3
@@ -85,18 +85,3 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         registry = registry or current_registry()
         refuse_missing_plugins(self.plugins, registry, self.name_or_path or None)
         return resolve_model(self.model, registry)
-
-
-def refuse_missing_plugins(plugins: Mapping[str, str], registry: Registry, where: str | None) -> None:
-    """Raise InputError unless every distribution that a saved model needs (with its version) is there and usable."""
-    reports = {report.distribution: report for report in registry.plugins}
-    unusable = [name for name in plugins if name not in reports or reports[name].status != "ok"]
-    if not unusable:
-        return
-    absent = [name for name in unusable if name not in reports]
-    if absent:
-        names = ", ".join(f"'{name}' ({plugins[name]})" for name in absent)
-        message = f"the model needs the plugin {names}, not installed here: pip install {' '.join(absent)}"
-        raise InputError(message, where=where)
-    states = ", ".join(f"'{name}' is {reports[name].status} ({reports[name].reason})" for name in unusable)
-    raise InputError(f"the model needs a plugin that cannot be used: {states}", where=where)

@@ -10,8 +10,9 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from zoo.models._compat import save_tokenizer
+from zoo.spec.pretrained.zoo_folder import TARGET_TOKENIZER
 
-TARGET_FOLDER = "target_tokenizer"
+TARGET_FOLDER = TARGET_TOKENIZER
 """Where a model's folder keeps the target's tokenizer, if that is another one than the source's at its top."""
 
 SLOW_TOKENIZER = "source.spm"

@@ -39,8 +39,8 @@ def load_cells(path: Path | str, sets: Sequence[str] = (), registry: Registry | 
     root = apply_sets(read_extended(Path(path)), sets)
     if root.entries and "zoo_lock" in root.entries:
         root = locked_spec(root)
-    found = expand_grid(root)
-    return [Cell(item.label, resolve_node(expanded(item.node, ModelSection), Spec, registry)) for item in found]
+    found = [(item.label, expanded(item.node, ModelSection, registry)) for item in expand_grid(root)]
+    return [Cell(label, resolve_node(node, Spec, registry)) for label, node in found]
 
 
 def load_spec(

@@ -102,7 +102,10 @@ def _begun(definitions: dict[str, Any]) -> dict[str, Any]:
         "type": "object",
         "required": [FROM],
         "properties": {
-            FROM: {"type": "string", "description": "Folder of a pretrained model, or its name on the hub"},
+            FROM: {
+                "type": "string",
+                "description": "Folder of a pretrained model, or of one of zoo's own, or its name on the hub",
+            },
             GRAFT: {"description": "Components that replace the pretrained model's own", **graft},
             **{name: properties[name] for name in SETTABLE},
         },

@@ -23,6 +23,7 @@ from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.pixel_section import PixelSection
 from zoo.spec.positions import position_places
 from zoo.spec.pretrained.section import PretrainedSection
+from zoo.spec.pretrained.zoo_folder import ZOO
 from zoo.spec.ranges import Count, Probability, Seed
 from zoo.spec.training_section import TrainingSection
 
@@ -86,7 +87,7 @@ _BY_ARCHITECTURE: dict[str, Any] = {
                 "tie_embeddings": {"enum": ["all", "none"]},
                 "scale_output": {"const": False},
                 "output_bias": {"const": False},
-                "pretrained": {"type": "null"},
+                "pretrained": {"anyOf": [{"type": "null"}, {"properties": {"type": {"const": ZOO}}}]},
                 "image": {"type": "null"},
             },
         },
@@ -101,7 +102,6 @@ _OF_LANGUAGE_MODELS: dict[str, tuple[str, ...]] = {
         "context_encoder",
         "scale_output",
         "output_bias",
-        "pretrained",
         "image",
     ),
     "needs": ("decoder", "position"),
@@ -233,6 +233,8 @@ class ModelSection(Options):
         a_model = f"{article} {self.architecture}"
         lacks = (*_LACKS[self.architecture], "detector", "pixels")
         found = [name for name in lacks if getattr(self, name) not in (None, False)]
+        if self.is_language_model and self.pretrained is not None and self.pretrained.type != ZOO:
+            found.append("pretrained")
         details += [
             error_at((name,), f"{a_model} has no {name}: leave '{name}' out", None, at_key=True) for name in found
         ]
@@ -458,6 +460,17 @@ class Spec(Options):
     measurement: MeasurementSection = Field(
         default_factory=MeasurementSection, description="Its performance measurement"
     )
+
+    @property
+    def takes_pretrained_tokenizer(self) -> bool:
+        """Whether the model keeps the vocabulary of the pretrained model that it begins with."""
+        return not self.model.finds_boxes and self.tokenizer.component.traits.get("pretrained") is True
+
+    @property
+    def has_separate_tokenizers(self) -> bool:
+        """Whether source and target are read by tokenizers of their own: trained so, or those of a model of zoo."""
+        taken = self.model.pretrained if self.takes_pretrained_tokenizer else None
+        return self.target_tokenizer is not None if taken is None else taken.target_tokenizer
 
     @model_validator(mode="wrap")
     @classmethod

@@ -47,3 +47,7 @@ class PixelImage:
 
     def load(self) -> NDArray[np.uint8]:
         return self.pixels
+
+
+Source = str | tuple[str, str] | ImageSource
+"""What a model reads: a text, a text and the context that stands before it (for a second encoder), or an image."""

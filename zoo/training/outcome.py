@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from zoo.atomic import write_atomic
 from zoo.errors import InputError
+from zoo.spec.pretrained import zoo_folder
 
-TRAINING_FILE = "training.json"
+TRAINING_FILE = zoo_folder.TRAINING_FILE
 FORMAT = "zoo.training/1"
 
 Status = Literal["running", "ok", "nan", "oom"]

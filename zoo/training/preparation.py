@@ -17,7 +17,7 @@ from zoo.models.tokenizers import NO_TOKENIZERS, Tokenizers, load_tokenizers, sa
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
 from zoo.spec.options import Chosen
-from zoo.spec.pretrained import find_checkpoint
+from zoo.spec.pretrained import find_checkpoint, tokenizer_sources
 from zoo.tasks import DataHome, PreparedTask, PretrainedTokenizer
 from zoo.tasks.contracts import Progress, Side, silent
 from zoo.training.data.special_tokens import add_special_tokens
@@ -42,8 +42,7 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
     where the data cannot be had or a tokenizer breaks its contract, InputError where the model does not read what the
     task gives.
     """
-    task: PreparedTask = spec.task.create().prepare(home, progress)
-    refuse_other_input(spec.model, task.inputs)
+    task = prepare_task(spec, home, progress)
     if spec.model.finds_boxes:
         return Prepared(task, NO_TOKENIZERS)
     if takes_pretrained_tokenizer(spec):
@@ -56,27 +55,36 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
     return Prepared(task, Tokenizers(source, target))
 
 
+def prepare_task(spec: Spec, home: DataHome, progress: Progress = silent) -> PreparedTask:
+    """A spec's data alone, for a model that has its tokenizers: errors as those of `prepare`."""
+    task: PreparedTask = spec.task.create().prepare(home, progress)
+    refuse_other_input(spec.model, task.inputs)
+    return task
+
+
 def takes_pretrained_tokenizer(spec: Spec) -> bool:
     """Whether the model keeps the vocabulary of the pretrained model that it begins with."""
-    return not spec.model.finds_boxes and spec.tokenizer.component.traits.get("pretrained") is True
+    return spec.takes_pretrained_tokenizer
 
 
 def _pretrained(spec: Spec, task: PreparedTask) -> Tokenizers:
-    """The tokenizer of the model's checkpoint, saved and read back: the one that the model's folder will hold."""
+    """Those of the model's checkpoint, saved and read back: what the model's folder will hold."""
     pretrained = spec.model.pretrained
     if pretrained is None:
         raise InputError(f"tokenizer '{spec.tokenizer.name}' is that of a pretrained model: name one in model.from")
-    source: PretrainedTokenizer = spec.tokenizer.create()
-    tokenizer = source.load(find_checkpoint(pretrained.path).tokenizer_source())
-    for name in ("pad", "eos"):
-        found, expected = getattr(tokenizer, f"{name}_token_id"), getattr(pretrained, name)
-        if found != expected:
-            raise InputError(
-                f"its tokenizer has the {name} id {found}, its config.json says {expected}", where=pretrained.path
-            )
-    add_special_tokens(tokenizer, task.special_tokens, spec.tokenizer.id)
+    component: PretrainedTokenizer = spec.tokenizer.create()
+    loaded = [component.load(place) for place in tokenizer_sources(find_checkpoint(pretrained.path), pretrained)]
+    for tokenizer in loaded:
+        for name in ("pad", "eos"):
+            found, expected = getattr(tokenizer, f"{name}_token_id"), getattr(pretrained, name)
+            if found != expected:
+                raise InputError(
+                    f"its tokenizer has the {name} id {found}, its config.json says {expected}", where=pretrained.path
+                )
+        add_special_tokens(tokenizer, task.special_tokens, spec.tokenizer.id)
+    tokenizers = Tokenizers(*loaded) if pretrained.target_tokenizer else Tokenizers.of(loaded[0])
     with tempfile.TemporaryDirectory(prefix="zoo-tokenizer-") as folder:
-        save_tokenizers(Tokenizers.of(tokenizer), Path(folder))
+        save_tokenizers(tokenizers, Path(folder))
         return load_tokenizers(Path(folder))
 
 

@@ -78,10 +78,10 @@ def load_run(directory: Path) -> Run:
         slow = (directory / SLOW_TOKENIZER).is_file()
         _refuse_without(directory, "tokenizer_config.json" if slow else "tokenizer.json")
     own = f"{TARGET_FOLDER}/tokenizer.json"
-    if (spec.target_tokenizer is not None) != (directory / own).is_file():
-        found = "there is none" if spec.target_tokenizer is not None else "there is one"
+    if spec.has_separate_tokenizers != (directory / own).is_file():
+        found = "there is none" if spec.has_separate_tokenizers else "there is one"
         raise InputError(
-            f"its spec has {'a' if spec.target_tokenizer is not None else 'no'} target_tokenizer, "
+            f"its spec has {'a' if spec.has_separate_tokenizers else 'no'} target_tokenizer, "
             f"but {found} in {own}: not the folder that zoo wrote",
             where=str(directory),
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSeq2SeqLM, BertConfig, BertModel
 from zoo_averaging import average as module
@@ -19,6 +20,7 @@ from zoo_averaging.inputs import find_inputs, same_start
 from zoo.cli.main import main
 from zoo.errors import InputError
 from zoo.models.pretrained.report import REPORT_NAME
+from zoo.spec.lock import LOCK_NAME, read_lock
 from zoo.training import load_run, prepare
 from zoo.training.data.development import development_batches
 from zoo.training.losses.loss import dev_loss
@@ -130,6 +132,27 @@ def test_a_greedy_soup_is_no_worse_than_the_best_model_and_leaves_out_what_harms
     assert told["score"] <= min(own)
     assert told["score"] == pytest.approx(loss_of(out, home), rel=1e-6)
     assert inputs[str(broken)]["score"] == pytest.approx(loss_of(broken, home), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_fine_tunes_of_one_model_make_a_soup_with_it_or_without(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = trained()
+    plain = read_lock(start / LOCK_NAME).spec.plain()
+    spec = tmp_path / "tune.yaml"
+    spec.write_text(yaml.safe_dump({**plain, "tokenizer": "pretrained", "model": {"from": str(start)}}))
+    tuned = [tmp_path / f"tune-{seed}" for seed in (1, 2)]
+    for seed, out in enumerate(tuned, start=1):
+        assert main(["train", str(spec), "--set", f"seed={seed}", "--out", str(out)]) == 0
+    for place, models in (("soup", tuned), ("half-way", [start, tuned[0]])):
+        capsys.readouterr()
+        assert main(["average", *map(str, models), "--out", str(tmp_path / place), "--method", "greedy"]) == 0
+        assert "did not begin" not in capsys.readouterr().err
+        assert same_start(find_inputs(models))
+        assert main(["evaluate", str(tmp_path / place)]) == 0
+    unlike = trained(seed=4)
+    assert same_start(find_inputs([unlike, tuned[0]])) is False
 
 
 def test_a_metric_of_the_spec_scores_the_models_and_their_average(trained: Trained, tmp_path: Path) -> None:

@@ -17,13 +17,14 @@ from torch import Tensor
 from zoo.errors import InputError
 from zoo.models.base import PICKLES
 from zoo.spec.lock import LOCK_NAME, LockedContent, read_lock
+from zoo.spec.pretrained import find_checkpoint
 from zoo.training.outcome import TrainingOutcome, read_outcome
 from zoo.training.weights import checkpoints
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _FREE = {"_name_or_path", "transformers_version", "torch_dtype", "dtype", "plugins", "attention", "initialization"}
-_FREE |= {"embedding_std"}
+_FREE |= {"embedding_std", "pretrained"}
 """What models with the same weights may differ in: where they come from, how they began, which kernel they take."""
 
 
@@ -216,10 +217,21 @@ def _shown(value: Any) -> str:
 
 
 def same_start(inputs: Sequence[Input]) -> bool | None:
-    """Whether the models began with the same weights, by their lock files; None where these do not say."""
+    """Whether the models began with the same weights, by their lock files; None where these do not say.
+
+    A model that the others began with is one of them.
+    """
     contents = [one.content for one in inputs]
+    starts = {content.pretrained for content in contents if content is not None} - {None}
+    if len(starts) == 1 and all(_is_or_began_with(one, starts) for one in inputs):
+        return True
     for kind in ("weights", "pretrained"):
         hashes = [None if content is None else getattr(content, kind) for content in contents]
         if None not in hashes and len(set(hashes)) == 1:
             return True
     return None if any(content is None or content.weights is None for content in contents) else False
+
+
+def _is_or_began_with(one: Input, starts: set[str | None]) -> bool:
+    began = None if one.content is None else one.content.pretrained
+    return began in starts or find_checkpoint(str(one.folder)).revision() in starts

@@ -12,9 +12,10 @@ from zoo.spec import Spec
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
-from zoo.training import Prepared, load_run, prepare
+from zoo.training import Prepared, load_run
 from zoo.training.data.development import development_batches
 from zoo.training.losses.loss import dev_loss
+from zoo.training.preparation import prepare_task
 from zoo.training.trainer import chosen_precision
 from zoo_averaging.inputs import Input
 from zoo_averaging.soup import averaged
@@ -40,7 +41,7 @@ class Scorer:
         self._run.model.to(default_device()).eval()
         self._spec = _on_dev(self._run.spec, by)
         home = DataHome.default()
-        self._prepared = Prepared(prepare(self._spec, home, progress).task, self._run.tokenizers)
+        self._prepared = Prepared(prepare_task(self._spec, home, progress), self._run.tokenizers)
         self.higher = False
         self._score: Callable[[], float] = self._metric() if by != LOSS else self._loss(home)
 

@@ -163,6 +163,13 @@ def test_the_weight_of_wiou_v3_follows_the_running_mean(loss_named: Any, boxes: 
     torch.testing.assert_close(loss.eval()(*boxes), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_batch_of_nan_does_not_stay_in_the_running_mean(loss_named: Any, boxes: Boxes) -> None:
+    """A host skips such a step; nothing that it keeps may remember it."""
+    loss = loss_named("wiou-v3", momentum=0.25).train()
+    loss((boxes[0] * float("nan")).requires_grad_(), boxes[1])
+    assert float(loss.mean) == 1.0
+
+
 def test_alpha_of_ciou_is_nothing_below_the_least_overlap(loss_named: Any, boxes: Boxes) -> None:
     ciou, diou = loss_named("ciou", minimum_iou=0.3)(*boxes), loss_named("diou")(*boxes)
     below = loss_named("iou")(*boxes) > 0.7

@@ -14,6 +14,8 @@ class AlphaIoU(BoxLoss):
     """``1 - IoU^alpha + P^alpha``, P being no penalty or that of GIoU, DIoU or CIoU.
 
     In CIoU's, ``rho^2 / c^2`` and ``beta v`` have the power each; beta is CIoU's alpha, a weight without gradient.
+    ``rho^2 / c^2`` has its power as a whole; code that goes round with YOLOv5 has
+    ``(dx^(2 alpha) + dy^(2 alpha)) / (Cw^(2 alpha) + Ch^(2 alpha))`` instead, which is the same at alpha 1.
     """
 
     options: AlphaIoUOptions

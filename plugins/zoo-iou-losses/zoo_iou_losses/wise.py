@@ -34,7 +34,7 @@ class WIoUv3(BoxLoss):
     """``r`` times that of v1, ``r = beta / (delta alpha^(beta - delta))``, ``beta = (1 - IoU) / mean(1 - IoU)``.
 
     The outlier degree beta is a weight without gradient. The mean runs over the batches of training (of one process),
-    from 1 on; it is part of the state.
+    from 1 on; it is part of the state. A batch with a box of NaN leaves it as it is.
     """
 
     exact_gradient = False
@@ -49,7 +49,9 @@ class WIoUv3(BoxLoss):
         loss, overlap = _distance_weighed(Pair(predicted, target))
         overlap = overlap.detach()
         if self.training and torch.is_grad_enabled() and overlap.numel():
-            self.mean.lerp_(overlap.mean().to(self.mean.dtype), self.options.momentum)
+            batch = overlap.mean().to(self.mean.dtype)
+            # A step that failed (boxes of NaN) is skipped by its host; in the mean it would stay for good.
+            self.mean.lerp_(torch.where(batch.isfinite(), batch, self.mean), self.options.momentum)
         alpha, delta = self.options.alpha, self.options.delta
         # A mean of nothing: then every box is exact, or an outlier without limit, whose weight is nothing.
         beta = overlap / self.mean.to(overlap.dtype).clamp(min=torch.finfo(overlap.dtype).eps)

@@ -45,7 +45,7 @@ def test_pages_of_real_books_have_boxes_with_ink():
     try:
         require()
     except ZooError as error:
-        pytest.skip(error.message)
+        pytest.skip(str(error))
     packages = ["developers-reference", "maint-guide", "maint-guide-ja", "debian-reference-en"]
     options = DocumentPagesOptions(packages=packages, pages_of_a_file=4)
     prepared = DocumentPages(options).prepare(DataHome.default())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     made: dict[str, Path] = {}
 
     def of(kind: str) -> Path:
+        if kind == "marian-apart" and version("transformers").startswith("4."):
+            pytest.skip("transformers 4 gives a saved Marian's target side the rows of its source")
         if kind not in made:
             made[kind] = write_checkpoint(kind, tmp_path_factory.mktemp("checkpoints") / kind)
         return made[kind]

@@ -281,6 +281,41 @@ def test_a_model_of_zoo_is_pruned_with_its_lock_and_evaluated(home, spec_file, t
 
 @pytest.mark.slow
 @pytest.mark.both
+@pytest.mark.parametrize("sides", [1, 2], ids=["shared", "separate"])
+def test_training_begins_with_a_pruned_and_with_an_extended_model_of_zoo(home, spec_file, tmp_path, capsys, sides):
+    from zoo.models import load_model
+    from zoo.training import load_run
+
+    changes = {"target_tokenizer": {"use": "unigram", "vocab_size": 80}} if sides == 2 else {}
+    ties = {"tie_embeddings": "decoder"} if sides == 2 else {}
+    spec, start, small, more = spec_file(model={**SPEC["model"], **ties}, **changes), *_places(tmp_path, 3)
+    assert main(["train", str(spec), "--out", str(start)]) == 0
+    assert main(["vocab", "prune", str(start), "--spec", str(spec), "--min-count", "30", "--out", str(small)]) == 0
+    assert main(["vocab", "extend", str(small), "--spec", str(spec), "--size", "5", "--out", str(more)]) == 0
+    sizes = [load_model(folder).config.vocab_size for folder in (start, small, more)]
+    assert sizes[1] < min(sizes[0], sizes[2])
+    for folder, size in ((small, sizes[1]), (more, sizes[2])):
+        tune = spec_file(f"{folder.name}-tune.yaml", model={"from": str(folder)}, tokenizer="pretrained")
+        out = tmp_path / f"{folder.name}-tuned"
+        assert main(["train", str(tune), "--out", str(out)]) == 0
+        report = json.loads((out / "graft.json").read_text())
+        assert report["new"] == report["dropped"] == []
+        run, begun = load_run(out), load_run(folder)
+        assert run.model.config.vocab_size == size
+        assert run.tokenizers.source.get_vocab() == begun.tokenizers.source.get_vocab()
+        assert run.tokenizers.target.get_vocab() == begun.tokenizers.target.get_vocab()
+    capsys.readouterr()
+    shutil.rmtree(more)  # what was trained needs its start no more
+    assert main(["evaluate", str(out), "--max-examples", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["examples"] == 2
+
+
+def _places(folder, count):
+    return [folder / f"place-{number}" for number in range(count)]
+
+
+@pytest.mark.slow
+@pytest.mark.both
 def test_a_model_of_zoo_with_a_target_tokenizer_is_pruned_and_extended_on_each_side(
     home, spec_file, corpus_file, tmp_path, capsys
 ):

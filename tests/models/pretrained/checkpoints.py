@@ -27,6 +27,27 @@ from transformers import (
 
 from zoo.models._compat import save_tokenizer
 
+SPEC: dict[str, Any] = {
+    "name": "grafted",
+    "task": {
+        "use": "translation",
+        "corpus": {"use": "generated", "pairs": 60, "dev_pairs": 5, "test_pairs": 5, "vocabulary": 30},
+        "source": "qaa",
+        "target": "qab",
+    },
+    "tokenizer": "pretrained",
+    "training": {
+        "steps": 2,
+        "batch_tokens": 400,
+        "objective": "cross-entropy",
+        "optimizer": "adamw",
+        "schedule": "constant",
+        "clipping": "none",
+    },
+    "decoding": {"strategy": "greedy", "max_new_tokens": 8},
+    "evaluation": {"metrics": ["bleu"]},
+}
+
 WIDTH, HIDDEN, HEADS = 32, 48, 4
 SIZES: dict[str, Any] = {
     "d_model": WIDTH,

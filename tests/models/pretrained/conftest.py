@@ -22,32 +22,12 @@ from zoo.spec import ModelSection, load_spec
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from checkpoints import write_checkpoint
+from checkpoints import SPEC, write_checkpoint
 
 NEEDED = {
     "t5": ["position/t5"],
     "t5-gated": ["position/t5", "feedforward/glu"],
     "mt5": ["position/t5", "feedforward/glu"],
-}
-SPEC: dict[str, Any] = {
-    "name": "grafted",
-    "task": {
-        "use": "translation",
-        "corpus": {"use": "generated", "pairs": 60, "dev_pairs": 5, "test_pairs": 5, "vocabulary": 30},
-        "source": "qaa",
-        "target": "qab",
-    },
-    "tokenizer": "pretrained",
-    "training": {
-        "steps": 2,
-        "batch_tokens": 400,
-        "objective": "cross-entropy",
-        "optimizer": "adamw",
-        "schedule": "constant",
-        "clipping": "none",
-    },
-    "decoding": {"strategy": "greedy", "max_new_tokens": 8},
-    "evaluation": {"metrics": ["bleu"]},
 }
 
 

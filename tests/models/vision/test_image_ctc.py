@@ -123,11 +123,14 @@ def test_packed_rows_give_what_rows_of_their_own_give() -> None:
     assert torch.equal(model.generate(**packed), model.generate(**encoded))
 
 
-def test_beams_and_a_decoders_logits_are_refused() -> None:
+def test_beams_constraints_and_a_decoders_logits_are_refused() -> None:
     model = make()
     encoded = encode(model)
     with pytest.raises(InputError, match="decoded greedily: num_beams 4"):
         model.generate(**encoded, num_beams=4)
+    with pytest.raises(InputError, match="decoded greedily: no_repeat_ngram_size 3"):
+        model.refuse_search({"num_beams": 1, "no_repeat_ngram_size": 3})
+    model.refuse_search({"no_repeat_ngram_size": 0, "repetition_penalty": 1.0, "min_new_tokens": None})
     with pytest.raises(InputError, match="no logits for each token"):
         model.target_logits(encoded, LABELS)
 
@@ -139,6 +142,27 @@ def test_auto_classes_load_it(tmp_path: Path) -> None:
     assert type(loaded) is ZooForImageCTC
     encoded = dict(AutoImageProcessor.from_pretrained(tmp_path)(images()))
     assert torch.equal(loaded(**encoded).logits, model(**encode(model)).logits)
+
+
+def test_texts_without_a_token_give_a_loss_of_blanks() -> None:
+    """A batch of blank images: minus the log-likelihood of blanks in every frame."""
+    model = make()
+    with torch.no_grad():
+        output = model(**encode(model), labels=torch.ones(3, 1, dtype=torch.long), num_items_in_batch=1)
+    scores = output.logits.log_softmax(-1)[..., 0]  # [M, F]
+    expected = -sum(scores[row, :count].sum() for row, count in enumerate(output.frames.tolist()))
+    torch.testing.assert_close(output.loss, expected)
+
+
+@pytest.mark.parametrize(("tokens", "grid"), [(100, (2, 50)), (7, (3, 3)), (1, (1, 1))])
+def test_an_image_made_up_to_be_counted_fits_the_table_of_its_positions(tokens: int, grid: tuple[int, int]) -> None:
+    model = make()
+    model.encoder.position.grid_limit = (grid[0], 60)
+    made = model.source_of_length(tokens)
+    assert made["patch_grid"][0, 0].tolist() == list(grid)
+    assert made["patch_positions"].shape == (1, tokens, 2)
+    assert (made["patch_positions"] < made["patch_grid"]).all()
+    assert torch.isfinite(model(**made).logits).all()
 
 
 def test_it_has_no_decoder_and_counts_its_operations() -> None:

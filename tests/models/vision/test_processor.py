@@ -77,6 +77,16 @@ def test_a_policy_that_would_crop_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         processor()(np.zeros((9, 9, 3), dtype=np.uint8))
 
 
+def test_a_colour_of_other_channels_than_the_images_is_refused_before_one_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    placed = Placement(8, 4, 8, 4, colour=(255, 0, 0))
+    monkeypatch.setattr(PlainImageInput, "place", lambda self, height, width: placed)
+    assert processor().grid(8, 4) == (1, 1)
+    with pytest.raises(InputError, match=r"3 numbers of a colour: expected 1, .* is 1\)"):
+        processor(channels=1).grid(8, 4)
+
+
 def test_a_plugin_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="needs the plugin 'zoo-acme'"):
         ZooImageProcessor(dict(IMAGE), {"zoo-acme": "1.0"})

@@ -18,9 +18,10 @@ from zoo.tasks import DataHome, Example
 from zoo.testing.glyphs import with_glyphs
 from zoo.training.data.collate_images import ImageBatch, ImageCollator
 from zoo.training.data.encoded import encoded_images
-from zoo.training.data.images import EncodedImages
+from zoo.training.data.images import EncodedImages, frames_needed
 from zoo.training.data.layouts import Images
 from zoo.training.data.loader import Loader, batches_for
+from zoo.training.data.ragged import Ragged, offsets_of
 from zoo.training.preparation import prepare
 
 START = 7
@@ -146,3 +147,9 @@ def test_workers_make_the_batches_that_the_process_itself_makes(data: Data) -> N
             assert (one.tokens, one.target_tokens) == (other.tokens, other.target_tokens)
             for name, tensor in one.batch.model_inputs().items():
                 assert torch.equal(tensor, other.batch.model_inputs()[name]), name
+
+
+def test_ctc_needs_a_frame_for_each_token_and_one_between_two_that_are_equal() -> None:
+    texts = [[5, 6, 1], [5, 5, 5, 1], [1], [1], [6, 5, 5, 1]]  # the end, 1, is not written
+    targets = Ragged(np.concatenate(texts).astype(np.int32), offsets_of(np.array([len(text) for text in texts])))
+    assert frames_needed(targets).tolist() == [2, 5, 0, 0, 4]

@@ -245,6 +245,7 @@ def test_workers_end_with_their_run_and_a_run_with_its_worker(
         parent.wait()
     if victim == "worker":
         assert parent.returncode == 1
-        last = error.strip().splitlines()[-1]
+        # Python's resource tracker may still speak of what the killed worker held.
+        last = [line for line in error.splitlines() if line.startswith("zoo: ")][-1]
         assert last.startswith("zoo: a data worker ended")
         assert "can be resumed" in last

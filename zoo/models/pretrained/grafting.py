@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from zoo.errors import InputError
-from zoo.models.pretrained import bart, marian, t5
+from zoo.models.pretrained import bart, by_name, marian, t5
 from zoo.models.pretrained.pieces import Piece, Translation
 from zoo.models.pretrained.reading import Weights, open_weights
 from zoo.models.pretrained.replaced import Replacements
 from zoo.models.pretrained.report import GraftReport, Kept
 from zoo.spec import ModelSection, resolve_model
-from zoo.spec.pretrained import Checkpoint, PretrainedSection, find_checkpoint, own_scheme
+from zoo.spec.pretrained import ZOO, Checkpoint, PretrainedSection, find_checkpoint, own_scheme
 
 PREFIX = "model."
 """Begins the names of BART-like models with an output layer; those saved without one lack it."""
@@ -25,7 +25,7 @@ PREFIX = "model."
 
 @dataclass(frozen=True)
 class _Format:
-    """How one type of checkpoint names its weights."""
+    """How one type of checkpoint of other libraries names its weights."""
 
     translation: Callable[[ModelSection], Translation]
     aliases: Callable[[ModelSection], Mapping[str, str]]
@@ -52,17 +52,22 @@ def graft_weights(model: Any, section: ModelSection, *, vocabulary_kept: bool = 
     if pretrained is None:
         raise ValueError("the section names no pretrained model")
     checkpoint = find_checkpoint(pretrained.path)
-    own = _own_section(checkpoint, pretrained)
-    form = _FORMATS[pretrained.type]
+    own = _own_section(checkpoint, section, pretrained)
+    replacements = Replacements(own, section, vocabulary_kept)
+    form = None if pretrained.type == ZOO else _FORMATS[pretrained.type]
     with ExitStack() as stack, torch.no_grad():
         weights = open_weights(checkpoint.weights(), pretrained.path, stack)
-        graft = _Graft(model, weights, form.aliases(own), Replacements(own, section, vocabulary_kept))
-        for piece in form.translation(own):
+        aliases = model.tied_names() if form is None else form.aliases(own)  # no graft unties a model of zoo
+        graft = _Graft(model, weights, aliases, replacements)
+        for piece in by_name.translation(weights.names, aliases) if form is None else form.translation(own):
             graft.take(piece)
-        return graft.report(pretrained.path, pretrained.type, checkpoint.revision(), form.unused)
+        if form is None:
+            graft.refuse_incomplete()
+        unused = {} if form is None else form.unused
+        return graft.report(pretrained.path, pretrained.type, checkpoint.revision(), unused)
 
 
-def _own_section(checkpoint: Checkpoint, pretrained: PretrainedSection) -> ModelSection:
+def _own_section(checkpoint: Checkpoint, section: ModelSection, pretrained: PretrainedSection) -> ModelSection:
     plain = own_scheme(checkpoint)
     found = plain["pretrained"]["type"]
     if found != pretrained.type:
@@ -71,7 +76,13 @@ def _own_section(checkpoint: Checkpoint, pretrained: PretrainedSection) -> Model
             where=pretrained.path,
         )
     plain["pretrained"] = {"path": pretrained.path, "revision": pretrained.revision, **plain["pretrained"]}
-    return resolve_model(plain)
+    own = resolve_model(plain)
+    if own.architecture != section.architecture:
+        raise InputError(
+            f"the spec was resolved from a {section.architecture}, this one is a {own.architecture}",
+            where=pretrained.path,
+        )
+    return own
 
 
 class _Graft:
@@ -102,9 +113,9 @@ class _Graft:
         if reason is not None or target is None:
             self._drop([*sources, *twins], str(reason))
             return
-        value = piece.make(*(self.weights.read(name) for name in sources))
-        rows = self._rows(piece.target, target, value)
-        if rows is None:
+        value = piece.make(*(self._read(name, target) for name in sources))
+        new_rows = self._new_rows(piece.target, target, value)
+        if new_rows is None:
             reason = self.replacements.changed(piece.target)
             if reason is None:
                 raise InputError(
@@ -115,8 +126,8 @@ class _Graft:
             self._drop([*sources, *twins], reason)
             return
         self._refuse_others(sources[0], twins)
-        target[:rows].copy_(value)
-        self.kept[piece.target] = Kept(piece.target, (*sources, *twins), target.shape[0] - rows)
+        (target[: value.shape[0]] if new_rows else target).copy_(value)
+        self.kept[piece.target] = Kept(piece.target, (*sources, *twins), new_rows)
 
     def report(self, path: str, kind: str, revision: str, unused: Mapping[str, str]) -> GraftReport:
         """What was done, once every piece was taken."""
@@ -125,14 +136,11 @@ class _Graft:
         for short, name in self.names.items():
             if name not in seen and name not in dropped:
                 dropped[name] = unused.get(short, "not read by this model")
-        new = {
-            name: self.replacements.reason(name) or self.replacements.changed(name) or "not in the checkpoint"
-            for name in self.model
-            if name not in self.kept
-        }
+        new = {name: self._reason(name) or "not in the checkpoint" for name in self.model if name not in self.kept}
         numbers = {name: tensor.numel() for name, tensor in self.model.items()}
         fresh = sum(numbers[name] for name in new)
-        fresh += sum(item.new_rows * numbers[name] // self.model[name].shape[0] for name, item in self.kept.items())
+        grown = [(name, item.new_rows) for name, item in self.kept.items() if item.new_rows]
+        fresh += sum(rows * numbers[name] // self.model[name].shape[0] for name, rows in grown)
         return GraftReport(
             path=path,
             type=kind,
@@ -142,6 +150,23 @@ class _Graft:
             dropped=dict(sorted(dropped.items())),
             parameters={"kept": sum(numbers.values()) - fresh, "new": fresh},
         )
+
+    def refuse_incomplete(self) -> None:
+        """Raise InputError where the file lacks a tensor of a component that nothing was changed of."""
+        for name in self.model:
+            if name not in self.kept and self._reason(name) is None:
+                raise InputError(f"the checkpoint lacks the weights '{name}'", where=self.weights.where)
+
+    def _reason(self, name: str) -> str | None:
+        """Why a tensor of the model need not be the pretrained model's."""
+        return self.replacements.reason(name) or self.replacements.changed(name)
+
+    def _read(self, name: str, target: Tensor) -> Tensor:
+        value = self.weights.read(name)
+        if value.is_floating_point() != target.is_floating_point():
+            kind = "floating-point weights" if target.is_floating_point() else "whole numbers"
+            raise InputError(f"'{name}': expected {kind}, found {value.dtype}", where=self.weights.where)
+        return value
 
     def _sources(self, piece: Piece) -> list[str] | None:
         """The names in the file; None for an optional piece that is not there."""
@@ -175,12 +200,13 @@ class _Graft:
                     f"'{twin}' is not '{name}', to which its configuration ties it", where=self.weights.where
                 )
 
-    def _rows(self, name: str, target: Tensor, value: Tensor) -> int | None:
-        """Rows of `target` that `value` fills; None where it does not fit."""
+    def _new_rows(self, name: str, target: Tensor, value: Tensor) -> int | None:
+        """Rows of `target` behind those of `value`; None where it does not fit."""
         if target.shape == value.shape:
-            return target.shape[0]
-        longer = self.replacements.of_vocabulary(name) and target.shape[1:] == value.shape[1:]
-        return value.shape[0] if longer and value.shape[0] < target.shape[0] else None
+            return 0
+        alike = target.ndim == value.ndim > 0 and target.shape[1:] == value.shape[1:]
+        more = target.shape[0] - value.shape[0] if alike and self.replacements.of_vocabulary(name) else 0
+        return more if more > 0 else None
 
     def _drop(self, names: list[str], reason: str) -> None:
         self.dropped.update(dict.fromkeys(names, reason))

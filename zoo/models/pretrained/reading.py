@@ -28,13 +28,11 @@ class Weights:
         return sorted(self.files)
 
     def read(self, name: str) -> Tensor:
-        """One tensor, in float32. Raises InputError where there is none of this name, or one of whole numbers."""
+        """One tensor, in float32 or of whole numbers. Raises InputError where there is none of this name."""
         if name not in self.files:
             raise InputError(f"the checkpoint lacks the weights '{name}'", where=self.where)
         tensor: Tensor = self.files[name].get_tensor(name)
-        if not tensor.is_floating_point():
-            raise InputError(f"'{name}': expected floating-point weights, found {tensor.dtype}", where=self.where)
-        return tensor.float()
+        return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def open_weights(paths: list[Path], where: str, stack: ExitStack) -> Weights:

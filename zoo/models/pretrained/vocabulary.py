@@ -38,10 +38,14 @@ def pretrained_vocabulary(section: ModelSection, tokenizers: Tokenizers) -> Voca
     if pretrained is None:
         raise ValueError("the section names no pretrained model")
     apart = pretrained.decoder_vocab_size is not None
-    target = pretrained.decoder_vocab_size or max(pretrained.vocab_size, len(tokenizers.target))
+    source, target = pretrained.vocab_size, pretrained.decoder_vocab_size or pretrained.vocab_size
+    if not apart:
+        target = max(target, len(tokenizers.target))
+    elif not tokenizers.shared:  # one that reads both sides has no row for each of its tokens on either
+        source, target = max(source, len(tokenizers.source)), max(target, len(tokenizers.target))
     return Vocabulary(
         size=target,
-        source_size=pretrained.vocab_size if apart else None,
+        source_size=source if apart else None,
         token_ids={
             "pad_token_id": pretrained.pad,
             "eos_token_id": pretrained.eos,

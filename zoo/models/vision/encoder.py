@@ -160,8 +160,12 @@ class ImageEncoder(LayerStack):
         return output if return_dict is not False else output.to_tuple()
 
     def image_of_length(self, tokens: int) -> dict[str, Tensor]:
-        """An image of `tokens` patches without pixels, in a grid about as high as it is wide."""
+        """An image of `tokens` patches without pixels, in a grid about as high as it is wide, or as a scheme's table
+        lets it be."""
         columns = math.isqrt(tokens - 1) + 1
+        limit = self.position.grid_limit
+        if limit is not None:
+            columns = max(min(columns, limit[1]), -(-tokens // limit[0]))
         rows = -(-tokens // columns)
         weight = self.patch_projection.weight
         index = torch.arange(tokens, device=weight.device)

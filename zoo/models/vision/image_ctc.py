@@ -22,6 +22,16 @@ from zoo.models.stack import initialise_embedding
 from zoo.models.vision.encoder import ImageEncoder, ImageEncoderOutput
 from zoo.models.vision.processor import ZooImageProcessor
 
+_PLAIN_SEARCH: Mapping[str, Any] = {
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "do_sample": False,
+    "no_repeat_ngram_size": 0,
+    "repetition_penalty": 1.0,
+    "min_new_tokens": 0,
+}
+"""What asks for nothing, of a decoder's settings that change what is written."""
+
 
 @dataclass
 class CTCOutput(CausalLMOutput):  # type: ignore[misc]
@@ -195,7 +205,7 @@ class ZooForImageCTC(ZooModel):
         return losses / (count.to(losses.device) if isinstance(count, Tensor) else count)
 
     def refuse_search(self, settings: Mapping[str, Any]) -> None:
-        for name, plain in (("num_beams", 1), ("num_return_sequences", 1), ("do_sample", False)):
+        for name, plain in _PLAIN_SEARCH.items():
             if settings.get(name) not in (None, plain):
                 raise InputError(f"an image-ctc is decoded greedily: {name} {settings[name]} is of models that decode")
 
@@ -216,7 +226,7 @@ class ZooForImageCTC(ZooModel):
 
         As `generate` of a decoder gives them: the start token first, each row ended by eos and padded. At most
         `max_new_tokens` with the end token; a longer text is cut and has none. Other `settings` of a decoder's search
-        are accepted where they ask for nothing. Raises InputError for beams and sampling.
+        are accepted where they ask for nothing. Raises InputError for beams, sampling and constraints on tokens.
         """
         self.refuse_search(settings)
         output = self(

@@ -14,9 +14,9 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 
 from zoo.errors import InputError
-from zoo.models.configuration import refuse_missing_plugins
 from zoo.models.vision.inputs import ImageInput, Placement
 from zoo.registry import current_registry
+from zoo.registry.needed import refuse_missing_plugins
 from zoo.spec.image_section import ImageSection
 from zoo.spec.load import distributions_of, resolve_image
 
@@ -87,6 +87,12 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
             raise InputError(
                 f"the image-input '{self._section.input.id}' puts {height} x {width} pixels at {placed}: expected a "
                 f"canvas of whole patches ({patch.height} x {patch.width}) that holds the image"
+            )
+        channels = self._section.channels
+        if placed.colour is not None and len(placed.colour) not in (1, channels):
+            raise InputError(
+                f"the image-input '{self._section.input.id}' gives padding {len(placed.colour)} numbers of a colour: "
+                f"expected 1, or one for each channel (model.image.channels is {channels})"
             )
         return placed
 

@@ -34,14 +34,19 @@ class Checkpoint:
         if not self.local and (self._folder.exists() or not _HUB_NAME.fullmatch(name)):
             raise InputError("no such folder; expected one with a pretrained model, or its name on the hub", where=name)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where it stands; None for a model on the hub."""
+        return self._folder if self.local else None
+
     def config(self) -> Fields:
         """config.json."""
-        return Fields(self._json(CONFIG), f"{self.name}: {CONFIG}")
+        return Fields(self.document(CONFIG), f"{self.name}: {CONFIG}")
 
     def generation(self) -> Fields:
         """generation_config.json; older checkpoints have what is in it in config.json."""
-        found = self._json(GENERATION) if self._has(GENERATION) else self._json(CONFIG)
-        return Fields(found, f"{self.name}: {GENERATION if self._has(GENERATION) else CONFIG}")
+        found = self.document(GENERATION) if self.has(GENERATION) else self.document(CONFIG)
+        return Fields(found, f"{self.name}: {GENERATION if self.has(GENERATION) else CONFIG}")
 
     def weights(self) -> list[Path]:
         """The safetensors files, fetched if need be. Raises InputError for a checkpoint that has pickles alone."""
@@ -65,16 +70,16 @@ class Checkpoint:
 
     def revision(self) -> str:
         """``sha256:<hex>`` over configuration and weights: a copy of a checkpoint has that of the checkpoint."""
-        names = [CONFIG, *([GENERATION] if self._has(GENERATION) else []), *self._weight_names()]
+        names = [CONFIG, *([GENERATION] if self.has(GENERATION) else []), *self._weight_names()]
         content = {name: self._digest(name) for name in names}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     def _weight_names(self) -> list[str]:
-        if self._has(WEIGHTS):
+        if self.has(WEIGHTS):
             return [WEIGHTS]
-        if self._has(INDEX):
-            shards = self._json(INDEX).get("weight_map")
+        if self.has(INDEX):
+            shards = self.document(INDEX).get("weight_map")
             if not isinstance(shards, dict) or not shards:
                 raise InputError(f"{INDEX} names no weights", where=self.name)
             names = sorted({str(name) for name in shards.values()})
@@ -89,12 +94,14 @@ class Checkpoint:
             where=self.name,
         )
 
-    def _has(self, name: str) -> bool:
+    def has(self, name: str) -> bool:
+        """Whether the checkpoint has the file."""
         if self.local:
             return (self._folder / name).is_file()
         return _fetched(self.name, name) is not None
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def document(self, name: str) -> dict[str, Any]:
+        """A file of the checkpoint that holds a JSON object."""
         try:
             found = json.loads(self.file(name).read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:

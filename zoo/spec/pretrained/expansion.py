@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from zoo.errors import InputError, did_you_mean
+from zoo.registry import Registry
 from zoo.spec.node import Entry, Mark, Node, mapping, sequence
 from zoo.spec.options import SLOT_MARK
 from zoo.spec.overlay import merge
@@ -18,11 +19,11 @@ SETTABLE = ("dropout", "attention_dropout", "head_dropout", "word_dropout", "max
 """Keys of a model section that a spec may give beside `from`: they change no weight's meaning."""
 
 
-def expanded(root: Node, section: type[BaseModel]) -> Node:
+def expanded(root: Node, section: type[BaseModel], registry: Registry | None = None) -> Node:
     """The tree with a model section in full where its own begins with a pretrained model; else the same tree.
 
-    `section` is the model of model sections. Raises InputError for a checkpoint that cannot be read, and for keys that
-    neither belong to `from` nor to a slot.
+    `section` is the model of model sections, `registry` has the plugins that a model of zoo needs. Raises InputError
+    for a checkpoint that cannot be read, and for keys that neither belong to `from` nor to a slot.
     """
     model = root.entries.get("model") if root.entries else None
     if model is None or model.node.entries is None:
@@ -42,7 +43,7 @@ def expanded(root: Node, section: type[BaseModel]) -> Node:
         raise InputError(
             "model: 'from': expected the folder of a pretrained model, or its name on the hub", where=str(source.mark)
         )
-    result = _section_of(source.value, source.mark)
+    result = _section_of(source.value, source.mark, registry)
     if GRAFT in given:
         result = _grafted(result, given[GRAFT].node, section)
     plain_keys = {key: entry for key, entry in given.items() if key in SETTABLE}
@@ -50,10 +51,10 @@ def expanded(root: Node, section: type[BaseModel]) -> Node:
     return mapping({**root.entries, "model": Entry(model.key_mark, result)}, root.mark)
 
 
-def _section_of(name: str, mark: Mark) -> Node:
+def _section_of(name: str, mark: Mark, registry: Registry | None) -> Node:
     try:
         checkpoint = find_checkpoint(name)
-        plain = own_scheme(checkpoint)
+        plain = own_scheme(checkpoint, registry)
         plain["pretrained"] = {"path": name, "revision": checkpoint.revision(), **plain["pretrained"]}
     except InputError as error:
         raise InputError(f"model: 'from': {error}", where=str(mark)) from None
@@ -101,10 +102,21 @@ def _stack(own: Node, side: str, graft: Node, slots: dict[str, Any]) -> Node:
                 f"model: 'graft': '{side}.{key}' is no component of a stack: {did_you_mean(key, slots)}",
                 where=str(entry.key_mark),
             )
-        shared = own.entries.get(key)
+        base = _own_component(own, side, key)
         new = _used(entry.node)
-        entries[key] = Entry(entry.key_mark, merge(shared.node, new) if shared else new)
+        entries[key] = Entry(entry.key_mark, merge(base, new) if base else new)
     return mapping(entries, graft.mark)
+
+
+def _own_component(own: Node, side: str, key: str) -> Node | None:
+    """What the stack has in that slot: its own, or else the model's."""
+    assert own.entries is not None
+    stack = own.entries.get(side)
+    for entries in (stack.node.entries if stack else None, own.entries):
+        found = (entries or {}).get(key)
+        if found is not None and found.node.plain() is not None:
+            return found.node
+    return None
 
 
 def _used(node: Node) -> Node:

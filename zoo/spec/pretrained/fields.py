@@ -9,7 +9,7 @@ from zoo.errors import InputError
 
 T = TypeVar("T")
 _REQUIRED: Any = object()
-_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "an object"}
 
 
 class Fields:
@@ -30,6 +30,9 @@ class Fields:
 
     def number(self, name: str, default: float = _REQUIRED) -> float:
         return float(self._of_type(name, float, default))
+
+    def mapping(self, name: str, default: Mapping[str, Any] = _REQUIRED) -> Mapping[str, Any]:
+        return self._of_type(name, dict, default)
 
     def token(self, name: str) -> int | None:
         """A token's id. Of several (``eos_token_id: [2, 3]``) there is no telling which one ends a training text."""

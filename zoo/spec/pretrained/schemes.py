@@ -1,7 +1,7 @@
 """What each type of pretrained model is made of, written as a model section.
 
 A checkpoint names its parts by the type of its model, a section by the names of components: this is the table between
-the two, and like any spec it needs the plugins that it names.
+the two, and like any spec it needs the plugins that it names. A model that zoo wrote carries its section itself.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from zoo.errors import InputError, did_you_mean
+from zoo.registry import Registry, current_registry
 from zoo.spec.pretrained.checkpoint import Checkpoint
 from zoo.spec.pretrained.fields import Fields
+from zoo.spec.pretrained.zoo_folder import ZOO, zoo_section
 
 Plain = dict[str, Any]
 
@@ -28,16 +30,17 @@ _ACTIVATIONS: Mapping[str, Plain] = {
 }
 
 
-def own_scheme(checkpoint: Checkpoint) -> Plain:
+def own_scheme(checkpoint: Checkpoint, registry: Registry | None = None) -> Plain:
     """The model section of the checkpoint as it is, in plain data, without its ``pretrained.path`` and ``revision``.
 
     Raises InputError for a type of model that is not known, and for one of its kind that this skeleton cannot be.
     """
     config = checkpoint.config()
     kind = config.text("model_type")
-    if kind not in TYPES:
-        raise InputError(f"model_type '{kind}' cannot be read: {did_you_mean(kind, TYPES)}", where=config.where)
-    section = TYPES[kind](config)
+    if kind != ZOO and kind not in TYPES:
+        known = [*TYPES, ZOO]
+        raise InputError(f"model_type '{kind}' cannot be read: {did_you_mean(kind, known)}", where=config.where)
+    section = zoo_section(checkpoint, registry or current_registry()) if kind == ZOO else TYPES[kind](config)
     section["pretrained"] = {"type": kind, **section["pretrained"], **_generation(checkpoint.generation())}
     return section
 
@@ -211,4 +214,4 @@ TYPES: Mapping[str, Callable[[Fields], Plain]] = {
     "t5": _t5,
     "mt5": _t5,
 }
-"""What can be read, by the ``model_type`` of its config.json."""
+"""What can be read beside zoo's own models, by the ``model_type`` of its config.json."""

@@ -26,6 +26,8 @@ class EncodedImages(Encoded):
     images: Sequence[ImageSource]
     patches: Offsets
     """``[N]``: how many patches the model reads of each image."""
+    columns: Offsets
+    """``[N]``: how many columns these patches stand in."""
     largest: tuple[int, int]
     """The most rows of patches, and the most columns, that an image has."""
     targets: Ragged
@@ -82,7 +84,18 @@ def images_of(examples: Sequence[Example], sides: Mapping[str, Ragged], grid: Gr
     sizes, numbers = np.unique(told[:, 1:], axis=0, return_inverse=True)  # [K, 2]
     grids = np.array([grid(*size) for size in sizes.tolist()], np.int64)  # [K, 2]
     rows, columns = grids.max(axis=0).tolist()
-    return EncodedImages(images, grids.prod(axis=1)[numbers.reshape(-1)], (rows, columns), sides["target"], dropped)
+    each = grids[numbers.reshape(-1)]  # [N, 2]
+    return EncodedImages(images, each.prod(axis=1), each[:, 1], (rows, columns), sides["target"], dropped)
+
+
+def frames_needed(targets: Ragged) -> Offsets:
+    """``[N]``: the least frames in which CTC can write each target: one a token and one between two that are equal; the
+    end token is not written."""
+    starts = targets.offsets[:-1]
+    repeated = np.zeros(len(targets.ids), np.int64)
+    repeated[1:] = targets.ids[1:] == targets.ids[:-1]
+    repeated[starts] = 0  # what stands before is of another target
+    return targets.lengths - 1 + np.add.reduceat(repeated, starts)
 
 
 def image_of(example: Example) -> ImageSource:

@@ -16,7 +16,7 @@ from zoo.training.data.collate import Collating, Collator
 from zoo.training.data.collate_images import ImageCollator
 from zoo.training.data.detections import DetectionCollator, EncodedDetections, encoded_detections
 from zoo.training.data.encoded import encoded_images, encoded_pairs
-from zoo.training.data.images import EncodedImages
+from zoo.training.data.images import EncodedImages, frames_needed
 from zoo.training.data.ragged import Encoded, EncodedPairs
 from zoo.training.data.sequences import SequenceCollator, row_lengths
 
@@ -158,6 +158,19 @@ class Images(Layout[EncodedImages]):
             )
         if self._decoder:
             _refuse_longer(model.decoder, "target", int(examples.targets.lengths.max()))
+        else:
+            _refuse_few_frames(examples, model.frames)
+
+
+def _refuse_few_frames(examples: EncodedImages, frames: int) -> None:
+    """A text that needs more frames than its image has adds nothing to a loss: most of them must not."""
+    short = int((frames_needed(examples.targets) > examples.columns * frames).sum())
+    if 2 * short > len(examples):
+        raise InputError(
+            f"{short} of {len(examples)} training texts need more frames than their images have ({frames} for each "
+            "column of patches), so that nothing is learnt from them: make patches narrower (model.image.patch.width), "
+            "or raise model.image.frames"
+        )
 
 
 class Detections(Layout[EncodedDetections]):

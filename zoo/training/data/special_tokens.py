@@ -36,9 +36,9 @@ def add_special_tokens(tokenizer: Any, tokens: Sequence[str], component: str) ->
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in tokens])
     backend = tokenizer.backend_tokenizer
     if LINE_FEED in tokens and backend.decoder is not None:
-        backend.decoder = decoders.Sequence(
-            [backend.decoder, decoders.Fuse(), decoders.Replace(Regex(f" *{LINE_FEED} *"), LINE_FEED)]
-        )
+        bare = decoders.Replace(Regex(f" *{LINE_FEED} *"), LINE_FEED)
+        if bare.__getstate__() not in backend.decoder.__getstate__():  # a tokenizer of zoo's may have it already
+            backend.decoder = decoders.Sequence([backend.decoder, decoders.Fuse(), bare])
     for token in tokens:
         _check(tokenizer, token, component)
 

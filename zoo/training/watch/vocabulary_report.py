@@ -122,11 +122,11 @@ def _facts(spec: Spec, task: PreparedTask, tokenizers: Tokenizers) -> Iterator[V
         ids = {token: int(tokenizer.convert_tokens_to_ids(token)) for token in tokens}
         return VocabularyFacts(side, component, len(tokenizer), ids)
 
-    if spec.target_tokenizer is None:
+    if not spec.has_separate_tokenizers:
         yield facts("both" if task.inputs == "text" else "target", spec.tokenizer.id, tokenizers.source)
     else:
         yield facts("source", spec.tokenizer.id, tokenizers.source)
-        yield facts("target", spec.target_tokenizer.id, tokenizers.target)
+        yield facts("target", (spec.target_tokenizer or spec.tokenizer).id, tokenizers.target)
 
 
 class _Counts:

@@ -14,10 +14,11 @@ from torch import nn
 
 from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, sweep
 from zoo.errors import ZooError
+from zoo.spec.pretrained.zoo_folder import CHECKPOINTS, COMPLETE
 from zoo.training.weights.statefile import load_state, save_state
 
-FOLDER = "checkpoints"
-MARKER = "complete.json"
+FOLDER = CHECKPOINTS
+MARKER = COMPLETE
 """Written last: the step and the size of every other file. Without it, or with another size, it is no checkpoint."""
 WEIGHTS = "model.safetensors"
 _STATE = "state"

@@ -70,3 +70,18 @@ def test_files_that_are_no_fonts_and_copies_are_passed_over(fonts, tmp_path):
     (tmp_path / "copy.ttf").write_bytes((fonts / "thin.ttf").read_bytes())
     both = found(tmp_path, packages=[], folders=[str(tmp_path), str(fonts)])
     assert len(both.faces) == 4
+
+
+def test_a_font_whose_tables_are_broken_can_draw_nothing(make_font, tmp_path):
+    """Its table of characters is cut off where fontTools does not look before it reads it."""
+    from fontTools.ttLib import TTFont
+
+    path = make_font(tmp_path / "broken.ttf", "Broken")
+    with TTFont(path) as font:
+        entry = font.reader.tables["cmap"]
+        start, length = entry.offset, entry.length
+    content = bytearray(path.read_bytes())
+    content[start : start + length] = b"\0\0\0\x09" + b"\xff" * (length - 4)
+    path.write_bytes(content)
+    (face,) = found(tmp_path, packages=[], folders=[str(tmp_path)]).faces
+    assert face.characters == frozenset()

@@ -109,5 +109,5 @@ def test_the_value_is_the_recall_of_faster_coco_eval():
 
 
 def test_edges_that_do_not_rise_are_refused():
-    with pytest.raises(ValidationError, match=r"heights \[16.0, 8.0\]: expected each once, the smallest first"):
+    with pytest.raises(ValidationError, match=r"'heights': \[16.0, 8.0\]: expected each once, the smallest first"):
         metric(heights=[16.0, 8.0])

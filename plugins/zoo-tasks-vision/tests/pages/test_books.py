@@ -6,6 +6,7 @@ import gzip
 from pathlib import Path
 
 import pytest
+from zoo_tasks_vision.pages import books
 from zoo_tasks_vision.pages.books import chosen_pages, dealt, document_of, found_books, merged
 from zoo_tasks_vision.pages.options import DocumentPagesOptions, PdfOptions
 from zoo_tasks_vision.pages.poppler import PdfLine, PdfPage
@@ -48,14 +49,14 @@ def test_books_of_packages_are_unpacked_once_and_copies_and_cards_left_out(archi
     archive.put("some-doc", "1:2-3", files)
     archive.mark("lists")
     options = PdfOptions.model_validate({"packages": ["some-doc"]})
-    books, versions = found_books(options, DataHome(tmp_path / "home"), silent)
+    found, versions = found_books(options, DataHome(tmp_path / "home"), silent)
     assert versions == {"some-doc": "1:2-3"}
-    assert {book.path.read_bytes() for book in books} == {first, second}
-    assert len(books) == 2
-    assert (books[0].path.parent / "copyright").read_text() == "GPL-2+"
+    assert {book.path.read_bytes() for book in found} == {first, second}
+    assert len(found) == 2
+    assert (found[0].path.parent / "copyright").read_text() == "GPL-2+"
     archive.mark("offline")
     (tmp_path / "home" / "downloads" / "debian").rename(tmp_path / "gone")
-    assert found_books(options, DataHome(tmp_path / "home"), silent)[0] == books
+    assert found_books(options, DataHome(tmp_path / "home"), silent)[0] == found
 
 
 def test_editions_that_share_half_of_their_lines_are_one_document():
@@ -66,6 +67,20 @@ def test_editions_that_share_half_of_their_lines_are_one_document():
         "c/none": set(),
     }
     assert merged(texts) == {"a/full": "a/full", "a/short": "a/full", "b/other": "b/other", "c/none": "c/none"}
+
+
+def test_two_documents_that_share_nothing_but_a_third_are_one():
+    """The third is read last: by then both have a name of their own."""
+    texts = {"a": {"1", "2"}, "b": {"3", "4"}, "c": {"1", "2", "3", "4"}, "d": {"5"}}
+    assert merged(texts) == {"a": "a", "b": "a", "c": "a", "d": "d"}
+
+
+def test_a_pdf_that_unpacks_to_more_than_any_book_is_refused(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(books, "_LARGEST", 2**20)
+    archive.put("some-doc", "1", {"usr/share/doc/some-doc/bomb.pdf.gz": gzip.compress(bytes(2**20 + 1))})
+    archive.mark("lists")
+    with pytest.raises(ZooError, match=r"bomb\.pdf\.gz unpacks to more than 1048576 bytes"):
+        found_books(PdfOptions(packages=["some-doc"]), DataHome(tmp_path / "home"), silent)
 
 
 def test_documents_are_dealt_whole_and_as_asked_for():

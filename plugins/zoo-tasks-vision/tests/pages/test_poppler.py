@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,36 @@ def test_without_poppler_the_error_says_what_to_install(tmp_path, monkeypatch):
         poppler.require()
     (tmp_path / "share" / "poppler" / "cMap").mkdir(parents=True)
     poppler.require()
+
+
+def stand_in(tmp_path, monkeypatch, script):
+    """A pdftoppm that is a shell script."""
+    tool = tmp_path / "bin" / "pdftoppm"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exit 0", "No such file"),
+        ('for last; do :; done; printf "P5 60000 60000 255\\n" > "$last.pgm"', "exceeds limit"),
+    ],
+    ids=["nothing", "a page of 3.6 billion pixels"],
+)
+def test_a_page_that_cannot_be_drawn_is_one_line(tmp_path, monkeypatch, script, said):
+    stand_in(tmp_path, monkeypatch, script)
+    with pytest.raises(ZooError, match=rf"x.pdf: page 1 cannot be drawn at 72 dpi: [^\n]*{said}[^\n]*$"):
+        poppler.image_of(tmp_path / "x.pdf", 1, 72)
+
+
+def test_a_file_is_no_option_of_popplers_whatever_its_name(tmp_path, monkeypatch):
+    stand_in(tmp_path, monkeypatch, 'for name; do case "$name" in -x.pdf) exit 9;; esac; done; exit 3')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ZooError, match="status 3"):
+        poppler.image_of(Path("-x.pdf"), 1, 72)
 
 
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs poppler-utils")

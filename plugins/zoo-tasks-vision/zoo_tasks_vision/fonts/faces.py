@@ -15,6 +15,8 @@ _DRAWN = ("glyf", "CFF ", "CFF2")
 _TELLING = "aegnr"
 """Small letters whose capitals look otherwise in every font that has both."""
 _SIZE = 32
+_BROKEN = Exception
+"""What reading a font file raises that is not whole: fontTools lets through whatever its tables' readers meet."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,15 @@ class Face:
 
     @cached_property
     def characters(self) -> frozenset[str]:
-        """The characters that it maps to a glyph."""
+        """The characters that it maps to a glyph; none where its table of them is broken."""
         from fontTools.ttLib import TTFont
 
-        with TTFont(self.path, fontNumber=self.index, lazy=True) as font:
-            return frozenset(map(chr, font.getBestCmap() or {}))
+        try:
+            with TTFont(self.path, fontNumber=self.index, lazy=True) as font:
+                glyphs = font.getBestCmap() or {}
+        except _BROKEN:
+            return frozenset()
+        return frozenset(chr(code) for code, glyph in glyphs.items() if glyph != ".notdef")
 
     @cached_property
     def draws_small_letters(self) -> bool:
@@ -55,7 +61,7 @@ class Face:
 
 def faces_of(path: Path) -> Iterator[Face]:
     """The faces of a file that have outlines and characters; none where it is no font that can be read."""
-    from fontTools.ttLib import TTCollection, TTFont, TTLibError
+    from fontTools.ttLib import TTCollection, TTFont
 
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of every oddity of a timestamp
     digest = _digest(path)
@@ -67,7 +73,7 @@ def faces_of(path: Path) -> Iterator[Face]:
         else:
             with TTFont(path, lazy=True) as font:
                 found = [_face(font, path, 0, digest)]
-    except (TTLibError, OSError, AssertionError, ValueError, KeyError):
+    except _BROKEN:
         return
     yield from (face for face in found if face is not None)
 

@@ -58,6 +58,8 @@ def read_image(path: Path, where: str) -> ImageFile:
 
     name = visible(str(path))
     try:
+        if not path.is_file():
+            raise InputError(f"image '{name}' is no file", where=where)  # a pipe would never end
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"image '{name}' cannot be read: {error.strerror}", where=where) from error
@@ -68,7 +70,7 @@ def read_image(path: Path, where: str) -> ImageFile:
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
         raise InputError(f"image '{name}' is no image of a known format ({known})", where=where) from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow lets through whatever its decoders meet in a broken file
         raise InputError(f"image '{name}' cannot be read: {_first_line(error)}", where=where) from error
     if plain is not None:
         return encoded(np.asarray(plain))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from zoo.spec.options import Options
 
@@ -50,7 +50,18 @@ class HallucinationOptions(Options):
     )
 
 
-Edges = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=16)]
+def _rising(edges: list[float]) -> list[float]:
+    if sorted(set(edges)) != edges:
+        raise ValueError(f"{edges}: expected each once, the smallest first")
+    return edges
+
+
+Edges = Annotated[
+    list[Annotated[float, Field(gt=0, allow_inf_nan=False)]],
+    Field(min_length=1, max_length=16),
+    AfterValidator(_rising),
+]
+"""Edges of bands (`zoo_tasks_vision.bands`), rising."""
 
 
 class RecallBySizeOptions(Options):
@@ -69,11 +80,3 @@ class RecallBySizeOptions(Options):
     )
     resamples: int = Field(default=1000, ge=100, le=100_000, description="Bootstrap resamples of the 95% interval")
     seed: int = Field(default=12345, ge=0, lt=2**32, description="Seed of the bootstrap")
-
-    @model_validator(mode="after")
-    def _edges_rise(self) -> RecallBySizeOptions:
-        for name in ("aspects", "heights"):
-            edges = getattr(self, name)
-            if sorted(set(edges)) != edges:
-                raise ValueError(f"{name} {edges}: expected each once, the smallest first")
-        return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import re
 import zlib
 from collections.abc import Mapping, Sequence, Set
@@ -89,9 +90,12 @@ def _unpack(package: Path, directory: Path, name: str) -> None:
     for path, content in read_members(package, "./usr/share", (".pdf", ".pdf.gz"), limit=_LARGEST):
         if path.endswith(".gz"):
             try:
-                content = gzip.decompress(content)
+                with gzip.open(io.BytesIO(content)) as stream:
+                    content = stream.read(_LARGEST + 1)
             except (OSError, EOFError, zlib.error) as error:
                 raise ZooError(f"{package}: {path} cannot be unpacked: {error}") from error
+            if len(content) > _LARGEST:
+                raise ZooError(f"{package}: {path} unpacks to more than {_LARGEST} bytes")
         if len(content) >= _SMALLEST:
             (directory / Path(path.removesuffix(".gz")).name).write_bytes(content)
             count += 1
@@ -102,12 +106,14 @@ def _unpack(package: Path, directory: Path, name: str) -> None:
 def merged(texts: Mapping[str, Set[str]]) -> dict[str, str]:
     """Which document each belongs to, by its lines: those that share half of the smaller one's are one document.
 
-    So two editions of a book stand on one side. The first name is that of both.
+    So two editions of a book stand on one side, and two that have nothing in common but a third. The first name is that
+    of all.
     """
     owner: dict[str, str] = {}
     for name in sorted(texts):
-        twin = next((other for other in sorted(owner) if _alike(texts[name], texts[other])), None)
-        owner[name] = name if twin is None else owner[twin]
+        groups = {owner[other] for other in owner if _alike(texts[name], texts[other])} | {name}
+        first = min(groups)
+        owner = {other: first if group in groups else group for other, group in owner.items()} | {name: first}
     return owner
 
 

@@ -59,7 +59,7 @@ def require() -> None:
 
 def pages_of(pdf: Path) -> list[PdfPage]:
     """All pages with their lines, as poppler's layout analysis finds them. Raises ZooError where it cannot be read."""
-    return list(parsed(_run(["pdftotext", "-q", "-bbox-layout", "-enc", "UTF-8", str(pdf), "-"], pdf)))
+    return list(parsed(_run(["pdftotext", "-q", "-bbox-layout", "-enc", "UTF-8", str(pdf.absolute()), "-"], pdf)))
 
 
 def parsed(document: bytes) -> Iterator[PdfPage]:
@@ -153,18 +153,22 @@ def image_of(pdf: Path, page: int, dpi: int) -> NDArray[np.uint8]:
                 str(page),
                 "-l",
                 str(page),
-                str(pdf),
+                str(pdf.absolute()),
                 str(target),
             ],
             pdf,
         )
-        with Image.open(target.with_suffix(".pgm"), formats=["PPM"]) as image:
-            return np.asarray(image.convert("L"))
+        try:
+            with Image.open(target.with_suffix(".pgm"), formats=["PPM"]) as image:
+                return np.asarray(image.convert("L"))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            said = str(error).splitlines()[0]
+            raise ZooError(f"{pdf}: page {page} cannot be drawn at {dpi} dpi: {said}") from error
 
 
 def fonts_of(pdf: Path) -> list[str]:
     """Names of the fonts in a file, without the mark of a subset."""
-    lines = _run(["pdffonts", str(pdf)], pdf).decode(errors="replace").splitlines()[2:]
+    lines = _run(["pdffonts", str(pdf.absolute())], pdf).decode(errors="replace").splitlines()[2:]
     return sorted({match["name"] for line in lines if (match := _FONT.match(line))})
 
 

@@ -14,10 +14,14 @@ _SHAPED = {"R", "AL", "AN", "RLE", "RLO", "RLI", "NSM"}
 
 
 def drawable(text: str) -> str | None:
-    """The text in one line, composed (NFC); None where its letters change shape or order by their neighbours."""
+    """The text in one line, composed (NFC); None where an image of it would not show it.
+
+    That is where letters change shape or order by their neighbours, and where a character has no picture (a soft
+    hyphen, a space without width) or one of each font's own (private use).
+    """
     line = " ".join(unicodedata.normalize("NFC", text).split())
     for character in set(line):
-        if unicodedata.bidirectional(character) in _SHAPED or unicodedata.category(character) in {"Mn", "Mc", "Cc"}:
+        if unicodedata.bidirectional(character) in _SHAPED or unicodedata.category(character)[0] in {"M", "C"}:
             return None
     return line or None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from zoo_tasks_vision.images.files import ImageFile
 from zoo_tasks_vision.tasks.file_options import CocoFilesOptions
 from zoo_tasks_vision.tasks.own_files import Entry, OwnFilesTask
 
+_FAR = 2**31
+"""Pixels: no image is as large. What is not a number is below nothing."""
 _TABLES = ("images", "annotations", "categories")
 
 
@@ -35,6 +36,8 @@ class CocoFiles(OwnFilesTask):
                 raise InputError(f"id {number} is that of an earlier image", where=where)
             boxes[number] = []
             document = image.get(self.options.document_field)
+            if document is not None and not isinstance(document, int):
+                document = _field(image, self.options.document_field, where, str)
             known = {key: image[key] for key in ("width", "height") if isinstance(image.get(key), int)}
             content = {"boxes": boxes[number], "size": known}
             entries.append(Entry(where, file, folder / file, None if document is None else str(document), content))
@@ -82,8 +85,8 @@ def _read(path: Path, name: str) -> dict[str, list[Any]]:
         raise InputError(f"cannot be read: {error.strerror}", where=name) from error
     except json.JSONDecodeError as error:
         raise InputError(f"is no JSON: {error.msg}", where=f"{name}:{error.lineno}:{error.colno}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"is no JSON: {error}", where=name) from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, a number of too many digits, too deep
+        raise InputError(f"is no JSON: {str(error).splitlines()[0]}", where=name) from error
     if not isinstance(content, dict):
         raise InputError(f"expected an object with {', '.join(_TABLES)}, found a {type(content).__name__}", where=name)
     for table in _TABLES:
@@ -112,7 +115,14 @@ def _field(row: Mapping[str, Any], key: str, where: str, kind: type) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
         expected = {int: "a whole number", str: "a text"}[kind]
         raise InputError(f"{key} is {json.dumps(value)[:60]}, expected {expected}", where=where)
+    if isinstance(value, str) and not _is_text(value):
+        raise InputError(f"{key} is {json.dumps(value)[:60]}, which has half of a character", where=where)
     return value
+
+
+def _is_text(value: str) -> bool:
+    """JSON may write half of a surrogate pair, which nothing can be named by."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _keys(row: Mapping[str, Any]) -> str:
@@ -124,7 +134,7 @@ def _box(row: Mapping[str, Any], where: str) -> list[float]:
     right = (
         isinstance(box, list)
         and len(box) == 4
-        and all(isinstance(edge, (int, float)) and not isinstance(edge, bool) and math.isfinite(edge) for edge in box)
+        and all(isinstance(edge, (int, float)) and not isinstance(edge, bool) and abs(edge) < _FAR for edge in box)
         and box[2] >= 0
         and box[3] >= 0
     )

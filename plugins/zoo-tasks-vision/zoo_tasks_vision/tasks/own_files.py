@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ class OwnFilesTask(Task):
             facts.update(found)
             states.update(_content(path))
             for entry in lists[split]:
+                _check_place(entry, folder)
                 try:
                     state = entry.path.stat()
                 except OSError as error:
@@ -108,6 +110,19 @@ class OwnFilesTask(Task):
         return facts
 
 
+def _check_place(entry: Entry, folder: Path) -> None:
+    """Raises InputError where a list names an image outside of its folder: such a list may be somebody else's."""
+    # By the names alone: a link inside of the folder is its owner's.
+    root = os.path.abspath(folder)
+    if not entry.name or "\0" in entry.name:
+        raise InputError(f"'{visible(entry.name)}' is no file's name", where=entry.where)
+    if not Path(os.path.abspath(entry.path)).is_relative_to(root):
+        raise InputError(
+            f"image '{visible(entry.name)}' lies outside of {visible(root)}: set images to a folder that has all",
+            where=entry.where,
+        )
+
+
 def _content(path: Path) -> bytes:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
@@ -116,15 +131,22 @@ def _content(path: Path) -> bytes:
 def dealt(lists: Mapping[Split, Sequence[Entry]], options: OwnFilesOptions) -> dict[Split, Sequence[Entry]]:
     """All splits: those that no list gives are taken out of train, whole documents by their hash.
 
-    Raises InputError where a document stands in two lists, or too few documents are there for each split to have one.
+    Raises InputError where a document or an image stands in two lists, or too few documents are there for each split to
+    have one.
     """
     owner: dict[str, Split] = {}
+    place: dict[str, Split] = {}
     for split, entries in lists.items():
         for entry in entries:
             if entry.document is not None and owner.setdefault(entry.document, split) != split:
                 raise InputError(
                     f"document '{entry.document}' is in the list of {owner[entry.document]} too: a document belongs "
                     "to one split",
+                    where=entry.where,
+                )
+            if place.setdefault(os.path.abspath(entry.path), split) != split:
+                raise InputError(
+                    f"image '{visible(entry.name)}' is in the list of {place[os.path.abspath(entry.path)]} too",
                     where=entry.where,
                 )
     found: dict[Split, Sequence[Entry]] = dict(lists)
