@@ -31,10 +31,20 @@ def newton_schulz(gradient: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("adjustment", "factor"), [("match-rms", 0.2 * 16**0.5), ("original", (16 / 8) ** 0.5)])
+@pytest.mark.parametrize(("rounded", "within"), [(False, 1e-5), (True, 0.02)])
 def test_twenty_steps_of_a_matrix_follow_the_equations(
-    adjustment: str, factor: float, set_gradients: SetGradients
+    adjustment: str,
+    factor: float,
+    rounded: bool,
+    within: float,
+    set_gradients: SetGradients,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Up to the rounding of Newton-Schulz in bfloat16, which is the method's own: 2 per cent of the way gone."""
+    """To 1e-5 of the way gone where torch's Newton-Schulz iterations are kept in float32; their rounding to bfloat16,
+    which is the method's own, makes up to 2 per cent.
+    """
+    if not rounded:
+        monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
     parameters = sample_parameters()[:-1]
     options = MuonOptions.model_validate({"lr": 0.01, "adjustment": adjustment, "weight_decay": 0.1})
     factory = Muon(options)
@@ -52,7 +62,8 @@ def test_twenty_steps_of_a_matrix_follow_the_equations(
         expected = expected * (1 - 0.01 * 0.1) - 0.01 * factor * update
         optimizer.step()
     away = np.linalg.norm(parameter.detach().numpy() - expected) / np.linalg.norm(expected - start)
-    assert away < 0.02
+    assert away < within
+    assert (away > 1e-4) == rounded
 
 
 def test_what_is_no_matrix_of_a_layer_moves_as_adamw_moves_it(set_gradients: SetGradients) -> None:
