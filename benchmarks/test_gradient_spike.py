@@ -20,7 +20,7 @@ import torch
 
 from zoo.models import assemble
 from zoo.models.modes import evaluating
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 from zoo.spec.training_section import TrainingSection
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext

@@ -35,7 +35,8 @@ from zoo.measure.warmup import warm_up
 from zoo.models import assemble
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec import load_spec
-from zoo.spec.sections import DecodingSection, ModelSection
+from zoo.spec.model_section import ModelSection
+from zoo.spec.sections import DecodingSection
 from zoo.tasks import DataHome
 from zoo.training import build
 

@@ -20,8 +20,8 @@ from pydantic import TypeAdapter
 
 from zoo.measure.memory import peak_resident_bytes, resident_bytes
 from zoo.models import assemble
+from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Chosen, Slot
-from zoo.spec.sections import ModelSection
 from zoo.training.contracts import LossContext, TokenLoss
 from zoo.training.data.collate import PairBatch
 from zoo.training.losses.loss import micro_batch_objective

@@ -18,7 +18,7 @@ from transformers import MarianConfig, MarianMTModel
 
 from zoo.bench.replay import Replay
 from zoo.models import ZooForConditionalGeneration, assemble
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 ROUNDS = 21
 LOW, HIGH = 5, 15

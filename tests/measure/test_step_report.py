@@ -8,7 +8,7 @@ import torch
 from zoo.errors import InputError
 from zoo.measure.step_report import Shape, step_costs
 from zoo.models import assemble
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 CPU = torch.device("cpu")
 

@@ -15,7 +15,7 @@ from zoo.models import ZooForConditionalGeneration, assemble
 from zoo.registry import Component, Registry, use_registry
 from zoo.registry.component import RegisteredComponent
 from zoo.registry.discovery import PluginReport, discover
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 from zoo.testing.surroundings import one_thread
 
 VOCABULARY = 53

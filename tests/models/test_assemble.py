@@ -42,7 +42,7 @@ def test_another_process_gives_the_same_weights(make_section):
     program = (
         "import json, sys\n"
         "from zoo.models import assemble, weights_hash\n"
-        "from zoo.spec.sections import ModelSection\n"
+        "from zoo.spec.model_section import ModelSection\n"
         "section = ModelSection.model_validate(json.loads(sys.argv[1]))\n"
         "print(weights_hash(assemble(section, 20, seed=5)))"
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo.errors import InputError
 from zoo.models.decoding import key_of
 from zoo.models.tokenizers import Tokenizers
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 from zoo.tasks.contracts import Example, Input
 from zoo.tasks.images import ImageSource, PixelImage, Source
 

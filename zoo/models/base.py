@@ -19,7 +19,7 @@ from zoo.models.configuration import ZooConfig
 from zoo.models.scores import AsTheyAre, negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import initialise_embedding
-from zoo.spec.sections import Architecture, ModelSection
+from zoo.spec.model_section import Architecture, ModelSection
 from zoo.tasks.contracts import Input
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

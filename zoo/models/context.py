@@ -13,7 +13,7 @@ from zoo.models.layers import EncoderLayer, make_attention, make_block, norm_mak
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding
 from zoo.spec.context import ContextOptions
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 _NOISE_SEED = 20200503
 

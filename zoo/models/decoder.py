@@ -18,7 +18,7 @@ from zoo.models.layers import AttendContext, DecoderLayer
 from zoo.models.seeding import own_randomness
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding, causal_visibility, memory_visibility, segment_positions
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 Sources = tuple[Tensor | None, Tensor | None, Tensor | None]
 """Key source and value source ``[B, S, D]`` and mask ``[B, S]`` of one memory."""

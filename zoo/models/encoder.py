@@ -18,7 +18,7 @@ from zoo.models.layers import EncoderLayer
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding, same_segment
 from zoo.spec.context import ContextOptions
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch import nn
 from zoo.models.attention import CrossAttention, SelfAttention
 from zoo.models.contracts import Feedforward, Initialization, InitializationContext, Matrix, Side
 from zoo.models.seeding import own_randomness
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 
 def matrices_of(module: nn.Module, above: str = "") -> Iterator[Matrix]:

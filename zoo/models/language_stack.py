@@ -16,7 +16,7 @@ from zoo.models.layers import make_attention, make_block
 from zoo.models.prefix import prefix_visibility
 from zoo.models.stack import Stack
 from zoo.models.visibility import Padding, causal_visibility
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 
 class LanguageLayer(GradientCheckpointingLayer):  # type: ignore[misc]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zoo.models._compat import GradientCheckpointingLayer
 from zoo.models.attention import CrossAttention, SelfAttention, View
 from zoo.models.contracts import Block, BlockContext, Position, Side
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 AttentionT = TypeVar("AttentionT", SelfAttention, CrossAttention)
 AttendContext = Callable[[Tensor, Tensor, Tensor], Tensor]

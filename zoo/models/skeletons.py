@@ -12,7 +12,7 @@ from zoo.models.detection.model import ZooForObjectDetection
 from zoo.models.skeleton import ZooForConditionalGeneration
 from zoo.models.vision.image_ctc import ZooForImageCTC
 from zoo.models.vision.image_to_text import ZooForImageToText
-from zoo.spec.sections import Architecture
+from zoo.spec.model_section import Architecture
 
 SKELETONS: dict[Architecture, type[ZooModel]] = {
     "encoder-decoder": ZooForConditionalGeneration,

@@ -16,7 +16,7 @@ from zoo.models.initialization import initialise
 from zoo.models.layers import norm_maker
 from zoo.models.seeding import own_randomness
 from zoo.models.visibility import segment_positions
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 
 class LayerStack(nn.Module):

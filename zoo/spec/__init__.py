@@ -10,8 +10,9 @@ from zoo.spec.load import (
     resolve_model,
     spec_hash,
 )
+from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Chosen, NoOptions, Options, Slot
-from zoo.spec.sections import ModelSection, Spec
+from zoo.spec.sections import Spec
 
 __all__ = [
     "Cell",

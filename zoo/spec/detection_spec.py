@@ -1,7 +1,7 @@
 """Specs of detectors: no tokenizer, no decoding, no loss of tokens; boxes are found in images.
 
-`zoo.spec.sections.Spec` and `ModelSection` make one of these where ``model.architecture`` is ``detector``, so that
-whoever reads a spec need not know. What stands in every other spec is None here.
+`zoo.spec.sections.Spec` and `zoo.spec.model_section.ModelSection` make one of these where ``model.architecture`` is
+``detector``, so that whoever reads a spec need not know. What stands in every other spec is None here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from zoo.spec.explain import error_at
+from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.pixel_section import PixelSection
 from zoo.spec.ranges import Probability
-from zoo.spec.sections import DecodingSection, ModelSection, Spec
+from zoo.spec.sections import DecodingSection, Spec
 from zoo.spec.training_section import TrainingSection, clipping_not_required
 
 _OF_MODELS: frozenset[str] = frozenset({"architecture", "detector", "pixels"})

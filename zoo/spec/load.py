@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from zoo.errors import InputError, InputErrorGroup, did_you_mean
 from zoo.registry import Registry, current_registry
 from zoo.spec.image_section import ImageSection
+from zoo.spec.model_section import ModelSection
 from zoo.spec.node import Node
 from zoo.spec.options import Chosen, Options
 from zoo.spec.overlay import apply_sets, expand_grid, read_extended
 from zoo.spec.pretrained import expanded
-from zoo.spec.sections import ModelSection, Spec
+from zoo.spec.sections import Spec
 
 SectionT = TypeVar("SectionT", bound=Options)
 

@@ -15,8 +15,8 @@ from zoo.models.contracts import Block, BlockContext, Feedforward, Fusion, Memor
 from zoo.models.tokenizers import Tokenizers
 from zoo.registry import Component, RegisteredComponent, Registry, use_registry
 from zoo.registry.discovery import PluginReport, discover
+from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Options
-from zoo.spec.sections import ModelSection
 from zoo.tasks import Example
 
 DISTRIBUTION = "zoo-testing"

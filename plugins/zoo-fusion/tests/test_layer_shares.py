@@ -13,8 +13,8 @@ from zoo.probes.batches import MeanLoss, teacher_forced
 from zoo.probes.contracts import ProbeResult
 from zoo.probes.harness import measured
 from zoo.registry import current_registry
+from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Chosen
-from zoo.spec.sections import ModelSection
 from zoo.testing import conformance_suites
 from zoo.testing.tiny_model import tiny_examples, tiny_tokenizers
 

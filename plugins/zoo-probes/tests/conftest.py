@@ -18,8 +18,8 @@ from zoo.probes.contracts import Probe, ProbeContext, ProbeResult
 from zoo.probes.harness import measured
 from zoo.registry import Component, RegisteredComponent, Registry, current_registry, use_registry
 from zoo.registry.discovery import PluginReport, discover
+from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Chosen
-from zoo.spec.sections import ModelSection
 from zoo.tasks import Example
 from zoo.testing.surroundings import one_thread
 from zoo.testing.tiny_model import tiny_examples, tiny_tokenizers

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zoo.models.pretrained import marian
 from zoo.models.pretrained.pieces import Piece, linear
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 OFFSET = 2
 """Rows of BART's position tables before that of position 0: they stand there for padding, and are never read."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zoo.models.contracts import Side
 from zoo.models.pretrained.pieces import Piece, linear
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 SIDES: tuple[Side, ...] = ("encoder", "decoder")
 _SINES = "a table of sines, computed here"

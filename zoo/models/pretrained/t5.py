@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zoo.models.pretrained.marian import SIDES
 from zoo.models.pretrained.pieces import Piece, stacked
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 UNUSED = {"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": "never read by T5 either"}
 """What a checkpoint may hold and this model does not read."""

@@ -21,7 +21,7 @@ from zoo.models.stack import LayerStack
 from zoo.models.visibility import Padding, same_segment
 from zoo.models.vision.contracts import REGISTER, PatchContext, PatchPosition, place_of
 from zoo.models.vision.packing import unpacking
-from zoo.spec.sections import ModelSection
+from zoo.spec.model_section import ModelSection
 
 REGISTER_STD = 0.02
 
