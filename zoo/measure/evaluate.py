@@ -195,7 +195,7 @@ def score_outputs(
     """
     if not examples or len(outputs) != len(examples):
         raise ValueError(f"{len(outputs)} outputs for {len(examples)} examples")
-    boxes = spec.model.finds_boxes
+    boxes = isinstance(spec, DetectionSpec)
     references = [boxes_as_text(example.boxes) if boxes else example.target for example in examples]
     sources = [example.source for example in examples]
     read: dict[str, Sequence[Any] | None] = {"outputs": outputs, "likelihoods": likelihoods}

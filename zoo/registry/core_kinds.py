@@ -109,6 +109,12 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.detector:DetectorSuite",
     )
     yield Kind(
+        "peer",
+        "What does a task as it comes, and is evaluated beside the models that are trained for it",
+        "zoo.tasks.peers:Peer",
+        suite="zoo.testing.peer:PeerSuite",
+    )
+    yield Kind(
         "token-loss",
         "Training loss per target token",
         f"{_TRAINING}:TokenLoss",

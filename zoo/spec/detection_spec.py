@@ -19,7 +19,9 @@ from zoo.spec.sections import DecodingSection, Spec
 from zoo.spec.training_section import TrainingSection, clipping_not_required
 
 _OF_MODELS: frozenset[str] = frozenset({"architecture", "detector", "pixels"})
-_OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target_tokenizer", "decoding"} | {"detection"}
+_OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target_tokenizer", "decoding", "peer"} | {
+    "detection"
+}
 """The keys of a detector's sections, for the JSON Schema."""
 
 

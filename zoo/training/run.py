@@ -27,6 +27,7 @@ from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.registry import TrainingContext, current_registry
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import LOCK_NAME, read_lock
+from zoo.spec.peer_spec import refuse_peer
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
@@ -123,6 +124,7 @@ def train(
 
     Raises InputError where `out` is occupied or holds another spec's run, ZooError where another process trains there.
     """
+    refuse_peer(spec)
     home = home or DataHome.default()
     with joined() as world, preserved_randomness():
         occupied, finished = world.agreed(lambda: _entered(spec, out, resume, world))
