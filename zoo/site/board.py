@@ -99,6 +99,10 @@ class Board:
     """Newest data revision first."""
     failures: tuple[Standing, ...] = field(default=())
 
+    @property
+    def has_peers(self) -> bool:
+        return any(row.standing.role == "peer" for table in self.tables for row in table.rows)
+
 
 def model_slug(standing: Standing) -> str:
     return slug(standing.task, standing.role, standing.name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError
+from zoo.errors import InputError, ZooError
 from zoo.tasks.images import Source
 from zoo.tasks.peers import Peer, PeerFacts
 from zoo_ocr_peers.digests import digest
@@ -57,7 +57,13 @@ class RapidOcr(Peer):
         if self._engine is not None:
             return
         self.facts()
-        from rapidocr_onnxruntime import RapidOCR
+        try:
+            from rapidocr_onnxruntime import RapidOCR
+        except ImportError as error:
+            # The machine's fault, and no result: OpenCV needs libraries that pip does not bring.
+            raise ZooError(
+                f"rapidocr-onnxruntime cannot be imported: {error} (OpenCV: apt-get install libgl1 libglib2.0-0)"
+            ) from None
 
         self._engine = RapidOCR(intra_op_num_threads=self.threads, inter_op_num_threads=1)
 

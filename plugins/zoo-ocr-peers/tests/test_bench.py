@@ -1,0 +1,100 @@
+"""From a spec to a row of a board, through the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from zoo.bench import RecordStore
+from zoo.cli.main import main
+from zoo.tasks.images import PixelImage
+from zoo.tasks.peers import Peer
+
+TEXTS = (
+    "Open the file again",
+    "Close the window",
+    "Press Enter to continue",
+    "Save all pages first",
+    "Print two copies",
+    "A cell has one value",
+)
+SPEC = """
+name: engine
+task: {{use: image-text-files, name: lines, train: {folder}/train.tsv, dev: {folder}/dev.tsv, test: {folder}/test.tsv}}
+evaluation: {{metrics: [cer, exact-match]}}
+measurement: {{processes: 1, latency_samples: 3, warmup: 1, throughput_batches: [2]}}
+grid: {{peer: [tesseract, rapidocr]}}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path, line: Callable[..., PixelImage]) -> Path:
+    """Of a task of six lines, drawn once for each split in another size."""
+    for split, height in (("train", 56), ("dev", 48), ("test", 40)):
+        rows = []
+        for number, text in enumerate(TEXTS):
+            Image.fromarray(line(text, height=height).pixels).save(tmp_path / f"{split}-{number}.png")
+            rows.append(f"{split}-{number}.png\t{text}\t{split}\n")
+        (tmp_path / f"{split}.tsv").write_text("".join(rows))
+    path = tmp_path / "engines.yaml"
+    path.write_text(SPEC.format(folder=tmp_path))
+    return path
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """``zoo("bench", ...)``: the command line, with a home and a store of its own."""
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_an_engine_that_is_missing_is_told_in_one_line_and_nothing_is_recorded(
+    spec: Path, zoo: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = zoo("bench", spec, "--set", "grid={peer: [tesseract]}", "--store", tmp_path / "records")
+    assert "tesseract is not installed: apt-get install tesseract-ocr" in str(done.exception)
+    assert getattr(done.exception, "exit_code", None) == 2
+    assert not list((tmp_path / "records").glob("*"))
+    assert not (tmp_path / "home" / "images").exists()
+
+
+@pytest.mark.slow
+def test_both_engines_become_rows_of_a_board(
+    spec: Path, zoo: Callable[..., Result], engine: Callable[..., Peer], tmp_path: Path
+) -> None:
+    expected = {name: engine(name).facts() for name in ("tesseract", "rapidocr")}
+    store = tmp_path / "records"
+    done = zoo("bench", spec, "--store", store, "--seeds", 3)
+    assert done.exit_code == 0, done.output
+    records = {record.spec["peer"]["use"].rpartition("/")[2]: record for record in RecordStore(store).read().records}
+    assert set(records) == {"tesseract", "rapidocr"}
+    for name, record in records.items():
+        assert (record.role, record.status, record.name) == ("peer", "ok", f"engine+peer={name}")
+        assert {score.metric: score.value for score in record.quality} == {"CER": 0.0, "exact match": 1.0}
+        assert (record.parameters, record.steps, record.training_seconds, record.training_tokens) == (None,) * 4
+        assert record.peer is not None
+        assert record.peer.model_dump() == {**vars(expected[name])}
+        assert [sample.output for sample in record.samples] == list(TEXTS)
+        (measured,) = record.performance
+        assert measured.device_kind == "cpu"
+        assert measured.latency is not None
+        assert 0 < measured.latency.median < 60
+        assert measured.encode is measured.training_memory is measured.training_steps_per_second is None
+        (rate,) = measured.throughput
+        assert rate.sentences_per_second is not None
+        assert rate.tokens_per_second is None
+        assert measured.memory is not None
+        assert measured.memory.peak > measured.memory.before_load > 0
+    assert zoo("records", "check", "--store", store).exit_code == 0
+    again = zoo("bench", spec, "--store", store, "--json")
+    assert [item["cached"] for item in json.loads(again.stdout)] == [True, True]
+    built = zoo("leaderboard", "build", "--store", store, "--out", tmp_path / "site")
+    assert built.exit_code == 0, built.output
+    (page,) = (tmp_path / "site" / "boards").glob("*.html")
+    assert page.read_text().count('<span class="tag">not trained here</span>') == 2
