@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
 from zoo.bench import RecordStore
@@ -46,37 +46,56 @@ def spec(tmp_path: Path, line: Callable[..., PixelImage]) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+Zoo = Callable[..., Said]
+
+
 @pytest.fixture
-def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """``zoo("bench", ...)``: the command line, with a home and a store of its own."""
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Zoo:
+    """``zoo("bench", ...)``: the command line, with a home of its own."""
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    def run(*arguments: object) -> Said:
+        status = main([str(argument) for argument in arguments])
+        return Said(status, *capsys.readouterr())
+
+    return run
 
 
 def test_an_engine_that_is_missing_is_told_in_one_line_and_nothing_is_recorded(
-    spec: Path, zoo: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: Path, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    done = zoo("bench", spec, "--set", "grid={peer: [tesseract]}", "--store", tmp_path / "records")
-    assert "tesseract is not installed: apt-get install tesseract-ocr" in str(done.exception)
-    assert getattr(done.exception, "exit_code", None) == 2
+    monkeypatch.setattr("zoo_ocr_peers.rapid.MODULE", "no_such_module_here")
+    done = zoo("bench", spec, "--store", tmp_path / "records")
+    assert done.status == 2
+    assert done.err.splitlines()[-2:] == [
+        "zoo: engine+peer=tesseract: tesseract is not installed: apt-get install tesseract-ocr",
+        "zoo: engine+peer=rapidocr: rapidocr-onnxruntime is not installed: pip install 'zoo-ocr-peers[rapidocr]'",
+    ]
     assert not list((tmp_path / "records").glob("*"))
     assert not (tmp_path / "home" / "images").exists()
 
 
 @pytest.mark.slow
-def test_both_engines_become_rows_of_a_board(
-    spec: Path, zoo: Callable[..., Result], engine: Callable[..., Peer], tmp_path: Path
-) -> None:
+def test_both_engines_become_rows_of_a_board(spec: Path, zoo: Zoo, engine: Callable[..., Peer], tmp_path: Path) -> None:
     expected = {name: engine(name).facts() for name in ("tesseract", "rapidocr")}
     store = tmp_path / "records"
     done = zoo("bench", spec, "--store", store, "--seeds", 3)
-    assert done.exit_code == 0, done.output
+    assert done.status == 0, done.err
     records = {record.spec["peer"]["use"].rpartition("/")[2]: record for record in RecordStore(store).read().records}
     assert set(records) == {"tesseract", "rapidocr"}
     for name, record in records.items():
         assert (record.role, record.status, record.name) == ("peer", "ok", f"engine+peer={name}")
-        assert {score.metric: score.value for score in record.quality} == {"CER": 0.0, "exact match": 1.0}
+        assert {score.metric: score.value for score in record.quality} == {"cer": 0.0, "exact-match": 1.0}
         assert (record.parameters, record.steps, record.training_seconds, record.training_tokens) == (None,) * 4
         assert record.peer is not None
         assert record.peer.model_dump() == {**vars(expected[name])}
@@ -91,10 +110,10 @@ def test_both_engines_become_rows_of_a_board(
         assert rate.tokens_per_second is None
         assert measured.memory is not None
         assert measured.memory.peak > measured.memory.before_load > 0
-    assert zoo("records", "check", "--store", store).exit_code == 0
+    assert zoo("records", "check", store).status == 0
     again = zoo("bench", spec, "--store", store, "--json")
-    assert [item["cached"] for item in json.loads(again.stdout)] == [True, True]
+    assert [item["cached"] for item in json.loads(again.out)] == [True, True]
     built = zoo("leaderboard", "build", "--store", store, "--out", tmp_path / "site")
-    assert built.exit_code == 0, built.output
+    assert built.status == 0, built.err
     (page,) = (tmp_path / "site" / "boards").glob("*.html")
     assert page.read_text().count('<span class="tag">not trained here</span>') == 2
