@@ -89,30 +89,36 @@ def test_an_engine_that_is_missing_is_told_in_one_line_and_nothing_is_recorded(
 def test_both_engines_become_rows_of_a_board(spec: Path, zoo: Zoo, engine: Callable[..., Peer], tmp_path: Path) -> None:
     expected = {name: engine(name).facts() for name in ("tesseract", "rapidocr")}
     store = tmp_path / "records"
-    done = zoo("bench", spec, "--store", store, "--seeds", 3)
-    assert done.status == 0, done.err
+    for name, processes in (("tesseract", 1), ("rapidocr", 0)):
+        one = f"grid={{peer: [{name}], measurement.processes: [{processes}]}}"
+        done = zoo("bench", spec, "--store", store, "--seeds", 3, "--set", "grid=null", "--set", one)
+        assert done.status == 0, done.err
     records = {record.spec["peer"]["use"].rpartition("/")[2]: record for record in RecordStore(store).read().records}
     assert set(records) == {"tesseract", "rapidocr"}
     for name, record in records.items():
-        assert (record.role, record.status, record.name) == ("peer", "ok", f"engine+peer={name}")
+        assert (record.role, record.status) == ("peer", "ok")
+        assert record.name.startswith(f"engine+peer={name}")
         assert {score.metric: score.value for score in record.quality} == {"cer": 0.0, "exact-match": 1.0}
         assert (record.parameters, record.steps, record.training_seconds, record.training_tokens) == (None,) * 4
         assert record.peer is not None
         assert record.peer.model_dump() == {**vars(expected[name])}
         assert [sample.output for sample in record.samples] == list(TEXTS)
-        (measured,) = record.performance
-        assert measured.device_kind == "cpu"
-        assert measured.latency is not None
-        assert 0 < measured.latency.median < 60
-        assert measured.encode is measured.training_memory is measured.training_steps_per_second is None
-        (rate,) = measured.throughput
-        assert rate.sentences_per_second is not None
-        assert rate.tokens_per_second is None
-        assert measured.memory is not None
-        assert measured.memory.peak > measured.memory.before_load > 0
+    assert records["rapidocr"].performance == []
+    (measured,) = records["tesseract"].performance
+    assert measured.device_kind == "cpu"
+    assert measured.latency is not None
+    assert 0 < measured.latency.median < 60
+    assert measured.encode is measured.training_memory is measured.training_steps_per_second is None
+    (rate,) = measured.throughput
+    assert rate.sentences_per_second is not None
+    assert rate.tokens_per_second is None
+    assert measured.memory is not None
+    assert measured.memory.before_load is not None
+    # Debian's eng.traineddata is 4 MB, and is held by the program, not by the process that calls it.
+    assert measured.memory.peak > measured.memory.before_load + 4 * 2**20
     assert zoo("records", "check", store).status == 0
-    again = zoo("bench", spec, "--store", store, "--json")
-    assert [item["cached"] for item in json.loads(again.out)] == [True, True]
+    again = zoo("bench", spec, "--store", store, "--set", "grid=null", "--set", one, "--json")
+    assert [item["cached"] for item in json.loads(again.out)] == [True]
     built = zoo("leaderboard", "build", "--store", store, "--out", tmp_path / "site")
     assert built.status == 0, built.err
     (page,) = (tmp_path / "site" / "boards").glob("*.html")
