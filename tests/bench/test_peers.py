@@ -210,3 +210,15 @@ def test_one_model_and_a_peer_are_compared_on_the_examples(record: Record, make_
     assert found.evidence == "test examples"
     assert found.p_value is not None
     assert found.p_value < 0.01
+
+
+def test_a_rate_of_outputs_alone_is_sound_and_none_at_all_is_not(record: Record) -> None:
+    part: dict[str, Any] = {"device": "cpu", "device_kind": "cpu", "threads": 2, "dtype": "int8", "attention": "none"}
+
+    def found(rate: dict[str, Any]) -> list[str]:
+        measured = {**part, "throughput": [{"batch": 2, **rate}]}
+        return list(contradictions(Record.model_validate({**vars(record), "performance": [measured]})))
+
+    assert found({"sentences_per_second": 4.0}) == []
+    assert found({"status": "oom"}) == []
+    assert len(found({})) == len(found({"status": "oom", "sentences_per_second": 4.0})) == 1

@@ -87,7 +87,10 @@ def test_percentiles_that_the_values_give_are_no_problem(tmp_path: Path, append_
             lambda r: r["performance"][0].update(latency=times(range(1, 102), median=51.0, p90=90.0)),
             "p90 90.0, but the values give 91.0",  # of 1 to 101, by the definition
         ),
-        (lambda r: r["performance"][0]["throughput"][1].update(status="ok"), "batch 64 has status ok and None tokens"),
+        (
+            lambda r: r["performance"][0]["throughput"][1].update(status="ok"),
+            "batch 64 has status ok and no tokens or outputs",
+        ),
         (
             lambda r: r["probe_series"]["shares.by_layer"]["lines"]["one"].pop(),
             "probe_series.shares.by_layer: the line 'one' has 1 values for 2 places",

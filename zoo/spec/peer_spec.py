@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, model_validator
 
 from zoo.errors import InputError
 from zoo.spec.explain import error_at
@@ -42,17 +42,6 @@ class PeerSpec(Spec):
     decoding: None = Field(default=None, description="None")  # type: ignore[assignment]
     seeds: None = Field(default=None, description="None")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_what_is_of_models(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        kept = {key: value for key, value in data.items() if key not in ASIDE}
-        evaluation = kept.get("evaluation")
-        if isinstance(evaluation, dict):
-            kept["evaluation"] = {key: value for key, value in evaluation.items() if key != "probes"}
-        return kept
-
     @model_validator(mode="after")
     def _the_model_reads_and_writes_what_the_task_has(self) -> PeerSpec:
         traits = self.task.component.traits
@@ -73,6 +62,17 @@ class PeerSpec(Spec):
     _packed_rows_have_no_context = model_validator(mode="after")(_not_asked)
     _fused_scores_are_made_whole = model_validator(mode="after")(_not_asked)
     _probing_needs_probes = model_validator(mode="after")(_not_asked)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _without_what_is_of_models(cls, data: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        if not isinstance(data, dict):
+            return handler(data)
+        kept = {key: value for key, value in data.items() if key not in ASIDE}
+        evaluation = kept.get("evaluation")
+        if isinstance(evaluation, dict):
+            kept["evaluation"] = {key: value for key, value in evaluation.items() if key != "probes"}
+        return handler(kept)
 
 
 def is_of_a_peer(data: Any) -> bool:
