@@ -12,6 +12,7 @@ import pytest
 
 from zoo.bench import Record, RecordStore
 from zoo.bench.cell import Cell, controls_of, key_of_record
+from zoo.bench.compare import ONE_EACH, ONE_MODEL
 from zoo.bench.executor import cell_jobs, refused
 from zoo.bench.outputs import MetricOutputs, Outputs
 from zoo.bench.record import PeerPart, Quality
@@ -20,6 +21,7 @@ from zoo.bench.run import Runner, with_seeds
 from zoo.bench.significance import Scored, examine
 from zoo.bench.soundness import contradictions
 from zoo.bench.standings import MetricKey, standings
+from zoo.cli.main import main
 from zoo.errors import InputError
 from zoo.registry import Component, current_registry, use_registry
 from zoo.spec import Spec, spec_hash
@@ -222,3 +224,22 @@ def test_a_rate_of_outputs_alone_is_sound_and_none_at_all_is_not(record: Record)
     assert found({"sentences_per_second": 4.0}) == []
     assert found({"status": "oom"}) == []
     assert len(found({})) == len(found({"status": "oom", "sentences_per_second": 4.0})) == 1
+
+
+def test_a_comparison_says_that_a_peer_has_no_seeds_and_whose_seed_is_missing(
+    peer: Spec, append_sound_record: Callable[..., Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = append_sound_record(tmp_path)
+    ours = {"role": "peer", "name": "loud", "spec": peer.plain(), "peer": vars(FACTS), "parameters": None}
+    append_sound_record(tmp_path, **ours)
+    assert main(["bench", "compare", model.name, "loud", "--store", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "B  loud  generated-qaa-qab  not trained here" in out
+    assert ONE_MODEL in out
+    assert ONE_EACH not in out
+    other = {**ours, "name": "louder"}
+    append_sound_record(tmp_path, **other)
+    assert main(["bench", "compare", "loud", "louder", "--store", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert ONE_MODEL not in out
+    assert ONE_EACH not in out

@@ -58,6 +58,7 @@ class RapidOcr(Peer):
             return
         self.facts()
         try:
+            import cv2
             from rapidocr_onnxruntime import RapidOCR
         except ImportError as error:
             # The machine's fault, and no result: OpenCV needs libraries that pip does not bring.
@@ -65,6 +66,7 @@ class RapidOcr(Peer):
                 f"rapidocr-onnxruntime cannot be imported: {error} (OpenCV: apt-get install libgl1 libglib2.0-0)"
             ) from None
 
+        cv2.setNumThreads(self.threads)
         self._engine = RapidOCR(intra_op_num_threads=self.threads, inter_op_num_threads=1)
 
     def answer(self, sources: Sequence[Source]) -> list[str]:
