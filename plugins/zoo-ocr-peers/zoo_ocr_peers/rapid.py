@@ -39,7 +39,7 @@ class RapidOcr(Peer):
             raise InputError("rapidocr-onnxruntime is not installed: pip install 'zoo-ocr-peers[rapidocr]'")
         folder = Path(next(iter(found.submodule_search_locations))) / "models"
         used = ["rec", *(["det"] if self.options.detect else []), *(["cls"] if self.options.turned else [])]
-        models = {}
+        models: dict[str, str] = {}
         for part in used:
             paths = sorted(folder.glob(f"*_{part}_infer.onnx"))
             if not paths:
@@ -59,7 +59,7 @@ class RapidOcr(Peer):
         self.facts()
         try:
             import cv2
-            from rapidocr_onnxruntime import RapidOCR
+            from rapidocr_onnxruntime import RapidOCR  # type: ignore[import-untyped]
         except ImportError as error:
             # The machine's fault, and no result: OpenCV needs libraries that pip does not bring.
             raise ZooError(
