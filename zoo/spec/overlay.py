@@ -183,7 +183,8 @@ def _values(path: str, axis: Node) -> list[tuple[str, Node]]:
     """The values of an axis, each with its coordinate."""
     if isinstance(axis.value, list):
         return [(_coordinate(path, item), item) for item in axis.value]
-    return [(_coordinate(path, Node(key, entry.key_mark)), entry.node) for key, entry in axis.value.items()]
+    labelled = axis.entries or {}
+    return [(_coordinate(path, Node(key, entry.key_mark)), entry.node) for key, entry in labelled.items()]
 
 
 def _coordinate(path: str, value: Node) -> str:
