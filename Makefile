@@ -12,9 +12,9 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 # Data and trained tokenizers stay inside the checkout.
 export ZOO_HOME ?= $(CURDIR)/.zoo
-# An oracle that must not lie in the environment: transformers would take it for a whole torchvision.
-TORCHVISION := $(VENV)/torchvision-oracle
-export ZOO_TORCHVISION ?= $(CURDIR)/$(TORCHVISION)
+# Oracles that must not lie in the environment: transformers would take this for a whole torchvision, which timm wants.
+ORACLES := $(VENV)/oracles
+export ZOO_ORACLES ?= $(CURDIR)/$(ORACLES)
 
 PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
 EDITABLE := $(foreach plugin,$(PLUGINS),-e ./$(plugin))
@@ -49,7 +49,7 @@ $(VENV)/.installed: .ci/constraints.txt $(PROJECTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c .ci/constraints.txt -e ".[bench,test,check]" $(EDITABLE)
-	-$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(TORCHVISION) torchvision==0.28.0
+	-$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(ORACLES) torchvision==0.28.0 timm==1.0.31
 	touch $@
 
 $(COMET_VENV)/.installed: .ci/constraints-comet.txt $(PROJECTS)

@@ -87,10 +87,7 @@ def test_percentiles_that_the_values_give_are_no_problem(tmp_path: Path, append_
             lambda r: r["performance"][0].update(latency=times(range(1, 102), median=51.0, p90=90.0)),
             "p90 90.0, but the values give 91.0",  # of 1 to 101, by the definition
         ),
-        (
-            lambda r: r["performance"][0]["throughput"][1].update(status="ok"),
-            "batch 64 has status ok and no tokens or outputs",
-        ),
+        (lambda r: r["performance"][0]["throughput"][1].update(status="ok"), "batch 64 has status ok and None tokens"),
         (
             lambda r: r["probe_series"]["shares.by_layer"]["lines"]["one"].pop(),
             "probe_series.shares.by_layer: the line 'one' has 1 values for 2 places",
@@ -108,6 +105,19 @@ def test_a_claim_that_does_not_hold_is_named(
     record = append_sound_record(tmp_path)
     rewrite(tmp_path, record, change)
     assert any(expected in line and line.startswith(record.id) for line in found(tmp_path)), found(tmp_path)
+
+
+def test_what_writes_no_tokens_is_fast_by_its_outputs_alone(tmp_path: Path, append_sound_record: Append) -> None:
+    record = append_sound_record(tmp_path)
+    rate = record.performance[0].throughput[0]
+    assert (rate.status, rate.tokens_per_second is None) == ("ok", False)
+    without = {"tokens_per_second": None}
+    rewrite(
+        tmp_path, record, lambda r: r["performance"][0]["throughput"][0].update(**without, sentences_per_second=17.2)
+    )
+    assert not any("throughput" in line for line in found(tmp_path))
+    rewrite(tmp_path, record, lambda r: r["performance"][0]["throughput"][0].update(**without, status="oom"))
+    assert any("has status oom and 17.2 outputs a second" in line for line in found(tmp_path))
 
 
 def test_items_that_do_not_give_the_score_are_named_however_well_the_hash_fits(

@@ -150,11 +150,12 @@ def _wrong_performance(part: Performance) -> Iterator[str]:
         if measured is not None:
             yield from (f"{name}: {text}" for text in _wrong_distribution(measured))
     for rate in part.throughput:
-        # What writes no tokens, as a detector or a peer, has outputs alone.
-        speeds = [speed for speed in (rate.tokens_per_second, rate.sentences_per_second) if speed is not None]
-        if (rate.status == "ok") != bool(speeds):
-            told = " and ".join(map(str, speeds)) or "no"
-            yield f"throughput: batch {rate.batch} has status {rate.status} and {told} tokens or outputs a second"
+        # What writes no tokens, such as a detector, is counted by its outputs alone.
+        speed, counted = rate.tokens_per_second, "tokens"
+        if speed is None and rate.sentences_per_second is not None:
+            speed, counted = rate.sentences_per_second, "outputs"
+        if (rate.status == "ok") != (speed is not None):
+            yield f"throughput: batch {rate.batch} has status {rate.status} and {speed} {counted} a second"
 
 
 def _wrong_distribution(measured: Distribution) -> Iterator[str]:

@@ -63,10 +63,10 @@ _EXTENDS = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
 }
 _GRID = {
-    "description": "Dotted path -> values: one cell per point of the product",
+    "description": "Dotted path -> values, or label -> value: one cell per point of the product",
     "type": "object",
     "minProperties": 1,
-    "additionalProperties": {"type": "array", "minItems": 1},
+    "additionalProperties": {"anyOf": [{"type": "array", "minItems": 1}, {"type": "object", "minProperties": 1}]},
 }
 
 

@@ -351,6 +351,7 @@ class _Attempt:
                 "processes": self.world.size,
                 "padding_share": trainer.batches.padding_share(),
                 "clipping": monitor.clipping_facts(),
+                **monitor.skipping_facts(),
                 **({} if trainer.parts.updates is None else {"update_clipping": trainer.parts.updates.facts()}),
                 **({} if trainer.token_gradients is None else {"token_bands": trainer.token_gradients.sizes()}),
                 **found_out,

@@ -20,11 +20,11 @@ SCRIPT = Path(__file__).parent / "torchvision_losses.py"
 
 @pytest.fixture(scope="module")
 def torchvision(boxes: Boxes) -> Any:
-    """What torchvision says of `boxes`; it lies in the folder ZOO_TORCHVISION, which make's environment has."""
-    folder = Path(os.environ.get("ZOO_TORCHVISION", ""))
+    """What torchvision says of `boxes`; it lies in the folder ZOO_ORACLES, which make's environment has."""
+    folder = Path(os.environ.get("ZOO_ORACLES", ""))
     if not (folder / "torchvision").is_dir():
         missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        missing("no torchvision: pip install --no-deps --target DIR torchvision, and ZOO_TORCHVISION=DIR")
+        missing("no torchvision: pip install --no-deps --target DIR torchvision, and ZOO_ORACLES=DIR")
     asked = json.dumps({"predicted": boxes[0].tolist(), "target": boxes[1].tolist()})
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder)],
