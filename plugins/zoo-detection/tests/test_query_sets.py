@@ -291,7 +291,9 @@ def test_padding_changes_nothing_in_training_either(created: Callable[..., Any],
     for alone, padded in zip(*results, strict=True):
         assert alone.keys() == padded.keys()
         for key, value in alone.items():
-            torch.testing.assert_close(value, padded[key], rtol=2e-3, atol=1e-4, msg=lambda text, key=key: f"{key}: {text}")
+            torch.testing.assert_close(
+                value, padded[key], rtol=2e-3, atol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
+            )
 
 
 @pytest.mark.parametrize("name", BOTH)

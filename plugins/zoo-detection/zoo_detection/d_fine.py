@@ -96,7 +96,8 @@ class DFine(RtDetr):
         index = lower.long()
         near = -logs.gather(1, torch.stack((index, index + 1), dim=1))  # [4 * M, 2]
         each = near[:, 0] * lower_share + near[:, 1] * upper_share
-        return (each * overlap.repeat_interleave(4)).sum()
+        lost: Tensor = (each * overlap.repeat_interleave(4)).sum()
+        return lost
 
 
 def drawn_to(

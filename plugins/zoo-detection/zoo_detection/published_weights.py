@@ -51,7 +51,7 @@ def _zero(layer: nn.Linear) -> None:
 
 
 def _begin_deformable(attention: Any) -> None:
-    """Each head looks in a direction of its own, its points one, two, ... steps away (arXiv:2010.04159, appendix A.4)."""
+    """Each head looks in a direction of its own, its points 1, 2, ... steps away (arXiv:2010.04159, appendix A.4)."""
     _zero(attention.sampling_offsets)
     _zero(attention.attention_weights)
     heads = attention.n_heads

@@ -129,6 +129,7 @@ class InFrame(nn.Module):
 
 def leave_padding_out(model: nn.Module, places: RealPlaces, heads: int, dropout: float) -> None:
     """Change the parts of transformers' `RTDetrModel` or `DFineModel`, in place."""
+    module: Any
     for module in list(model.modules()):
         positions = getattr(type(module), "build_2d_sincos_position_embedding", None)
         if positions is not None:

@@ -21,7 +21,7 @@ from zoo_detection.real_places import RealPlaces, leave_padding_out
 from zoo_detection.set_losses import Answered, Answers, box_losses, class_and_distance, matched, paired, weighed
 
 _MARGIN = 0.01
-"""Places whose centre is nearer to the image's edge than that share of its side ask no query, as in the paper's code."""
+"""Places whose centre is nearer to the image's edge, as a share of its side, ask no query, as in the paper's code."""
 _SIDE = 0.05
 """The share of an image's sides that a box of the finest level begins with; twice as much at each next."""
 

@@ -100,9 +100,7 @@ def class_and_distance(answered: Answered, alpha: float, gamma: float) -> dict[s
     return {"class": torch.stack(losses).sum() / answered.count, "l1": torch.stack(distances).sum() / answered.count}
 
 
-def varifocal(
-    logits: Tensor, overlap: Tensor, pairs: Pairs, alive: Tensor, alpha: float, gamma: float
-) -> Tensor:
+def varifocal(logits: Tensor, overlap: Tensor, pairs: Pairs, alive: Tensor, alpha: float, gamma: float) -> Tensor:
     """Varifocal loss (arXiv:2008.13367, section 3.2) of logits ``[B, Q, C]``, added up.
 
     A pair's class is to be as sure as its box overlaps, and weighs so much; the others weigh alpha p^gamma.
@@ -115,7 +113,7 @@ def varifocal(
 
 
 def box_losses(box_loss: BoxLoss, asked: Sequence[Answered]) -> list[Tensor]:
-    """The box loss of each, over all its layers. It is asked once, for those that keep a mean of what they have seen."""
+    """The box loss of each, over all its layers. It is asked once: some keep a mean of what they have seen."""
     found, wanted, counts = [], [], []
     for answered in asked:
         for layer, pairs in zip(answered.layers, answered.pairs, strict=True):
