@@ -134,36 +134,27 @@ SMALL_SETS = {
     "width": 8,
     "box_loss": "giou",
     "matcher": {"use": "hungarian", "class_form": "focal", "class_cost": 2.0, "box_loss": "giou"},
-    "levels": [8, 16],
+    "levels": [8],
     "d_model": 32,
     "heads": 2,
     "feedforward": 64,
     "expansion": 0.5,
     "decoder_layers": 2,
-    "points": 2,
-    "queries": 8,
+    "queries": 30,  # with 8, places of the same box are all that is chosen for long
     "denoising": 20,
 }
-# Rate, steps, boxes of the two images, and how well they are to be found.
-CASES: dict[str, tuple[str, dict[str, Any], float, int, tuple[int, int], float]] = {
-    "numbers": ("anchor-free", {**SMALL, "reg_max": 0, "levels": [4, 8], "side_floor": 1.0}, 3e-3, 150, (3, 1), 0.9),
-    "distributions": (
-        "anchor-free",
-        {**SMALL, "box_loss": "ciou", "reg_max": 16, "levels": [4, 8]},
-        5e-3,
-        250,
-        (3, 1),
-        0.9,
-    ),
-    "queries": ("detr", SMALL_DETR, 2e-3, 120, (3, 1), 0.9),
-    "chosen places": ("rt-detr", SMALL_SETS, 7e-3, 120, (2, 1), 0.75),
-    "moved sides": ("d-fine", {**SMALL_SETS, "reg_max": 16}, 7e-3, 120, (2, 1), 0.75),
+CASES: dict[str, tuple[str, dict[str, Any], float, int]] = {
+    "numbers": ("anchor-free", {**SMALL, "reg_max": 0, "levels": [4, 8], "side_floor": 1.0}, 3e-3, 150),
+    "distributions": ("anchor-free", {**SMALL, "box_loss": "ciou", "reg_max": 16, "levels": [4, 8]}, 5e-3, 250),
+    "queries": ("detr", SMALL_DETR, 2e-3, 120),
+    "chosen places": ("rt-detr", SMALL_SETS, 4e-3, 220),
+    "moved sides": ("d-fine", {**SMALL_SETS, "reg_max": 16}, 4e-3, 200),
 }
 
 
-def drawn_images(*counts: int) -> tuple[dict[str, Tensor], Labels]:
-    """Noise with the rectangles that are to be found, so many in each image, light or dark by their class."""
-    images, labels = some_images(), [dict(item) for item in labels_of(*counts)]
+def drawn_images() -> tuple[dict[str, Tensor], Labels]:
+    """Noise with the rectangles that are to be found, light or dark by their class."""
+    images, labels = some_images(), [dict(item) for item in labels_of(3, 1)]
     images["pixel_values"] *= 0.1
     for pixels, item in zip(images["pixel_values"], labels, strict=True):
         item["size"] = torch.tensor([64, 96])
@@ -176,10 +167,10 @@ def drawn_images(*counts: int) -> tuple[dict[str, Tensor], Labels]:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_images_are_learned_by_heart(created: Callable[..., Any], case: str) -> None:
-    name, options, rate, steps, counts, overlap = CASES[case]
+    name, options, rate, steps = CASES[case]
     torch.manual_seed(1)
     detector = created("detector", name, 2, **options)
-    images, labels = drawn_images(*counts)
+    images, labels = drawn_images()
     told = {"labels": labels} if detector.needs_labels else {}
     optimizer = torch.optim.Adam(detector.parameters(), lr=rate)
     for step in range(steps):
@@ -191,7 +182,7 @@ def test_two_images_are_learned_by_heart(created: Callable[..., Any], case: str)
         optimizer.step()
     with torch.no_grad():
         found = detector.eval().found(detector(**images))
-    assert surest_overlap(found, labels) > overlap
+    assert surest_overlap(found, labels) > 0.9
     for item, one in zip(found, labels, strict=True):
         surest = item.labels[: len(one["class_labels"])]
         assert sorted(surest.tolist()) == sorted(one["class_labels"].tolist())
