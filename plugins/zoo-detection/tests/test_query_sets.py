@@ -25,6 +25,7 @@ COSTS = {"class_cost": 1.3, "l1_cost": 4.0, "box_cost": 2.5}
 FOCAL = {"use": "hungarian", "class_form": "focal", "box_loss": "giou", **COSTS}
 WEIGHTS = {"class_weight": 1.2, "l1_weight": 5.5, "box_weight": 1.5}
 FINE = {"fgl_weight": 0.3, "ddf_weight": 1.7}
+MOVES = {"reg_max": BINS, "a": 0.4, "c": 0.2}
 SMALL = {"width": 4, "levels": [16, 32], "d_model": 16, "heads": 2, "feedforward": 8, "points": 2, "expansion": 0.5}
 THEIRS: dict[str, Any] = {"rt-detr": RTDetrForObjectDetection, "d-fine": DFineForObjectDetection}
 CRITERIA: dict[str, Any] = {"rt-detr": RTDetrLoss, "d-fine": DFineLoss}
@@ -33,7 +34,7 @@ FOUR = int(transformers.__version__.partition(".")[0]) < 5
 
 def detector(created: Callable[..., Any], name: str, classes: int = CLASSES, **options: Any) -> Any:
     torch.manual_seed(0)
-    fine = {"reg_max": BINS, **FINE} if name == "d-fine" else {}
+    fine = {**MOVES, **FINE} if name == "d-fine" else {}
     chosen = {"matcher": FOCAL, "box_loss": "giou", "queries": QUERIES, "decoder_layers": LAYERS - 1}
     return created("detector", name, classes, **{**SMALL, **WEIGHTS, **fine, **chosen, **options})
 
@@ -330,6 +331,23 @@ def test_in_training_losses_are_finite_whatever_there_is_to_find(
     assert bool(losses["denoising"] > 0) == any(counts)
     total(model, losses).backward()
     assert all(torch.isfinite(item.grad).all() for item in model.parameters() if item.grad is not None)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", BOTH)
+def test_on_a_gpu_a_step_in_half_precision_is_finite(created: Callable[..., Any], labels: Labels, name: str) -> None:
+    model = detector(created, name, denoising=20).train().cuda()
+    given = [{key: value.cuda() for key, value in one.items()} for one in labels]
+    images = {key: value.cuda() for key, value in some_images(2, 64, 96).items()}
+    with torch.autocast("cuda", torch.bfloat16):
+        losses = model.losses(model(**images, labels=given), given)
+        loss = sum(losses[key] * weight for key, weight in model.weights.items())
+    loss.backward()
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert all(torch.isfinite(item.grad).all() for item in model.parameters() if item.grad is not None)
+    with torch.no_grad():
+        assert all(item.boxes.isfinite().all() for item in model.eval().found(model(**images)))
 
 
 def test_a_query_may_be_found_as_two_classes(created: Callable[..., Any]) -> None:

@@ -1,8 +1,8 @@
 """What takes the place of transformers' own parts in RT-DETR and D-FINE, so that padding changes nothing.
 
 Theirs know nothing of padding: it enters batch statistics, is attended to, and moves boxes, which are shares of the
-padded frame. With these parts the behind of an image stays 0, is not seen, and boxes are shares of the image itself. In
-a batch without padding they compute what transformers' parts do.
+padded frame. With these parts what lies behind an image stays 0 and is not seen, and boxes are shares of the image
+itself. In a batch without padding they compute what transformers' parts do.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ class RtDetr(Detector):
     ResNet whose normalisation is frozen, which needs pretrained weights), the matcher, the losses, and what runs the
     submodules: in theirs padding is read like anything else, and boxes are shares of the padded frame, though labels
     are shares of the image. Here padding is left out (see `zoo_detection.real_places`), in batch statistics too; in a
-    batch without padding outputs and losses are theirs.
+    batch without padding outputs and losses are theirs, but for places at the very edge: theirs may choose them, with a
+    box of the whole image, though it hides what is there from the choice.
 
     Losses, each summed over the chosen queries and the decoder's layers: ``class`` (varifocal), ``l1`` and ``box``,
     over the number of true boxes, as `transformers.loss.loss_rt_detr` has them, but with the chosen box loss in the
@@ -117,7 +118,7 @@ class RtDetr(Detector):
         self, pixel_values: Tensor, pixel_mask: Tensor, labels: Sequence[Labels] | None = None
     ) -> Mapping[str, Any]:
         """``layers``: `Answers` of the queries as they are chosen and after every decoder layer, the last one last;
-        ``alive`` ``[B, Q]``: those that are of an image. Only a frame of few places has others.
+        ``alive`` ``[B, Q]``: those that are of an image. Only an image with fewer places than queries has others.
 
         In training, with labels that have boxes, ``denoising`` are the answers of the queries made of them, layer by
         layer, and ``noised`` ``(queries, targets)`` which of them are which boxes.
