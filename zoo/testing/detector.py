@@ -79,6 +79,15 @@ class DetectorSuite(TorchSuite):
         assert all(torch.isfinite(item).all() for item in gradients)
         assert any(item.any() for item in gradients), "no gradient anywhere"
 
+    def test_losses_have_the_same_names_in_training_and_are_finite(self, chosen: Chosen) -> None:
+        model = self.model(chosen)
+        names = set(model(**some_images(), labels=labels_of(1, 0)).losses)
+        model.train()
+        for counts in ((2, 0), (0, 0)):
+            losses = model(**some_images(), labels=labels_of(*counts)).losses
+            assert set(losses) == names
+            assert all(torch.isfinite(value) for value in losses.values()), counts
+
     def test_a_few_steps_bring_the_surest_boxes_nearer(self, chosen: Chosen) -> None:
         """The losses themselves need not fall: what a matcher asks for grows with what it is given."""
         model = self.model(chosen)

@@ -88,6 +88,8 @@ class Detector(nn.Module):
 
     padding_invariant: ClassVar[bool] = False
     """Whether padding at the bottom and on the right changes nothing of what is found (up to rounding)."""
+    needs_labels: ClassVar[bool] = False
+    """Whether `forward` is given the labels too, as ``labels``, where there are any: for queries made of true boxes."""
 
     def __init__(self, options: Options, classes: int) -> None:
         super().__init__()
@@ -138,8 +140,9 @@ def corners(boxes: Tensor) -> Tensor:
 
 def in_shape(boxes: Tensor, size: Tensor) -> Tensor:
     """``cx, cy, w, h`` as shares of an image of `size` ``[2]`` (height, width) -> corners in units of its longer side.
+    Boxes ``[m, 4]`` may have a size each, ``[m, 2]``.
 
     Box losses see boxes so: their aspect is the true one, and an image's scale changes nothing.
     """
-    wide = (size.flip(-1) / size.max()).to(boxes)  # [2], x and y
-    return corners(boxes * torch.cat((wide, wide)))
+    wide = (size.flip(-1) / size.amax(-1, keepdim=True)).to(boxes)  # [2] or [m, 2], x and y
+    return corners(boxes * torch.cat((wide, wide), dim=-1))
