@@ -77,6 +77,16 @@ def test_a_font_that_draws_capitals_only_is_left_out(fonts, make_font, tmp_path)
     assert deal(found, TEXT, options).left_out == ("Shout Regular",)
 
 
+@pytest.mark.parametrize("outlines", ["TrueType", "CFF"])
+def test_a_letter_whose_glyph_shows_nothing_is_none_that_can_be_drawn(make_font, tmp_path, outlines):
+    """A subset may keep a letter's place without its picture. White space is blank as it should be."""
+    font = make_font(
+        tmp_path / "holes.otf", "Holes", characters=list("abet \u3000"), blank="e \u3000", outlines=outlines
+    )
+    (face,) = faces_of(font)
+    assert face.characters == set("abt \u3000")
+
+
 def test_families_in_one_file_belong_together(make_font, tmp_path):
     from fontTools.ttLib import TTCollection, TTFont
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from zoo_tasks_vision.fonts.blank import blank_glyphs
+
 ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 _DRAWN = ("glyf", "CFF ", "CFF2")
 """Tables of outlines: a font without one has pictures of some sizes only."""
@@ -37,15 +39,21 @@ class Face:
 
     @cached_property
     def characters(self) -> frozenset[str]:
-        """The characters that it maps to a glyph; none where its table of them is broken."""
+        """The characters that it maps to a glyph which shows them: white space may be blank, and no other. None where
+        its tables are broken."""
         from fontTools.ttLib import TTFont
 
         try:
             with TTFont(self.path, fontNumber=self.index, lazy=True) as font:
                 glyphs = font.getBestCmap() or {}
+                blank = blank_glyphs(font, set(glyphs.values()))
         except _BROKEN:
             return frozenset()
-        return frozenset(chr(code) for code, glyph in glyphs.items() if glyph != ".notdef")
+        return frozenset(
+            chr(code)
+            for code, glyph in glyphs.items()
+            if glyph != ".notdef" and (glyph not in blank or chr(code).isspace())
+        )
 
     @cached_property
     def draws_small_letters(self) -> bool:
