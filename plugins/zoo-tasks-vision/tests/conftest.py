@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ def _font(
     *,
     bar: int = 90,
     capitals_only: bool = False,
+    bars: Mapping[str, int] = MappingProxyType({}),
     blank: str = " ",
     outlines: str = "TrueType",
 ) -> Path:
@@ -53,7 +55,7 @@ def _font(
     glyphs = {".notdef": _empty()}
     for character, name in names.items():
         code = ord(character.upper()[0] if capitals_only else character)
-        glyphs[name] = _empty() if character in blank else _glyph(code, bar)
+        glyphs[name] = _empty() if character in blank else _glyph(code, bars.get(character, bar))
     if outlines == "TrueType":
         builder.setupGlyf(glyphs)
     else:
@@ -74,8 +76,8 @@ def _font(
 
 @pytest.fixture(scope="session")
 def make_font() -> Callable[..., Path]:
-    """``make_font(path, family, style, characters)``: a font whose letters are rows of bars, but for those of `blank`;
-    `outlines` are ``TrueType`` or ``CFF``."""
+    """``make_font(path, family, style, characters)``: a font whose letters are rows of bars, of which `bars` has the
+    widths of some, but for those of `blank`; `outlines` are ``TrueType`` or ``CFF``."""
     return _font
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ _DRAWN = ("glyf", "CFF ", "CFF2")
 """Tables of outlines: a font without one has pictures of some sizes only."""
 _TELLING = "aegnr"
 """Small letters whose capitals look otherwise in every font that has both."""
-_SIZE = 32
+_SIZE = 48
 _BROKEN = Exception
 """What reading a font file raises that is not whole: fontTools lets through whatever its tables' readers meet."""
 
@@ -60,11 +60,17 @@ class Face:
         """Whether small letters look otherwise than capitals; true where it has neither."""
         if not self.characters.issuperset(_TELLING + _TELLING.upper()):
             return True
+        small, capitals = self.pictures(_TELLING), self.pictures(_TELLING.upper())
+        same = [small[letter] == capitals[letter.upper()] for letter in _TELLING]
+        return sum(same) < len(_TELLING) / 2
+
+    def pictures(self, letters: Sequence[str]) -> dict[str, bytes]:
+        """What it draws for each of the letters that it has, without where it stands: an image's width and pixels."""
         from PIL import ImageFont
 
         font = ImageFont.truetype(self.path, _SIZE, index=self.index, layout_engine=ImageFont.Layout.BASIC)
-        same = [bytes(font.getmask(letter)) == bytes(font.getmask(letter.upper())) for letter in _TELLING]
-        return sum(same) < len(_TELLING) / 2
+        masks = {letter: font.getmask(letter) for letter in letters if letter in self.characters}
+        return {letter: b"%d " % mask.size[0] + bytes(mask) for letter, mask in masks.items()}
 
 
 def faces_of(path: Path) -> Iterator[Face]:
