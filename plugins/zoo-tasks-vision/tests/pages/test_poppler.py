@@ -85,7 +85,7 @@ def test_a_page_that_cannot_be_drawn_is_one_line(tmp_path, monkeypatch, script, 
 
 
 def test_a_tool_that_does_not_end_is_stopped_and_the_file_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(poppler, "_SECONDS", 0.2)
+    monkeypatch.setattr(poppler, "SECONDS_OF_A_FILE", 0.2)
     stand_in(tmp_path, monkeypatch, "exec sleep 60", "pdftotext")
     with pytest.raises(ZooError, match=r"x.pdf cannot be read: pdftotext has not ended after 0.2 s$"):
         poppler.pages_of(tmp_path / "x.pdf")

@@ -23,8 +23,8 @@ INSTALL = "apt install poppler-utils poppler-data"
 _DATA = ("../share/poppler", "../../usr/share/poppler")
 """Where poppler-data lies, seen from the folder of the tools: without it East Asian text is lost without a word."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_SECONDS = 600.0
-"""What one tool may take for one file: a thousand pages take ten. A file that has it go round in circles takes all."""
+SECONDS_OF_A_FILE, SECONDS_OF_A_PAGE = 1800.0, 300.0
+"""What a tool may take: a thousand pages are read in ten, on a machine with nothing else to do."""
 _ZOOM = 4
 """pdftohtml writes whole numbers: of quarters of a point."""
 
@@ -66,13 +66,14 @@ def require() -> None:
 def pages_of(pdf: Path) -> list[PdfPage]:
     """All pages with their lines, as poppler's layout analysis finds them, and the fonts of these.
 
-    Raises ZooError where the file cannot be read, or not in ten minutes.
+    Raises ZooError where the file cannot be read, or not in half an hour.
     """
     file = str(pdf.absolute())
-    pages = parsed(_run(["pdftotext", "-q", "-bbox-layout", "-enc", "UTF-8", file, "-"], pdf))
+    pages = parsed(_run(["pdftotext", "-q", "-bbox-layout", "-enc", "UTF-8", file, "-"], pdf, SECONDS_OF_A_FILE))
     told = _run(
         ["pdftohtml", "-q", "-xml", "-stdout", "-i", "-hidden", "-nodrm", "-fontfullname", "-zoom", str(_ZOOM), file],
         pdf,
+        SECONDS_OF_A_FILE,
     )
     fonts = told_by(told)
     return [
@@ -181,6 +182,7 @@ def image_of(pdf: Path, page: int, dpi: int) -> NDArray[np.uint8]:
                 str(target),
             ],
             pdf,
+            SECONDS_OF_A_PAGE,
         )
         try:
             with Image.open(target.with_suffix(".pgm"), formats=["PPM"]) as image:
@@ -190,11 +192,11 @@ def image_of(pdf: Path, page: int, dpi: int) -> NDArray[np.uint8]:
             raise ZooError(f"{pdf}: page {page} cannot be drawn at {dpi} dpi: {said}") from error
 
 
-def _run(arguments: Sequence[str], pdf: Path) -> bytes:
+def _run(arguments: Sequence[str], pdf: Path, seconds: float) -> bytes:
     try:
-        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS)
+        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=seconds)
     except subprocess.TimeoutExpired as error:
-        raise ZooError(f"{pdf} cannot be read: {arguments[0]} has not ended after {_SECONDS:g} s") from error
+        raise ZooError(f"{pdf} cannot be read: {arguments[0]} has not ended after {seconds:g} s") from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise ZooError(f"{pdf} cannot be read: {arguments[0]}: {said[0] if said else f'status {done.returncode}'}")
