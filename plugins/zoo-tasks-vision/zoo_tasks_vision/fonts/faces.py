@@ -68,8 +68,11 @@ class Face:
         """What it draws for each of the letters that it has, without where it stands: an image's width and pixels."""
         from PIL import ImageFont
 
+        known = [letter for letter in letters if letter in self.characters]
+        if not known:
+            return {}  # it may be broken
         font = ImageFont.truetype(self.path, _SIZE, index=self.index, layout_engine=ImageFont.Layout.BASIC)
-        masks = {letter: font.getmask(letter) for letter in letters if letter in self.characters}
+        masks = {letter: font.getmask(letter) for letter in known}
         return {letter: b"%d " % mask.size[0] + bytes(mask) for letter, mask in masks.items()}
 
 
