@@ -66,7 +66,7 @@ def test_no_spec_begins_with_a_detector(
         assert main(["build", str(spec), "--out", str(tmp_path / "run")]) == 0
         spec.write_text(yaml.safe_dump({**plain, "model": {"from": str(tmp_path / "run")}}))
         assert main(["check", str(spec)]) == 2
-    assert "is a detector: no spec begins with a model that reads images yet" in capsys.readouterr().err
+    assert "is a detector: no spec begins with a model that finds boxes yet" in capsys.readouterr().err
 
 
 def test_images_a_second_are_told_without_tokens() -> None:

@@ -33,6 +33,7 @@ from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.components import refuse_unfit_training
+from zoo.training.data import held_out
 from zoo.training.data.collate import Batch
 from zoo.training.data.development import DEV_EXAMPLES, development_batches, split_data
 from zoo.training.data.layouts import layout_of
@@ -229,8 +230,10 @@ class _Attempt:
         )
         _refuse_context_of_one(model, self.train)
         layout.refuse_past_the_table(model, self.train)
+        held_out.refuse_unreadable(layout, model, prepared)
         refuse_unfit(model, spec.evaluation.probes)
         refuse_without_likelihoods(model, spec.evaluation.metrics)
+        self.idle = held_out.idle_shares(layout, self.train, spec, prepared, home, progress)
 
     def run(self) -> TrainingOutcome:
         self.world.agreed(self._clean)
@@ -344,6 +347,7 @@ class _Attempt:
             facts={
                 "examples": len(self.train),
                 "examples_left_out": self.train.dropped,
+                **({} if self.idle is None else {"examples_past_their_frames": self.idle}),
                 "device": str(trainer.device),
                 "precision": str(trainer.precision).removeprefix("torch."),
                 "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),

@@ -11,12 +11,13 @@ from zoo.errors import InputError
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.images import Size
 from zoo.training.data.batching import Lengths
 from zoo.training.data.collate import Collating, Collator
 from zoo.training.data.collate_images import ImageCollator
 from zoo.training.data.detections import DetectionCollator, EncodedDetections, encoded_detections
 from zoo.training.data.encoded import encoded_images, encoded_pairs
-from zoo.training.data.images import EncodedImages, frames_needed
+from zoo.training.data.images import EncodedImages, frames_needed, image_of
 from zoo.training.data.ragged import Encoded, EncodedPairs
 from zoo.training.data.sequences import SequenceCollator, row_lengths
 
@@ -51,6 +52,11 @@ class Layout(ABC, Generic[E]):
     def lengths(self, examples: E) -> Sequence[Lengths]:
         """The length of each example in each kind of row."""
 
+    def apart(self, examples: E) -> Lengths | None:
+        """The length of what each example has a row of its own for even where rows are packed; None where there is no
+        such thing."""
+        return None
+
     @abstractmethod
     def collator(self, examples: E, config: Any, *, source_loss: bool = False) -> Collating:
         """What makes batches of `examples` for a model of `config`."""
@@ -58,6 +64,14 @@ class Layout(ABC, Generic[E]):
     @abstractmethod
     def refuse_past_the_table(self, model: Any, examples: E) -> None:
         """Raise InputError where an example is longer than a position scheme: before training, not some steps later."""
+
+    def refuse_unreadable(self, model: Any, split: str, examples: Callable[[], Sequence[Example]]) -> None:
+        """Raise InputError where an example of a split that is not trained on cannot be read by the model, whatever is
+        left out of it: before training, not hours later."""
+
+    def idle(self, examples: E) -> int | None:
+        """How many examples add nothing to the loss; None where none can."""
+        return None
 
 
 class _TextLayout(Layout[EncodedPairs]):
@@ -120,13 +134,15 @@ class Sequences(_TextLayout):
 
 class Images(Layout[EncodedImages]):
     """Patches of an image and the target in rows of their own; targets stay so where patches of several images are
-    packed into a row. `processor` is the model's image processor."""
+    packed into a row. `processor` is the model's image processor; `frames` are those of each column of patches, of a
+    model without a decoder."""
 
     alone = (1,)
 
-    def __init__(self, processor: Any, *, decoder: bool) -> None:
+    def __init__(self, processor: Any, *, decoder: bool, frames: int = 1) -> None:
         self._processor = processor
         self._decoder = decoder
+        self._frames = frames
 
     def encoded(self, data: SplitData) -> EncodedImages:
         return encoded_images(
@@ -144,6 +160,10 @@ class Images(Layout[EncodedImages]):
     def lengths(self, examples: EncodedImages) -> Sequence[Lengths]:
         return [examples.patches, examples.targets.lengths]
 
+    def apart(self, examples: EncodedImages) -> Lengths | None:
+        """The decoder's targets. (Without one there are frames, as many as the patches' budget has columns.)"""
+        return examples.targets.lengths if self._decoder else None
+
     def collator(self, examples: EncodedImages, config: Any, *, source_loss: bool = False) -> ImageCollator:
         start = config.decoder_start_token_id if self._decoder else None
         return ImageCollator(examples, self._processor, pad_id=config.pad_token_id, start_id=start)
@@ -159,18 +179,42 @@ class Images(Layout[EncodedImages]):
         if self._decoder:
             _refuse_longer(model.decoder, "target", int(examples.targets.lengths.max()))
         else:
-            _refuse_few_frames(examples, model.frames)
+            self._refuse_few_frames(examples)
 
+    def refuse_unreadable(self, model: Any, split: str, examples: Callable[[], Sequence[Example]]) -> None:
+        """Where an image's grid leaves the table of patch positions. Nothing is decoded."""
+        limit = model.encoder.position.grid_limit
+        if limit is None:
+            return
+        fitting: set[Size] = set()
+        for example in examples():
+            size = image_of(example).size
+            if size in fitting:
+                continue
+            rows, columns = self._processor.grid(*size)
+            if rows > limit[0] or columns > limit[1]:
+                raise InputError(
+                    f"the patch positions end at a grid of {limit[0]} x {limit[1]} patches, and image '{example.id}' "
+                    f"of the {split} split ({size[0]} x {size[1]} pixels) has {rows} x {columns}: make images smaller "
+                    "(model.image.input), or the table larger (model.image.patch_position)"
+                )
+            fitting.add(size)
 
-def _refuse_few_frames(examples: EncodedImages, frames: int) -> None:
-    """A text that needs more frames than its image has adds nothing to a loss: most of them must not."""
-    short = int((frames_needed(examples.targets) > examples.columns * frames).sum())
-    if 2 * short > len(examples):
-        raise InputError(
-            f"{short} of {len(examples)} training texts need more frames than their images have ({frames} for each "
-            "column of patches), so that nothing is learnt from them: make patches narrower (model.image.patch.width), "
-            "or raise model.image.frames"
-        )
+    def idle(self, examples: EncodedImages) -> int | None:
+        """Texts that need more frames than their images have."""
+        if self._decoder:
+            return None
+        return int((frames_needed(examples.targets) > examples.columns * self._frames).sum())
+
+    def _refuse_few_frames(self, examples: EncodedImages) -> None:
+        """A text that needs more frames than its image has adds nothing to a loss: most of them must not."""
+        short = self.idle(examples) or 0
+        if 2 * short > len(examples):
+            raise InputError(
+                f"{short} of {len(examples)} training texts need more frames than their images have ({self._frames} "
+                "for each column of patches), so that nothing is learnt from them: make patches narrower "
+                "(model.image.patch.width), or raise model.image.frames"
+            )
 
 
 class Detections(Layout[EncodedDetections]):
@@ -202,11 +246,16 @@ def _refuse_longer(stack: Any, side: str, longest: int) -> None:
         )
 
 
+def _images(model: Any) -> Images:
+    decoder = model.section.decoder is not None
+    return Images(model.image_processor, decoder=decoder, frames=1 if decoder else model.frames)
+
+
 PAIRS = Pairs()
 _LAYOUTS: dict[str, Callable[[Any], Layout[Any]]] = {
     "pair": lambda model: PAIRS,
     "sequence": lambda model: Sequences(prefix=model.reads_prefix),
-    "image": lambda model: Images(model.image_processor, decoder=model.section.decoder is not None),
+    "image": _images,
     "detections": lambda model: Detections(model.image_processor, model.categories),
 }
 

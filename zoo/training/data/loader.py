@@ -57,7 +57,7 @@ def batches_for(
             "training.packing: rows of examples with a second input cannot be packed; "
             "set it to false, or give the context as a prefix of the source"
         )
-    return PackedBatches(lengths, budget, seed, alone=layout.alone)
+    return PackedBatches(lengths, budget, seed, alone=layout.alone, apart=layout.apart(examples))
 
 
 class Loader:
