@@ -68,6 +68,16 @@ def test_sides_that_are_distributions_reach_reg_max_strides_and_numbers_any_dist
     assert float(widths[1]) > 2 * 4 * 8
 
 
+def test_mixed_precision_leaves_distances_as_exact_as_single(created: Callable[..., Any]) -> None:
+    """They say where edges are: between 8 and 16 strides bfloat16 knows sixteenths of one and nothing between."""
+    detector = made(created, reg_max=16)
+    sides = 3 * torch.randn(20, 4, 17, generator=torch.Generator().manual_seed(2))
+    expected = (sides.double().softmax(-1) * torch.arange(17.0)).sum(-1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = detector._distances(sides)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
+
+
 def test_a_line_thinner_than_a_stride_has_places_with_a_side_floor_or_a_finer_level(
     created: Callable[..., Any],
 ) -> None:
