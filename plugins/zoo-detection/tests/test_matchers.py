@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from zoo_detection.overlap import pairwise_iou, surviving
 
 from zoo.errors import InputError
 from zoo.models.detection import Candidates
+from zoo.models.detection.contracts import corners
 from zoo.spec import resolve_model
 
 Labels = list[dict[str, Tensor]]
@@ -118,6 +120,64 @@ def test_places_outside_of_a_box_do_not_answer_for_it_unless_it_is_taken_to_be_l
     assert not len(matcher(candidates, thin).candidates), "no place lies in a line of one pixel"
     reaching = Candidates(candidates.scores, candidates.boxes, candidates.places, torch.full((2, 2), 0.08))
     assert matcher(reaching, thin).candidates.tolist() == [0]
+
+
+@pytest.mark.parametrize("side", [64, 905])
+def test_from_a_stride_on_every_box_has_a_place_wherever_it_lies(created: Callable[..., Any], side: int) -> None:
+    """Of boxes of two pixels at every half pixel, also half way between two places (four and twelve pixels, ...): such
+    a box has both."""
+    rows = (torch.arange(-(-side // 8)) + 0.5) * 8
+    places = torch.stack((torch.full_like(rows, 4.0), rows), -1) / side  # [q, 2]
+    reach = torch.full_like(places, 8.0 / side)
+    candidates = Candidates(torch.ones(len(rows), 1), torch.cat((places, reach), -1), places, reach)
+    middles = torch.arange(2.0, side - 1, 0.5)
+    boxes = torch.stack((torch.full_like(middles, 4.0), middles, torch.full_like(middles, 8.0)), -1)  # [n, 3]
+    boxes = torch.cat((boxes, torch.full((len(middles), 1), 2.0)), -1) / side
+    matcher = created("matcher", "task-aligned")
+    for middle, box in zip(middles.tolist(), boxes, strict=True):
+        truth = {"class_labels": torch.tensor([0]), "boxes": box[None], "size": torch.tensor([side, side])}
+        expected = 2 if middle % 8 == 0 and 8 <= middle <= float(rows[-1]) else 1
+        assert len(matcher(candidates, truth).candidates) == expected, f"a box at {middle} of {side} pixels"
+
+
+def test_a_box_without_width_holds_no_place_but_by_its_reach(created: Callable[..., Any]) -> None:
+    flat = {**TRUTH, "class_labels": torch.tensor([0]), "boxes": torch.tensor([[0.5, 0.5, 0.0, 0.4]])}
+    candidates = about([(0.5, 0.5)], [[0.5, 0.5, 0.2, 0.4]], [0.5])
+    matcher = created("matcher", "task-aligned")
+    assert not len(matcher(candidates, flat).candidates)
+    assert not len(matcher(replace(candidates, reach=torch.zeros(1, 2)), flat).candidates)
+    assert len(matcher(replace(candidates, reach=torch.full((1, 2), 0.1)), flat).candidates) == 1
+
+
+@pytest.mark.parametrize("topk", [2, 5])
+def test_places_are_chosen_by_the_papers_rules_one_box_after_the_other(created: Callable[..., Any], topk: int) -> None:
+    """Crowded boxes, so that places are in several."""
+    draw = torch.Generator().manual_seed(6)
+    places = torch.rand(120, 2, generator=draw)
+    given = torch.cat((places + 0.05 * torch.randn(120, 2, generator=draw), 0.2 + 0.3 * places.flip(0)), 1)
+    candidates = Candidates(torch.rand(120, 3, generator=draw), given, places)
+    classes = torch.randint(3, (9,), generator=draw)
+    wanted = torch.cat((0.3 + 0.4 * torch.rand(9, 2, generator=draw), 0.2 + 0.3 * torch.rand(9, 2, generator=draw)), 1)
+    overlap, claims = pairwise_iou(corners(given), corners(wanted)).double().tolist(), {}
+    for number, (x, y, w, h) in enumerate(wanted.tolist()):
+        inside = [
+            (float(candidates.scores[place, classes[number]]) * overlap[place][number] ** 6, place)
+            for place, (px, py) in enumerate(places.tolist())
+            if abs(px - x) < w / 2 and abs(py - y) < h / 2
+        ]
+        for alignment, place in sorted(inside, reverse=True)[:topk]:
+            claims.setdefault(place, []).append((overlap[place][number], number, alignment))
+    assert any(len(claim) > 1 for claim in claims.values())
+    owners = {place: max(claim) for place, claim in claims.items()}
+    found = created("matcher", "task-aligned", topk=topk)(
+        candidates, {"class_labels": classes, "boxes": wanted, "size": torch.tensor([90, 50])}
+    )
+    pairs = dict(zip(found.candidates.tolist(), found.targets.tolist(), strict=True))
+    assert pairs == {place: number for place, (_, number, _) in owners.items()}
+    for place, weight in zip(found.candidates.tolist(), found.weights.tolist(), strict=True):
+        others = [owner for owner in owners.values() if owner[1] == owners[place][1]]
+        most, highest = max(owner[2] for owner in others), max(owner[0] for owner in others)
+        assert weight == pytest.approx(max(1e-4, owners[place][2] / most * highest), rel=1e-4)
 
 
 def test_a_place_in_two_boxes_answers_for_the_one_it_overlaps_more(created: Callable[..., Any]) -> None:

@@ -6,14 +6,19 @@ import torch
 from torch import Tensor
 
 
-def pairwise_iou(one: Tensor, other: Tensor) -> Tensor:
-    """Intersection over union of corners ``[N, 4]`` and ``[M, 4]`` -> ``[N, M]``; 0 where neither has an area."""
-    low = torch.maximum(one[:, None, :2], other[None, :, :2])
-    high = torch.minimum(one[:, None, 2:], other[None, :, 2:])
-    inner = (high - low).clamp(min=0).prod(-1)  # [N, M]
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(-1) for boxes in (one, other)]
-    union = areas[0][:, None] + areas[1][None] - inner
+def iou(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of corners ``[..., 4]``, broadcast against each other -> ``[...]``; 0 where neither has
+    an area."""
+    low, high = torch.maximum(one[..., :2], other[..., :2]), torch.minimum(one[..., 2:], other[..., 2:])
+    inner = (high - low).clamp(min=0).prod(-1)  # [...]
+    areas = [(boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1) for boxes in (one, other)]
+    union = areas[0] + areas[1] - inner
     return torch.where(union > 0, inner / union.clamp(min=torch.finfo(union.dtype).tiny), 0.0)
+
+
+def pairwise_iou(one: Tensor, other: Tensor) -> Tensor:
+    """The same of every pair of ``[N, 4]`` and ``[M, 4]`` -> ``[N, M]``."""
+    return iou(one[:, None], other[None])
 
 
 def surviving(boxes: Tensor, classes: Tensor, iou: float) -> Tensor:
