@@ -79,7 +79,13 @@ class AnchorFreeOptions(Options):
     focus: float = Field(default=2.0, ge=0.0, le=10.0, description="Power of the class loss's focal factor")
     box_weight: Weight = Field(default=2.0, description="Weight of the box loss")
     distribution_weight: Weight = Field(default=0.25, description="Weight of the distributions' loss")
-    candidates: int = Field(default=1000, ge=1, le=100_000, description="Surest boxes that are looked at of an image")
+    candidates: int = Field(
+        default=1000,
+        ge=1,
+        le=100_000,
+        description="Surest boxes of an image, of all levels and classes, that are looked at. A matcher of several "
+        "places to a box teaches as many to be sure of it (task-aligned: topk): take more than these times the boxes",
+    )
     nms_iou: float | None = Field(
         default=0.6,
         gt=0.0,
