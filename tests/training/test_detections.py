@@ -134,6 +134,19 @@ def test_each_loss_is_logged_and_their_weighted_sum_is_the_loss(
     assert not outcome.curve[-1].gradients
 
 
+def test_lack_of_memory_for_one_image_blames_its_size(
+    shapes_spec: MakeSpec, home: DataHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(*given: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("zoo.training.losses.loss.own_loss_sum", greedy)
+    outcome = train(shapes_spec(**{"training.batch_tokens": 1}), tmp_path / "run", home=home)
+    assert outcome.status == "oom"
+    assert outcome.error is not None
+    assert "have model.pixels make smaller images: the row is one alone" in outcome.error
+
+
 @pytest.mark.slow
 def test_a_detector_learns_to_find_rectangles(shapes_spec: MakeSpec, home: DataHome, tmp_path: Path) -> None:
     """In images that it has not seen: most are found and told apart."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from zoo.models._compat import compute_layers_again
 from zoo.models.assemble import assemble
 from zoo.models.detection.contracts import Detector, Found, Labels, corners
 from zoo.models.detection.model import ZooForObjectDetection
@@ -147,6 +148,23 @@ class DetectorSuite(TorchSuite):
         for one, two in zip(self.found(model, some_images()), self.found(loaded.eval(), some_images()), strict=True):
             assert torch.equal(one.scores, two.scores)
             assert torch.equal(one.boxes, two.boxes)
+
+    def test_layers_that_are_computed_again_give_the_same_gradients(self, chosen: Chosen) -> None:
+        model = self.model(chosen).train()
+        if not any(hasattr(module, "gradient_checkpointing") for module in model.modules()):
+            pytest.skip("it has no layers that can be computed again")
+        found = []
+        for again in (False, True):
+            if again:
+                compute_layers_again(model)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(3)  # for dropout
+                model.zero_grad()
+                model(**some_images(), labels=labels_of(3, 1)).loss.backward()
+            found.append({name: item.grad for name, item in model.named_parameters() if item.grad is not None})
+        assert found[0].keys() == found[1].keys()
+        for name, gradient in found[0].items():
+            close(found[1][name], gradient, 1e-5, name)
 
     def test_an_image_smaller_than_its_strides_is_read(self, chosen: Chosen) -> None:
         assert len(self.found(self.model(chosen), some_images(1, 1, 3))) == 1

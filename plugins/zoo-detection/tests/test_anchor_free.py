@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from zoo_detection.anchor_free import distribution_loss
 from zoo_detection.overlap import pairwise_iou
 
@@ -114,6 +116,28 @@ def test_losses_of_a_perfect_prediction_are_nothing(created: Callable[..., Any])
     assert float(losses["class"]) == pytest.approx(0.0, abs=1e-6)
     assert float(losses["box"]) == pytest.approx(0.0, abs=1e-6)
     assert float(losses["distribution"]) == pytest.approx(math.log(2), rel=1e-5), "the entropy of a half and a half"
+
+
+def test_what_is_computed_again_is_not_kept(created: Callable[..., Any]) -> None:
+    """Nearly all of it: a block's input is left of its convolution, its norm and its activation."""
+    images, kept = some_images(), []
+    for again in (False, True):
+        detector = made(created, width=16, neck=32).train()
+        for module in detector.modules():
+            if again and hasattr(module, "gradient_checkpointing"):
+                module.gradient_checkpointing = True
+                module._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+        sizes: dict[int, int] = {}
+
+        def count(tensor: Tensor, sizes: dict[int, int] = sizes) -> Tensor:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            predictions = detector(**images)
+        kept.append(sum(sizes.values()))
+        del predictions
+    assert kept[1] < 0.6 * kept[0]
 
 
 def test_boxes_that_say_the_same_are_taken_away(created: Callable[..., Any]) -> None:
