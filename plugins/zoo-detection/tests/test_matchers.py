@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -80,6 +81,29 @@ def test_costs_that_decide_nothing_are_refused(options: dict[str, Any], said: st
 def test_a_loss_of_rotated_boxes_is_refused(created: Callable[..., Any]) -> None:
     with pytest.raises(InputError, match="'kfiou' is one of boxes with 5 coordinates, a detector's have 4"):
         created("matcher", "hungarian", box_loss="kfiou")
+
+
+@pytest.mark.parametrize(
+    "loss", ["nwd", {"use": "inner-iou", "of": "nwd"}, {"use": "fused", "of": "nwd", "backend": "eager"}]
+)
+@pytest.mark.parametrize("place", ["matcher", "detector"])
+def test_a_loss_whose_length_is_in_pixels_is_refused(created: Callable[..., Any], loss: Any, place: str) -> None:
+    """What a user who names `nwd` gets: its constant is of pixels, and no box of a detector would overlap another."""
+    with pytest.raises(InputError, match=r"has a length of 12\.7 among its options, longer than any image"):
+        if place == "matcher":
+            created("matcher", "hungarian", box_loss=loss)
+        else:
+            created("detector", "anchor-free", 1, matcher="task-aligned", box_loss=loss, width=4, neck=4)
+
+
+def test_a_length_in_units_of_the_image_is_taken(created: Callable[..., Any], labels: Labels) -> None:
+    """A box that is off by the constant, to the right, costs 1 - exp(-1): in an image of 60 x 100 pixels, of 2."""
+    matcher = created(
+        "matcher", "hungarian", class_cost=0.0, l1_cost=0.0, box_cost=1.0, box_loss={"use": "nwd", "constant": 0.02}
+    )
+    moved = labels[0]["boxes"] + torch.tensor([0.02, 0.0, 0.0, 0.0])
+    costs = matcher.costs(Candidates(torch.ones(4, 3), moved), labels[0])
+    torch.testing.assert_close(costs.diagonal(), torch.full((4,), 1 - math.exp(-1)))
 
 
 TRUTH: dict[str, Tensor] = {

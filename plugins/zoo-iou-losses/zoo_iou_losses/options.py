@@ -12,7 +12,12 @@ from zoo.spec.options import Chosen, Options, Slot
 class SmoothL1Options(Options):
     """Options of `smooth-l1`."""
 
-    beta: float = Field(default=1.0, gt=0, description="Difference of a coordinate up to which the loss is quadratic")
+    beta: float = Field(
+        default=1.0,
+        gt=0,
+        description="Difference of a coordinate, in the unit of the boxes, up to which the loss is quadratic; in a "
+        "detector, where the image's longer side is 1, that is any with the default",
+    )
 
 
 class CIoUOptions(Options):
@@ -75,7 +80,8 @@ class NwdOptions(Options):
     constant: float = Field(
         default=12.7,
         gt=0,
-        description="C, in the unit of the boxes: about the mean size of the objects. 12.7 pixels are AI-TOD's",
+        description="C, in the unit of the boxes: about the mean size of the objects. 12.7 pixels are AI-TOD's; in a "
+        "detector the unit is the image's longer side, and it has to be said (12.7 of 800 pixels are 0.016)",
     )
 
 
