@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 Boxes = tuple[Tensor, Tensor]
 SCRIPT = Path(__file__).parent / "torchvision_losses.py"
@@ -168,6 +169,21 @@ def test_a_batch_of_nan_does_not_stay_in_the_running_mean(loss_named: Any, boxes
     loss = loss_named("wiou-v3", momentum=0.25).train()
     loss((boxes[0] * float("nan")).requires_grad_(), boxes[1])
     assert float(loss.mean) == 1.0
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_the_running_mean_moves_once_where_a_pass_is_computed_again(
+    loss_named: Any, boxes: Boxes, reentrant: bool
+) -> None:
+    """And the second pass weighs by the mean of the first, but for a reentrant checkpoint, whose first has no
+    gradients and moves nothing."""
+    loss, plain = (loss_named("wiou-v3", momentum=0.25).train() for _ in range(2))
+    for _ in range(3):
+        predicted, same = (boxes[0].clone().requires_grad_() for _ in range(2))
+        checkpoint(loss, predicted, boxes[1], use_reentrant=reentrant).sum().backward()
+        plain(same, boxes[1]).sum().backward()
+        assert float(loss.mean) == float(plain.mean)
+        torch.testing.assert_close(predicted.grad, same.grad, rtol=1e-12, atol=1e-12)
 
 
 def test_alpha_of_ciou_is_nothing_below_the_least_overlap(loss_named: Any, boxes: Boxes) -> None:

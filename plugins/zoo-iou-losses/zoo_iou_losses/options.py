@@ -49,8 +49,16 @@ class AlphaIoUOptions(Options):
 class WIoUv3Options(Options):
     """Options of `wiou-v3`."""
 
-    alpha: float = Field(default=1.9, gt=1, description="alpha of the focusing r = beta / (delta alpha^(beta - delta))")
-    delta: float = Field(default=3.0, gt=0, description="delta of the focusing: the outlier degree whose weight is 1")
+    alpha: float = Field(
+        default=1.9,
+        gt=1,
+        description="alpha of the focusing r = beta / (delta alpha^(beta - delta)): 1.9 in the paper, later 1.7",
+    )
+    delta: float = Field(
+        default=3.0,
+        gt=0,
+        description="delta of the focusing: the outlier degree whose weight is 1: 3 in the paper, later 2.7",
+    )
     momentum: float = Field(
         default=1e-4,
         gt=0,
