@@ -101,6 +101,7 @@ class DetectorSuite(TorchSuite):
             assert (item.labels.shape, item.boxes.shape) == ((count,), (count, 4))
             assert ((item.scores >= 0) & (item.scores <= 1)).all()
             assert (item.scores.diff() <= 0).all(), "not surest first"
+            assert model.detector.most is None or count <= model.detector.most, "more boxes than it says"
             assert ((item.labels >= 0) & (item.labels < len(CATEGORIES))).all()
             assert torch.isfinite(item.boxes).all()
         for item in model.detect(**some_images()):

@@ -88,6 +88,8 @@ class Detector(nn.Module):
 
     padding_invariant: ClassVar[bool] = False
     """Whether padding at the bottom and on the right changes nothing of what is found (up to rounding)."""
+    most: int | None = None
+    """How many boxes of an image can be learnt and found at the most; None where nothing bounds them."""
 
     def __init__(self, options: Options, classes: int) -> None:
         super().__init__()

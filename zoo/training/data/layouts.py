@@ -190,7 +190,20 @@ class Detections(Layout[EncodedDetections]):
         return DetectionCollator(examples, self._processor)
 
     def refuse_past_the_table(self, model: Any, examples: EncodedDetections) -> None:
-        """Images have no table of positions that could end."""
+        """Images have no table of positions that could end; boxes may be more than a detector finds in one."""
+        counts = examples.targets.lengths  # [N]
+        most = model.detector.most
+        beyond = 0 if most is None else int((counts - most).clip(min=0).sum())
+        if beyond > _FEW_BOXES * counts.sum():
+            raise InputError(
+                f"{beyond} of {counts.sum()} training boxes could not be found: the detector finds {most} in an image, "
+                f"and {(counts > most).sum()} of {len(counts)} images have more, up to {counts.max()} (queries are a "
+                "detector's option)"
+            )
+
+
+_FEW_BOXES = 0.01
+"""Share of the boxes that may be lost in images with more than can be found: a few full ones need not decide."""
 
 
 def _refuse_longer(stack: Any, side: str, longest: int) -> None:
