@@ -93,6 +93,35 @@ class DetectorSuite(TorchSuite):
         after = surest_overlap(self.found(model, images), labels)
         assert after > before + 0.05, f"overlap {before:.3f} before, {after:.3f} after"
 
+    @pytest.mark.parametrize("label", [0, 1])
+    def test_the_class_that_is_taught_is_the_one_that_is_found(self, chosen: Chosen, label: int) -> None:
+        model = self.model(chosen)
+        labels = [{**item, "class_labels": torch.full_like(item["class_labels"], label)} for item in labels_of(2, 1)]
+        optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+        for _ in range(12):
+            optimizer.zero_grad()
+            model(**some_images(), labels=labels).loss.backward()
+            optimizer.step()
+        for number, item in enumerate(self.found(model, some_images())):
+            assert int(item.labels[0]) == label, f"image {number}: its surest box is one of another class"
+
+    def test_boxes_take_the_shape_that_is_taught(self, chosen: Chosen) -> None:
+        """Wide ones or tall ones, about one centre: being sure of the right place alone does not do it."""
+        sides = []
+        for wide in (True, False):
+            model = self.model(chosen)
+            box = torch.tensor([[0.5, 0.5, *((0.8, 0.2) if wide else (0.2, 0.8))]])
+            labels = [{"class_labels": torch.tensor([0]), "boxes": box}] * 2
+            optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+            for _ in range(15):
+                optimizer.zero_grad()
+                model(**some_images(), labels=labels).loss.backward()
+                optimizer.step()
+            sides.append(torch.stack([item.boxes[0, 2:] for item in self.found(model, some_images())]))  # [2, 2]
+        (width, height), (other_width, other_height) = (some.mean(0).tolist() for some in sides)
+        assert width > other_width + 0.05, f"{width:.3f} wide where wide boxes are taught, {other_width:.3f} where tall"
+        assert height < other_height - 0.05, f"{height:.3f} high where wide are taught, {other_height:.3f} where tall"
+
     def test_what_is_found_is_sorted_and_of_the_classes(self, chosen: Chosen) -> None:
         model = self.model(chosen)
         for item in self.found(model, some_images()):
