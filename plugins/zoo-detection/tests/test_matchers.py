@@ -146,15 +146,17 @@ def test_places_outside_of_a_box_do_not_answer_for_it_unless_it_is_taken_to_be_l
     assert matcher(reaching, thin).candidates.tolist() == [0]
 
 
-@pytest.mark.parametrize("side", [64, 905])
-def test_from_a_stride_on_every_box_has_a_place_wherever_it_lies(created: Callable[..., Any], side: int) -> None:
-    """Of boxes of two pixels at every half pixel, also half way between two places (four and twelve pixels, ...): such
+@pytest.mark.parametrize(("side", "step"), [(64, 0.5), (905, 4.0)])
+def test_from_a_stride_on_every_box_has_a_place_wherever_it_lies(
+    created: Callable[..., Any], side: int, step: float
+) -> None:
+    """Of boxes of two pixels everywhere, also half way between two places (four and twelve pixels, ...): such
     a box has both."""
     rows = (torch.arange(-(-side // 8)) + 0.5) * 8
     places = torch.stack((torch.full_like(rows, 4.0), rows), -1) / side  # [q, 2]
     reach = torch.full_like(places, 8.0 / side)
     candidates = Candidates(torch.ones(len(rows), 1), torch.cat((places, reach), -1), places, reach)
-    middles = torch.arange(2.0, side - 1, 0.5)
+    middles = torch.arange(4.0, side - 1, step)
     boxes = torch.stack((torch.full_like(middles, 4.0), middles, torch.full_like(middles, 8.0)), -1)  # [n, 3]
     boxes = torch.cat((boxes, torch.full((len(middles), 1), 2.0)), -1) / side
     matcher = created("matcher", "task-aligned")

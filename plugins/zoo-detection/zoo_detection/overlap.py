@@ -10,19 +10,18 @@ _BLOCK = 512
 """Boxes that are compared with all less sure ones at once: what is held grows with their number, not its square."""
 
 
-def iou(one: Tensor, other: Tensor) -> Tensor:
-    """Intersection over union of corners ``[..., 4]``, broadcast against each other -> ``[...]``; 0 where neither has
-    an area."""
+def pairwise_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of corners ``[N, 4]`` and ``[M, 4]`` -> ``[N, M]``; 0 where neither has an area."""
+    return paired_iou(one[:, None], other[None])
+
+
+def paired_iou(one: Tensor, other: Tensor) -> Tensor:
+    """The same of pairs, ``[..., 4]`` and ``[..., 4]`` -> ``[...]``."""
     low, high = torch.maximum(one[..., :2], other[..., :2]), torch.minimum(one[..., 2:], other[..., 2:])
     inner = (high - low).clamp(min=0).prod(-1)  # [...]
     areas = [(boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1) for boxes in (one, other)]
     union = areas[0] + areas[1] - inner
     return torch.where(union > 0, inner / union.clamp(min=torch.finfo(union.dtype).tiny), 0.0)
-
-
-def pairwise_iou(one: Tensor, other: Tensor) -> Tensor:
-    """The same of every pair of ``[N, 4]`` and ``[M, 4]`` -> ``[N, M]``."""
-    return iou(one[:, None], other[None])
 
 
 def surviving(boxes: Tensor, classes: Tensor, iou: float) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from zoo.models.detection import Candidates, Labels, Matched, Matcher
 from zoo.models.detection.contracts import corners
 from zoo_detection.options import TaskAlignedOptions
-from zoo_detection.overlap import iou
+from zoo_detection.overlap import paired_iou
 
 _LEAST = 1e-4
 """The weight of a candidate that does not yet overlap its box: with none it would never come to."""
@@ -34,7 +34,7 @@ class TaskAligned(Matcher):
         boxes = candidates.boxes.float()  # [Q, 4]
         # The pairs that come into question, P in number: few of Q * n, as boxes are small.
         rows, columns = _inside(candidates, wanted).nonzero(as_tuple=True)  # [P] each
-        overlap = torch.nan_to_num(iou(corners(boxes[rows]), corners(wanted[columns])))  # [P]
+        overlap = torch.nan_to_num(paired_iou(corners(boxes[rows]), corners(wanted[columns])))  # [P]
         scores = torch.nan_to_num(candidates.scores[rows, labels["class_labels"][columns]].float()).clamp(0, 1)
         alignment = scores**options.alpha * overlap**options.beta  # [P]
         places = boxes[:, :2] if candidates.places is None else candidates.places.float()  # [Q, 2]

@@ -11,11 +11,12 @@ from zoo.errors import InputError
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
-from zoo.training.data.batching import Lengths
+from zoo.training.data.batching import Lengths, TokenBatches
 from zoo.training.data.collate import Collating, Collator
 from zoo.training.data.collate_images import ImageCollator
 from zoo.training.data.detections import DetectionCollator, EncodedDetections, encoded_detections
 from zoo.training.data.encoded import encoded_images, encoded_pairs
+from zoo.training.data.frames import FrameBatches
 from zoo.training.data.images import EncodedImages, frames_needed
 from zoo.training.data.ragged import Encoded, EncodedPairs
 from zoo.training.data.sequences import SequenceCollator, row_lengths
@@ -50,6 +51,10 @@ class Layout(ABC, Generic[E]):
     @abstractmethod
     def lengths(self, examples: E) -> Sequence[Lengths]:
         """The length of each example in each kind of row."""
+
+    def batches(self, examples: E, budget: int, seed: int) -> TokenBatches:
+        """Batches of one example a row, of at most `budget` tokens with their padding."""
+        return TokenBatches(self.lengths(examples), budget, seed)
 
     @abstractmethod
     def collator(self, examples: E, config: Any, *, source_loss: bool = False) -> Collating:
@@ -185,6 +190,10 @@ class Detections(Layout[EncodedDetections]):
 
     def lengths(self, examples: EncodedDetections) -> Sequence[Lengths]:
         return [examples.cells]
+
+    def batches(self, examples: EncodedDetections, budget: int, seed: int) -> FrameBatches:
+        """All images of a batch are padded to one frame."""
+        return FrameBatches(examples.cells, examples.columns, budget, seed)
 
     def collator(self, examples: EncodedDetections, config: Any, *, source_loss: bool = False) -> DetectionCollator:
         return DetectionCollator(examples, self._processor)
