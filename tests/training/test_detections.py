@@ -65,6 +65,16 @@ def test_a_batch_has_boxes_as_shares_of_each_image_and_the_padding_told() -> Non
     assert batch.target_tokens == 2, "a micro-batch weighs as much as it has images"
 
 
+def test_a_processor_refuses_what_it_does_not_know_and_what_is_no_image() -> None:
+    processor = ZooDetectionProcessor({"max_width": 20})
+    with pytest.raises(InputError, match=r"no keyword 'return_tensor': did you mean 'return_tensors'\?"):
+        processor(np.zeros((8, 8, 3), np.uint8), return_tensor="pt")
+    with pytest.raises(InputError, match="no keyword 'do_resize'"):
+        processor(np.zeros((8, 8, 3), np.uint8), do_resize=False)
+    with pytest.raises(InputError, match="there is no image to read"):
+        processor([], return_tensors="pt")
+
+
 def test_a_box_of_an_unknown_category_is_refused() -> None:
     with pytest.raises(InputError, match=f"example 'one' has a box of the category {LIGHT}, not of {DARK}"):
         encoded_detections([EXAMPLE], [DARK], lambda height, width: (1, 1))
