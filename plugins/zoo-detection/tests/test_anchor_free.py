@@ -140,6 +140,20 @@ def test_what_is_computed_again_is_not_kept(created: Callable[..., Any]) -> None
     assert kept[1] < 0.6 * kept[0]
 
 
+@pytest.mark.parametrize("focus", [0.0, 1.0, 2.0])
+def test_a_place_without_any_error_has_a_finite_gradient(created: Callable[..., Any], focus: float) -> None:
+    """Its probability has rounded to 1, as the matcher asks of it; a power between 0 and 1 would have none there."""
+    detector = made(created, levels=[8], reg_max=0, focus=focus, matcher={"use": "hungarian", "box_cost": 0.0})
+    predictions = dict(detector(**some_images(1, 8, 8)))
+    predictions["logits"] = torch.tensor([[[40.0, -200.0]]], requires_grad=True)
+    whole = {"class_labels": torch.tensor([0]), "boxes": torch.tensor([[0.5, 0.5, 1.0, 1.0]])}
+    losses = detector.losses(predictions, [{**whole, "size": torch.tensor([8, 8])}])
+    (gradient,) = torch.autograd.grad(losses["class"], predictions["logits"])
+    assert torch.isfinite(gradient).all()
+    with pytest.raises(ValueError, match="focus 0.5: expected 0, or a number from 1"):
+        made(created, focus=0.5)
+
+
 def test_boxes_that_say_the_same_are_taken_away(created: Callable[..., Any]) -> None:
     images = some_images(1)
     with_all, thinned = made(created, nms_iou=None), made(created, nms_iou=0.3)
