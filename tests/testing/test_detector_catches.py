@@ -40,7 +40,7 @@ class Grid(Detector):
         height, width = pixel_values.shape[-2:]
         padding = (0, -width % _STRIDE, 0, -height % _STRIDE)
         x = self.reads(F.pad(pixel_values, padding)).flatten(2).mT  # [B, Q, 64]
-        said = self.says(x.relu())  # [B, Q, C + 4]
+        said = self.says(x.relu()).float()  # [B, Q, C + 4]
         rows, columns = ((size + -size % _STRIDE) // _STRIDE for size in (height, width))
         y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(columns) + 0.5, indexing="ij")
         places = torch.stack((x, y), -1).reshape(-1, 2) * _STRIDE  # [Q, 2]
@@ -76,6 +76,13 @@ class Grid(Detector):
             order = scores.argsort(descending=True)
             answers.append(Found(scores[order], classes[order], boxes[real][order]))
         return answers
+
+
+class Coarse(Grid):
+    """Adds up its losses in half precision."""
+
+    def mean(self, total: Tensor, count: int) -> Tensor:
+        return super().mean(total.bfloat16(), count)
 
 
 class BlindToClasses(Grid):
@@ -154,6 +161,7 @@ class Forgets(Grid):
         (WeighsNothing, "test_losses_and_gradients_are_finite_whatever_there_is_to_find", ((3, 1),), "giou"),
         (SeesOthers, "test_images_of_a_batch_do_not_see_each_other", (), "image 0"),
         (SeesPadding, "test_padding_changes_nothing_where_that_is_claimed", (), r"in \(64, 96\)"),
+        (Coarse, "test_mixed_precision_gives_losses_in_single_that_are_nearly_the_same", (), "box"),
         (LeastSureFirst, "test_what_is_found_is_sorted_and_of_the_classes", (), "not surest first"),
         (SaysFewer, "test_what_is_found_is_sorted_and_of_the_classes", (), "more boxes than it says"),
         (NeverLearns, "test_boxes_take_the_shape_that_is_taught", (), "where wide boxes are taught"),
@@ -182,6 +190,7 @@ def test_a_detector_that_keeps_its_contract_passes(installed: Installed, run: Ru
     run(suite, "test_padding_changes_nothing_where_that_is_claimed")
     run(suite, "test_what_is_found_is_sorted_and_of_the_classes")
     run(suite, "test_a_few_steps_bring_the_surest_boxes_nearer")
+    run(suite, "test_mixed_precision_gives_losses_in_single_that_are_nearly_the_same")
     run(suite, "test_boxes_take_the_shape_that_is_taught")
     run(suite, "test_saved_and_loaded_it_finds_the_same", tmp_path)
 

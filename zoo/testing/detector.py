@@ -93,6 +93,18 @@ class DetectorSuite(TorchSuite):
         after = surest_overlap(self.found(model, images), labels)
         assert after > before + 0.05, f"overlap {before:.3f} before, {after:.3f} after"
 
+    def test_mixed_precision_gives_losses_in_single_that_are_nearly_the_same(self, chosen: Chosen) -> None:
+        """As training with `precision: bf16` has them, matcher and box loss included."""
+        model, images = self.model(chosen), some_images()
+        with torch.no_grad():
+            exact = model(**images, labels=labels_of(3, 1))
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                mixed = model(**images, labels=labels_of(3, 1))
+        assert mixed.loss.dtype == torch.float32
+        for name, value in exact.losses.items():
+            assert mixed.losses[name].dtype == torch.float32, name
+            close(mixed.losses[name], value, 0.05, name)
+
     @pytest.mark.parametrize("label", [0, 1])
     def test_the_class_that_is_taught_is_the_one_that_is_found(self, chosen: Chosen, label: int) -> None:
         model = self.model(chosen)
