@@ -18,7 +18,7 @@ def pairwise_iou(one: Tensor, other: Tensor) -> Tensor:
 def paired_iou(one: Tensor, other: Tensor) -> Tensor:
     """The same of pairs, ``[..., 4]`` and ``[..., 4]`` -> ``[...]``."""
     low, high = torch.maximum(one[..., :2], other[..., :2]), torch.minimum(one[..., 2:], other[..., 2:])
-    inner = (high - low).clamp(min=0).prod(-1)  # [...]
+    inner = (high - low).clamp(min=0).prod(-1)
     areas = [(boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1) for boxes in (one, other)]
     union = areas[0] + areas[1] - inner
     return torch.where(union > 0, inner / union.clamp(min=torch.finfo(union.dtype).tiny), 0.0)

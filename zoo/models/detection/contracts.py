@@ -86,10 +86,10 @@ class Detector(nn.Module):
     `forward` gives predictions of any form that the detector itself understands: a mapping of tensors, the batch first.
     """
 
-    padding_invariant: ClassVar[bool] = False
-    """Whether padding at the bottom and on the right changes nothing of what is found (up to rounding)."""
     most: int | None = None
     """How many boxes of an image can be learnt and found at the most; None where nothing bounds them."""
+    padding_invariant: ClassVar[bool] = False
+    """Whether padding at the bottom and on the right changes nothing of what is found (up to rounding)."""
 
     def __init__(self, options: Options, classes: int) -> None:
         super().__init__()

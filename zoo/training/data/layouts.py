@@ -52,13 +52,13 @@ class Layout(ABC, Generic[E]):
     def lengths(self, examples: E) -> Sequence[Lengths]:
         """The length of each example in each kind of row."""
 
-    def batches(self, examples: E, budget: int, seed: int) -> TokenBatches:
-        """Batches of one example a row, of at most `budget` tokens with their padding."""
-        return TokenBatches(self.lengths(examples), budget, seed)
-
     @abstractmethod
     def collator(self, examples: E, config: Any, *, source_loss: bool = False) -> Collating:
         """What makes batches of `examples` for a model of `config`."""
+
+    def batches(self, examples: E, budget: int, seed: int) -> TokenBatches:
+        """Batches of one example a row, of at most `budget` tokens with their padding."""
+        return TokenBatches(self.lengths(examples), budget, seed)
 
     @abstractmethod
     def refuse_past_the_table(self, model: Any, examples: E) -> None:

@@ -49,6 +49,7 @@ def batches_for(
     examples: Encoded, budget: int, seed: int, *, packing: bool = False, layout: Layout[Any] = PAIRS
 ) -> Batches:
     """The batches of `examples`, one a row or several. Raises InputError where these examples cannot be packed."""
+    lengths = layout.lengths(examples)
     if not packing:
         return layout.batches(examples, budget, seed)
     if examples.contexts is not None:
@@ -56,7 +57,7 @@ def batches_for(
             "training.packing: rows of examples with a second input cannot be packed; "
             "set it to false, or give the context as a prefix of the source"
         )
-    return PackedBatches(layout.lengths(examples), budget, seed, alone=layout.alone)
+    return PackedBatches(lengths, budget, seed, alone=layout.alone)
 
 
 class Loader:
