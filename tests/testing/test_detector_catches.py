@@ -156,21 +156,21 @@ class Forgets(Grid):
 @pytest.mark.parametrize(
     ("wrong", "test", "arguments", "said"),
     [
-        (BlindToClasses, "test_the_class_that_is_taught_is_the_one_that_is_found", (1,), "one of another class"),
+        (BlindToClasses, "test_the_class_that_is_taught_is_the_one_that_is_found", (1,), "are of the classes"),
         (MeanOfNothing, "test_losses_and_gradients_are_finite_whatever_there_is_to_find", ((0, 0),), "box is nan"),
         (WeighsNothing, "test_losses_and_gradients_are_finite_whatever_there_is_to_find", ((3, 1),), "giou"),
         (SeesOthers, "test_images_of_a_batch_do_not_see_each_other", (), "image 0"),
         (SeesPadding, "test_padding_changes_nothing_where_that_is_claimed", (), r"in \(64, 96\)"),
-        (Coarse, "test_mixed_precision_gives_losses_in_single_that_are_nearly_the_same", (), "box"),
+        (Coarse, "test_mixed_precision_gives_losses_in_single_of_like_size", (), "box"),
         (LeastSureFirst, "test_what_is_found_is_sorted_and_of_the_classes", (), "not surest first"),
         (SaysFewer, "test_what_is_found_is_sorted_and_of_the_classes", (), "more boxes than it says"),
-        (NeverLearns, "test_boxes_take_the_shape_that_is_taught", (), "where wide boxes are taught"),
+        (NeverLearns, "test_boxes_take_the_shape_that_is_taught", (), "are taught"),
     ],
 )
 def test_a_detector_that_breaks_its_contract_is_caught(
     installed: Installed, run: Run, wrong: type[Grid], test: str, arguments: tuple[Any, ...], said: str
 ) -> None:
-    with pytest.raises((AssertionError, KeyError), match=said):
+    with pytest.raises((AssertionError, KeyError, pytest.fail.Exception), match=said):
         run(installed(DetectorSuite, wrong), test, *arguments)
 
 
@@ -190,7 +190,7 @@ def test_a_detector_that_keeps_its_contract_passes(installed: Installed, run: Ru
     run(suite, "test_padding_changes_nothing_where_that_is_claimed")
     run(suite, "test_what_is_found_is_sorted_and_of_the_classes")
     run(suite, "test_a_few_steps_bring_the_surest_boxes_nearer")
-    run(suite, "test_mixed_precision_gives_losses_in_single_that_are_nearly_the_same")
+    run(suite, "test_mixed_precision_gives_losses_in_single_of_like_size")
     run(suite, "test_boxes_take_the_shape_that_is_taught")
     run(suite, "test_saved_and_loaded_it_finds_the_same", tmp_path)
 
