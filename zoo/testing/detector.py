@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -129,7 +129,7 @@ class DetectorSuite(TorchSuite):
                 seen.append(f"{width:.3f} x {height:.3f} where {sides} are taught")
         assert not seen, f"the surest boxes are {' and '.join(seen)}"
 
-    def learning(self, model: ZooForObjectDetection, labels: list[Labels]) -> Iterator[list[Found]]:
+    def learning(self, model: ZooForObjectDetection, labels: Sequence[Labels]) -> Iterator[list[Found]]:
         """What is found in two images after every tenth of up to 60 steps."""
         optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
         for step in range(1, 61):
