@@ -51,7 +51,8 @@ class TrainingSection(Options):
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(
         default=4096,
-        description="Token budget of one optimizer micro-batch, padding included; of images, patches are tokens",
+        description="Token budget of one optimizer micro-batch, padding included; of images, patches are tokens, and "
+        "of a detector's cells of 16 x 16 pixels",
     )
     gradient_accumulation: Count = Field(default=1, description="Micro-batches per optimizer step")
     step_tokens: Count | None = Field(

@@ -319,7 +319,7 @@ class _Attempt:
                 cause = (str(found).strip() or "no more is known").splitlines()[0]
                 error = (
                     f"out of memory in step {steps + 1}{f', in {in_words(told)}' if told else ''}: {cause}; "
-                    f"{remedy(told, self.spec.training, images=self.spec.model.reads_images)}"
+                    f"{remedy(told, self.spec.training, images=_sized_by(self.spec))}"
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
@@ -444,6 +444,13 @@ def _refuse_context_of_one(model: Any, examples: Encoded) -> None:
             "the model has a context encoder, but the task gives no second input: take a task that does "
             "(doc2sent with context_as: second-input), or drop model.context_encoder"
         )
+
+
+def _sized_by(spec: Spec) -> str | None:
+    """The key of a spec that says how large its model's images are; None where it reads texts."""
+    if spec.model.finds_boxes:
+        return "model.pixels"
+    return "model.image.input" if spec.model.reads_images else None
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -76,10 +76,18 @@ class AnchorFreeOptions(Options):
         "it holds a place; from 1 every box holds one",
     )
     class_weight: Weight = Field(default=1.0, description="Weight of the class loss (quality focal loss)")
-    focus: float = Field(default=2.0, ge=0.0, le=10.0, description="Power of the class loss's focal factor")
+    focus: float = Field(
+        default=2.0, ge=0.0, le=10.0, description="Power of the class loss's focal factor: 0 (none), or from 1"
+    )
     box_weight: Weight = Field(default=2.0, description="Weight of the box loss")
     distribution_weight: Weight = Field(default=0.25, description="Weight of the distributions' loss")
-    candidates: int = Field(default=1000, ge=1, le=100_000, description="Surest boxes that are looked at of an image")
+    candidates: int = Field(
+        default=1000,
+        ge=1,
+        le=100_000,
+        description="Surest boxes of an image, of all levels and classes, that are looked at. A matcher of several "
+        "places to a box teaches as many to be sure of it (task-aligned: topk): take more than these times the boxes",
+    )
     nms_iou: float | None = Field(
         default=0.6,
         gt=0.0,
@@ -88,7 +96,10 @@ class AnchorFreeOptions(Options):
     )
 
     @model_validator(mode="after")
-    def _levels_rise(self) -> AnchorFreeOptions:
+    def _can_be(self) -> AnchorFreeOptions:
+        if 0 < self.focus < 1:
+            # The gradient of |x|^focus has no bound where x, a place's error, comes to nothing.
+            raise ValueError(f"focus {self.focus:g}: expected 0, or a number from 1")
         if sorted(set(self.levels)) != self.levels:
             raise ValueError(f"levels {self.levels}: expected each once, the smallest first")
         return self

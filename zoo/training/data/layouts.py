@@ -12,11 +12,12 @@ from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.images import Size
-from zoo.training.data.batching import Lengths
+from zoo.training.data.batching import Lengths, TokenBatches
 from zoo.training.data.collate import Collating, Collator
 from zoo.training.data.collate_images import ImageCollator
 from zoo.training.data.detections import DetectionCollator, EncodedDetections, encoded_detections
 from zoo.training.data.encoded import encoded_images, encoded_pairs
+from zoo.training.data.frames import FrameBatches
 from zoo.training.data.images import EncodedImages, frames_needed, image_of
 from zoo.training.data.ragged import Encoded, EncodedPairs
 from zoo.training.data.sequences import SequenceCollator, row_lengths
@@ -60,6 +61,10 @@ class Layout(ABC, Generic[E]):
     @abstractmethod
     def collator(self, examples: E, config: Any, *, source_loss: bool = False) -> Collating:
         """What makes batches of `examples` for a model of `config`."""
+
+    def batches(self, examples: E, budget: int, seed: int) -> TokenBatches:
+        """Batches of one example a row, of at most `budget` tokens with their padding."""
+        return TokenBatches(self.lengths(examples), budget, seed)
 
     @abstractmethod
     def refuse_past_the_table(self, model: Any, examples: E) -> None:
@@ -230,11 +235,28 @@ class Detections(Layout[EncodedDetections]):
     def lengths(self, examples: EncodedDetections) -> Sequence[Lengths]:
         return [examples.cells]
 
+    def batches(self, examples: EncodedDetections, budget: int, seed: int) -> FrameBatches:
+        """All images of a batch are padded to one frame."""
+        return FrameBatches(examples.cells, examples.columns, budget, seed)
+
     def collator(self, examples: EncodedDetections, config: Any, *, source_loss: bool = False) -> DetectionCollator:
         return DetectionCollator(examples, self._processor)
 
     def refuse_past_the_table(self, model: Any, examples: EncodedDetections) -> None:
-        """Images have no table of positions that could end."""
+        """Images have no table of positions that could end; boxes may be more than a detector finds in one."""
+        counts = examples.targets.lengths  # [N]
+        most = model.detector.most
+        beyond = 0 if most is None else int((counts - most).clip(min=0).sum())
+        if beyond > _FEW_BOXES * counts.sum():
+            raise InputError(
+                f"{beyond} of {counts.sum()} training boxes could not be found: the detector finds {most} in an image, "
+                f"and {(counts > most).sum()} of {len(counts)} images have more, up to {counts.max()} (queries are a "
+                "detector's option)"
+            )
+
+
+_FEW_BOXES = 0.01
+"""Share of the boxes that may be lost in images with more than can be found: a few full ones need not decide."""
 
 
 def _refuse_longer(stack: Any, side: str, longest: int) -> None:
