@@ -61,6 +61,7 @@ class RtDetr(Detector):
         self.model.backbone = nn.Identity()
         begin_as_published(self.model)
         self.places = RealPlaces()
+        self.most = options.queries
         leave_padding_out(self.model, self.places, options.heads, options.dropout)
 
     def configuration(self, channels: Sequence[int]) -> Any:
