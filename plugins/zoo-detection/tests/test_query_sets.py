@@ -9,9 +9,11 @@ import pytest
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import DFineForObjectDetection, RTDetrForObjectDetection
+from transformers import DFineConfig, DFineForObjectDetection, RTDetrForObjectDetection
 from transformers.loss.loss_d_fine import DFineLoss
 from transformers.loss.loss_rt_detr import RTDetrHungarianMatcher, RTDetrLoss
+from transformers.models.d_fine.modeling_d_fine import DFineIntegral
+from zoo_detection.d_fine import ExactIntegral
 from zoo_detection.set_losses import Answers
 
 from zoo.errors import InputError
@@ -370,3 +372,16 @@ def test_a_matcher_that_gives_a_box_several_queries_is_refused(created: Callable
 def test_levels_that_skip_one_are_refused(created: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match="expected each to be twice the one before"):
         detector(created, "rt-detr", levels=[8, 32])
+
+
+def test_distributions_move_sides_as_in_transformers_and_are_not_rounded_in_mixed_precision() -> None:
+    """A product of matrices would be, to eight bits."""
+    draw = torch.Generator().manual_seed(2)
+    sides = torch.randn(2, 5, 4 * 33, generator=draw)
+    movements = torch.linspace(-1.7, 1.9, 33)
+    theirs = DFineIntegral(DFineConfig())
+    expected = theirs(sides, movements)
+    torch.testing.assert_close(ExactIntegral()(sides, movements), expected, rtol=0, atol=1e-6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(ExactIntegral()(sides, movements), expected, rtol=0, atol=1e-6)
+        assert (theirs(sides, movements).float() - expected).abs().max() > 1e-4
