@@ -26,8 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zoo.errors import ZooError
 from zoo.lifeline import end_with_parent
 from zoo.measure.oom import kernel_oom_kills
-from zoo.spec.detection_spec import DetectionSection
-from zoo.spec.sections import DecodingSection, MeasurementSection
+from zoo.spec.outputs import Outputs
+from zoo.spec.sections import MeasurementSection
 from zoo.tasks.images import ImageSource, PixelImage, Source
 
 Probe = Literal["latency_probe", "batch_probe"]
@@ -69,7 +69,7 @@ class ProbeRequest(BaseModel):
     sentences: list[str | tuple[str, str] | SentImage] = Field(
         min_length=1, description="Texts, texts with their contexts, or images"
     )
-    decoding: DecodingSection | DetectionSection = Field(description="How outputs are made")
+    decoding: Outputs = Field(description="How outputs are made")
     measurement: MeasurementSection
     device: str
     threads: int = Field(ge=1)

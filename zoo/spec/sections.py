@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from zoo.spec.explain import error_at
-from zoo.spec.model_section import ModelSection, is_detector
+from zoo.spec.model_section import ModelSection, architecture_of
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.ranges import Count, Seed
 from zoo.spec.training_section import TrainingSection
@@ -141,7 +141,7 @@ class Spec(Options):
     @property
     def takes_pretrained_tokenizer(self) -> bool:
         """Whether the model keeps the vocabulary of the pretrained model that it begins with."""
-        return not self.model.finds_boxes and self.tokenizer.component.traits.get("pretrained") is True
+        return self.model.writes_text and self.tokenizer.component.traits.get("pretrained") is True
 
     @property
     def has_separate_tokenizers(self) -> bool:
@@ -152,11 +152,16 @@ class Spec(Options):
     @model_validator(mode="wrap")
     @classmethod
     def _of_its_architecture(cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        """That of a detector has other sections."""
-        if cls is Spec and isinstance(data, dict) and is_detector(data.get("model")):
+        """Those of a detector and of a generator have other sections."""
+        architecture = architecture_of(data.get("model")) if cls is Spec and isinstance(data, dict) else None
+        if architecture == "detector":
             from zoo.spec.detection_spec import DetectionSpec
 
             return DetectionSpec.model_validate(data, context=info.context)
+        if architecture == "generator":
+            from zoo.spec.generator_spec import GeneratorSpec
+
+            return GeneratorSpec.model_validate(data, context=info.context)
         return handler(data)
 
     @field_validator("seeds")

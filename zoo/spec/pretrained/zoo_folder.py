@@ -39,6 +39,8 @@ def zoo_section(checkpoint: Checkpoint, registry: Registry) -> dict[str, Any]:
     section = config.mapping("model")
     plugins = {name: str(version) for name, version in config.mapping("plugins", {}).items()}
     architecture = section.get("architecture")
+    if architecture == "generator":
+        raise InputError("is a generator: no spec begins with one yet", where=checkpoint.name)
     if architecture in {*IMAGE_ARCHITECTURES, "detector"}:
         article = "a" if architecture == "detector" else "an"
         raise InputError(
