@@ -95,6 +95,7 @@ class Consistency(Generator):
         self.teacher = Scaled(UNet(shape, made.width, made.depth), made.sigma_data)
         self.student = Scaled(copy.deepcopy(self.teacher.network), made.sigma_data, made.sigma_min)
         self.target = Scaled(copy.deepcopy(self.teacher.network), made.sigma_data, made.sigma_min).requires_grad_(False)
+        self.steps_done: Tensor
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
         self._levels = noise_levels(made)
 
@@ -134,7 +135,7 @@ class Consistency(Generator):
         return distance(self.student(noisy, level).float(), aim.float())
 
     def after_step(self, step: int) -> None:
-        self.steps_done.fill_(step)  # type: ignore[operator]
+        self.steps_done.fill_(step)
         if step == self.options.teacher_steps:
             self.student.load_state_dict(self.teacher.state_dict())
             self.target.load_state_dict(self.teacher.state_dict())

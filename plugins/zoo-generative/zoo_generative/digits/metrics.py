@@ -32,7 +32,7 @@ class ModeMetric(Metric):
     @property
     def modes(self) -> int:
         """How many there are."""
-        return self.options.classes**CHANNELS
+        return int(self.options.classes**CHANNELS)
 
     @property
     def signature(self) -> str:
@@ -88,8 +88,8 @@ class ModeMetric(Metric):
     def combined(self, items: Items, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         modes = np.concatenate(items).astype(np.int64)  # [N]
         known = modes >= 0
-        counts = np.stack([np.bincount(modes[known], row[known], self.modes) for row in weights])  # [B, modes]
-        return self.of_counts(counts)
+        counts = [np.bincount(modes[known], row[known], self.modes).astype(np.float64) for row in weights]
+        return self.of_counts(np.stack(counts))  # of [B, modes]
 
     @abstractmethod
     def of_counts(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -121,7 +121,7 @@ class ModesCovered(ModeMetric):
         return "modes"
 
     def of_counts(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (counts > 0).sum(axis=1).astype(np.float64)
+        return np.asarray((counts > 0).sum(axis=1), np.float64)
 
 
 class ModeKl(ModeMetric):
@@ -151,7 +151,7 @@ class ModeKl(ModeMetric):
         totals = counts.sum(axis=1, keepdims=True)  # [B, 1]
         shares = counts / np.where(totals > 0, totals, 1)
         logs = np.log(np.where(shares > 0, shares * self.modes, 1))
-        return np.where(totals[:, 0] > 0, (shares * logs).sum(axis=1), np.log(self.modes))
+        return np.asarray(np.where(totals[:, 0] > 0, (shares * logs).sum(axis=1), np.log(self.modes)), np.float64)
 
 
 def _reader_of(examples: Sequence[Example]) -> Any:
