@@ -49,7 +49,9 @@ def test_images_are_benched_evaluated_and_shown(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_HOME", str(digits_home.root))
     with one_thread():
-        Path("spec.yaml").write_text(yaml.safe_dump(digits_spec().plain()))
+        # Clocks are tried in tests/measure; a consistency model would count as collapsed after so few steps.
+        changes = {"measurement.processes": 0, "model.generator": {"use": "ddpm", "width": 4, "sampling_steps": 3}}
+        Path("spec.yaml").write_text(yaml.safe_dump(digits_spec(**changes).plain()))
         assert main(["bench", "spec.yaml", "--store", "records"]) == 0, capsys.readouterr().err
         store = RecordStore(tmp_path / "records")
         records = {record.name: record for record in store.read().records}
@@ -57,12 +59,9 @@ def test_images_are_benched_evaluated_and_shown(
         record = records["digits"]
         assert [item.metric for item in record.quality] == ["modes-covered", "mode-kl"]
         assert records["copy"].quality[0].value >= record.quality[0].value
-        assert record.probes["function_evaluations"] == 1
-        assert set(record.curve[-1].losses) == {"denoising", "consistency"}
-        (performance,) = record.performance
-        assert performance.latency is not None
-        (rate,) = performance.throughput
-        assert rate.sentences_per_second
+        assert record.probes["function_evaluations"] == 3
+        assert set(record.curve[-1].losses) == {"noise"}
+        assert record.performance[0].training_tokens_per_second, "images, in steps"
         outputs = read_outputs(store.folder, record)
         assert outputs.outputs is not None
         assert all(len(text) == 3 for text in outputs.outputs), "digits, not pixels"

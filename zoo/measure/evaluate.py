@@ -222,7 +222,7 @@ def score_outputs(
     else:
         told = list(outputs)
         shared, why = collapse_probes(outputs, references), collapsed(outputs, references)
-    beside = {f"{m.name}.{name}": value for m in metrics for name, value in m.beside(examples).items()}
+    beside = {f"{m.name}.{name}": value for m in metrics for name, value in m.beside(outputs, examples).items()}
     return Evaluation(
         metrics=tuple(metric for metric in scored if metric is not None),
         probes={**shared, **beside, **(probes or {})},

@@ -309,9 +309,9 @@ class Metric(ABC):
         has none for them."""
         return None
 
-    def beside(self, examples: Sequence[Example]) -> Mapping[str, float]:
+    def beside(self, outputs: Sequence[Any], examples: Sequence[Example]) -> Mapping[str, float]:
         """Scalars that say what the score rests on, such as the accuracy of a classifier that reads the outputs: a
-        record keeps them beside the scores."""
+        record keeps them beside the scores, by ``<metric>.<name>``."""
         return {}
 
     def accept(self, examples: Sequence[Example]) -> None:  # noqa: B027 - most metrics take any

@@ -63,7 +63,10 @@ def test_the_reader_reads_what_it_has_not_seen(digits: PreparedDigits) -> None:
     words = modes.in_words([example.image.load() for example in examples if example.image], examples)
     assert words is not None
     assert np.mean([word == example.source[-3:] for word, example in zip(words, examples, strict=True)]) > 0.95
-    assert modes.beside(examples) == {"reader_accuracy": digits.facts["reader_accuracy"]}
+    beside = modes.beside([example.image.load() for example in examples if example.image], examples)
+    assert beside["reader_accuracy"] == digits.facts["reader_accuracy"]
+    assert beside["reader_rejected"] == digits.facts["reader_rejected"] >= 0.995
+    assert beside["without_a_mode"] < 0.05
 
 
 def test_colours_are_read_in_their_order(digits: PreparedDigits) -> None:
@@ -75,10 +78,22 @@ def test_colours_are_read_in_their_order(digits: PreparedDigits) -> None:
     assert turned == [blue + green + red]
 
 
+def test_what_is_no_digit_covers_no_mode(digits: PreparedDigits) -> None:
+    """Noise of any strength, as an untrained generator makes, and an image without anything."""
+    examples, draw = digits.examples("test"), np.random.default_rng(5)
+    pixels = [
+        np.clip(draw.normal(128, spread, (16, 16, 3)), 0, 255).astype(np.uint8) for spread in (1, 20, 60, 127, 400) * 6
+    ]
+    pixels[7] = np.zeros((16, 16, 3), np.uint8)
+    covered = metric("modes-covered", 3)
+    assert covered.score_items(covered.example_items(pixels, examples)).value <= 1
+    assert covered.beside(pixels, examples)["without_a_mode"] > 0.95
+
+
 def test_a_reader_that_cannot_read_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     some = rendering.rendered(3, 20, 16, np.random.default_rng(1))
     monkeypatch.setattr(reader, "_PASSES", 1)
-    with pytest.raises(ZooError, match="of those that it has not seen, and 99.5% are needed"):
+    with pytest.raises(ZooError, match=r"of what is none, and 99\.5% are needed"):
         reader.verified(some, some)
 
 

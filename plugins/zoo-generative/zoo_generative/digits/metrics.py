@@ -17,6 +17,8 @@ from zoo_generative.options import ModesOptions
 
 NONE = -1.0
 """The mode of an output that has none."""
+UNREADABLE = "-"
+"""Stands for a colour that shows no digit: the image then has no mode."""
 
 
 class ModeMetric(Metric):
@@ -37,8 +39,8 @@ class ModeMetric(Metric):
     @property
     def signature(self) -> str:
         return (
-            f"modes:{self.modes}|reader:cnn-{reader.VERSION}, at least {reader.REQUIRED:.1%} of unseen digits|"
-            f"version:1{self._also}"
+            f"modes:{self.modes}|reader:cnn-{reader.VERSION}, right of at least {reader.REQUIRED:.1%} of digits and of "
+            f"what is none|version:1{self._also}"
         )
 
     _also = ""
@@ -67,16 +69,21 @@ class ModeMetric(Metric):
         return super().example_items(outputs if words is None else words, examples)
 
     def in_words(self, outputs: Sequence[Any], examples: Sequence[Example]) -> Sequence[str] | None:
-        """The digits that the task's reader finds in images ``[size, size, 3]``."""
+        """The digits that the task's reader finds in images ``[size, size, 3]``, ``-`` where there is none."""
         path = _reader_of(examples)
         if path is None or not len(outputs) or isinstance(outputs[0], str):
             return None
         found, _ = reader.load(path)
-        return ["".join(map(str, digits)) for digits in found.read(outputs).tolist()]
+        signs = [*map(str, range(found.classes)), UNREADABLE]
+        return ["".join(signs[digit] for digit in digits) for digits in found.read(outputs).tolist()]
 
-    def beside(self, examples: Sequence[Example]) -> Mapping[str, float]:
-        path = _reader_of(examples)
-        return {} if path is None else {"reader_accuracy": reader.load(path)[1]}
+    def beside(self, outputs: Sequence[Any], examples: Sequence[Example]) -> Mapping[str, float]:
+        """The share of images that have no mode, and what the reader is worth."""
+        path, words = _reader_of(examples), self.in_words(outputs, examples)
+        if path is None or words is None:
+            return {}
+        facts = {f"reader_{name}": value for name, value in reader.load(path)[1].items()}
+        return {"without_a_mode": sum(UNREADABLE in word for word in words) / len(words), **facts}
 
     def interval(self, items: Items) -> None:
         """None: see the class."""

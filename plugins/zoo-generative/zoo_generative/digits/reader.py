@@ -1,4 +1,8 @@
-"""What reads digits: a small convolutional network, trained on rendered ones and tried on others."""
+"""What reads digits: a small convolutional network, trained on rendered ones and tried on others.
+
+It also learns what no digit is: one that must choose reads digits of all kinds into noise, so that noise would cover
+the modes.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +23,26 @@ from zoo.errors import ZooError
 from zoo.models.seeding import own_randomness
 
 REQUIRED = 0.995
-"""A reader that reads less of the digits that it has not seen is not used."""
+"""A reader that reads less of the digits that it has not seen is not used, nor one that takes more of what is none for
+one."""
 VERSION = 1
 """Raise it with any change that reads otherwise."""
+_NONE_TRIED = 1000
 _PASSES, _BATCH, _READ_AT_ONCE = 600, 128, 4096
 
 
 class DigitReader(nn.Module):
-    """Grey digits ``[N, size, size]`` -> the logits of `classes`."""
+    """Grey digits ``[N, size, size]`` -> the logits of `classes` digits and, the last, of none of them."""
 
     def __init__(self, classes: int, size: int) -> None:
         super().__init__()
         self.classes, self.size = classes, size
         self.first = nn.Conv2d(1, 16, 5, stride=2, padding=2)
         self.second = nn.Conv2d(16, 32, 3, stride=2, padding=1)
-        self.last = nn.Linear(32 * (size // 4) ** 2, classes)
+        self.last = nn.Linear(32 * (size // 4) ** 2, classes + 1)
 
     def forward(self, digits: Tensor) -> Tensor:
-        """digits float ``[N, size, size]``, 0 to 1 -> ``[N, classes]``."""
+        """digits float ``[N, size, size]``, 0 to 1 -> ``[N, classes + 1]``."""
         states = F.relu(self.first(digits[:, None]))  # [N, 16, size / 2, size / 2]
         states = F.relu(self.second(states))  # [N, 32, size / 4, size / 4]
         logits: Tensor = self.last(states.flatten(1))
@@ -44,7 +50,7 @@ class DigitReader(nn.Module):
 
     @torch.no_grad()
     def read(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
-        """The digit in each colour of images ``[size, size, 3]``: ``[B, 3]``."""
+        """The digit in each colour of images ``[size, size, 3]``, `classes` where there is none: ``[B, 3]``."""
         found = []
         for start in range(0, len(images), _READ_AT_ONCE):
             some = torch.from_numpy(np.stack(images[start : start + _READ_AT_ONCE]))  # [b, size, size, 3]
@@ -68,10 +74,44 @@ def trained(digits: NDArray[np.uint8]) -> DigitReader:
             # Generated digits are not as clean: contrast and noise differ from one to the next.
             some = images[chosen] * (0.5 + 0.5 * torch.rand(_BATCH, 1, 1))
             some = (some + 0.2 * torch.rand(_BATCH, 1, 1) * torch.randn_like(some)).clamp(0, 1)
+            none = no_digits(_BATCH // 2, images)
+            answers = torch.cat((labels[chosen], torch.full((len(none),), classes)))
             optimizer.zero_grad()
-            F.cross_entropy(reader(some), labels[chosen]).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(reader(torch.cat((some, none))), answers).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return reader.eval()
+
+
+def no_digits(count: int, digits: Tensor) -> Tensor:
+    """``[count, size, size]``: noise, surfaces that are nearly even, clouds, and digits whose pixels are shuffled, all
+    of random contrast; of digits ``[N, size, size]``."""
+    size = digits.shape[-1]
+
+    def strength() -> Tensor:
+        return torch.rand(count, 1, 1)
+
+    noise = torch.randn(count, size, size)
+    coarse = torch.randn(count, 1, size // 4, size // 4)
+    clouds = F.interpolate(coarse, size=(size, size), mode="bilinear")[:, 0]
+    some = digits[torch.randint(len(digits), (count,))].flatten(1)  # [count, size * size]
+    shuffled = some[:, torch.randperm(size**2)].unflatten(1, (size, size))
+    kinds = torch.stack(
+        (
+            strength() + strength() * noise,
+            strength() * strength() + 0.1 * strength() * noise,
+            strength() * strength() + strength() * clouds + 0.2 * strength() * noise,
+            strength() * shuffled,
+        )
+    )  # [4, count, size, size]
+    return kinds[torch.randint(len(kinds), (count,)), torch.arange(count)].clamp(0, 1)
+
+
+@torch.no_grad()
+def rejected(reader: DigitReader, digits: NDArray[np.uint8]) -> float:
+    """The share of what is no digit that is not taken for one; see `no_digits`."""
+    with own_randomness(VERSION, "no digits"):
+        some = no_digits(_NONE_TRIED, torch.from_numpy(digits).flatten(0, 1).float() / 255)
+    return float((reader(some).argmax(1) == reader.classes).double().mean())
 
 
 @torch.no_grad()
@@ -82,32 +122,35 @@ def accuracy(reader: DigitReader, digits: NDArray[np.uint8]) -> float:
     return float((reader(images).argmax(1) == labels).double().mean())
 
 
-def verified(digits: NDArray[np.uint8], unseen: NDArray[np.uint8]) -> tuple[DigitReader, float]:
-    """A reader of `digits`, and its accuracy on `unseen` ones. Raises ZooError where that is below `REQUIRED`."""
+def verified(digits: NDArray[np.uint8], unseen: NDArray[np.uint8]) -> tuple[DigitReader, dict[str, float]]:
+    """A reader of `digits`, its `accuracy` on `unseen` ones, and the share that it has `rejected` of what is none.
+
+    Raises ZooError where one of them is below `REQUIRED`.
+    """
     reader = trained(digits)
-    found = accuracy(reader, unseen)
-    if found < REQUIRED:
+    found = {"accuracy": accuracy(reader, unseen), "rejected": rejected(reader, unseen)}
+    if min(found.values()) < REQUIRED:
         raise ZooError(
-            f"the reader of digits reads {found:.2%} of those that it has not seen, and {REQUIRED:.1%} are needed: "
-            "raise the task's size or variants"
+            f"the reader of digits reads {found['accuracy']:.2%} of those that it has not seen, and rejects "
+            f"{found['rejected']:.2%} of what is none, and {REQUIRED:.1%} are needed: raise the task's size or variants"
         )
     return reader, found
 
 
-def save(reader: DigitReader, path: Path, read: float) -> None:
-    """Write weights, sizes and accuracy to a safetensors file."""
-    facts = {"classes": reader.classes, "size": reader.size, "accuracy": read}
+def save(reader: DigitReader, path: Path, found: dict[str, float]) -> None:
+    """Write weights, sizes and what `verified` found to a safetensors file."""
+    facts = {"classes": reader.classes, "size": reader.size, "found": found}
     save_file(dict(reader.state_dict()), path, metadata={"reader": json.dumps(facts)})
 
 
 @lru_cache(maxsize=4)
-def load(path: Path) -> tuple[DigitReader, float]:
-    """The reader in a file and its accuracy. Raises ZooError where the file is no reader's."""
+def load(path: Path) -> tuple[DigitReader, dict[str, float]]:
+    """The reader in a file, and what `verified` found. Raises ZooError where the file is no reader's."""
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["reader"])
             reader = DigitReader(facts["classes"], facts["size"])
             reader.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        return reader.eval(), float(facts["accuracy"])
+        return reader.eval(), dict(facts["found"])
     except Exception as error:  # safetensors' error is of no public class
         raise ZooError(f"{path} is not a reader of digits: {' '.join(str(error).split())[:200]}") from error

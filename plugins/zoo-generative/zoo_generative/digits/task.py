@@ -68,12 +68,12 @@ def _write(options: StackedDigitsOptions, folder: Path) -> None:
             np.save(folder / f"{split}-{name}.npy", array)
             digest.update(f"{split} {name} {array.shape}".encode() + array.tobytes())
     unseen = np.concatenate((pools["dev"], pools["test"]), axis=1)
-    found, read = reader.verified(pools["train"], unseen)
-    reader.save(found, folder / READER, read)
+    trained, found = reader.verified(pools["train"], unseen)
+    reader.save(trained, folder / READER, found)
     facts = {
         "revision": f"sha256:{digest.hexdigest()}",
         "modes": options.classes**CHANNELS,
-        "reader_accuracy": read,
+        **{f"reader_{name}": value for name, value in found.items()},
         "reader_tried_on": int(unseen.shape[0] * unseen.shape[1]),
         "rendered_with": {"pillow": PIL.__version__},
     }
