@@ -39,8 +39,8 @@ class ModeMetric(Metric):
     @property
     def signature(self) -> str:
         return (
-            f"modes:{self.modes}|reader:cnn-{reader.VERSION}, right of at least {reader.REQUIRED:.1%} of digits and of "
-            f"what is none|version:1{self._also}"
+            f"modes:{self.modes}|reader:cnn-{reader.VERSION}, right of at least {reader.REQUIRED:.1%} of digits and "
+            f"{reader.REJECTED:.0%} of what is none|version:1{self._also}"
         )
 
     _also = ""
