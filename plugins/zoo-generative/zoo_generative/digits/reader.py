@@ -136,8 +136,8 @@ def verified(digits: NDArray[np.uint8], unseen: NDArray[np.uint8]) -> tuple[Digi
     if found["accuracy"] < REQUIRED or found["rejected"] < REJECTED:
         raise ZooError(
             f"the reader of digits reads {found['accuracy']:.2%} of those that it has not seen ({REQUIRED:.1%} are "
-            f"needed), and rejects {found['rejected']:.2%} of what is none ({REJECTED:.0%} are needed): raise the task's "
-            "size or variants"
+            f"needed), and rejects {found['rejected']:.2%} of what is none ({REJECTED:.0%} are needed): raise the "
+            "task's size or variants"
         )
     return reader, found
 
