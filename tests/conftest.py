@@ -115,6 +115,39 @@ SHAPES: dict[str, Any] = {
 """A small detector of the boxes of the kit's own task."""
 
 
+DIGITS: dict[str, Any] = {
+    "name": "digits",
+    "task": {"use": "stacked-digits", "classes": 3, "size": 16, "variants": 100, "train": 60, "dev": 20, "test": 30},
+    "model": {"architecture": "generator", "generator": {"use": "consistency", "width": 4, "teacher_steps": 3}},
+    "training": {
+        "steps": 6,
+        "batch_tokens": 8,
+        "optimizer": {"use": "adamw", "lr": 1e-3},
+        "schedule": {"use": "inverse-sqrt", "warmup": 10},
+        "averaging": {"use": "ema", "decay": 0.5},
+        "log_every": 1,
+    },
+    "generation": {"batch_size": 8},
+    "evaluation": {"metrics": [{"use": "modes-covered", "classes": 3}, {"use": "mode-kl", "classes": 3}]},
+    "measurement": {"processes": 1, "latency_samples": 2, "warmup": 1, "throughput_batches": [2]},
+}
+"""A small generator of digits."""
+
+
+@pytest.fixture(scope="session")
+def digits_spec() -> Callable[..., Any]:
+    """``digits_spec(**{"training.steps": 5})``: a spec of a generator, with values set by dotted path."""
+    return lambda **changes: _changed(DIGITS, changes)
+
+
+@pytest.fixture(scope="session")
+def digits_home(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A data home where the digits are rendered once."""
+    from zoo.tasks import DataHome
+
+    return DataHome(tmp_path_factory.mktemp("digits"))
+
+
 @pytest.fixture(scope="session")
 def shapes_spec() -> Callable[..., Any]:
     """``shapes_spec(**{"training.steps": 5})``: a spec of the kit's task of boxes, with values set by dotted path.

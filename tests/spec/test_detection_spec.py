@@ -10,7 +10,8 @@ import pytest
 from zoo.errors import InputError
 from zoo.registry import use_registry
 from zoo.spec import Spec, resolve, resolve_model, spec_hash
-from zoo.spec.detection_spec import DetectionSpec, DetectorModel, outputs_section
+from zoo.spec.detection_spec import DetectionSpec, DetectorModel
+from zoo.spec.outputs import outputs_section
 from zoo.testing.glyphs import with_glyphs
 from zoo.testing.shapes import with_shapes
 

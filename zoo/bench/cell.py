@@ -24,6 +24,8 @@ BASELINE_SECTIONS = ("task", "tokenizer", "decoding", "evaluation")
 """What decides the score of a control: the sections of the spec that are in its key."""
 DETECTOR_SECTIONS = ("task", "detection", "evaluation")
 """The same of a control on a board of detectors."""
+GENERATOR_SECTIONS = ("task", "generation", "evaluation")
+"""And of generators."""
 _OPTIONAL_SECTIONS = ("target_tokenizer",)
 """Further ones that a spec may lack."""
 
@@ -39,12 +41,13 @@ def baseline_spec(spec: Mapping[str, Any], baseline: str = "untrained") -> dict[
 
 
 def controls_of(spec: Spec) -> tuple[Job, ...]:
-    """The controls of the board that a spec's model stands on. A source that is an image cannot be given back. A peer
-    has none: those of its board are its models', whose tokenizers and decoding they share.
+    """The controls of the board that a spec's model stands on. A source that is an image cannot be given back as a
+    text, but as an image it can. A peer has none: those of its board are its models', whose tokenizers and decoding
+    they share.
     """
     if isinstance(spec, PeerSpec):
         return ()
-    return ("untrained",) if spec.model.reads_images else BASELINES
+    return BASELINES if spec.model.makes_images or not spec.model.reads_images else ("untrained",)
 
 
 def recorded_name(spec: Spec, job: Job) -> str:
@@ -56,6 +59,8 @@ def recorded_name(spec: Spec, job: Job) -> str:
 
 
 def _sections(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    if "generation" in spec:
+        return GENERATOR_SECTIONS
     return DETECTOR_SECTIONS if "detection" in spec else BASELINE_SECTIONS
 
 

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from zoo.models import assemble
+from zoo.models.configuration import NO_TOKENS
 from zoo.models.decoding import Decoding
 from zoo.models.modes import evaluating
 from zoo.models.scores import negative_log_likelihood
+from zoo.models.seeding import own_randomness
 from zoo.spec import Spec
 from zoo.spec.peer_spec import PeerSpec
 from zoo.tasks.contracts import Input
@@ -32,6 +34,9 @@ def smoke(spec: Spec) -> None:
         return
     if spec.model.finds_boxes:
         _smoke_of_a_detector(spec)
+        return
+    if spec.model.makes_images:
+        _smoke_of_a_generator(spec)
         return
     own = SOURCE_VOCABULARY if spec.has_separate_tokenizers else None
     model = assemble(spec.model, VOCABULARY, source_vocabulary_size=own, seed=spec.seed, spec=spec)
@@ -67,6 +72,20 @@ def _smoke_of_a_detector(spec: Spec) -> None:
         inside = bool(((item.boxes >= 0) & (item.boxes <= 1)).all())
         _expect(inside and item.scores.isfinite().all().item() is True, spec, "boxes outside of the image")
     _expect(len(found) == 2, spec, f"what is found in {len(found)} images of 2")
+
+
+def _smoke_of_a_generator(spec: Spec) -> None:
+    model = assemble(spec.model, 1, seed=spec.seed, spec=spec, token_ids={**NO_TOKENS, "image_size": [32, 32]})
+    model.train()
+    real = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(spec.seed)) * 2 - 1  # [B, C, H, W]
+    with own_randomness(spec.seed, "smoke"):
+        loss = model(real).loss
+    _expect(bool(torch.isfinite(loss)), spec, f"a loss of {loss.item()}")
+    _expect_gradients(model, loss, spec)
+    with evaluating(model):
+        images = model.generate_images(2, seed=0)
+    _expect(images.shape == (2, 3, 32, 32), spec, f"images of shape {tuple(images.shape)}")
+    _expect(bool(images.isfinite().all()), spec, "pixels that are not finite")
 
 
 def _expect_gradients(model: Any, loss: Tensor, spec: Spec) -> None:

@@ -40,6 +40,8 @@ def vocabulary(spec: Path, sets: tuple[str, ...], cell: str | None, max_examples
     refuse_peer(chosen)
     if chosen.model.finds_boxes:
         raise InputError("a detector reads no text and writes none: it has no tokenizers", where=str(spec))
+    if chosen.model.makes_images:
+        raise InputError("a generator makes images: it has no tokenizers", where=str(spec))
 
     from zoo.tasks import DataHome
     from zoo.training import prepare

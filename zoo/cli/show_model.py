@@ -93,6 +93,12 @@ def count(spec: Spec, sizes: Sizes) -> Counted:
             "what a detector computes depends on its images, and is not counted here: 'zoo build' says its parameters",
             where=spec.name,
         )
+    if spec.model.makes_images:
+        raise InputError(
+            "what a generator computes depends on the size of its task's images, and is not counted here: 'zoo bench' "
+            "records its parameters and how often an image takes its network",
+            where=spec.name,
+        )
     from zoo.models import assemble
     from zoo.models.flops import forward_flops, parameter_counts
 

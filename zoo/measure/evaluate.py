@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import InputError
 from zoo.measure.collapse import collapse_probes, collapsed
 from zoo.measure.detecting import boxes_as_text, detect_all, detection_probes, nothing_found
+from zoo.measure.generating import LOOKED_AT, all_alike, generate_all, image_probes, sampling_probes
 from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
 from zoo.measure.reading import refuse_other_input, source_of
@@ -16,6 +17,7 @@ from zoo.models.tokenizers import Tokenizers
 from zoo.probes.contracts import Series
 from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.spec.detection_spec import DetectionSpec
+from zoo.spec.generator_spec import GeneratorSpec
 from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
@@ -137,6 +139,9 @@ def evaluate(
     if isinstance(spec, DetectionSpec):
         found_boxes = detect_all(model, [source_of(example) for example in examples], spec.detection, progress)
         return score_outputs(found_boxes, examples, spec, metrics=metrics)
+    if isinstance(spec, GeneratorSpec):
+        images = generate_all(model, len(examples), spec.generation, progress)
+        return score_outputs(images, examples, spec, metrics=metrics, probes=sampling_probes(model))
     limit = model.source_limit(spec.decoding.max_new_tokens)
     generated = generate_outputs(
         model,
@@ -187,8 +192,9 @@ def score_outputs(
     probes: dict[str, float] | None = None,
     likelihoods: Sequence[NDArray[np.float64]] | None = None,
 ) -> Evaluation:
-    """Score outputs that are already there (a baseline's, a file's) as `evaluate` would, `metrics` as there: texts, or
-    lists of `Detection` where the spec's model finds boxes, which are told as JSON.
+    """Score outputs that are already there (a baseline's, a file's) as `evaluate` would, `metrics` as there: texts,
+    lists of `Detection` where the spec's model finds boxes, which are told as JSON, or images where it makes images,
+    which are told as the first metric that knows words for them does.
 
     Without `likelihoods` (see `zoo.measure.likelihoods`) the metrics that read them give no score. Raises ValueError
     where there are no examples or not one output each.
@@ -197,6 +203,8 @@ def score_outputs(
         raise ValueError(f"{len(outputs)} outputs for {len(examples)} examples")
     boxes = isinstance(spec, DetectionSpec)
     references = [boxes_as_text(example.boxes) if boxes else example.target for example in examples]
+    if spec.model.makes_images:
+        references = [""] * len(examples)  # no image is meant to be any example's
     sources = [example.source for example in examples]
     read: dict[str, Sequence[Any] | None] = {"outputs": outputs, "likelihoods": likelihoods}
     metrics = [chosen.create() for chosen in spec.evaluation.metrics] if metrics is None else metrics
@@ -204,14 +212,20 @@ def score_outputs(
         _scored(chosen, metric, read[metric.reads], examples)
         for chosen, metric in zip(spec.evaluation.metrics, metrics, strict=True)
     )
-    told = [boxes_as_text(output) for output in outputs] if boxes else list(outputs)
+    shared: dict[str, float]
     if boxes:
+        told = [boxes_as_text(output) for output in outputs]
         shared, why = detection_probes(outputs), nothing_found(outputs, [example.boxes for example in examples])
+    elif spec.model.makes_images:
+        told, real = _in_words(metrics, outputs, examples), [image_of(example) for example in examples[:LOOKED_AT]]
+        shared, why = image_probes(outputs, real), all_alike(outputs, real)
     else:
+        told = list(outputs)
         shared, why = collapse_probes(outputs, references), collapsed(outputs, references)
+    beside = {f"{m.name}.{name}": value for m in metrics for name, value in m.beside(outputs, examples).items()}
     return Evaluation(
         metrics=tuple(metric for metric in scored if metric is not None),
-        probes={**shared, **(probes or {})},
+        probes={**shared, **beside, **(probes or {})},
         collapsed=why,
         samples=_shown(told, references, examples),
         ids=tuple(example.id for example in examples),
@@ -229,6 +243,20 @@ def _scored(
         return None
     items = metric.example_items(read, examples)
     return ScoredMetric(chosen.plain(), metric.score_items(items), items, metric.segments(items))
+
+
+def image_of(example: Example) -> NDArray[np.uint8]:
+    """The pixels of an example's image. Raises InputError where it has none."""
+    if example.image is None:
+        raise InputError(f"example '{example.id}' has no image")
+    return example.image.load()
+
+
+def _in_words(metrics: Sequence[Metric], outputs: Sequence[Any], examples: Sequence[Example]) -> list[str]:
+    """What the first metric that knows says of each output; their number where none does."""
+    found = (metric.in_words(outputs, examples) for metric in metrics)
+    words = next((item for item in found if item is not None), None)
+    return [f"image {number}" for number in range(len(outputs))] if words is None else list(words)
 
 
 def _shown(

@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 
 from zoo.measure.detecting import detect_batch
+from zoo.measure.generating import generate_images
 from zoo.measure.reading import key_of_source, reader_of
 from zoo.models.decoding import Decoding
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
-from zoo.spec.detection_spec import DetectionSection, Outputs
+from zoo.spec.detection_spec import DetectionSection
+from zoo.spec.generator_spec import GenerationSection
+from zoo.spec.outputs import Outputs
 from zoo.spec.sections import DecodingSection
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.images import Source
@@ -25,9 +28,10 @@ class Generated:
     """Outputs in the order of their sources, and what decoding did."""
 
     outputs: tuple[Any, ...]
-    """Texts, or what a detector found in each image (`zoo.tasks.Detection`)."""
+    """Texts, what a detector found in each image (`zoo.tasks.Detection`), or a generator's images."""
     tokens: int
-    """Generated tokens of all outputs: the end token counts, the start token and padding do not. 0 of a detector's."""
+    """Generated tokens of all outputs: the end token counts, the start token and padding do not. 0 where no
+    text is written."""
     unfinished: int
     """Outputs that met the length limit before an end token."""
     truncated: int
@@ -69,9 +73,14 @@ def generate_ids(
 def generate_batch(
     model: Any, tokenizers: Tokenizers, sources: Sequence[Source], decoding: Outputs, *, max_source_tokens: int
 ) -> Generated:
-    """Outputs of one batch, padded to its longest source. The model's mode is the caller's."""
+    """Outputs of one batch, padded to its longest source. The model's mode is the caller's.
+
+    A generator makes as many images as there are sources, and reads none of them.
+    """
     if isinstance(decoding, DetectionSection):
         return Generated(tuple(detect_batch(model, sources, decoding)), tokens=0, unfinished=0, truncated=0)
+    if isinstance(decoding, GenerationSection):
+        return Generated(tuple(generate_images(model, len(sources), decoding)), tokens=0, unfinished=0, truncated=0)
     reader = reader_of(model, tokenizers)
     sources = reader.loaded(sources)
     encoded = reader.encoded(sources, model.device, limit=max_source_tokens)

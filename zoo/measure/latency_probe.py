@@ -16,6 +16,8 @@ from zoo.measure.split import split_times
 from zoo.measure.warmup import warm_up
 from zoo.models.modes import evaluating
 from zoo.spec.detection_spec import DetectionSection
+from zoo.spec.generator_spec import GenerationSection
+from zoo.spec.sections import DecodingSection
 from zoo.tasks.images import Source
 
 
@@ -34,20 +36,23 @@ def probe(request: ProbeRequest) -> Iterator[dict[str, Any]]:
         sentence, encoded = given
         if isinstance(decoding, DetectionSection):
             return model.detect(**encoded)
+        if isinstance(decoding, GenerationSection):
+            return model.generate_images(1, decoding.seed)
         return generate_ids(model, encoded, [sentence], decoding)
+
+    def read(sentence: Source) -> dict[str, Any]:
+        if isinstance(decoding, GenerationSection):
+            return {}
+        return dict(model.prompts(reader_of(model, tokenizers).encoded([sentence], device, limit=limit)))
 
     with evaluating(model):
         warmup = warm_up(translate, sentences, at_least=request.measurement.warmup, device=device)
         latency = timed_calls(translate, sentences, samples=samples, device=device)
-        reader = reader_of(model, tokenizers)
-        encoded = [
-            (sentence, model.prompts(reader.encoded([sentence], device, limit=limit)))
-            for sentence in itertools.islice(sentences, samples)
-        ]
+        encoded = [(sentence, read(sentence)) for sentence in itertools.islice(sentences, samples)]
         flush = request.measurement.flush_cache
         on_device = device_times(generate, encoded, samples=samples, device=device, flush_cache=flush)
         split = None
-        if not isinstance(decoding, DetectionSection):
+        if isinstance(decoding, DecodingSection):
             split = split_times(model, tokenizers, sentences, decoding, samples=samples, max_source_tokens=limit)
     yield {
         **loaded.facts(),

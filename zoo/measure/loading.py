@@ -10,7 +10,7 @@ import torch
 from zoo.measure.probe import ProbeRequest
 from zoo.models import load_model
 from zoo.models.tokenizers import NO_TOKENIZERS, Tokenizers, load_tokenizers
-from zoo.spec.detection_spec import Outputs
+from zoo.spec.outputs import Outputs
 from zoo.spec.sections import DecodingSection
 
 
@@ -39,5 +39,5 @@ def load(request: ProbeRequest) -> Loaded:
     """Tokenizers and model of the request, the model on its device."""
     device = torch.device(request.device)
     model = load_model(request.directory).to(device).eval()
-    tokenizers = NO_TOKENIZERS if model.finds_boxes else load_tokenizers(request.directory)
+    tokenizers = load_tokenizers(request.directory) if model.writes_text else NO_TOKENIZERS
     return Loaded(model, tokenizers, device)

@@ -21,7 +21,7 @@ from zoo.measure.interleaved import interleaved
 from zoo.measure.memory import MemoryReading
 from zoo.measure.probe import ProbeKilledError, ProbeRequest, Request, SentImage, as_sent, run_probe
 from zoo.measure.throughput import Rate
-from zoo.spec.detection_spec import outputs_section
+from zoo.spec.outputs import outputs_section
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.images import Source

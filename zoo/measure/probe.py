@@ -26,8 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zoo.errors import ZooError
 from zoo.lifeline import end_with_parent
 from zoo.measure.oom import kernel_oom_kills
-from zoo.spec.detection_spec import DetectionSection
-from zoo.spec.sections import DecodingSection, MeasurementSection
+from zoo.spec.outputs import Outputs
+from zoo.spec.sections import MeasurementSection
 from zoo.tasks.images import ImageSource, PixelImage, Source
 
 Probe = Literal["latency_probe", "batch_probe", "peer_latency_probe", "peer_batch_probe"]
@@ -93,7 +93,7 @@ class ProbeRequest(Request):
     capacity: ClassVar[Probe] = "batch_probe"
 
     directory: Path = Field(description="Folder of 'zoo build' or 'zoo train'")
-    decoding: DecodingSection | DetectionSection = Field(description="How outputs are made")
+    decoding: Outputs = Field(description="How outputs are made")
 
     @property
     def subject(self) -> str:

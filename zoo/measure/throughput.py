@@ -13,7 +13,7 @@ from zoo.measure.generation import generate_batch
 from zoo.measure.oom import free_memory, is_out_of_memory
 from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
-from zoo.spec.detection_spec import Outputs
+from zoo.spec.outputs import Outputs
 from zoo.tasks.images import Source
 
 REPEATS = 3
@@ -100,7 +100,7 @@ def rate_of(
             tokens += generate_batch(model, tokenizers, some, decoding, max_source_tokens=max_source_tokens).tokens
         synchronize(device)
         seconds = time.perf_counter() - start
-    return Rate(batch, "ok", None if model.finds_boxes else tokens / seconds, batch * repeats / seconds)
+    return Rate(batch, "ok", tokens / seconds if model.writes_text else None, batch * repeats / seconds)
 
 
 def batch_of(sentences: Sequence[Source], batch: int) -> list[Source]:

@@ -7,6 +7,7 @@ from zoo.models.causal_lm import ZooForCausalLM
 from zoo.models.configuration import ZooConfig
 from zoo.models.detection.model import ZooForObjectDetection
 from zoo.models.detection.processor import ZooDetectionProcessor
+from zoo.models.generators.model import ZooForImageGeneration
 from zoo.models.parameters import count_parameters, weights_hash
 from zoo.models.skeleton import ZooForConditionalGeneration
 from zoo.models.skeletons import load_model
@@ -20,6 +21,7 @@ __all__ = [
     "ZooForCausalLM",
     "ZooForConditionalGeneration",
     "ZooForImageCTC",
+    "ZooForImageGeneration",
     "ZooForImageToText",
     "ZooForObjectDetection",
     "ZooImageProcessor",

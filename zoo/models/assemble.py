@@ -29,7 +29,8 @@ def assemble(
     `source_vocabulary_size` is that of a vocabulary of the source's own; without it both sides share one, of
     `vocabulary_size`. The same section, sizes and seed give the same weights byte for byte, whatever was drawn from
     torch's generator before; its state is left as it was. `token_ids` are the special ids of another tokenizer than
-    zoo's own, as `ZooConfig` takes them; of a detector, its ``categories`` and ``id2label``. Plugins then hear
+    zoo's own, as `ZooConfig` takes them; of a detector, its ``categories`` and ``id2label``; of a
+    generator, its ``image_size``. Plugins then hear
     `zoo_model_built` with the model and `spec`. Raises InputError where separate vocabularies are to share a matrix, or
     a language model to have them.
     """

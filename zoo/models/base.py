@@ -32,8 +32,9 @@ AUTO_CLASSES: dict[Architecture, str] = {
     "image-to-text": "AutoModelForImageTextToText",
     "image-ctc": "AutoModelForCTC",
     "detector": "AutoModelForObjectDetection",
+    "generator": "zoo.models.ZooForImageGeneration",
 }
-"""The class of transformers that loads the models of an architecture."""
+"""The class of transformers that loads the models of an architecture; ours where transformers has none."""
 
 IGNORED = -100
 """The label of what is not to be predicted, by transformers' habit."""
@@ -48,9 +49,9 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     right, each ending in eos; or what `ZooImageProcessor` gives of images (`zoo.models.vision.processor`).
     """
 
-    arrangement: ClassVar[Literal["pair", "sequence", "image", "detections"]]
+    arrangement: ClassVar[Literal["pair", "sequence", "image", "detections", "pictures"]]
     """What a training example is: a source and a target apart, or both in one sequence; or an image and a target, or
-    an image and boxes."""
+    an image and boxes, or an image alone, to be learned."""
     own_loss: ClassVar[bool] = False
     """Whether the loss is the model's own business: no logits of one token each that a token loss could be made of."""
     config_class = ZooConfig
@@ -64,8 +65,18 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
 
     @property
     def reads(self) -> Input:
-        """What a source is."""
-        return "image" if self.arrangement in {"image", "detections"} else "text"
+        """What a source is; of a generator, an example."""
+        return "image" if self.arrangement in {"image", "detections", "pictures"} else "text"
+
+    @property
+    def makes_images(self) -> bool:
+        """Whether it is a generator: it reads nothing."""
+        return self.arrangement == "pictures"
+
+    @property
+    def writes_text(self) -> bool:
+        """Whether it writes texts, and has tokenizers."""
+        return not (self.finds_boxes or self.makes_images)
 
     @property
     def finds_boxes(self) -> bool:
@@ -80,6 +91,9 @@ class ZooModel(CompatibleModel, GenerationMixin):  # type: ignore[misc]
     def processor(self) -> Any:
         """What makes patches of the images that the model reads (`zoo.models.vision.processor`)."""
         raise NotImplementedError
+
+    def after_step(self, step: int) -> None:
+        """Optimizer step `step`, counted from 1, is done."""
 
     @property
     def reads_context(self) -> bool:

@@ -15,6 +15,10 @@ PAD, EOS, BOS, UNK = 0, 1, 2, 3
 stands between the source and the target of a language model."""
 
 
+NO_TOKENS: dict[str, None] = dict.fromkeys(("pad_token_id", "eos_token_id", "bos_token_id", "decoder_start_token_id"))
+"""The special ids of a model without a vocabulary."""
+
+
 class ZooConfig(PretrainedConfig):  # type: ignore[misc]
     """What a saved model says about itself.
 
@@ -32,10 +36,10 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         vocab_size: int = 0,
         plugins: Mapping[str, str] | None = None,
         encoder_vocab_size: int | None = None,
-        pad_token_id: int = PAD,
-        eos_token_id: int = EOS,
+        pad_token_id: int | None = PAD,
+        eos_token_id: int | None = EOS,
         bos_token_id: int | None = BOS,
-        decoder_start_token_id: int = PAD,
+        decoder_start_token_id: int | None = PAD,
         **kwargs: Any,
     ) -> None:
         self.model = dict(model or {})
@@ -45,7 +49,7 @@ class ZooConfig(PretrainedConfig):  # type: ignore[misc]
         of_two_stacks = {"encoder-decoder", "image-to-text"}
         kwargs["is_encoder_decoder"] = self.model.get("architecture", "encoder-decoder") in of_two_stacks
         one_matrix = self.model.get("tie_embeddings", "all") != "none"
-        kwargs["tie_word_embeddings"] = one_matrix and self.model.get("architecture") != "detector"
+        kwargs["tie_word_embeddings"] = one_matrix and self.model.get("architecture") not in {"detector", "generator"}
         super().__init__(
             pad_token_id=pad_token_id,
             eos_token_id=eos_token_id,

@@ -9,6 +9,7 @@ from zoo.models.base import ZooModel
 from zoo.models.causal_lm import ZooForCausalLM
 from zoo.models.configuration import ZooConfig
 from zoo.models.detection.model import ZooForObjectDetection
+from zoo.models.generators.model import ZooForImageGeneration
 from zoo.models.skeleton import ZooForConditionalGeneration
 from zoo.models.vision.image_ctc import ZooForImageCTC
 from zoo.models.vision.image_to_text import ZooForImageToText
@@ -21,6 +22,7 @@ SKELETONS: dict[Architecture, type[ZooModel]] = {
     "image-to-text": ZooForImageToText,
     "image-ctc": ZooForImageCTC,
     "detector": ZooForObjectDetection,
+    "generator": ZooForImageGeneration,
 }
 
 

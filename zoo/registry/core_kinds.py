@@ -115,6 +115,12 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.peer:PeerSuite",
     )
     yield Kind(
+        "generator",
+        "What learns a distribution of images and draws from it, with losses of its own",
+        "zoo.models.generators.contracts:Generator",
+        suite="zoo.testing.generator:GeneratorSuite",
+    )
+    yield Kind(
         "token-loss",
         "Training loss per target token",
         f"{_TRAINING}:TokenLoss",

@@ -25,7 +25,9 @@ from zoo.spec.pretrained.zoo_folder import ZOO
 from zoo.spec.ranges import Probability
 
 Position = Annotated[Chosen, Slot("position")]
-Architecture = Literal["encoder-decoder", "causal-lm", "prefix-lm", "image-to-text", "image-ctc", "detector"]
+Architecture = Literal[
+    "encoder-decoder", "causal-lm", "prefix-lm", "image-to-text", "image-ctc", "detector", "generator"
+]
 
 
 class StackSection(Options):
@@ -65,8 +67,8 @@ _OWN_START: dict[str, Any] = {"anyOf": [{"type": "null"}, {"properties": {"type"
 """Begins with a model of zoo's, if with any: no other library's is read into this skeleton."""
 _BY_ARCHITECTURE: dict[str, Any] = {
     # What an architecture must have and cannot: said here once for loader and schema. Without the key it is the first.
-    # Detectors have a schema of their own.
-    "allOf": [{"properties": {"detector": {"type": "null"}, "pixels": {"type": "null"}}}],
+    # Detectors and generators have schemas of their own.
+    "allOf": [{"properties": {name: {"type": "null"} for name in ("detector", "pixels", "generator")}}],
     "if": {"properties": {"architecture": {"const": "encoder-decoder"}}},
     "then": {
         "required": ["encoder", "decoder", "position", "fusion"],
@@ -123,14 +125,17 @@ class ModelSection(Options):
     """What is assembled."""
 
     model_config = ConfigDict(json_schema_extra=_BY_ARCHITECTURE)
-    later: ClassVar[frozenset[str]] = frozenset({"detector", "head_dropout", "image", "pixels", "word_dropout"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"detector", "generator", "head_dropout", "image", "pixels", "word_dropout"}
+    )
 
     architecture: Architecture = Field(
         default="encoder-decoder",
         description="Skeleton: an encoder and a decoder; or one stack that reads the source and goes on with the "
         "target, where each token sees what stands before it (causal-lm), and the source sees itself in both "
         "directions (prefix-lm); an encoder of images and a decoder (image-to-text), or a CTC head (image-ctc); or a "
-        "detector of boxes in images, which has the keys detector and pixels alone (detector)",
+        "detector of boxes in images, which has the keys detector and pixels alone (detector); or a generator of "
+        "images, which has the key generator alone (generator)",
     )
     d_model: int = Field(ge=1, le=65536, description="Width D of the residual stream")
     heads: int = Field(
@@ -149,6 +154,9 @@ class ModelSection(Options):
         default=None, description="What finds boxes in images, of the architecture detector"
     )
     pixels: PixelSection | None = Field(default=None, description="What a detector sees of an image")
+    generator: Annotated[Chosen, Slot("generator")] | None = Field(
+        default=None, description="What makes images from noise, of the architecture generator"
+    )
     block: Annotated[Chosen, Slot("block")] = Field(description="Where residual connections and normalisations stand")
     normalization: Annotated[Chosen, Slot("normalization")] = Field(description="Normalisation layer")
     feedforward: Annotated[Chosen, Slot("feedforward")] = Field(description="Feed-forward layer")
@@ -210,27 +218,32 @@ class ModelSection(Options):
     @model_validator(mode="wrap")
     @classmethod
     def _of_its_architecture(cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        """A detector has a section of its own."""
-        if cls is ModelSection and is_detector(data):
+        """A detector has a section of its own, and a generator."""
+        architecture = architecture_of(data) if cls is ModelSection else None
+        if architecture == "detector":
             from zoo.spec.detection_spec import DetectorModel
 
             return DetectorModel.model_validate(data, context=info.context)
+        if architecture == "generator":
+            from zoo.spec.generator_spec import GeneratorModel
+
+            return GeneratorModel.model_validate(data, context=info.context)
         return handler(data)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSection:
-        if not self.finds_boxes and self.head_dim is None and self.d_model % self.heads:
+        if self.writes_text and self.head_dim is None and self.d_model % self.heads:
             raise ValueError(f"d_model {self.d_model} is not divisible by heads {self.heads}")
         return self
 
     @model_validator(mode="after")
     def _parts_of_the_architecture(self) -> ModelSection:
-        if self.finds_boxes:
+        if not self.writes_text:
             return self  # it has been through its own section's
         details = [self._absent(name) for name in _NEEDS[self.architecture] if getattr(self, name) is None]
         article = "an" if self.architecture.startswith(("e", "i")) else "a"
         a_model = f"{article} {self.architecture}"
-        lacks = (*_LACKS[self.architecture], "detector", "pixels")
+        lacks = (*_LACKS[self.architecture], "detector", "pixels", "generator")
         found = [name for name in lacks if getattr(self, name) not in (None, False)]
         if self.architecture != "encoder-decoder" and self.pretrained is not None and self.pretrained.type != ZOO:
             found.append("pretrained")
@@ -288,13 +301,23 @@ class ModelSection(Options):
 
     @property
     def reads_images(self) -> bool:
-        """Whether the source is an image."""
-        return self.finds_boxes or self.architecture in image_section.IMAGE_ARCHITECTURES
+        """Whether examples are images: those that are read, or those that a generator learns to make."""
+        return not self.writes_text or self.architecture in image_section.IMAGE_ARCHITECTURES
 
     @property
     def finds_boxes(self) -> bool:
         """Whether it is a detector: then `zoo.spec.detection_spec.DetectorModel`."""
         return self.architecture == "detector"
+
+    @property
+    def makes_images(self) -> bool:
+        """Whether it is a generator: then `zoo.spec.generator_spec.GeneratorModel`."""
+        return self.architecture == "generator"
+
+    @property
+    def writes_text(self) -> bool:
+        """Whether it writes texts, so that it has tokenizers, a way of decoding and a loss of tokens."""
+        return not (self.finds_boxes or self.makes_images)
 
     @property
     def reads(self) -> str:
@@ -304,6 +327,8 @@ class ModelSection(Options):
     @property
     def writes(self) -> str:
         """What the model gives for a source, as the trait ``outputs`` of a task's record says."""
+        if self.makes_images:
+            return "images"
         return "detections" if self.finds_boxes else "text"
 
     @property
@@ -336,8 +361,8 @@ class ModelSection(Options):
         return found
 
 
-def is_detector(model: Any) -> bool:
-    """Whether a model section, as data or made, is of the architecture detector."""
+def architecture_of(model: Any) -> Any:
+    """The architecture of a model section, as data or made; None where it says none."""
     if isinstance(model, ModelSection):
-        return model.finds_boxes
-    return isinstance(model, dict) and model.get("architecture") == "detector"
+        return model.architecture
+    return model.get("architecture") if isinstance(model, dict) else None

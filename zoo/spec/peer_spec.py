@@ -17,7 +17,9 @@ from zoo.spec.node import Node
 from zoo.spec.options import Chosen, Slot
 from zoo.spec.sections import Spec
 
-ASIDE = frozenset({"model", "tokenizer", "target_tokenizer", "training", "decoding", "detection", "seed", "seeds"})
+ASIDE = frozenset(
+    {"model", "tokenizer", "target_tokenizer", "training", "decoding", "detection", "generation", "seed", "seeds"}
+)
 """Keys of a spec that are about a model, its training and its outputs. A peer draws nothing: it has no seed either."""
 _OF_MODELS = frozenset({"model", "tokenizer", "target_tokenizer", "training", "decoding", "seeds"})
 """Those that are None in a peer's spec."""

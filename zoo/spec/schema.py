@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo.registry import Registry, current_registry
 from zoo.spec.detection_spec import DetectionSpec
+from zoo.spec.generator_spec import GeneratorSpec
 from zoo.spec.options import SLOT_MARK
 from zoo.spec.peer_spec import PeerSpec
 from zoo.spec.pretrained.expansion import FROM, GRAFT, SETTABLE
@@ -27,6 +28,7 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
     root = _with_slots(_hoisted(Spec.model_json_schema(), "", definitions))
     of_detectors = _with_slots(_hoisted(DetectionSpec.model_json_schema(), "", definitions))
     of_peers = _with_slots(_hoisted(PeerSpec.model_json_schema(), "", definitions))
+    of_generators = _with_slots(_hoisted(GeneratorSpec.model_json_schema(), "", definitions))
     definitions[_ASSEMBLED] = definitions["ModelSection"]
     definitions["ModelSection"] = {
         "description": definitions[_ASSEMBLED]["description"],
@@ -35,8 +37,9 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
     for kind in sorted(registry.kinds):
         definitions[f"slot:{kind}"] = _slot(registry, kind, definitions)
     partial = {_PARTIAL + name: _partial(schema) for name, schema in definitions.items()}
-    complete, detector, peer = (
-        {**item, "properties": {**item["properties"], "grid": _GRID}} for item in (root, of_detectors, of_peers)
+    complete, detector, generator, peer = (
+        {**item, "properties": {**item["properties"], "grid": _GRID}}
+        for item in (root, of_detectors, of_generators, of_peers)
     )
     schema = {
         "$schema": DRAFT,
@@ -47,12 +50,24 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
             "if": _A_PEER,
             "then": _laid_over(peer),
             "else": {
-                "if": _A_DETECTOR,
+                "if": _of_architecture("detector"),
                 "then": _laid_over(detector),
-                "else": {"anyOf": [_laid_over(complete), _laid_over(detector)]},
+                "else": {
+                    "if": _of_architecture("generator"),
+                    "then": _laid_over(generator),
+                    "else": {"anyOf": [_laid_over(item) for item in (complete, detector, generator)]},
+                },
             },
         },
-        "else": {"if": _A_PEER, "then": peer, "else": {"if": _A_DETECTOR, "then": detector, "else": complete}},
+        "else": {
+            "if": _A_PEER,
+            "then": peer,
+            "else": {
+                "if": _of_architecture("detector"),
+                "then": detector,
+                "else": {"if": _of_architecture("generator"), "then": generator, "else": complete},
+            },
+        },
         "$defs": {**definitions, **partial},
     }
     return _referenced_only(schema)
@@ -71,16 +86,12 @@ _GRID = {
 
 
 _A_PEER = {"required": ["peer"], "properties": {"peer": {"not": {"type": "null"}}}}
-_A_DETECTOR = {
-    "required": ["model"],
-    "properties": {
-        "model": {
-            "type": "object",
-            "required": ["architecture"],
-            "properties": {"architecture": {"const": "detector"}},
-        }
-    },
-}
+
+
+def _of_architecture(name: str) -> dict[str, Any]:
+    """Whether a spec says that its model is of this architecture."""
+    model = {"type": "object", "required": ["architecture"], "properties": {"architecture": {"const": name}}}
+    return {"required": ["model"], "properties": {"model": model}}
 
 
 def _laid_over(complete: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from zoo.spec.explain import error_at
-from zoo.spec.model_section import ModelSection, is_detector
+from zoo.spec.model_section import ModelSection, architecture_of
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.ranges import Count, Seed
 from zoo.spec.training_section import TrainingSection
@@ -146,7 +146,7 @@ class Spec(Options):
     @property
     def takes_pretrained_tokenizer(self) -> bool:
         """Whether the model keeps the vocabulary of the pretrained model that it begins with."""
-        return not self.model.finds_boxes and self.tokenizer.component.traits.get("pretrained") is True
+        return self.model.writes_text and self.tokenizer.component.traits.get("pretrained") is True
 
     @property
     def has_separate_tokenizers(self) -> bool:
@@ -253,13 +253,20 @@ class Spec(Options):
     @model_validator(mode="wrap")
     @classmethod
     def _of_its_architecture(cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        """That of a detector has other sections, that of a peer fewer."""
-        if cls is Spec and isinstance(data, dict) and data.get("peer") is not None:
+        """Those of a detector and of a generator have other sections, that of a peer fewer."""
+        if cls is not Spec or not isinstance(data, dict):
+            return handler(data)
+        if data.get("peer") is not None:
             from zoo.spec.peer_spec import PeerSpec
 
             return PeerSpec.model_validate(data, context=info.context)
-        if cls is Spec and isinstance(data, dict) and is_detector(data.get("model")):
+        architecture = architecture_of(data.get("model"))
+        if architecture == "detector":
             from zoo.spec.detection_spec import DetectionSpec
 
             return DetectionSpec.model_validate(data, context=info.context)
+        if architecture == "generator":
+            from zoo.spec.generator_spec import GeneratorSpec
+
+            return GeneratorSpec.model_validate(data, context=info.context)
         return handler(data)

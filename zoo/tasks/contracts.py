@@ -21,7 +21,7 @@ Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 Side = Literal["source", "target"]
 Input = Literal["text", "image"]
-Output = Literal["text", "detections"]
+Output = Literal["text", "detections", "images"]
 Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)``; total 0 where it is unknown."""
 
@@ -154,10 +154,10 @@ class PreparedTask(ABC):
     """Strings of the examples' texts that are one token each, whatever the tokenizer learned: domain tags, and the line
     feed between the sentences of a document."""
     inputs: Input = "text"
-    """What a model reads of an example: its `source`, or its `image`."""
+    """What a model reads of an example, or learns to make: its `source`, or its `image`."""
     outputs: Output = "text"
-    """What a model gives for an example, and a metric compares: texts with `target`, or lists of `Detection` with
-    `boxes`."""
+    """What a model gives for an example, and a metric compares: texts with `target`, lists of `Detection` with
+    `boxes`, or generated images, uint8 ``[height, width, 3]``, of which none belongs to any example."""
 
     @abstractmethod
     def examples(self, split: Split) -> Sequence[Example]:
@@ -303,6 +303,16 @@ class Metric(ABC):
         Called after `prepare` and before `accept`, once for many sets of examples. What was found belongs into the
         signature, as a revision: scores against other training data are other scores.
         """
+
+    def in_words(self, outputs: Sequence[Any], examples: Sequence[Example]) -> Sequence[str] | None:
+        """What a record shows of outputs that are no texts (generated images), one text each; None where the metric
+        has none for them."""
+        return None
+
+    def beside(self, outputs: Sequence[Any], examples: Sequence[Example]) -> Mapping[str, float]:
+        """Scalars that say what the score rests on, such as the accuracy of a classifier that reads the outputs: a
+        record keeps them beside the scores, by ``<metric>.<name>``."""
+        return {}
 
     def accept(self, examples: Sequence[Example]) -> None:  # noqa: B027 - most metrics take any
         """Raise InputError where `examples` lack what this metric looks at. Called before anything that takes long."""

@@ -47,6 +47,7 @@ pytest.register_assert_rewrite(
     "zoo.testing.output_fusion",
     "zoo.testing.decoding",
     "zoo.testing.detector",
+    "zoo.testing.generator",
     "zoo.testing.training",
     "zoo.testing.update_clipping",
     "zoo.testing.tasks",
@@ -62,6 +63,7 @@ from zoo.testing.context_encoder import ContextEncoderSuite  # noqa: E402
 from zoo.testing.decoding import DecodingSuite  # noqa: E402
 from zoo.testing.detector import DetectorSuite  # noqa: E402
 from zoo.testing.executors import ExecutorSuite  # noqa: E402
+from zoo.testing.generator import GeneratorSuite  # noqa: E402
 from zoo.testing.image_input import ImageInputSuite  # noqa: E402
 from zoo.testing.in_a_language_model import InALanguageModel  # noqa: E402
 from zoo.testing.in_a_model import InAModel  # noqa: E402
@@ -100,6 +102,7 @@ __all__ = [
     "ExecutorSuite",
     "FeedforwardSuite",
     "FusionSuite",
+    "GeneratorSuite",
     "ImageInputSuite",
     "InALanguageModel",
     "InAModel",

@@ -9,6 +9,7 @@ from typing import Any
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError
 from zoo.models import assemble, weights_hash
+from zoo.models.configuration import NO_TOKENS
 from zoo.models.decoding import Decoding
 from zoo.models.pretrained import GraftReport, graft_weights
 from zoo.models.pretrained.report import write_report
@@ -19,6 +20,7 @@ from zoo.spec.lock import LOCK_NAME, write_lock
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.training.categories import categories_of
+from zoo.training.data.images import image_of
 from zoo.training.outcome import TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare, takes_pretrained_tokenizer, tokenizers_hash
 from zoo.training.quiet import quiet
@@ -63,6 +65,8 @@ def assemble_with_report(spec: Spec, prepared: Prepared) -> tuple[Any, GraftRepo
     """The same, and what the model has of the pretrained one that its spec begins with."""
     if spec.model.finds_boxes:
         return _detector(spec, prepared), None
+    if spec.model.makes_images:
+        return _generator(spec, prepared), None
     keeps = takes_pretrained_tokenizer(spec)
     vocabulary = pretrained_vocabulary(spec.model, prepared.tokenizers) if keeps else Vocabulary.of(prepared.tokenizers)
     model = assemble(
@@ -90,6 +94,15 @@ def _detector(spec: Spec, prepared: Prepared) -> Any:
         raise InputError("the task has no box in any of its images: there is nothing to learn")
     classes = {"categories": list(names), "id2label": dict(enumerate(names.values()))}
     return assemble(spec.model, len(names), seed=seed_of(spec, "initialization"), spec=spec, token_ids=classes)
+
+
+def _generator(spec: Spec, prepared: Prepared) -> Any:
+    """The generator of a spec, for images of the size that its task's first one has."""
+    first = next(iter(prepared.task.examples("train")), None)
+    if first is None:
+        raise InputError("the task has no examples to train on")
+    said = {**NO_TOKENS, "image_size": list(image_of(first).size)}
+    return assemble(spec.model, 1, seed=seed_of(spec, "initialization"), spec=spec, token_ids=said)
 
 
 def write_folder(

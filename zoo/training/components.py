@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.errors import InputError
-from zoo.spec.detection_spec import DetectorTraining
 from zoo.spec.options import NoOptions
+from zoo.spec.own_section import OwnLossTraining
 from zoo.spec.training_section import TrainingSection
 from zoo.training.clipped_updates import ClippedUpdates
 from zoo.training.contracts import (
@@ -28,7 +28,7 @@ from zoo.training.layer_matrices import layer_matrices
 
 
 class OwnLoss(TokenLoss):
-    """Stands for the losses that a detector has of its own: nobody asks it."""
+    """Stands for the losses that a detector or a generator has of its own: nobody asks it."""
 
     is_cross_entropy = True
 
@@ -114,7 +114,7 @@ def refuse_unfit_training(section: TrainingSection, device: torch.device) -> tup
 
     Raises ZooError where the optimizer cannot run here, InputError where components do not go together.
     """
-    own = isinstance(section, DetectorTraining)
+    own = isinstance(section, OwnLossTraining)
     objective: TokenLoss = OwnLoss() if own else section.objective.create()
     if section.logits_chunk is not None and not objective.row_wise:
         raise InputError(

@@ -39,13 +39,13 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
     """Prepare the task's data and train its tokenizers, or find both where an earlier run left them.
 
     One tokenizer learns from both sides, or, where the spec has a `target_tokenizer`, each side has one that learns
-    from it alone; a detector has none. The task's special tokens follow the trained vocabulary of each. Raises ZooError
-    where the data cannot be had or a tokenizer breaks its contract, InputError where the model does not read what the
-    task gives, or there is a peer in its place.
+    from it alone; a detector has none, and a generator. The task's special tokens follow the trained vocabulary of
+    each. Raises ZooError where the data cannot be had or a tokenizer breaks its contract, InputError where the model
+    does not read what the task gives, or there is a peer in its place.
     """
     refuse_peer(spec)
     task = prepare_task(spec, home, progress)
-    if spec.model.finds_boxes:
+    if not spec.model.writes_text:
         return Prepared(task, NO_TOKENIZERS)
     if takes_pretrained_tokenizer(spec):
         return Prepared(task, _pretrained(spec, task))

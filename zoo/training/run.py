@@ -76,7 +76,7 @@ def load_run(directory: Path) -> Run:
     """Read a folder that `build` or `train` wrote. Raises InputError where it is none, or is damaged."""
     _refuse_without(directory, LOCK_NAME, "config.json")
     spec = read_lock(directory / LOCK_NAME).spec
-    if not spec.model.finds_boxes:
+    if spec.model.writes_text:
         slow = (directory / SLOW_TOKENIZER).is_file()
         _refuse_without(directory, "tokenizer_config.json" if slow else "tokenizer.json")
     own = f"{TARGET_FOLDER}/tokenizer.json"
@@ -89,7 +89,7 @@ def load_run(directory: Path) -> Run:
         )
     try:
         model = load_model(directory)
-        tokenizers = NO_TOKENIZERS if model.finds_boxes else load_tokenizers(directory)
+        tokenizers = load_tokenizers(directory) if model.writes_text else NO_TOKENIZERS
     except Exception as error:
         # The tokenizers library has no exception of its own, and transformers' OSErrors about a file carry no number:
         # one with a number is the disk's fault, any other exception the code's.

@@ -70,6 +70,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
             self._trainer.probe(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._trainer.model.after_step(state.global_step)
         if self._trainer.averager is not None:
             self._trainer.averager.after_step(state.global_step)
         updates = self._trainer.parts.updates

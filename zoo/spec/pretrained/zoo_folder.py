@@ -37,8 +37,11 @@ def zoo_section(checkpoint: Checkpoint, registry: Registry) -> dict[str, Any]:
     config = checkpoint.config()
     section = config.mapping("model")
     plugins = {name: str(version) for name, version in config.mapping("plugins", {}).items()}
-    if section.get("architecture") == "detector":
+    architecture = section.get("architecture")
+    if architecture == "detector":
         raise InputError("is a detector: no spec begins with a model that finds boxes yet", where=checkpoint.name)
+    if architecture == "generator":
+        raise InputError("is a generator: no spec begins with one yet", where=checkpoint.name)
     refuse_missing_plugins(plugins, registry, checkpoint.name)
     size = config.integer("vocab_size")
     own_source = None if config.plain.get("encoder_vocab_size") is None else config.integer("encoder_vocab_size")

@@ -19,6 +19,7 @@ from zoo.training.data.detections import DetectionCollator, EncodedDetections, e
 from zoo.training.data.encoded import encoded_images, encoded_pairs
 from zoo.training.data.frames import FrameBatches
 from zoo.training.data.images import EncodedImages, frames_needed, image_of
+from zoo.training.data.pictures import EncodedPictures, PictureCollator, encoded_pictures
 from zoo.training.data.ragged import Encoded, EncodedPairs
 from zoo.training.data.sequences import SequenceCollator, row_lengths
 
@@ -259,6 +260,25 @@ _FEW_BOXES = 0.01
 """Share of the boxes that may be lost in images with more than can be found: a few full ones need not decide."""
 
 
+class Pictures(Layout[EncodedPictures]):
+    """Images alone, all of one `size` (height and width)."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+
+    def encoded(self, data: SplitData) -> EncodedPictures:
+        return encoded_pictures(data.examples(), self._size)
+
+    def lengths(self, examples: EncodedPictures) -> Sequence[Lengths]:
+        return [examples.ones]
+
+    def collator(self, examples: EncodedPictures, config: Any, *, source_loss: bool = False) -> PictureCollator:
+        return PictureCollator(examples)
+
+    def refuse_past_the_table(self, model: Any, examples: EncodedPictures) -> None:
+        """Images have no table of positions that could end."""
+
+
 def _refuse_longer(stack: Any, side: str, longest: int) -> None:
     limit = stack.position.position_limit
     if limit is not None and longest > limit:
@@ -279,6 +299,7 @@ _LAYOUTS: dict[str, Callable[[Any], Layout[Any]]] = {
     "sequence": lambda model: Sequences(prefix=model.reads_prefix),
     "image": _images,
     "detections": lambda model: Detections(model.image_processor, model.categories),
+    "pictures": lambda model: Pictures((model.shape.height, model.shape.width)),
 }
 
 

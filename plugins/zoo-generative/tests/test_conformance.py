@@ -1,0 +1,57 @@
+"""The conformance kit over every component of this distribution, and options of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zoo.testing import GeneratorSuite, MetricData, MetricSuite, TaskSuite, conformance_suites
+
+_HERE = {"TestTaskZooGenerativeStackedDigits", "TestMetricZooGenerativeModesCovered", "TestMetricZooGenerativeModeKl"}
+"""Tried below, with digits that are rendered once, and with modes."""
+globals().update(
+    {name: suite for name, suite in conformance_suites(distribution="zoo-generative").items() if name not in _HERE}
+)
+
+
+class TestStackedDigits(TaskSuite):
+    component = "zoo-generative/stacked-digits"
+
+    @pytest.fixture
+    def tmp_path(self, digits_home: Path) -> Path:
+        """Digits are rendered and their reader trained once."""
+        return digits_home
+
+
+class _OfModes(MetricSuite):
+    def data(self) -> MetricData:
+        modes = [f"{index % 10}{index % 3}{index // 3}" for index in range(12)]
+        return MetricData(["digits"] * 12, [""] * 12, right=modes, wrong=["407"] * 12, empty="")
+
+
+class TestModesCovered(_OfModes):
+    component = "zoo-generative/modes-covered"
+
+
+class TestModeKl(_OfModes):
+    component = "zoo-generative/mode-kl"
+
+
+class TestNsgan(GeneratorSuite):
+    component = "zoo-generative/nsgan"
+    options = ({"width": 8, "latent": 8}, {"width": 4, "latent": 4, "r1": 0.5})
+
+
+class TestDdpm(GeneratorSuite):
+    component = "zoo-generative/ddpm"
+    options = ({"width": 8, "steps": 20}, {"width": 4, "betas": "cosine", "sampling_steps": 3, "eta": 0.0})
+
+
+class TestConsistency(GeneratorSuite):
+    component = "zoo-generative/consistency"
+    # Saved while the teacher is trained, and with a student.
+    options = (
+        {"width": 4, "teacher_steps": 20},
+        {"width": 4, "teacher_steps": 1, "sampling_steps": 2, "solver": "euler", "distance": "l1", "levels": 4},
+    )

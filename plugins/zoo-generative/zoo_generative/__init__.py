@@ -1,0 +1,1 @@
+"""Generators of images for zoo, and digits to compare them on."""

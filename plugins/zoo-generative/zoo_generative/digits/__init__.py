@@ -1,0 +1,1 @@
+"""Rendered digits: the task, what reads them, and the metrics."""

@@ -1,0 +1,97 @@
+"""Specs of generators: no tokenizer, no decoding, no loss of tokens; images are made from noise.
+
+`zoo.spec.sections.Spec` and `zoo.spec.model_section.ModelSection` make one of these where ``model.architecture`` is
+``generator``, so that whoever reads a spec need not know. What stands in every other spec is None here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from zoo.spec.explain import error_at
+from zoo.spec.model_section import ModelSection
+from zoo.spec.options import Chosen, Options, Slot
+from zoo.spec.own_section import OwnLossTraining, only, refused
+from zoo.spec.ranges import Count, Seed
+from zoo.spec.sections import Spec
+
+WHO = "a generator"
+_OF_MODELS: frozenset[str] = frozenset({"architecture", "generator"})
+_OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target_tokenizer", "decoding"} | {
+    "generation"
+}
+"""The keys of a generator's sections, for the JSON Schema."""
+
+
+class GeneratorModel(ModelSection):
+    """What a generator is assembled from: one component. The size of its images is the task's."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: only(schema, _OF_MODELS))
+    later: ClassVar[frozenset[str]] = frozenset(ModelSection.model_fields) - _OF_MODELS
+
+    architecture: Literal["generator"] = Field(description="Skeleton: a generator of images")
+    generator: Annotated[Chosen, Slot("generator")] = Field(description="The generator")
+    # Its generator's options have what other models say here.
+    d_model: None = Field(default=None, description="None")  # type: ignore[assignment]
+    heads: None = Field(default=None, description="None")  # type: ignore[assignment]
+    block: None = Field(default=None, description="None")  # type: ignore[assignment]
+    normalization: None = Field(default=None, description="None")  # type: ignore[assignment]
+    feedforward: None = Field(default=None, description="None")  # type: ignore[assignment]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_of_other_architectures(cls, data: Any) -> Any:
+        return refused("ModelSection", WHO, data, cls.later)
+
+
+class GeneratorTraining(OwnLossTraining):
+    """How a generator is trained; of `batch_tokens`, each image is one."""
+
+    who = WHO
+
+
+class GenerationSection(Options):
+    """How images are generated for evaluation and measurement: as many as the split has examples."""
+
+    seed: Seed = Field(default=0, description="Seed of the noise that images are made from")
+    batch_size: Count = Field(
+        default=64, description="Images generated together; with the seed it decides which images there are"
+    )
+
+
+class GeneratorSpec(Spec):
+    """The resolved spec of a generator."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: only(schema, _OF_SPECS))
+    later: ClassVar[frozenset[str]] = Spec.later | {"tokenizer", "decoding"}
+
+    model: GeneratorModel = Field(description="The model")
+    training: GeneratorTraining = Field(description="Its training")
+    tokenizer: None = Field(default=None, description="None")  # type: ignore[assignment]
+    decoding: None = Field(default=None, description="None")  # type: ignore[assignment]
+    generation: GenerationSection = Field(
+        default_factory=GenerationSection, description="How images are generated for evaluation and measurement"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_of_texts(cls, data: Any) -> Any:
+        return refused("Spec", WHO, data, frozenset({"tokenizer", "target_tokenizer", "decoding"}))
+
+    @model_validator(mode="after")
+    def _a_student_is_trained_too(self) -> GeneratorSpec:
+        first = getattr(self.model.generator.options, "teacher_steps", 0)
+        if 0 < self.training.steps <= first:
+            message = f"the student would never be trained: there are {self.training.steps} steps in all"
+            loc = ("model", "generator", "teacher_steps")
+            raise ValidationError.from_exception_data("Spec", [error_at(loc, message, first)])
+        return self
+
+    @model_validator(mode="after")
+    def _probes_read_texts(self) -> GeneratorSpec:
+        if self.evaluation.probes:
+            message = "probes are read off models that write texts: leave 'probes' out"
+            raise ValidationError.from_exception_data("Spec", [error_at(("evaluation", "probes"), message, None)])
+        return self
