@@ -12,9 +12,9 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 # Data and trained tokenizers stay inside the checkout.
 export ZOO_HOME ?= $(CURDIR)/.zoo
-# An oracle that must not lie in the environment: transformers would take it for a whole torchvision.
-TORCHVISION := $(VENV)/torchvision-oracle
-export ZOO_TORCHVISION ?= $(CURDIR)/$(TORCHVISION)
+# Oracles that must not lie in the environment: transformers would take this for a whole torchvision, which timm wants.
+ORACLES := $(VENV)/oracles
+export ZOO_ORACLES ?= $(CURDIR)/$(ORACLES)
 
 PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
 EDITABLE := $(foreach plugin,$(PLUGINS),-e ./$(plugin))
@@ -24,7 +24,7 @@ PROJECTS := pyproject.toml $(addsuffix pyproject.toml,$(PLUGINS))
 ONE_LINE := tests/bench tests/site tests/spec tests/registry tests/scaffold tests/external tests/statistics tests/tasks \
 	tests/measure/test_memory.py tests/measure/test_probe.py tests/measure/test_latency.py \
 	plugins/zoo-tasks-text/tests/corpora plugins/zoo-tasks-vision plugins/zoo-executors plugins/zoo-objectives \
-	plugins/zoo-iou-losses
+	plugins/zoo-iou-losses plugins/zoo-ocr-peers
 
 # Three at once: much of the slow part waits for processes that it has started or killed.
 # Every component is tested (and compiled) in tests/testing already; executors have slow tests of another kind there.
@@ -49,7 +49,7 @@ $(VENV)/.installed: .ci/constraints.txt $(PROJECTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c .ci/constraints.txt -e ".[bench,test,check]" $(EDITABLE)
-	-$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(TORCHVISION) torchvision==0.28.0
+	-$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(ORACLES) torchvision==0.28.0 timm==1.0.31
 	touch $@
 
 $(COMET_VENV)/.installed: .ci/constraints-comet.txt $(PROJECTS)

@@ -1,7 +1,7 @@
 """Value and gradient of CIoU on a million boxes: our fused pass beside torchvision's loss, in turn in one process.
 
 torchvision is not a dependency, and must not lie in the environment (transformers would take it for a whole one): name
-in ZOO_TORCHVISION the folder that ``pip install --no-deps --target DIR torchvision`` wrote, as make's environment does.
+in ZOO_ORACLES the folder that ``pip install --no-deps --target DIR torchvision`` wrote, as make's environment does.
 With ``--benchmark`` the fused pass is at least SPEED times as fast and takes at most MEMORY of the memory, with CUDA at
 least GPU_SPEED times. Without it a few boxes go through both passes of ours, so that the benchmark cannot rot.
 """
@@ -128,9 +128,9 @@ def test_fused_ciou_is_faster_and_smaller_than_torchvisions(
         for found, plain in zip(step(eager, predicted, target), step(eager.of, predicted, target), strict=True):
             torch.testing.assert_close(found, plain)
         return
-    folder = os.environ.get("ZOO_TORCHVISION", "")
+    folder = os.environ.get("ZOO_ORACLES", "")
     if not (Path(folder) / "torchvision").is_dir():
-        pytest.skip("no torchvision: pip install --no-deps --target DIR torchvision, and ZOO_TORCHVISION=DIR")
+        pytest.skip("no torchvision: pip install --no-deps --target DIR torchvision, and ZOO_ORACLES=DIR")
     done = subprocess.run([sys.executable, __file__, folder], capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])

@@ -107,6 +107,19 @@ def test_a_claim_that_does_not_hold_is_named(
     assert any(expected in line and line.startswith(record.id) for line in found(tmp_path)), found(tmp_path)
 
 
+def test_what_writes_no_tokens_is_fast_by_its_outputs_alone(tmp_path: Path, append_sound_record: Append) -> None:
+    record = append_sound_record(tmp_path)
+    rate = record.performance[0].throughput[0]
+    assert (rate.status, rate.tokens_per_second is None) == ("ok", False)
+    without = {"tokens_per_second": None}
+    rewrite(
+        tmp_path, record, lambda r: r["performance"][0]["throughput"][0].update(**without, sentences_per_second=17.2)
+    )
+    assert not any("throughput" in line for line in found(tmp_path))
+    rewrite(tmp_path, record, lambda r: r["performance"][0]["throughput"][0].update(**without, status="oom"))
+    assert any("has status oom and 17.2 outputs a second" in line for line in found(tmp_path))
+
+
 def test_items_that_do_not_give_the_score_are_named_however_well_the_hash_fits(
     tmp_path: Path, append_sound_record: Append
 ) -> None:

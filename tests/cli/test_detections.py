@@ -66,7 +66,7 @@ def test_no_spec_begins_with_a_detector(
         assert main(["build", str(spec), "--out", str(tmp_path / "run")]) == 0
         spec.write_text(yaml.safe_dump({**plain, "model": {"from": str(tmp_path / "run")}}))
         assert main(["check", str(spec)]) == 2
-    assert "is a detector: no spec begins with a model that reads images yet" in capsys.readouterr().err
+    assert "is a detector: no spec begins with a model that finds boxes yet" in capsys.readouterr().err
 
 
 def test_images_a_second_are_told_without_tokens() -> None:
@@ -111,6 +111,8 @@ def test_boxes_are_benched_evaluated_and_shown(
         assert main(["evaluate", str(run), "--json"]) == 0
         found = {item["metric"]: item["value"] for item in json.loads(capsys.readouterr().out)["quality"]}
         assert found == pytest.approx({item.metric: item.value for item in record.quality})
+        assert main(["records", "check", "records"]) == 0, capsys.readouterr().err
+        assert main(["records", "publish", "records", "published"]) == 0
         assert main(["leaderboard", "build", "--store", "records", "--out", "board"]) == 0
         # A finished cell is found again, and so is the control: both keys follow from the records.
         assert main(["bench", "spec.yaml", "--store", "records"]) == 0

@@ -78,3 +78,21 @@ def test_images_are_benched_evaluated_and_shown(
         assert main(["leaderboard", "build", "--store", "records", "--out", "board"]) == 0
     boards = "".join(page.read_text() for page in Path("board").rglob("*.html"))
     assert "word 0 of test" in boards
+
+
+def test_training_tells_which_share_of_the_texts_is_past_its_frames(
+    glyph_spec: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A frame for each letter: words with two letters that are alike beside each other need more."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    absent = dict.fromkeys(("model.decoder", "model.position", "model.fusion"))
+    changes = {"model.architecture": "image-ctc", "model.tie_embeddings": "none", "training.steps": 1, **absent}
+    with use_registry(with_glyphs()), one_thread():
+        spec = glyph_spec(**changes)
+        Path("spec.yaml").write_text(yaml.safe_dump(spec.plain()))
+        assert main(["train", "spec.yaml", "--out", "run"]) == 0, capsys.readouterr().err
+    shares = json.loads(Path("run/training.json").read_text())["facts"]["examples_past_their_frames"]
+    told = ", ".join(f"{shares[split]:.2%} of {split}" for split in ("train", "dev", "test"))
+    assert shares["train"] > 0
+    assert f"more frames than their images have, and so are not learnt: {told} (" in capsys.readouterr().out

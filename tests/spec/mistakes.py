@@ -246,6 +246,10 @@ MISTAKES = [
     Mistake("grid over an unknown key", "seed: 3", "grid: {model.hedas: [1]}", "2:22", "did you mean 'heads'"),
     Mistake("grid with a bad value", "seed: 3", "grid: {model.heads: [4, x]}", "2:25", "expected a whole number"),
     Mistake("grid over names", "seed: 3", "grid: {name: [a, b]}", "2:8", "cannot be varied"),
+    Mistake("grid without labels", "seed: 3", "grid: {model: {}}", "2:15", "mapping of labels to values"),
+    Mistake(
+        "grid with a bad labelled value", "seed: 3", "grid: {model: {a: {hedas: 2}}}", "2:20", "did you mean 'heads'"
+    ),
     Mistake("grid with twins", "seed: 3", "grid: {seed: [1, 1]}", "2:7", "two cells"),
     Mistake(
         "grid too large",

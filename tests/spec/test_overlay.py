@@ -97,6 +97,16 @@ def test_a_grid_is_the_product_of_its_axes_with_coordinates_in_the_names() -> No
     assert cells[0].node.plain() == {"name": "n+p=rotary", "m": {"p": "rotary"}, "seed": 1}
 
 
+def test_values_with_labels_are_named_by_them_and_laid_over_the_section() -> None:
+    root = read_text("name: n\nm: {d: 1, e: {l: 2}}\ngrid: {m: {wide: {d: 8}, deep: {e: {l: 9}}}, s: [1]}", "s")
+    cells = expand_grid(root)
+    assert [cell.label for cell in cells] == ["m=wide+s=1", "m=deep+s=1"]
+    assert [cell.node.plain() for cell in cells] == [
+        {"name": "n+m=wide+s=1", "m": {"d": 8, "e": {"l": 2}}, "s": 1},
+        {"name": "n+m=deep+s=1", "m": {"d": 1, "e": {"l": 9}}, "s": 1},
+    ]
+
+
 def test_seeds_of_a_grid_share_their_models_name() -> None:
     root = read_text("name: n\ngrid: {seed: [1, 2]}", "s")
     assert [(cell.label, cell.node.plain()) for cell in expand_grid(root)] == [

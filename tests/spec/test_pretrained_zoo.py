@@ -128,7 +128,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"model": {**MODEL, "position": {"use": "zoo-positional/spiral"}}}, "'zoo-positional/spiral'"),
     ({"model": {}}, "missing key 'd_model'"),
     ({"model": [1]}, "config.json: 'model': expected an object, found"),
-    ({"model": {**MODEL, "architecture": "image-to-text"}}, "no spec begins with a model that reads images yet"),
+    ({"model": {**MODEL, "architecture": "detector"}}, "no spec begins with a model that finds boxes yet"),
     ({"training": {"status": "running"}}, "'zoo train ... --resume' continues it"),
     (
         {"training": {"status": "nan", "total_steps": 9, "model_step": 0}},

@@ -79,6 +79,7 @@ BEYOND_A_SCHEMA = {
     "extends a folder",
     "grid over an unknown key",
     "grid with a bad value",
+    "grid with a bad labelled value",
     "grid over names",
     "grid with twins",
     "grid too large",

@@ -22,9 +22,11 @@ from zoo.spec.lock import read_lock
 from zoo.tasks import DataHome, Example, GroundTruth, PixelImage
 from zoo.testing.shapes import DARK, LIGHT, with_shapes
 from zoo.training import build, load_run, prepare, train
+from zoo.training.building import assemble_for
 from zoo.training.categories import categories_of
 from zoo.training.data.batching import MicroBatch
 from zoo.training.data.detections import DetectionCollator, encoded_detections
+from zoo.training.data.layouts import layout_of
 
 MakeSpec = Callable[..., Spec]
 EXAMPLE = Example(
@@ -61,6 +63,16 @@ def test_a_batch_has_boxes_as_shares_of_each_image_and_the_padding_told() -> Non
     assert first["size"].tolist() == [10, 20]
     assert second["boxes"].shape == (0, 4)
     assert batch.target_tokens == 2, "a micro-batch weighs as much as it has images"
+
+
+def test_a_processor_refuses_what_it_does_not_know_and_what_is_no_image() -> None:
+    processor = ZooDetectionProcessor({"max_width": 20})
+    with pytest.raises(InputError, match=r"no keyword 'return_tensor': did you mean 'return_tensors'\?"):
+        processor(np.zeros((8, 8, 3), np.uint8), return_tensor="pt")
+    with pytest.raises(InputError, match="no keyword 'do_resize'"):
+        processor(np.zeros((8, 8, 3), np.uint8), do_resize=False)
+    with pytest.raises(InputError, match="there is no image to read"):
+        processor([], return_tensors="pt")
 
 
 def test_a_box_of_an_unknown_category_is_refused() -> None:
@@ -132,6 +144,39 @@ def test_each_loss_is_logged_and_their_weighted_sum_is_the_loss(
         assert point.loss == pytest.approx(point.losses["class"] + 3.0 * point.losses["box"], rel=1e-5)
     assert outcome.curve[-1].dev_loss is not None
     assert not outcome.curve[-1].gradients
+
+
+def test_more_boxes_than_a_detector_finds_in_an_image_are_refused_but_for_a_few(
+    shapes_spec: MakeSpec, home: DataHome
+) -> None:
+    model = assemble_for(spec := shapes_spec(), prepare(spec, home))
+    layout = layout_of(model)
+
+    def boxes_in(*counts: int) -> Any:
+        some = [
+            replace(EXAMPLE, id=str(number), boxes=EXAMPLE.boxes[:1] * count) for number, count in enumerate(counts)
+        ]
+        return encoded_detections(some, [DARK, LIGHT], lambda height, width: (1, 1))
+
+    layout.refuse_past_the_table(model, boxes_in(300, 0))
+    model.detector.most = 5
+    layout.refuse_past_the_table(model, boxes_in(5, 5, 0))
+    layout.refuse_past_the_table(model, boxes_in(6, *[5] * 19))  # 1 of 101
+    with pytest.raises(InputError, match=r"^3 of 12 training boxes could not .* 1 of 3 images have more, up to 8"):
+        layout.refuse_past_the_table(model, boxes_in(8, 4, 0))
+
+
+def test_lack_of_memory_for_one_image_blames_its_size(
+    shapes_spec: MakeSpec, home: DataHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(*given: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("zoo.training.losses.loss.own_loss_sum", greedy)
+    outcome = train(shapes_spec(**{"training.batch_tokens": 1}), tmp_path / "run", home=home)
+    assert outcome.status == "oom"
+    assert outcome.error is not None
+    assert "have model.pixels make smaller images: the row is one alone" in outcome.error
 
 
 @pytest.mark.slow

@@ -138,3 +138,6 @@ def test_the_setting_to_change_is_one_that_helps(make_spec: Callable[..., Spec])
     spec = make_spec(**{"training.gradient_checkpointing": True}).training
     assert remedy({"rows": 2}, spec) == remedy(None, spec) == "lower training.batch_tokens (now 200)"
     assert remedy({"rows": 1}, spec) == "lower training.max_tokens (now 256): the row is one alone"
+    assert remedy({"rows": 1}, spec, images="model.pixels") == (
+        "have model.pixels make smaller images: the row is one alone"
+    )

@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
+from zoo.errors import InputError
+from zoo.models._compat import compute_layers_again
 from zoo.spec import Spec
 from zoo.tasks import DataHome
 from zoo.training import prepare
@@ -68,3 +70,8 @@ def test_gradients_are_those_without_and_less_is_kept(
     for name, gradient in again.items():
         torch.testing.assert_close(gradient, plain[name], rtol=1e-6, atol=1e-6, msg=name)
     assert less < 0.6 * kept, f"{less} of {kept} bytes"
+
+
+def test_a_model_without_such_layers_is_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match="training.gradient_checkpointing: no layer of this model can be computed"):
+        compute_layers_again(torch.nn.Linear(2, 2))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from zoo.models.vision.processor import ZooImageProcessor
 from zoo.registry import use_registry
 from zoo.spec import Spec
 from zoo.spec.lock import read_lock
-from zoo.tasks import DataHome
+from zoo.tasks import DataHome, Example
+from zoo.tasks.contracts import SPLITS
 from zoo.testing.glyphs import with_glyphs
 from zoo.training import build, load_run, prepare, train
 from zoo.training.building import assemble_for
@@ -172,8 +175,37 @@ def test_a_model_without_a_decoder_trains_and_writes(glyph_spec: MakeSpec, home:
     outcome = train(spec, tmp_path / "run", home=home)
     assert outcome.status == "ok", outcome.error
     assert all(math.isfinite(point.loss) for point in outcome.curve if point.loss is not None)
-    run, examples = load_run(tmp_path / "run"), prepare(spec, home).task.examples("test")
+    task = prepare(spec, home).task
+    run, examples = load_run(tmp_path / "run"), task.examples("test")
     assert len(evaluate(run.model, run.tokenizers, examples, spec).outputs) == len(examples)
+
+    def too_long(example: Example) -> bool:
+        """A frame for each letter, and one between two that are alike; a frame for each patch of 10 pixels."""
+        repeats = sum(one == other for one, other in itertools.pairwise(example.target))
+        assert example.image is not None
+        return len(example.target) + repeats > -(-example.image.size[1] // 10)
+
+    told = outcome.facts["examples_past_their_frames"]
+    assert told == {
+        split: pytest.approx(sum(map(too_long, task.examples(split))) / len(task.examples(split)), abs=1e-6)
+        for split in SPLITS
+    }
+    assert 0 < told["train"] < 0.5
+
+
+def test_images_of_dev_and_test_that_are_past_a_table_are_refused_before_training(
+    glyph_spec: MakeSpec, home: DataHome, tmp_path: Path
+) -> None:
+    """Words of three letters are trained on, 4 columns wide; dev and test have longer ones."""
+    cropped = {"use": "absolute-cropped", "rows": 1, "columns": 4}
+    spec = glyph_spec(**{"model.image.patch_position": cropped, "training.max_tokens": 4})
+    dev = prepare(spec, home).task.examples("dev")
+    first = next(example for example in dev if len(example.target) > 3)
+    wide = {4: "16 x 42 pixels) has 1 x 5", 5: "16 x 52 pixels) has 1 x 6"}[len(first.target)]
+    says = rf"a grid of 1 x 4 patches, and image '{first.id}' of the dev split \({re.escape(wide)}: .*image\.input"
+    with pytest.raises(InputError, match=says):
+        train(spec, tmp_path / "run", home=home)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from zoo import __version__
-from zoo.bench.record import Record
+from zoo.bench.record import PeerPart, Record
 from zoo.spec import Spec, distributions_of
 from zoo.spec.lock import FRAMEWORKS
+from zoo.spec.peer_spec import PeerSpec
+from zoo.tasks.peers import PeerFacts
 
 CORE = "zoo-registry"
 Job = Literal["model", "copy", "untrained"]
@@ -40,7 +42,11 @@ def baseline_spec(spec: Mapping[str, Any], baseline: str = "untrained") -> dict[
 
 def controls_of(spec: Spec) -> tuple[Job, ...]:
     """The controls of the board that a spec's model stands on. A source that is an image cannot be given back as a
-    text, but as an image it can."""
+    text, but as an image it can. A peer has none: those of its board are its models', whose tokenizers and decoding
+    they share.
+    """
+    if isinstance(spec, PeerSpec):
+        return ()
     return BASELINES if spec.model.makes_images or not spec.model.reads_images else ("untrained",)
 
 
@@ -64,7 +70,7 @@ def _begun(spec: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Cell:
-    """Resolved spec (its seed included) + data revision + plugin versions + hardware class.
+    """Resolved spec (its seed included) + data revision + plugin versions + hardware class, and of a peer what runs.
 
     The description of a spec changes nothing and is left out of the key. So are the versions of torch and of other
     libraries: they are in each record's environment, and `zoo bench --again` runs a finished cell anew.
@@ -73,6 +79,7 @@ class Cell:
     spec: Spec
     data_revision: str
     hardware: str
+    peer: PeerFacts | None = None
 
     @property
     def distributions(self) -> dict[str, str]:
@@ -82,7 +89,8 @@ class Cell:
     @property
     def key(self) -> str:
         """sha256 in hex."""
-        return _model_key(self.spec.plain(), self.data_revision, self.distributions, self.hardware)
+        identity = _identity(self.peer)
+        return _model_key(self.spec.plain(), self.data_revision, self.distributions, self.hardware, identity)
 
     def baseline_key(self, baseline: str) -> str:
         """The key of a control on this cell's task: the same for every model with this data, tokenizer and scoring.
@@ -104,10 +112,16 @@ def key_of_record(record: Record) -> str | None:
     if record.hardware is None:
         return None
     distributions = {name: version for name, version in record.distributions.items() if name not in FRAMEWORKS}
-    return _model_key(record.spec, record.data_revision, distributions, record.hardware)
+    return _model_key(record.spec, record.data_revision, distributions, record.hardware, _identity(record.peer))
 
 
-def _model_key(spec: Mapping[str, Any], revision: str, distributions: Mapping[str, str], hardware: str) -> str:
+def _model_key(
+    spec: Mapping[str, Any],
+    revision: str,
+    distributions: Mapping[str, str],
+    hardware: str,
+    peer: Mapping[str, Any] | None,
+) -> str:
     return _key(
         {
             "role": "model",
@@ -116,7 +130,13 @@ def _model_key(spec: Mapping[str, Any], revision: str, distributions: Mapping[st
             "distributions": distributions,
             "hardware": hardware,
         }
+        | ({} if peer is None else {"role": "peer", "peer": peer})
     )
+
+
+def _identity(peer: PeerFacts | PeerPart | None) -> dict[str, Any] | None:
+    """What of a peer makes another cell. The libraries below it do not, as those below a model do not."""
+    return None if peer is None else {"engine": peer.engine, "version": peer.version, "models": dict(peer.models)}
 
 
 def _baseline_key(baseline: str, spec: Mapping[str, Any], revision: str) -> str:

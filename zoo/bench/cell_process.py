@@ -49,9 +49,11 @@ from zoo.measure import (
     prepare_metrics,
 )
 from zoo.measure.evaluate import shown_examples
+from zoo.measure.peers import evaluate_peer, measure_peer
 from zoo.measure.reading import source_of
 from zoo.models import count_parameters
 from zoo.spec import Spec, resolve
+from zoo.spec.peer_spec import PeerSpec
 from zoo.spec.pretrained import find_checkpoint
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import PreparedTask, Progress
@@ -70,9 +72,10 @@ def main(work: WorkFolder, progress: Progress) -> None:
     try:
         spec, home = resolve(request.spec), DataHome(Path(request.home))
         prepare_metrics(spec)
-        if request.job != "copy":
+        if request.job != "copy" and not isinstance(spec, PeerSpec):
             _refuse_another_checkpoint(spec)
-        outcome = _JOBS[request.job](spec, work, home, progress)
+        job = run_peer if isinstance(spec, PeerSpec) else _JOBS[request.job]
+        outcome = job(spec, work, home, progress)
     except Exception as error:
         traceback.print_exc()
         outcome = Outcome(status=status_of(error), error=one_line(error))
@@ -172,6 +175,23 @@ def run_copy(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -
     examples = evaluation_examples(task, spec)
     evaluation = copy_baseline(examples, spec, metrics=prepare_metrics(spec, examples, task, progress=progress))
     return Outcome(status="ok", **_scored(evaluation, spec, task, work))
+
+
+def run_peer(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
+    """Have a peer answer, score and time it. That its answers are all alike or empty is its result, and no failure of a
+    training that has not been: nothing collapsed.
+    """
+    assert isinstance(spec, PeerSpec)
+    task = spec.task.create().prepare(home, progress)
+    examples = evaluation_examples(task, spec)
+    metrics = prepare_metrics(spec, examples, task, progress=progress)
+    evaluation = evaluate_peer(spec, examples, metrics=metrics, progress=progress)
+    performance, told = [], {}
+    if spec.measurement.processes:
+        sources = [source_of(example) for example in shown_examples(examples)]
+        measured = measure_peer(spec, sources, progress=progress)
+        performance, told = [performance_of(measured)], machine_facts(measured)
+    return Outcome(status="ok", performance=performance, environment=told, **_scored(evaluation, spec, task, work))
 
 
 _JOBS = {"model": run_model, "untrained": run_untrained, "copy": run_copy}

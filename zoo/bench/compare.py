@@ -18,6 +18,10 @@ ONE_EACH = (
     "One seed of each: this says which of these two trained models is better on such sentences, and nothing about the "
     "choice of architecture; for that, train several seeds of each."
 )
+ONE_MODEL = (
+    "One seed of the model: this says whether this trained model or the peer is better on such sentences, and nothing "
+    "about what another seed would give; for that, train several."
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,11 @@ class ModelComparison:
             found.append(f"{self.failure}.")
         findings = [item.finding for item in self.quality if item.finding]
         if any(finding.evidence in ("test examples", "intervals on record") for finding in findings):
-            found.append(ONE_EACH)
+            roles = [model.standing.role for model in (self.before, self.after)]
+            if "peer" not in roles:
+                found.append(ONE_EACH)
+            elif roles != ["peer", "peer"]:
+                found.append(ONE_MODEL)
         if any(finding.evidence == "training seeds" for finding in findings):
             found.append("Evidence: the training seeds alone, on these very test examples.")
         if any(finding.evidence == "training seeds and test examples" for finding in findings):

@@ -17,6 +17,7 @@ from zoo.spec.load import resolve_node
 from zoo.spec.node import Entry, Mark, Node, mapping
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.overlay import assign
+from zoo.spec.peer_spec import PeerSpec
 from zoo.spec.reader import read_text
 from zoo.tasks.contracts import Progress, silent
 
@@ -39,6 +40,8 @@ class CellJob:
     @property
     def name(self) -> str:
         """As people read it, such as ``rotary (seed 1)`` or ``copy on office-zh-en``."""
+        if isinstance(self.spec, PeerSpec):
+            return self.spec.name
         if self.job == "model":
             return f"{self.spec.name} (seed {self.spec.seed})"
         return f"{self.job} on {self.spec.task.create().name}"

@@ -62,6 +62,7 @@ _TOLD = (
     "update_clipping",
     "token_bands",
     "averaging",
+    "examples_past_their_frames",
 )
 _DEVICE_FAULT = re.compile(r"CUDA error|cuDNN error|NCCL error|ECC error", re.IGNORECASE)
 

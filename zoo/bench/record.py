@@ -237,6 +237,16 @@ class ProbeSeries(_Part):
     )
 
 
+class PeerPart(_Part):
+    """What ran where nothing was trained here. What its models were trained on is not known to zoo."""
+
+    engine: str = Field(description="The program, such as 'tesseract'")
+    version: str
+    models: dict[str, str] = Field(description="File name of each model that was read -> sha256:<hex> of its bytes")
+    libraries: dict[str, str] = Field(default_factory=dict, description="Name -> version of what it computes with")
+    precision: str = Field(default="unknown", description="What its models' weights are held in")
+
+
 class Record(_Part):
     """One attempt. `id` is the file's name without its ending."""
 
@@ -247,8 +257,10 @@ class Record(_Part):
         description="Key of the cell: sha256 of spec, seed, data revision, plugin versions, hardware class"
     )
     name: str = Field(description="Name of the model in the spec")
-    role: Literal["model", "baseline"] = Field(
-        default="model", description="baseline: a control such as copying the source or an untrained model"
+    role: Literal["model", "baseline", "peer"] = Field(
+        default="model",
+        description="baseline: a control such as copying the source or an untrained model; peer: a system that does "
+        "the task as it comes, not trained here",
     )
     task: str = Field(description="Board, such as office-zh-en")
     status: Status
@@ -282,5 +294,13 @@ class Record(_Part):
         default_factory=dict, description="Host, CPU, GPU, clocks, versions, git commit"
     )
     attempt: Positive = 1
+    peer: PeerPart | None = Field(default=None, description="What ran, of a peer; else left out")
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    @model_serializer(mode="wrap")
+    def _without_a_peer_that_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        if self.peer is None:
+            plain.pop("peer", None)  # so that records of models are as they were
+        return plain

@@ -20,15 +20,18 @@ import torch
 from zoo.bench.cell import Cell, Job, baseline_spec, controls_of, recorded_name
 from zoo.bench.outcome import Outcome
 from zoo.bench.outputs import publish_outputs
-from zoo.bench.record import Record
+from zoo.bench.record import PeerPart, Record
 from zoo.bench.store import RecordStore, new_record_id
 from zoo.bench.work import Request, WorkFolder
 from zoo.errors import ZooError
 from zoo.measure import environment, hardware_class, kernel_oom_kills
+from zoo.measure.device import cpu_class
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import distributions_now
+from zoo.spec.peer_spec import PeerSpec
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.peers import Peer, PeerFacts
 from zoo.tasks.progress_pipe import reported
 from zoo.training.contracts import OptimizerFactory
 from zoo.training.processes.world import refuse_too_few_gpus, refuse_uneven, training_device
@@ -91,7 +94,12 @@ class Runner:
         return self._run(cell, key, job)
 
     def refuse(self, spec: Spec) -> None:
-        """Raise ZooError where the spec cannot be trained here: of the machine that is true, not of the cell."""
+        """Raise ZooError where the spec cannot be trained here, or its peer is not installed: of the machine that is
+        true, not of the cell.
+        """
+        if isinstance(spec, PeerSpec):
+            self._peer(spec)
+            return
         factory: OptimizerFactory = spec.training.optimizer.create()
         factory.refuse(training_device())
 
@@ -104,7 +112,7 @@ class Runner:
         self._stopped.set()
 
     def _keyed(self, spec: Spec, job: Job) -> tuple[Cell, str]:
-        if job == "model":
+        if job == "model" and not isinstance(spec, PeerSpec):
             # Refused here, as in the cell's process they would be results on record.
             refuse_uneven(spec, self.processes)
             refuse_too_few_gpus(self.processes, len(self.gpus) or None)
@@ -116,10 +124,17 @@ class Runner:
         name = repr(task)
         if name not in self._revisions:
             self._revisions[name] = spec.task.create().prepare(self.home, self.progress).revision
+        if isinstance(spec, PeerSpec):
+            return Cell(spec, self._revisions[name], cpu_class(self._threads), self._peer(spec))
         hardware = hardware_class(self._threads, self.gpus[0] if self.gpus else 0)
         if self.processes > 1:
             hardware += f", {self.processes} processes"
         return Cell(spec, self._revisions[name], hardware)
+
+    def _peer(self, spec: PeerSpec) -> PeerFacts:
+        """What runs here of a peer. Raises ZooError where it is not installed."""
+        peer: Peer = spec.peer.create(self._threads)
+        return peer.facts()
 
     @property
     def _threads(self) -> int:
@@ -240,7 +255,7 @@ class Runner:
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             cell=key,
             name=recorded_name(spec, job),
-            role="model" if job == "model" else "baseline",
+            role="baseline" if job != "model" else "model" if cell.peer is None else "peer",
             task=spec.task.create().name,
             seed=spec.seed,
             spec=spec.plain() if job != "copy" else baseline_spec(spec.plain(), job),
@@ -249,6 +264,7 @@ class Runner:
             hardware=cell.hardware if job == "model" else None,
             distributions=distributions_now(spec),
             attempt=len(self.store.of_cell(key)) + 1,
+            peer=None if cell.peer is None else PeerPart(**vars(cell.peer)),
             **{name: getattr(outcome, name) for name in Outcome.model_fields},
         )
 
@@ -259,7 +275,9 @@ def run_cell(spec: Spec, store: RecordStore, **options: Any) -> CellResult:
 
 
 def with_seeds(spec: Spec, count: int) -> list[Spec]:
-    """The spec with `count` consecutive seeds, its own first."""
+    """The spec with `count` consecutive seeds, its own first. A peer draws nothing: it has one."""
+    if isinstance(spec, PeerSpec):
+        return [spec]
     return [spec.model_copy(update={"seed": spec.seed + offset}) for offset in range(count)]
 
 

@@ -131,10 +131,13 @@ def _named(text: str, models: Sequence[Model]) -> tuple[Model, ...]:
             and task in (None, model.standing.task)
             and _begins(model.standing.data_revision, revision)
         ]
-        # A control that is called as a model is meant only where there is no such model.
-        roles = [model for model in found if model.standing.role == "model"]
+        # A control or a peer that is called as a model is meant only where there is no such model.
+        for role in ("model", "peer"):
+            chosen = [model for model in found if model.standing.role == role]
+            if chosen:
+                return tuple(chosen)
         if found:
-            return tuple(roles or found)
+            return tuple(found)
     return ()
 
 

@@ -4,6 +4,7 @@
   bootstrap interval. That compares these two trained models; it says nothing of what another seed would give.
 - Several seeds of each, with outputs: seeds and examples together. Without outputs: Welch's test on the seeds.
 - One each, and no outputs: whether the recorded intervals touch.
+- A peer gives the same with every seed: against several seeds of a model it counts as seeds that do not differ.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ _SIGN_FLIPS_FROM = 6
 _SAME = 1e-6
 """Relative difference up to which a metric has given the recorded score again."""
 _Items = Sequence[NDArray[np.float64]]
+T = TypeVar("T")
 
 
 class Scored(NamedTuple):
@@ -86,7 +88,8 @@ class OutputsReader:
 def examine(key: MetricKey, before: Sequence[Scored], after: Sequence[Scored], reader: OutputsReader) -> Finding:
     """Compare two models' scores, one or more seeds each, by the metric `key`."""
     notes: list[str] = []
-    if min(len(before), len(after)) == 1 < max(len(before), len(after)):
+    peers = [side[0].record.role == "peer" for side in (before, after)]
+    if min(len(before), len(after)) == 1 < max(len(before), len(after)) and not any(peers):
         before, after = _one_each(before, after)
         seeds = (before[0].record.seed, after[0].record.seed)
         notes.append(f"one side has one seed: seed {seeds[0]} of A and seed {seeds[1]} of B are compared")
@@ -95,7 +98,7 @@ def examine(key: MetricKey, before: Sequence[Scored], after: Sequence[Scored], r
         items = _aligned(key, before, after, reader)
     except ZooError as error:
         notes.append(f"without per-example outputs: {error}")
-    if len(before) == 1:
+    if len(before) == len(after) == 1:
         return _of_models(before[0], after[0], items, notes)
     return _of_seeds(before, after, items, notes)
 
@@ -142,8 +145,9 @@ def _of_seeds(
     notes: list[str],
 ) -> Finding:
     ours, theirs = (tuple(item.score.value for item in side) for side in (before, after))
-    welch = welch_test(ours, theirs)
-    flips, note = _sign_flips(before, after)
+    welch = welch_test(_of_some_seeds(ours), _of_some_seeds(theirs))
+    peer = 1 in (len(before), len(after))
+    flips, note = (None, None) if peer else _sign_flips(before, after)
     notes = [*notes, *([note] if note else [])]
     if kept is None:
         method = "Welch's t test on the seeds' scores"
@@ -151,7 +155,7 @@ def _of_seeds(
         return Finding(ours, theirs, "training seeds", method, interval, p_value, welch.p_value, flips, tuple(notes))
     metric, our_items, their_items = kept
     first, second = ([_weighted(metric, items) for items in side] for side in (our_items, their_items))
-    found = seeds_by_items(first, second, len(our_items[0]))
+    found = seeds_by_items(_of_some_seeds(first), _of_some_seeds(second), len(our_items[0]))
     return Finding(
         ours,
         theirs,
@@ -163,6 +167,11 @@ def _of_seeds(
         flips,
         tuple(notes),
     )
+
+
+def _of_some_seeds(side: Sequence[T]) -> Sequence[T]:
+    """What each seed gave. A peer's one result stands for every seed's: two that are equal have no variance."""
+    return [*side, *side] if len(side) == 1 else side
 
 
 def _sign_flips(before: Sequence[Scored], after: Sequence[Scored]) -> tuple[float | None, str | None]:

@@ -15,7 +15,9 @@ from zoo.models.modes import evaluating
 from zoo.models.scores import negative_log_likelihood
 from zoo.models.seeding import own_randomness
 from zoo.spec import Spec
+from zoo.spec.peer_spec import PeerSpec
 from zoo.tasks.contracts import Input
+from zoo.tasks.peers import Peer
 
 VOCABULARY = 32
 """Substitute for the tokenizer's size: ids 0 to 3 are special."""
@@ -24,7 +26,12 @@ SOURCE_VOCABULARY = 40
 
 
 def smoke(spec: Spec) -> None:
-    """Raises AssertionError naming the spec where loss, gradients or output are not what any model gives."""
+    """Raises AssertionError naming the spec where loss, gradients or output are not what any model gives, InputError
+    where it has a peer that is not installed."""
+    if isinstance(spec, PeerSpec):
+        peer: Peer = spec.peer.create(1)
+        peer.facts()
+        return
     if spec.model.finds_boxes:
         _smoke_of_a_detector(spec)
         return

@@ -112,11 +112,13 @@ def _wrong_attempt(record: Record) -> Iterator[str]:
 
 def _wrong_hashes(record: Record) -> Iterator[str]:
     spec = record.spec
-    if record.role == "model":
+    if (record.role == "peer") != (record.peer is not None):
+        yield f"role {record.role} {'without' if record.peer is None else 'with'} what ran of a peer"
+    if record.role != "baseline":
         for name, value in (("name", record.name), ("seed", record.seed)):
             if spec.get(name) != value:
                 yield f"{name}: {value!r:.60}, but the spec says {spec.get(name)!r:.60}"
-    if "model" in spec:
+    if "model" in spec or record.role == "peer":
         told = {key: value for key, value in spec.items() if key not in {"name", "description"}}
         expected = "sha256:" + hashlib.sha256(canonical(told)).hexdigest()
     else:
@@ -148,9 +150,12 @@ def _wrong_performance(part: Performance) -> Iterator[str]:
         if measured is not None:
             yield from (f"{name}: {text}" for text in _wrong_distribution(measured))
     for rate in part.throughput:
-        speed = rate.tokens_per_second
+        # What writes no tokens, such as a detector, is counted by its outputs alone.
+        speed, counted = rate.tokens_per_second, "tokens"
+        if speed is None and rate.sentences_per_second is not None:
+            speed, counted = rate.sentences_per_second, "outputs"
         if (rate.status == "ok") != (speed is not None):
-            yield f"throughput: batch {rate.batch} has status {rate.status} and {speed} tokens a second"
+            yield f"throughput: batch {rate.batch} has status {rate.status} and {speed} {counted} a second"
 
 
 def _wrong_distribution(measured: Distribution) -> Iterator[str]:

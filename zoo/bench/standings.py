@@ -6,6 +6,7 @@ The rules, which the pages repeat for their readers:
 - Of each seed, the newest ok record counts. A score is the mean over seeds.
 - A cell that has no ok record is a failure; it is listed until a newer record with its seed is ok.
 - Performance comes from the same records, one value per device; devices never share a column.
+- What a peer computes in is its own matter: it stands beside the models that were measured on the same device.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, NamedTuple
@@ -104,6 +105,8 @@ class Standing:
     """The newest record of each cell that has no ok record, newest first."""
     superseded: int
     """Records of the same name whose spec is an earlier one."""
+    precisions: Mapping[tuple[str, str, int | None], str] = field(default_factory=dict)
+    """Of a peer: the precision of the models that it stands beside, by kind, device and threads."""
 
     @property
     def shown(self) -> tuple[Record, ...]:
@@ -133,7 +136,7 @@ class Standing:
         found: dict[DeviceKey, list[Performance]] = defaultdict(list)
         for record in self.shown:
             for key, item in {device_key(item, record.environment): item for item in record.performance}.items():
-                found[key].append(item)
+                found[key._replace(dtype=self.precisions.get(key[:3], key.dtype))].append(item)
         return dict(found)
 
     def dev_loss(self) -> Summary | None:
@@ -194,7 +197,25 @@ def standings(records: Iterable[Record]) -> list[Standing]:
     groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
     for record in records:
         groups[record.task, record.role, record.name, record.data_revision].append(record)
-    return [_standing(key, sorted(group, key=order, reverse=True)) for key, group in sorted(groups.items())]
+    found = [_standing(key, sorted(group, key=order, reverse=True)) for key, group in sorted(groups.items())]
+    if all(item.role != "peer" for item in found):
+        return found
+    beside = _precisions(found)
+    return [
+        replace(item, precisions=beside[item.task, item.data_revision]) if item.role == "peer" else item
+        for item in found
+    ]
+
+
+def _precisions(found: Iterable[Standing]) -> dict[tuple[str, str], dict[tuple[str, str, int | None], str]]:
+    """By task and data revision: the precision of the models that were measured on a device; of several float32, else
+    the first by name."""
+    used: dict[tuple[str, str], dict[tuple[str, str, int | None], str]] = defaultdict(dict)
+    for item in found:
+        for key in item.performance() if item.role == "model" else ():
+            there = used[item.task, item.data_revision]
+            there[key[:3]] = min(there.get(key[:3], key.dtype), key.dtype, key=lambda name: (name != "float32", name))
+    return used
 
 
 def _standing(key: tuple[str, str, str, str], newest_first: Sequence[Record]) -> Standing:

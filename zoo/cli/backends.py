@@ -41,8 +41,11 @@ def command(
     Models are untrained and step on random tokens, in turn, in this process. Nothing is recorded.
     """
     from zoo.spec import load_cells
+    from zoo.spec.peer_spec import refuse_peer
 
     cells = load_cells(spec, sets)
+    for item in cells:
+        refuse_peer(item.spec)
     import torch
 
     from zoo.measure.step_report import Shape, step_costs

@@ -86,7 +86,8 @@ def command(
     processes: int,
     as_json: bool,
 ) -> None:
-    """Train, score and measure every cell of specs, each in a fresh process, and append records.
+    """Train, score and measure every cell of specs, each in a fresh process, and append records. A peer is scored and
+    measured alone.
 
     A cell with a result in the store is not run again; a killed run is continued. Exit status 1 where a cell of these
     specs has no result 'ok'.
@@ -180,11 +181,15 @@ def _raise_for(ended: list[Done]) -> None:
     unrun = [(job, error) for job, error in unrun if job.job == "model" or str(error) not in of_cells]
     failed = [done.result.record for done in ended if done.result is not None and done.result.record.status != "ok"]
     lines = [f"{job.name}: {error}" for job, error in unrun]
-    lines += [f"{record.name} (seed {record.seed}): {record.status}: {record.error}" for record in failed]
+    lines += [f"{_named(record)}: {record.status}: {record.error}" for record in failed]
     if unrun and not failed and all(isinstance(error, InputError) for _, error in unrun):
         raise InputErrorGroup([InputError(line) for line in lines])
     if lines:
         raise ZooError("\n".join(lines))
+
+
+def _named(record: Record) -> str:
+    return record.name if record.role == "peer" else f"{record.name} (seed {record.seed})"
 
 
 def _summary(record: Record) -> dict[str, object]:
@@ -195,7 +200,8 @@ def _row(result: CellResult) -> tuple[str, ...]:
     record = result.record
     quality = " ".join(f"{score.metric} {score.value:.2f}" for score in record.quality)
     latency = [f"{part.latency.median * 1000:.0f} ms ({part.device})" for part in record.performance if part.latency]
-    return (record.name, str(record.seed), _status(result), quality or "-", latency[0] if latency else "-", record.id)
+    seed = "-" if record.role == "peer" else str(record.seed)
+    return (record.name, seed, _status(result), quality or "-", latency[0] if latency else "-", record.id)
 
 
 def _status(result: CellResult) -> str:

@@ -143,7 +143,8 @@ def _title(model: Model) -> str:
     standing = model.standing
     count = len(standing.counted)
     seeds = f"seed{'' if count == 1 else 's'} {', '.join(str(record.seed) for record in standing.counted)}"
-    return f"{standing.name}  {standing.task}  {seeds if count else standing.status}"
+    told = "not trained here" if standing.role == "peer" else seeds
+    return f"{standing.name}  {standing.task}  {told if count else standing.status}"
 
 
 def _quality_row(item: QualityComparison, is_ambiguous: bool) -> tuple[str, ...]:

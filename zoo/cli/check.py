@@ -9,6 +9,7 @@ import click
 from zoo.cli.notes import tell_notes
 from zoo.cli.output import print_json
 from zoo.spec import chosen_components, load_cells, spec_hash
+from zoo.spec.peer_spec import PeerSpec
 
 
 @click.command("check")
@@ -24,5 +25,6 @@ def command(spec: Path, sets: tuple[str, ...], as_json: bool) -> None:
         return
     for cell in cells:
         names = ", ".join(f"{chosen.kind} {chosen.name}" for chosen in chosen_components(cell.spec))
-        click.echo(f"{cell.spec.name} (seed {cell.spec.seed}): {names}")
+        seed = "" if isinstance(cell.spec, PeerSpec) else f" (seed {cell.spec.seed})"
+        click.echo(f"{cell.spec.name}{seed}: {names}")
     click.echo(f"ok: {len(cells)} cell{'s' if len(cells) != 1 else ''}")

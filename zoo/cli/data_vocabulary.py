@@ -12,6 +12,7 @@ from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError, visible
 from zoo.spec import load_spec
+from zoo.spec.peer_spec import refuse_peer
 
 if TYPE_CHECKING:
     from zoo.training.watch.vocabulary_report import PartReport, VocabularyReport
@@ -36,6 +37,7 @@ def vocabulary(spec: Path, sets: tuple[str, ...], cell: str | None, max_examples
     Prepares the data and trains the tokenizers where an earlier run has not.
     """
     chosen = load_spec(spec, sets, cell=cell)
+    refuse_peer(chosen)
     if chosen.model.finds_boxes:
         raise InputError("a detector reads no text and writes none: it has no tokenizers", where=str(spec))
     if chosen.model.makes_images:

@@ -8,10 +8,12 @@ import click
 
 from zoo.spec import Spec
 from zoo.spec.clipping import clipping_notes
+from zoo.spec.peer_spec import PeerSpec
 
 
 def tell_notes(specs: Iterable[Spec]) -> None:
     """Print the notes on `specs` on standard error, each once."""
-    found = [note for spec in specs for note in clipping_notes(spec.training.optimizer, spec.training.clipping)]
+    trained = [spec.training for spec in specs if not isinstance(spec, PeerSpec)]
+    found = [note for training in trained for note in clipping_notes(training.optimizer, training.clipping)]
     for note in dict.fromkeys(found):
         click.echo(f"zoo: note: {note}", err=True)

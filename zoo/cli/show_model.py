@@ -12,6 +12,7 @@ import click
 from zoo.cli.output import print_json, print_table
 from zoo.errors import InputError, did_you_mean
 from zoo.spec import Chosen, Spec, load_cells
+from zoo.spec.peer_spec import refuse_peer
 
 if TYPE_CHECKING:
     from zoo.models.flops import ForwardFlops, ParameterCounts
@@ -86,6 +87,7 @@ def show_model(path: Path, sets: Sequence[str], cell: str | None, sizes: Sizes, 
 
 def count(spec: Spec, sizes: Sizes) -> Counted:
     """Assemble the model of a spec and count."""
+    refuse_peer(spec)
     if spec.model.finds_boxes:
         raise InputError(
             "what a detector computes depends on its images, and is not counted here: 'zoo build' says its parameters",

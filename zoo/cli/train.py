@@ -58,6 +58,13 @@ def command(spec: Path, out: Path, resume: bool, sets: tuple[str, ...], cell: st
     speed = f", {outcome.tokens_per_second:.0f} tokens/s" if outcome.tokens_per_second else ""
     early = " (stopped early)" if "stopped_early" in outcome.facts else ""
     best = f", the weights of step {outcome.model_step} are the best" if outcome.model_step != outcome.steps else ""
+    short = outcome.facts.get("examples_past_their_frames", {})
+    if any(short.values()):
+        shares = ", ".join(f"{share:.2%} of {split}" for split, share in short.items())
+        click.echo(
+            f"texts that need more frames than their images have, and so are not learnt: {shares} "
+            "(narrower patches, model.image.patch.width, or model.image.frames give more)"
+        )
     click.echo(
         f"trained {chosen.name} for {outcome.steps} steps{early} in {outcome.seconds:.0f} s{told}{speed}{best}: {out}"
     )

@@ -30,9 +30,10 @@ def detect_batch(model: Any, images: Sequence[Source], section: DetectionSection
 def detect_all(
     model: Any, images: Sequence[Source], section: DetectionSection, progress: Progress = silent
 ) -> list[Detections]:
-    """What is found in all images, in their order. Batches hold images of like size, largest first."""
+    """What is found in all images, in their order. Batches hold images of like size and shape, largest first."""
     cells = ImageReader(model.image_processor).lengths(images)
-    order = sorted(range(len(images)), key=lambda index: (-cells[index], index))
+    widths = [image.size[1] for image in images if not isinstance(image, (str, tuple))]  # the reader refuses texts
+    order = sorted(range(len(images)), key=lambda index: (-cells[index], widths[index], index))
     outputs: list[Detections] = [()] * len(images)
     with evaluating(model):
         for start in range(0, len(order), section.batch_size):

@@ -57,4 +57,9 @@ def hardware_class(threads: int | None = None, gpu: int = 0) -> str:
     """
     if torch.cuda.is_available():
         return f"cuda: {device_name(torch.device('cuda', gpu))}"
-    return f"cpu: {cpu_model()} ({threads or torch.get_num_threads()} threads)"
+    return cpu_class(threads or torch.get_num_threads())
+
+
+def cpu_class(threads: int) -> str:
+    """The hardware class of what computes on the CPU, whether there is a GPU or not."""
+    return f"cpu: {cpu_model()} ({threads} threads)"

@@ -19,7 +19,7 @@ from zoo.measure.environment import machine_state
 from zoo.measure.gpu import gpu_uuid
 from zoo.measure.interleaved import interleaved
 from zoo.measure.memory import MemoryReading
-from zoo.measure.probe import ProbeKilledError, ProbeRequest, as_sent, run_probe
+from zoo.measure.probe import ProbeKilledError, ProbeRequest, Request, SentImage, as_sent, run_probe
 from zoo.measure.throughput import Rate
 from zoo.spec.outputs import outputs_section
 from zoo.spec.sections import Spec
@@ -77,9 +77,7 @@ def probe_request(
     Raises InputError without a sentence.
     """
     device = device or default_device()
-    sent = [as_sent(sentence) for sentence in sentences if not _is_empty(sentence)]
-    if not sent:
-        raise InputError("expected at least one sentence to measure with, found none")
+    sent = sent_sources(sentences)
     return ProbeRequest(
         directory=directory,
         sentences=sent,
@@ -91,14 +89,22 @@ def probe_request(
     )
 
 
+def sent_sources(sources: Sequence[Source]) -> list[str | tuple[str, str] | SentImage]:
+    """Those that are not empty, as a request holds them. Raises InputError where there are none."""
+    sent = [as_sent(source) for source in sources if not _is_empty(source)]
+    if not sent:
+        raise InputError("expected at least one sentence to measure with, found none")
+    return sent
+
+
 def _is_empty(source: Source) -> bool:
     text = source[0] if isinstance(source, tuple) else source
     return isinstance(text, str) and not text.strip()
 
 
-def measure_clocks(request: ProbeRequest) -> Clocks:
+def measure_clocks(request: Request) -> Clocks:
     """What one fresh process measures. Raises ZooError where it fails."""
-    (answer,) = run_probe("latency_probe", request)
+    (answer,) = run_probe(request.clocks, request)
     found = {
         name: None if answer[name] is None else Measured(tuple(answer[name]), "s", warmup=(answer["warmup"],))
         for name in CLOCKS
@@ -125,7 +131,7 @@ class Capacity:
     energy: EnergyReading | None
 
 
-def measure_capacity(request: ProbeRequest) -> Capacity:
+def measure_capacity(request: Request) -> Capacity:
     """Memory, rates by batch size and energy, by one fresh process.
 
     A process that the kernel kills for memory leaves the size it was at as 'oom' and the larger ones 'untried'. Raises
@@ -133,7 +139,7 @@ def measure_capacity(request: ProbeRequest) -> Capacity:
     """
     killed = False
     try:
-        answers = run_probe("batch_probe", request)
+        answers = run_probe(request.capacity, request)
     except ProbeKilledError as error:
         if not error.out_of_memory:
             raise
@@ -165,7 +171,7 @@ def measure_performance(
     return measure_performances([probe_request(directory, sentences, spec, device=device)], progress=progress)[0]
 
 
-def measure_performances(requests: Sequence[ProbeRequest], *, progress: Progress = silent) -> list[Performance]:
+def measure_performances(requests: Sequence[Request], *, progress: Progress = silent) -> list[Performance]:
     """Everything that each request asks for, on the device and with the threads of the first.
 
     `measurement.processes` fresh processes of each model take the clocks, interleaved (`zoo.measure.interleaved`); one
@@ -176,7 +182,7 @@ def measure_performances(requests: Sequence[ProbeRequest], *, progress: Progress
     device, rounds = torch.device(first.device), first.measurement.processes
     total, done = (rounds + 1) * len(requests), 0
 
-    def counted(measure: Callable[[ProbeRequest], T], request: ProbeRequest) -> T:
+    def counted(measure: Callable[[Request], T], request: Request) -> T:
         nonlocal done
         progress(STAGE, done, total)
         found = measure(request)

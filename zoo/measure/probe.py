@@ -17,7 +17,7 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from zoo.spec.outputs import Outputs
 from zoo.spec.sections import MeasurementSection
 from zoo.tasks.images import ImageSource, PixelImage, Source
 
-Probe = Literal["latency_probe", "batch_probe"]
+Probe = Literal["latency_probe", "batch_probe", "peer_latency_probe", "peer_batch_probe"]
 
 
 class SentImage(BaseModel):
@@ -60,24 +60,57 @@ def as_sent(source: Source) -> str | tuple[str, str] | SentImage:
     return source if isinstance(source, (str, tuple)) else SentImage.of(source)
 
 
-class ProbeRequest(BaseModel):
-    """What a probe is to do, and with which model."""
+class Request(BaseModel):
+    """What a probe is to do, whatever it measures."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    clocks: ClassVar[Probe]
+    """The probe that takes the clocks of what is asked about, and the one that weighs it and finds its rates."""
+    capacity: ClassVar[Probe]
 
-    directory: Path = Field(description="Folder of 'zoo build' or 'zoo train'")
     sentences: list[str | tuple[str, str] | SentImage] = Field(
         min_length=1, description="Texts, texts with their contexts, or images"
     )
-    decoding: Outputs = Field(description="How outputs are made")
     measurement: MeasurementSection
     device: str
     threads: int = Field(ge=1)
     gpu: str | None = Field(default=None, description="UUID of the GPU, for instruments beside torch")
 
+    @property
+    def subject(self) -> str:
+        """What is measured, as an error names it."""
+        raise NotImplementedError
+
     def sources(self) -> list[Source]:
-        """What the model is to read, in memory."""
+        """What is to be read, in memory."""
         return [item.image() if isinstance(item, SentImage) else item for item in self.sentences]
+
+
+class ProbeRequest(Request):
+    """What a probe is to do, and with which model."""
+
+    clocks: ClassVar[Probe] = "latency_probe"
+    capacity: ClassVar[Probe] = "batch_probe"
+
+    directory: Path = Field(description="Folder of 'zoo build' or 'zoo train'")
+    decoding: Outputs = Field(description="How outputs are made")
+
+    @property
+    def subject(self) -> str:
+        return str(self.directory)
+
+
+class PeerRequest(Request):
+    """What a probe is to do, and with which peer."""
+
+    clocks: ClassVar[Probe] = "peer_latency_probe"
+    capacity: ClassVar[Probe] = "peer_batch_probe"
+
+    peer: dict[str, Any] = Field(description="The peer with its options, as a spec's plain form has it")
+
+    @property
+    def subject(self) -> str:
+        return f"the peer '{self.peer.get('use')}'"
 
 
 class ProbeKilledError(ZooError):
@@ -89,12 +122,12 @@ class ProbeKilledError(ZooError):
         self.out_of_memory = out_of_memory
 
 
-def run_probe(name: Probe, request: ProbeRequest, *, timeout: float | None = None) -> list[dict[str, Any]]:
+def run_probe(name: Probe, request: Request, *, timeout: float | None = None) -> list[dict[str, Any]]:
     """Run a probe in a new process and return its answers.
 
     Raises ProbeKilledError where a signal ended it, ZooError where it failed or took longer than `timeout` seconds.
     """
-    what = f"the {name.replace('_', ' ')} of {request.directory}"
+    what = f"the {name.replace('_', ' ')} of {request.subject}"
     kills_before = kernel_oom_kills()
     reading, writing = os.pipe()
     try:
@@ -125,8 +158,8 @@ def run_probe(name: Probe, request: ProbeRequest, *, timeout: float | None = Non
     return answers
 
 
-def serve(probe: Callable[[ProbeRequest], Iterator[dict[str, Any]]]) -> None:
-    """Be the process of a probe: read the request, write each answer as a line as soon as it is there.
+def serve(probe: Callable[[Any], Iterator[dict[str, Any]]], kind: type[Request] = ProbeRequest) -> None:
+    """Be the process of a probe: read the request of that kind, write each answer as a line as soon as it is there.
 
     What libraries print to standard output goes to standard error. Exits with status 2 where there is no request.
     """
@@ -135,7 +168,7 @@ def serve(probe: Callable[[ProbeRequest], Iterator[dict[str, Any]]]) -> None:
         if len(sys.argv) > 1:
             end_with_parent(int(sys.argv[1]))
         try:
-            request = ProbeRequest.model_validate_json(sys.stdin.buffer.read())
+            request = kind.model_validate_json(sys.stdin.buffer.read())
         except ValidationError as error:
             sys.exit(_refusal(error))
         torch.set_num_threads(request.threads)

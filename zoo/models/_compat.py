@@ -17,6 +17,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import Seq2SeqLMOutput
 from transformers.modeling_utils import AttentionInterface
 
+from zoo.errors import InputError
+
 try:
     from transformers import PreTrainedConfig as PretrainedConfig
 except ImportError:
@@ -60,7 +62,12 @@ def new_self_attention_cache() -> Any:
 
 
 def compute_layers_again(model: Any) -> None:
-    """Have each layer keep its input alone, and be computed again in the backward pass: renamed in 5.24."""
+    """Have each layer keep its input alone, and be computed again in the backward pass: renamed in 5.24.
+
+    Raises InputError where the model has no layer that can be.
+    """
+    if not any(hasattr(module, "gradient_checkpointing") for module in model.modules()):
+        raise InputError("training.gradient_checkpointing: no layer of this model can be computed again: leave it out")
     kwargs = {"use_reentrant": False}
     if hasattr(model, "activation_checkpointing_enable"):
         model.activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)

@@ -115,6 +115,12 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.generator:GeneratorSuite",
     )
     yield Kind(
+        "peer",
+        "What does a task as it comes, and is evaluated beside the models that are trained for it",
+        "zoo.tasks.peers:Peer",
+        suite="zoo.testing.peer:PeerSuite",
+    )
+    yield Kind(
         "token-loss",
         "Training loss per target token",
         f"{_TRAINING}:TokenLoss",

@@ -99,6 +99,10 @@ class Board:
     """Newest data revision first."""
     failures: tuple[Standing, ...] = field(default=())
 
+    @property
+    def has_peers(self) -> bool:
+        return any(row.standing.role == "peer" for table in self.tables for row in table.rows)
+
 
 def model_slug(standing: Standing) -> str:
     return slug(standing.task, standing.role, standing.name)
@@ -171,12 +175,12 @@ def _table(revision: str, found: Sequence[Standing], download: str) -> BoardTabl
 
 
 def _places(found: Sequence[Standing], ranking: MetricKey | None) -> dict[Standing, Place]:
-    """Of the models that can be ranked: ok, not a baseline, with an interval on the ranking metric."""
+    """Of the models and peers that can be ranked: ok, not a baseline, with an interval on the ranking metric."""
     if ranking is None:
         return {}
     intervals = {}
     for item in found:
-        summary = item.quality().get(ranking) if item.status == "ok" and item.role == "model" else None
+        summary = item.quality().get(ranking) if item.status == "ok" and item.role != "baseline" else None
         if summary is not None and summary.interval is not None:
             intervals[item] = summary.interval
     rank = dict(zip(intervals, ranks(list(intervals.values()), ranking.direction), strict=True))
@@ -207,7 +211,7 @@ def _chart(found: Sequence[Standing], ranking: MetricKey | None) -> IntervalChar
     if ranking is None:
         return None
     scored = [item for item in found if item.status == "ok" and ranking in item.quality()]
-    models = [item for item in scored if item.role == "model"]
+    models = [item for item in scored if item.role != "baseline"]
     drawn = [*models[:_CHARTED], *(item for item in scored if item.role == "baseline")]
     inputs = []
     for item in drawn:

@@ -97,7 +97,7 @@ def interval_chart(title: str, axis: str, unit: str, inputs: Sequence[IntervalIn
         title=title,
         description=f"{axis}. {best}.",
         axis=axis,
-        width=right + 64,
+        width=right + 20 + 9 * max(4, *(len(row.value_label) for row in rows)),
         height=bottom + 46,
         left=left,
         right=right,

@@ -40,6 +40,8 @@ _TOGETHER = 25
 _NO_ROOM = "Its outputs are left out of this site to keep it small; the record's Parquet file has them."
 _SPEC_LINES, _SPEC_TEXT, _SPEC_DEPTH = 2000, 300, 40
 _NOT_COMPARED = ("name", "description", "seed")
+_STATES = {"baseline": "baseline", "peer": "not trained here"}
+"""What stands beside a name in place of its status, by role."""
 
 File = tuple[str, str]
 
@@ -84,7 +86,8 @@ class CompareData:
                 yield f"data/{name}.js", script_call(FUNCTION, name, facts)
                 for slug in together:
                     standing = by_slug[slug].standing
-                    state = "baseline" if standing.role == "baseline" else standing.status
+                    known = standing.role == "baseline" or standing.status == "ok"
+                    state = _STATES.get(standing.role, standing.status) if known else standing.status
                     entries.append([slug, one_line(standing.name), state, examples.get(slug, ""), name])
             index.append([one_line(board.task), board.slug, entries])
         yield "data/index.js", script_call(FUNCTION, "index", index)
@@ -152,7 +155,10 @@ def _facts(standing: Standing, record: Record) -> Iterator[list[object]]:
         yield _row("parameters", "Parameters", "lower", parameters, figures.count(parameters))
     if record.steps is not None:
         yield _row("steps", "Optimizer steps", "", record.steps, figures.fixed(record.steps, 0))
-    yield _row("seeds", "Seeds", "", None, ", ".join(str(item.seed) for item in standing.shown))
+    if record.peer is not None:
+        yield _row("engine", "Not trained here", "", None, f"{record.peer.engine} {record.peer.version}")
+    else:
+        yield _row("seeds", "Seeds", "", None, ", ".join(str(item.seed) for item in standing.shown))
 
 
 def _scores(standing: Standing) -> Iterator[list[object]]:
@@ -199,6 +205,9 @@ def _measures(measured: Sequence[Performance], training: Summary | None) -> Iter
             for rate in one.throughput
             if rate.batch == batch and rate.tokens_per_second is not None
         ]
+        held = [rate.status == "ok" for one in measured for rate in one.throughput if rate.batch == batch]
+        if not rates and any(held):
+            continue  # it writes no tokens that are counted
         label = f"Tokens a second, batch {batch:,}"
         yield from median(f"throughput {batch}", label, "higher", rates, figures.significant)
         if not rates:

@@ -168,6 +168,17 @@ class _Device:
             fields = (f"tokens/s ({of})", f"status ({of})")
             about = f"Generated tokens a second, {of}; oom: the memory does not hold that batch"
             self.add(Column("Tokens/s", fields, of, about, "higher"), cells)
+            self._outputs(batch)
+
+    def _outputs(self, batch: int) -> None:
+        """A column of what is comparable where something writes no tokens that are counted: a detector, a peer."""
+        found = [[rate for one in each for rate in one.throughput if rate.batch == batch] for each in self.measured]
+        if all(rate.tokens_per_second is not None for rates in found for rate in rates if rate.status == "ok"):
+            return
+        speeds = [[rate.sentences_per_second for rate in rates if rate.sentences_per_second] for rates in found]
+        about = f"Outputs a second, whatever is read, batch {batch}"
+        column = Column("Outputs/s", (f"outputs/s (batch {batch})",), f"batch {batch}", about, "higher")
+        self.add(column, [median_cell(each, figures.significant) for each in speeds])
 
     def memory(self) -> None:
         kinds = sorted({one.memory.kind for each in self.measured for one in each if one.memory is not None})

@@ -29,11 +29,11 @@ def fixed(value: float, decimals: int) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """At least `digits` significant digits, in exponents only outside 1e-6 to 1e12; whole parts are kept whole."""
+    """At least `digits` significant digits, in exponents only outside 1e-4 to 1e12; whole parts are kept whole."""
     value = as_float(value)
     if value == 0:
         return "0"
-    if not 1e-6 <= abs(value) < _HUGE:
+    if not 1e-4 <= abs(value) < _HUGE:
         return f"{value:.{digits - 1}e}".replace("-", _MINUS)
     magnitude = math.floor(math.log10(abs(value)))
     return fixed(value, max(0, digits - 1 - magnitude))

@@ -122,7 +122,7 @@ def pareto_plots(table: BoardTable) -> tuple[ParetoPlot, ...]:
     # The devices of most models first.
     counts: dict[DeviceKey, int] = {}
     for item in found:
-        for key in item.performance() if item.status == "ok" and item.role == "model" else ():
+        for key in item.performance() if item.status == "ok" and item.role != "baseline" else ():
             counts[key] = counts.get(key, 0) + 1
     devices = sorted(counts, key=lambda key: (-counts[key], key))
     plots = (_device_plot(key, table.ranking, found) for key in devices)

@@ -53,7 +53,7 @@ def probe_ranges(placed: Iterable[Standing]) -> Ranges:
     """By task and probe: the values of every trained model that has one, the mean over its seeds."""
     found: dict[tuple[str, str], list[float]] = {}
     for standing in placed:
-        if standing.role == "baseline" or standing.status != "ok":
+        if standing.role != "model" or standing.status != "ok":
             continue
         for name in {name for record in standing.shown for name in record.probes}:
             values = [record.probes[name] for record in standing.shown if name in record.probes]

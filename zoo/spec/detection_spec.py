@@ -19,7 +19,9 @@ from zoo.spec.ranges import Probability
 from zoo.spec.sections import Spec
 
 _OF_MODELS: frozenset[str] = frozenset({"architecture", "detector", "pixels"})
-_OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target_tokenizer", "decoding"} | {"detection"}
+_OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target_tokenizer", "decoding", "peer"} | {
+    "detection"
+}
 """The keys of a detector's sections, for the JSON Schema."""
 
 
@@ -55,9 +57,16 @@ class DetectionSection(Options):
     """How boxes are found for evaluation and measurement."""
 
     max_detections: int = Field(
-        default=300, ge=1, le=100_000, description="Boxes of an image that are kept at most, surest first"
+        default=300,
+        ge=1,
+        le=100_000,
+        description="Boxes of an image that are kept at most, surest first; "
+        "no metric sees more, whatever its own bound",
     )
-    min_score: Probability = Field(default=0.01, description="Boxes below this confidence are left out")
+    min_score: Probability = Field(
+        default=0.01,
+        description="Boxes below this confidence are left out, of metrics too: mAP as COCO has it looks at all (0)",
+    )
     batch_size: int = Field(default=8, ge=1, le=100_000, description="Images looked at together")
 
 

@@ -77,7 +77,7 @@ class ImageSection(Options):
 IMAGE_ARCHITECTURES = frozenset({"image-to-text", "image-ctc"})
 
 LACKS: dict[str, tuple[str, ...]] = {
-    "image-to-text": ("output_fusion", "context_encoder", "scale_output", "output_bias", "pretrained"),
+    "image-to-text": ("output_fusion", "context_encoder", "scale_output", "output_bias"),
     "image-ctc": (
         "decoder",
         "position",
@@ -86,7 +86,6 @@ LACKS: dict[str, tuple[str, ...]] = {
         "context_encoder",
         "scale_output",
         "output_bias",
-        "pretrained",
     ),
 }
 """Fields of a model section that an architecture has not."""
@@ -97,16 +96,17 @@ NEEDS: dict[str, tuple[str, ...]] = {
 """Fields that it must have, beside those of every model."""
 
 
-def schema_of_images() -> dict[str, Any]:
-    """What holds of the architectures that read images, for the JSON Schema of the model section."""
+def schema_of_images(pretrained: dict[str, Any]) -> dict[str, Any]:
+    """What holds of the architectures that read images, for the JSON Schema of the model section; `pretrained` is what
+    holds of the model that one begins with."""
     return {
         "if": {"properties": {"architecture": {"const": "image-to-text"}}},
-        "then": _schema("image-to-text"),
-        "else": _schema("image-ctc"),
+        "then": _schema("image-to-text", pretrained),
+        "else": _schema("image-ctc", pretrained),
     }
 
 
-def _schema(architecture: str) -> dict[str, Any]:
+def _schema(architecture: str, pretrained: dict[str, Any]) -> dict[str, Any]:
     absent: dict[str, Any] = {
         name: {"const": False} if name in {"scale_output", "output_bias"} else {"type": "null"}
         for name in LACKS[architecture]
@@ -122,5 +122,5 @@ def _schema(architecture: str) -> dict[str, Any]:
         properties["image"] = {**present["image"], "properties": {"registers_in_memory": {"const": False}}}
     return {
         "required": list(NEEDS[architecture]),
-        "properties": {**properties, "tie_embeddings": {"enum": ["all", "none"]}},
+        "properties": {**properties, "tie_embeddings": {"enum": ["all", "none"]}, "pretrained": pretrained},
     }

@@ -18,6 +18,7 @@ from zoo.spec.model_section import ModelSection
 from zoo.spec.node import Node
 from zoo.spec.options import Chosen, Options
 from zoo.spec.overlay import apply_sets, expand_grid, read_extended
+from zoo.spec.peer_spec import is_of_a_peer, refuse_varied_models
 from zoo.spec.pretrained import expanded
 from zoo.spec.sections import Spec
 
@@ -40,7 +41,13 @@ def load_cells(path: Path | str, sets: Sequence[str] = (), registry: Registry | 
     root = apply_sets(read_extended(Path(path)), sets)
     if root.entries and "zoo_lock" in root.entries:
         root = locked_spec(root)
-    found = [(item.label, expanded(item.node, ModelSection, registry)) for item in expand_grid(root)]
+    points = expand_grid(root)
+    if any(is_of_a_peer(item.node) for item in points):
+        refuse_varied_models(root)
+    found = [
+        (item.label, item.node if is_of_a_peer(item.node) else expanded(item.node, ModelSection, registry))
+        for item in points
+    ]
     return [Cell(label, resolve_node(node, Spec, registry)) for label, node in found]
 
 

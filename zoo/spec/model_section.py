@@ -63,6 +63,8 @@ class DecoderSection(StackSection):
 
 
 _PRESENT: dict[str, Any] = {"not": {"type": "null"}}
+_OWN_START: dict[str, Any] = {"anyOf": [{"type": "null"}, {"properties": {"type": {"const": ZOO}}}]}
+"""Begins with a model of zoo's, if with any: no other library's is read into this skeleton."""
 _BY_ARCHITECTURE: dict[str, Any] = {
     # What an architecture must have and cannot: said here once for loader and schema. Without the key it is the first.
     # Detectors and generators have schemas of their own.
@@ -86,11 +88,11 @@ _BY_ARCHITECTURE: dict[str, Any] = {
                 "tie_embeddings": {"enum": ["all", "none"]},
                 "scale_output": {"const": False},
                 "output_bias": {"const": False},
-                "pretrained": {"anyOf": [{"type": "null"}, {"properties": {"type": {"const": ZOO}}}]},
+                "pretrained": _OWN_START,
                 "image": {"type": "null"},
             },
         },
-        "else": schema_of_images(),
+        "else": schema_of_images(_OWN_START),
     },
 }
 _OF_LANGUAGE_MODELS: dict[str, tuple[str, ...]] = {
@@ -243,7 +245,7 @@ class ModelSection(Options):
         a_model = f"{article} {self.architecture}"
         lacks = (*_LACKS[self.architecture], "detector", "pixels", "generator")
         found = [name for name in lacks if getattr(self, name) not in (None, False)]
-        if self.is_language_model and self.pretrained is not None and self.pretrained.type != ZOO:
+        if self.architecture != "encoder-decoder" and self.pretrained is not None and self.pretrained.type != ZOO:
             found.append("pretrained")
         details += [
             error_at((name,), f"{a_model} has no {name}: leave '{name}' out", None, at_key=True) for name in found

@@ -142,6 +142,7 @@ class LabelledNode:
 def expand_grid(root: Node) -> list[LabelledNode]:
     """The product of ``grid: {path: [values]}``; each point's name gets its coordinates as a suffix.
 
+    Values that are long to write, such as sections, have short names where the list is a mapping: ``{label: value}``.
     The seed is in the label and not in the name: runs of one model with several seeds are one model on a board.
     """
     entries = root.entries
@@ -151,31 +152,39 @@ def expand_grid(root: Node) -> list[LabelledNode]:
     base = mapping({key: entry for key, entry in entries.items() if key != "grid"}, root.mark)
     if not isinstance(grid.node.value, dict) or not grid.node.value:
         raise InputError("'grid': expected a mapping of dotted paths to lists of values", where=str(grid.node.mark))
-    axes: list[list[tuple[str, Node]]] = []
+    axes: list[list[tuple[str, str, Node]]] = []  # per axis and value: path, coordinate, value
     count = 1
     for path, entry in grid.node.value.items():
-        if not isinstance(entry.node.value, list) or not entry.node.value:
-            raise InputError(f"'grid': expected a list of values for '{path}'", where=str(entry.node.mark))
+        if not isinstance(entry.node.value, list | dict) or not entry.node.value:
+            message = f"'grid': expected a list of values for '{path}', or a mapping of labels to values"
+            raise InputError(message, where=str(entry.node.mark))
         if path.split(".")[0] in {"grid", "extends", "name"}:
             raise InputError(f"'grid': '{path}' cannot be varied", where=str(entry.key_mark))
-        axes.append([(path, item) for item in entry.node.value])
+        axes.append([(path, text, item) for text, item in _values(path, entry.node)])
         count *= len(axes[-1])
         if count > MAX_CELLS:
             raise InputError(f"'grid': more than {MAX_CELLS} cells", where=str(grid.node.mark))
     cells: list[LabelledNode] = []
     for point in itertools.product(*axes):
         node = base
-        for path, value in point:
+        for path, _, value in point:
             node = assign(node, path, value, str(value.mark))
-        coordinates = [(path, _coordinate(path, value)) for path, value in point]
-        named = [text for path, text in coordinates if path != "seed"]
-        label = "+".join(text for _, text in coordinates)
+        named = [text for path, text, _ in point if path != "seed"]
+        label = "+".join(text for _, text, _ in point)
         cells.append(LabelledNode(label, _renamed(node, named)))
     labels = [cell.label for cell in cells]
     twice = next((label for label in labels if labels.count(label) > 1), None) if count <= 1000 else None
     if twice is not None or len(set(labels)) != len(labels):
         raise InputError(f"'grid': two cells are called '{twice}'", where=str(grid.node.mark))
     return cells
+
+
+def _values(path: str, axis: Node) -> list[tuple[str, Node]]:
+    """The values of an axis, each with its coordinate."""
+    if isinstance(axis.value, list):
+        return [(_coordinate(path, item), item) for item in axis.value]
+    labelled = axis.entries or {}
+    return [(_coordinate(path, Node(key, entry.key_mark)), entry.node) for key, entry in labelled.items()]
 
 
 def _coordinate(path: str, value: Node) -> str:

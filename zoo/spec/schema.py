@@ -9,6 +9,7 @@ from zoo.registry import Registry, current_registry
 from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.generator_spec import GeneratorSpec
 from zoo.spec.options import SLOT_MARK
+from zoo.spec.peer_spec import PeerSpec
 from zoo.spec.pretrained.expansion import FROM, GRAFT, SETTABLE
 from zoo.spec.sections import Spec
 
@@ -27,6 +28,7 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
     root = _with_slots(_hoisted(Spec.model_json_schema(), "", definitions))
     of_detectors = _with_slots(_hoisted(DetectionSpec.model_json_schema(), "", definitions))
     of_generators = _with_slots(_hoisted(GeneratorSpec.model_json_schema(), "", definitions))
+    of_peers = _with_slots(_hoisted(PeerSpec.model_json_schema(), "", definitions))
     definitions[_ASSEMBLED] = definitions["ModelSection"]
     definitions["ModelSection"] = {
         "description": definitions[_ASSEMBLED]["description"],
@@ -35,8 +37,9 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
     for kind in sorted(registry.kinds):
         definitions[f"slot:{kind}"] = _slot(registry, kind, definitions)
     partial = {_PARTIAL + name: _partial(schema) for name, schema in definitions.items()}
-    complete, detector, generator = (
-        {**item, "properties": {**item["properties"], "grid": _GRID}} for item in (root, of_detectors, of_generators)
+    complete, detector, generator, peer = (
+        {**item, "properties": {**item["properties"], "grid": _GRID}}
+        for item in (root, of_detectors, of_generators, of_peers)
     )
     schema = {
         "$schema": DRAFT,
@@ -44,18 +47,26 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
         "if": {"anyOf": [{"required": ["extends"]}, {"required": ["grid"]}]},
         # A file that is laid over another may leave it to that to say what is assembled.
         "then": {
-            "if": _of_architecture("detector"),
-            "then": _laid_over(detector),
+            "if": _A_PEER,
+            "then": _laid_over(peer),
             "else": {
-                "if": _of_architecture("generator"),
-                "then": _laid_over(generator),
-                "else": {"anyOf": [_laid_over(item) for item in (complete, detector, generator)]},
+                "if": _of_architecture("detector"),
+                "then": _laid_over(detector),
+                "else": {
+                    "if": _of_architecture("generator"),
+                    "then": _laid_over(generator),
+                    "else": {"anyOf": [_laid_over(item) for item in (complete, detector, generator)]},
+                },
             },
         },
         "else": {
-            "if": _of_architecture("detector"),
-            "then": detector,
-            "else": {"if": _of_architecture("generator"), "then": generator, "else": complete},
+            "if": _A_PEER,
+            "then": peer,
+            "else": {
+                "if": _of_architecture("detector"),
+                "then": detector,
+                "else": {"if": _of_architecture("generator"), "then": generator, "else": complete},
+            },
         },
         "$defs": {**definitions, **partial},
     }
@@ -67,11 +78,14 @@ _EXTENDS = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
 }
 _GRID = {
-    "description": "Dotted path -> values: one cell per point of the product",
+    "description": "Dotted path -> values, or label -> value: one cell per point of the product",
     "type": "object",
     "minProperties": 1,
-    "additionalProperties": {"type": "array", "minItems": 1},
+    "additionalProperties": {"anyOf": [{"type": "array", "minItems": 1}, {"type": "object", "minProperties": 1}]},
 }
+
+
+_A_PEER = {"required": ["peer"], "properties": {"peer": {"not": {"type": "null"}}}}
 
 
 def _of_architecture(name: str) -> dict[str, Any]:

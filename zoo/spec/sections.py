@@ -109,7 +109,7 @@ class SeedsSection(Options):
 class Spec(Options):
     """A resolved spec: every slot filled, every default written out."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"target_tokenizer", "seeds"})
+    later: ClassVar[frozenset[str]] = frozenset({"peer", "target_tokenizer", "seeds"})
 
     name: str = Field(
         min_length=1,
@@ -137,6 +137,11 @@ class Spec(Options):
     measurement: MeasurementSection = Field(
         default_factory=MeasurementSection, description="Its performance measurement"
     )
+    peer: Annotated[Chosen, Slot("peer")] | None = Field(
+        default=None,
+        description="A system that is evaluated as it comes, in the place of a model: what is said of models is left "
+        "aside",
+    )
 
     @property
     def takes_pretrained_tokenizer(self) -> bool:
@@ -148,21 +153,6 @@ class Spec(Options):
         """Whether source and target are read by tokenizers of their own: trained so, or those of a model of zoo."""
         taken = self.model.pretrained if self.takes_pretrained_tokenizer else None
         return self.target_tokenizer is not None if taken is None else taken.target_tokenizer
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _of_its_architecture(cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        """Those of a detector and of a generator have other sections."""
-        architecture = architecture_of(data.get("model")) if cls is Spec and isinstance(data, dict) else None
-        if architecture == "detector":
-            from zoo.spec.detection_spec import DetectionSpec
-
-            return DetectionSpec.model_validate(data, context=info.context)
-        if architecture == "generator":
-            from zoo.spec.generator_spec import GeneratorSpec
-
-            return GeneratorSpec.model_validate(data, context=info.context)
-        return handler(data)
 
     @field_validator("seeds")
     @classmethod
@@ -258,3 +248,23 @@ class Spec(Options):
             every = self.training.probe_every
             raise ValidationError.from_exception_data("Spec", [error_at(("training", "probe_every"), message, every)])
         return self
+
+    # The last one is the outermost: what is made here has been through its own class's validators, and only those.
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_architecture(cls, data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """Those of detectors and generators have other sections, that of a peer fewer."""
+        if cls is Spec and isinstance(data, dict) and data.get("peer") is not None:
+            from zoo.spec.peer_spec import PeerSpec
+
+            return PeerSpec.model_validate(data, context=info.context)
+        architecture = architecture_of(data.get("model")) if cls is Spec and isinstance(data, dict) else None
+        if architecture == "detector":
+            from zoo.spec.detection_spec import DetectionSpec
+
+            return DetectionSpec.model_validate(data, context=info.context)
+        if architecture == "generator":
+            from zoo.spec.generator_spec import GeneratorSpec
+
+            return GeneratorSpec.model_validate(data, context=info.context)
+        return handler(data)

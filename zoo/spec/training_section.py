@@ -51,7 +51,8 @@ class TrainingSection(Options):
     steps: int = Field(ge=0, description="Optimizer steps; 0 leaves the initial weights")
     batch_tokens: Count = Field(
         default=4096,
-        description="Token budget of one optimizer micro-batch, padding included; of images, patches are tokens",
+        description="Token budget of one optimizer micro-batch, padding included; of images, patches are tokens, and "
+        "of a detector's cells of 16 x 16 pixels",
     )
     gradient_accumulation: Count = Field(default=1, description="Micro-batches per optimizer step")
     step_tokens: Count | None = Field(
@@ -80,8 +81,10 @@ class TrainingSection(Options):
         description="Keep each layer's input alone, and compute the layer again in the backward pass: less memory, "
         "about a third more time, the same gradients",
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="auto: bf16 on GPUs that have it, fp32 elsewhere"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto",
+        description="auto: bf16 on GPUs that have it, fp32 elsewhere. fp16, for GPUs without bf16, scales the loss: "
+        "steps whose gradients overflow are skipped",
     )
     logits_chunk: Count | None = Field(
         default=None,
@@ -164,6 +167,17 @@ class TrainingSection(Options):
             raise ValidationError.from_exception_data(
                 "TrainingSection", [error_at(("step_tokens",), message, self.step_tokens)]
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_loss_is_scaled_before_any_gradient(self) -> TrainingSection:
+        if self.precision == "fp16" and self.logits_chunk is not None:
+            message = (
+                "the gradients of a chunk are taken before the loss is scaled, as fp16 needs it: leave logits_chunk "
+                "out, or take bf16 or fp32"
+            )
+            chunk = self.logits_chunk
+            raise ValidationError.from_exception_data("TrainingSection", [error_at(("logits_chunk",), message, chunk)])
         return self
 
     @model_validator(mode="after")

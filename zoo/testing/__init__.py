@@ -80,6 +80,7 @@ from zoo.testing.metrics import MetricData, MetricSuite  # noqa: E402
 from zoo.testing.module import ModuleSuite  # noqa: E402
 from zoo.testing.output_fusion import OutputFusionSuite  # noqa: E402
 from zoo.testing.patch_position import PatchPositionSuite  # noqa: E402
+from zoo.testing.peer import PeerSuite  # noqa: E402
 from zoo.testing.position import PositionSuite  # noqa: E402
 from zoo.testing.probe import ProbeSuite  # noqa: E402
 from zoo.testing.suite import ComponentSuite  # noqa: E402
@@ -114,6 +115,7 @@ __all__ = [
     "OptimizerSuite",
     "OutputFusionSuite",
     "PatchPositionSuite",
+    "PeerSuite",
     "PositionSuite",
     "ProbeSuite",
     "ScheduleSuite",

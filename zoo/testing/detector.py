@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from zoo.models._compat import compute_layers_again
 from zoo.models.assemble import assemble
 from zoo.models.detection.contracts import Detector, Found, Labels, corners
 from zoo.models.detection.model import ZooForObjectDetection
@@ -79,6 +80,15 @@ class DetectorSuite(TorchSuite):
         assert all(torch.isfinite(item).all() for item in gradients)
         assert any(item.any() for item in gradients), "no gradient anywhere"
 
+    def test_losses_have_the_same_names_in_training_and_are_finite(self, chosen: Chosen) -> None:
+        model = self.model(chosen)
+        names = set(model(**some_images(), labels=labels_of(1, 0)).losses)
+        model.train()
+        for counts in ((2, 0), (0, 0)):
+            losses = model(**some_images(), labels=labels_of(*counts)).losses
+            assert set(losses) == names
+            assert all(torch.isfinite(value) for value in losses.values()), counts
+
     def test_a_few_steps_bring_the_surest_boxes_nearer(self, chosen: Chosen) -> None:
         """The losses themselves need not fall: what a matcher asks for grows with what it is given."""
         model = self.model(chosen)
@@ -92,6 +102,52 @@ class DetectorSuite(TorchSuite):
         after = surest_overlap(self.found(model, images), labels)
         assert after > before + 0.05, f"overlap {before:.3f} before, {after:.3f} after"
 
+    def test_mixed_precision_gives_losses_in_single_of_like_size(self, chosen: Chosen) -> None:
+        """As training with `precision: bf16` has them, matcher and box loss included. Queries may be other ones, where
+        a detector chooses them."""
+        model, images = self.model(chosen), some_images()
+        with torch.no_grad():
+            exact = model(**images, labels=labels_of(3, 1))
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                mixed = model(**images, labels=labels_of(3, 1))
+        assert mixed.loss.dtype == torch.float32
+        for name, value in exact.losses.items():
+            assert mixed.losses[name].dtype == torch.float32, name
+            close(mixed.losses[name], value, 0.3, name)
+
+    @pytest.mark.parametrize("label", [0, 1])
+    def test_the_class_that_is_taught_is_the_one_that_is_found(self, chosen: Chosen, label: int) -> None:
+        model = self.model(chosen)
+        labels = [{**item, "class_labels": torch.full_like(item["class_labels"], label)} for item in labels_of(2, 1)]
+        for found in self.learning(model, labels):
+            if all(int(item.labels[0]) == label for item in found):
+                return
+        pytest.fail(f"the surest boxes are of the classes {[int(item.labels[0]) for item in found]}")
+
+    def test_boxes_take_the_shape_that_is_taught(self, chosen: Chosen) -> None:
+        """Wide ones or tall ones, about one centre: being sure of the right place alone does not do it."""
+        seen = []
+        for wide in (True, False):
+            sides = (0.8, 0.2) if wide else (0.2, 0.8)
+            labels = [{"class_labels": torch.tensor([0]), "boxes": torch.tensor([[0.5, 0.5, *sides]])}] * 2
+            for found in self.learning(self.model(chosen), labels):
+                width, height = torch.stack([item.boxes[0, 2:] for item in found]).mean(0).tolist()
+                if (width > 1.5 * height) if wide else (height > 1.5 * width):
+                    break
+            else:
+                seen.append(f"{width:.3f} x {height:.3f} where {sides} are taught")
+        assert not seen, f"the surest boxes are {' and '.join(seen)}"
+
+    def learning(self, model: ZooForObjectDetection, labels: Sequence[Labels]) -> Iterator[list[Found]]:
+        """What is found in two images after every tenth of up to 60 steps."""
+        optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+        for step in range(1, 61):
+            optimizer.zero_grad()
+            model(**some_images(), labels=labels).loss.backward()
+            optimizer.step()
+            if step % 10 == 0:
+                yield self.found(model, some_images())
+
     def test_what_is_found_is_sorted_and_of_the_classes(self, chosen: Chosen) -> None:
         model = self.model(chosen)
         for item in self.found(model, some_images()):
@@ -100,6 +156,7 @@ class DetectorSuite(TorchSuite):
             assert (item.labels.shape, item.boxes.shape) == ((count,), (count, 4))
             assert ((item.scores >= 0) & (item.scores <= 1)).all()
             assert (item.scores.diff() <= 0).all(), "not surest first"
+            assert model.detector.most is None or count <= model.detector.most, "more boxes than it says"
             assert ((item.labels >= 0) & (item.labels < len(CATEGORIES))).all()
             assert torch.isfinite(item.boxes).all()
         for item in model.detect(**some_images()):
@@ -147,6 +204,23 @@ class DetectorSuite(TorchSuite):
         for one, two in zip(self.found(model, some_images()), self.found(loaded.eval(), some_images()), strict=True):
             assert torch.equal(one.scores, two.scores)
             assert torch.equal(one.boxes, two.boxes)
+
+    def test_layers_that_are_computed_again_give_the_same_gradients(self, chosen: Chosen) -> None:
+        model = self.model(chosen).train()
+        if not any(hasattr(module, "gradient_checkpointing") for module in model.modules()):
+            pytest.skip("it has no layers that can be computed again")
+        found = []
+        for again in (False, True):
+            if again:
+                compute_layers_again(model)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(3)  # for dropout
+                model.zero_grad()
+                model(**some_images(), labels=labels_of(3, 1)).loss.backward()
+            found.append({name: item.grad for name, item in model.named_parameters() if item.grad is not None})
+        assert found[0].keys() == found[1].keys()
+        for name, gradient in found[0].items():
+            close(found[1][name], gradient, 1e-5, name)
 
     def test_an_image_smaller_than_its_strides_is_read(self, chosen: Chosen) -> None:
         assert len(self.found(self.model(chosen), some_images(1, 1, 3))) == 1

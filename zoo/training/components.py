@@ -158,6 +158,8 @@ def _refuse_whole_gradients(section: TrainingSection, clipping: Clipping) -> Non
         raise InputError(
             f"{who}: training.gradient_accumulation must be 1, not {section.gradient_accumulation}; raise batch_tokens"
         )
+    if section.precision == "fp16":
+        raise InputError(f"{who}, and scaled ones must wait for each other: set training.precision to bf16 or fp32")
     for name in ("step_tokens", "log_token_gradients"):
         if getattr(section, name):
             raise InputError(f"{who}: leave training.{name} out")

@@ -66,11 +66,11 @@ class TrainingOutcome:
     """Real source and target tokens by the time spent in steps."""
     curve: tuple[CurvePoint, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    """Examples, examples left out, device, precision, tokens read, which steps were clipped, what was averaged. Where
-    development losses decide: `best`, the step and the value of the lowest, and `stopped_early`, the step at which they
-    ended training. Where there were any: `loss_spikes` (`zoo.training.watch.spikes`), and `collapsed`, the evaluations
-    whose outputs were (step and why). After a failure: the micro-batches at work, as `oom_batch` or `nan_batches`
-    (`zoo.training.watch.suspects`)."""
+    """Examples, examples left out, device, precision, tokens read, which steps were clipped, what was averaged; in fp16
+    `skipped_steps`, those whose gradients overflowed. Where development losses decide: `best`, the step and the value
+    of the lowest, and `stopped_early`, the step at which they ended training. Where there were any: `loss_spikes`
+    (`zoo.training.watch.spikes`), and `collapsed`, the evaluations whose outputs were (step and why). After a failure:
+    the micro-batches at work, as `oom_batch` or `nan_batches` (`zoo.training.watch.suspects`)."""
     steps_per_second: float | None = None
     """Optimizer steps by the same time as the tokens."""
     memory: dict[str, Any] | None = None

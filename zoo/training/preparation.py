@@ -17,6 +17,7 @@ from zoo.models.tokenizers import NO_TOKENIZERS, Tokenizers, load_tokenizers, sa
 from zoo.spec import Spec, distributions_of
 from zoo.spec.load import canonical
 from zoo.spec.options import Chosen
+from zoo.spec.peer_spec import refuse_peer
 from zoo.spec.pretrained import find_checkpoint, tokenizer_sources
 from zoo.tasks import DataHome, PreparedTask, PretrainedTokenizer
 from zoo.tasks.contracts import Progress, Side, silent
@@ -40,8 +41,9 @@ def prepare(spec: Spec, home: DataHome, progress: Progress = silent) -> Prepared
     One tokenizer learns from both sides, or, where the spec has a `target_tokenizer`, each side has one that learns
     from it alone; a detector has none, and a generator. The task's special tokens follow the trained vocabulary of
     each. Raises ZooError where the data cannot be had or a tokenizer breaks its contract, InputError where the model
-    does not read what the task gives.
+    does not read what the task gives, or there is a peer in its place.
     """
+    refuse_peer(spec)
     task = prepare_task(spec, home, progress)
     if not spec.model.writes_text:
         return Prepared(task, NO_TOKENIZERS)

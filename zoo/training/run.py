@@ -27,11 +27,13 @@ from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.registry import TrainingContext, current_registry
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import LOCK_NAME, read_lock
+from zoo.spec.peer_spec import refuse_peer
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
 from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
 from zoo.training.components import refuse_unfit_training
+from zoo.training.data import held_out
 from zoo.training.data.collate import Batch
 from zoo.training.data.development import DEV_EXAMPLES, development_batches, split_data
 from zoo.training.data.layouts import layout_of
@@ -123,6 +125,7 @@ def train(
 
     Raises InputError where `out` is occupied or holds another spec's run, ZooError where another process trains there.
     """
+    refuse_peer(spec)
     home = home or DataHome.default()
     with joined() as world, preserved_randomness():
         occupied, finished = world.agreed(lambda: _entered(spec, out, resume, world))
@@ -227,8 +230,10 @@ class _Attempt:
         )
         _refuse_context_of_one(model, self.train)
         layout.refuse_past_the_table(model, self.train)
+        held_out.refuse_unreadable(layout, model, prepared)
         refuse_unfit(model, spec.evaluation.probes)
         refuse_without_likelihoods(model, spec.evaluation.metrics)
+        self.idle = held_out.idle_shares(layout, self.train, spec, prepared, home, progress)
 
     def run(self) -> TrainingOutcome:
         self.world.agreed(self._clean)
@@ -314,7 +319,7 @@ class _Attempt:
                 cause = (str(found).strip() or "no more is known").splitlines()[0]
                 error = (
                     f"out of memory in step {steps + 1}{f', in {in_words(told)}' if told else ''}: {cause}; "
-                    f"{remedy(told, self.spec.training, images=self.spec.model.reads_images)}"
+                    f"{remedy(told, self.spec.training, images=_sized_by(self.spec))}"
                 )
         elif total:
             trainer.begin(trainer.state)  # killed between the last checkpoint and the end: only the numbers are missing
@@ -342,6 +347,7 @@ class _Attempt:
             facts={
                 "examples": len(self.train),
                 "examples_left_out": self.train.dropped,
+                **({} if self.idle is None else {"examples_past_their_frames": self.idle}),
                 "device": str(trainer.device),
                 "precision": str(trainer.precision).removeprefix("torch."),
                 "optimizer_state_bytes": optimizer_state_bytes(trainer.parts.optimizer),
@@ -349,6 +355,7 @@ class _Attempt:
                 "processes": self.world.size,
                 "padding_share": trainer.batches.padding_share(),
                 "clipping": monitor.clipping_facts(),
+                **monitor.skipping_facts(),
                 **({} if trainer.parts.updates is None else {"update_clipping": trainer.parts.updates.facts()}),
                 **({} if trainer.token_gradients is None else {"token_bands": trainer.token_gradients.sizes()}),
                 **found_out,
@@ -437,6 +444,13 @@ def _refuse_context_of_one(model: Any, examples: Encoded) -> None:
             "the model has a context encoder, but the task gives no second input: take a task that does "
             "(doc2sent with context_as: second-input), or drop model.context_encoder"
         )
+
+
+def _sized_by(spec: Spec) -> str | None:
+    """The key of a spec that says how large its model's images are; None where it reads texts."""
+    if spec.model.finds_boxes:
+        return "model.pixels"
+    return "model.image.input" if spec.model.reads_images else None
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
@@ -113,11 +114,15 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self.averager: Averager | None = None
         if section.averaging is not None and section.steps and self.world.first:  # who evaluates and writes
             self.averager = Averager(section.averaging, model, section.steps)
-        self.monitor = Monitor(self.device, self.world.summed)
+        self.precision = chosen_precision(section.precision, self.device)
+        self.scaler: GradScaler | None = None
+        """In fp16 alone: keeps the gradients of small numbers, and has steps skipped whose gradients overflow."""
+        if self.precision is torch.float16:
+            self.scaler = GradScaler(self.device.type)
+        self.monitor = Monitor(self.device, self.world.summed, skips=self.scaler is not None)
         self.memory = StepMemory(self.device)
         self.token_gradients = TokenGradients(model, train) if section.log_token_gradients else None
         self.rate = 0.0
-        self.precision = chosen_precision(section.precision, self.device)
         self._dev = dev
         self._probing = probing
         self._watching = watching
@@ -147,6 +152,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             optimizers=(self.parts.optimizer, self.parts.scheduler),
             callbacks=[_Steps(self), *callbacks],
         )
+        # transformers would make its own in its own mixed precision, which is off: the forward pass's is ours.
+        self.accelerator.scaler = self.scaler
         self.remove_callback(PrinterCallback)
         if section.gradient_checkpointing:
             compute_layers_again(model)
@@ -161,6 +168,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         saved = self._resume.load_state()
         self.parts.load_state(saved["parts"])
         self.monitor.load_state(saved["monitor"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(saved["scaler"])
         if "memory" in saved:
             self.memory.load_state(saved["memory"])
         self.best_weights = saved.get("best")
@@ -231,6 +240,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
 
     def clip(self, step: int) -> None:
         """Clip the gradients of optimizer step `step`, counted from 1, and tell the monitor what that did."""
+        if self.scaler is not None:
+            self.scaler.unscale_(self.parts.optimizer)
         tables = None if step % self.spec.training.log_every else self.token_gradients
         parts = {} if tables is None else dict(tables.measure("norm"))
         clipped = self.parts.clip()
@@ -365,6 +376,8 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         }
         if self.averager is not None:
             state["averager"] = self.averager.state()
+        if self.scaler is not None:
+            state["scaler"] = self.scaler.state_dict()
         checkpoints.save(
             self.directory, self.state.global_step, self.model, state, keep=self.spec.training.keep_checkpoints
         )
@@ -410,7 +423,8 @@ def training_arguments(spec: Spec, directory: Path, world: World) -> Seq2SeqTrai
 
 def chosen_precision(precision: str, device: torch.device) -> torch.dtype:
     """The type of the forward pass: 'auto' takes bfloat16 on a GPU that has it in hardware, float32 elsewhere."""
+    named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     if precision == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+    return named[precision]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from zoo_detection.anchor_free import distribution_loss
 from zoo_detection.overlap import pairwise_iou
 
@@ -68,6 +70,16 @@ def test_sides_that_are_distributions_reach_reg_max_strides_and_numbers_any_dist
     assert float(widths[1]) > 2 * 4 * 8
 
 
+def test_mixed_precision_leaves_distances_as_exact_as_single(created: Callable[..., Any]) -> None:
+    """They say where edges are: between 8 and 16 strides bfloat16 knows sixteenths of one and nothing between."""
+    detector = made(created, reg_max=16)
+    sides = 3 * torch.randn(20, 4, 17, generator=torch.Generator().manual_seed(2))
+    expected = (sides.double().softmax(-1) * torch.arange(17.0)).sum(-1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = detector._distances(sides)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
+
+
 def test_a_line_thinner_than_a_stride_has_places_with_a_side_floor_or_a_finer_level(
     created: Callable[..., Any],
 ) -> None:
@@ -106,6 +118,42 @@ def test_losses_of_a_perfect_prediction_are_nothing(created: Callable[..., Any])
     assert float(losses["distribution"]) == pytest.approx(math.log(2), rel=1e-5), "the entropy of a half and a half"
 
 
+def test_what_is_computed_again_is_not_kept(created: Callable[..., Any]) -> None:
+    """Nearly all of it: a block's input is left of its convolution, its norm and its activation."""
+    images, kept = some_images(), []
+    for again in (False, True):
+        detector = made(created, width=16, neck=32).train()
+        for module in detector.modules():
+            if again and hasattr(module, "gradient_checkpointing"):
+                module.gradient_checkpointing = True
+                module._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+        sizes: dict[int, int] = {}
+
+        def count(tensor: Tensor, sizes: dict[int, int] = sizes) -> Tensor:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            predictions = detector(**images)
+        kept.append(sum(sizes.values()))
+        del predictions
+    assert kept[1] < 0.6 * kept[0]
+
+
+@pytest.mark.parametrize("focus", [0.0, 1.0, 2.0])
+def test_a_place_without_any_error_has_a_finite_gradient(created: Callable[..., Any], focus: float) -> None:
+    """Its probability has rounded to 1, as the matcher asks of it; a power between 0 and 1 would have none there."""
+    detector = made(created, levels=[8], reg_max=0, focus=focus, matcher={"use": "hungarian", "box_cost": 0.0})
+    predictions = dict(detector(**some_images(1, 8, 8)))
+    predictions["logits"] = torch.tensor([[[40.0, -200.0]]], requires_grad=True)
+    whole = {"class_labels": torch.tensor([0]), "boxes": torch.tensor([[0.5, 0.5, 1.0, 1.0]])}
+    losses = detector.losses(predictions, [{**whole, "size": torch.tensor([8, 8])}])
+    (gradient,) = torch.autograd.grad(losses["class"], predictions["logits"])
+    assert torch.isfinite(gradient).all()
+    with pytest.raises(ValueError, match="focus 0.5: expected 0, or a number from 1"):
+        made(created, focus=0.5)
+
+
 def test_boxes_that_say_the_same_are_taken_away(created: Callable[..., Any]) -> None:
     images = some_images(1)
     with_all, thinned = made(created, nms_iou=None), made(created, nms_iou=0.3)
@@ -130,10 +178,25 @@ SMALL_DETR = {
     "dropout": 0.0,
     "stride": 16,
 }
+SMALL_SETS = {
+    "width": 8,
+    "box_loss": "giou",
+    "matcher": {"use": "hungarian", "class_form": "focal", "class_cost": 2.0, "box_loss": "giou"},
+    "levels": [8],
+    "d_model": 32,
+    "heads": 2,
+    "feedforward": 64,
+    "expansion": 0.5,
+    "decoder_layers": 2,
+    "queries": 30,  # with 8, places of the same box are all that is chosen for long
+    "denoising": 20,
+}
 CASES: dict[str, tuple[str, dict[str, Any], float, int]] = {
     "numbers": ("anchor-free", {**SMALL, "reg_max": 0, "levels": [4, 8], "side_floor": 1.0}, 3e-3, 150),
     "distributions": ("anchor-free", {**SMALL, "box_loss": "ciou", "reg_max": 16, "levels": [4, 8]}, 5e-3, 250),
     "queries": ("detr", SMALL_DETR, 2e-3, 120),
+    "chosen places": ("rt-detr", SMALL_SETS, 4e-3, 220),
+    "moved sides": ("d-fine", {**SMALL_SETS, "reg_max": 16}, 4e-3, 200),
 }
 
 
@@ -156,12 +219,13 @@ def test_two_images_are_learned_by_heart(created: Callable[..., Any], case: str)
     torch.manual_seed(1)
     detector = created("detector", name, 2, **options)
     images, labels = drawn_images()
+    told = {"labels": labels} if detector.needs_labels else {}
     optimizer = torch.optim.Adam(detector.parameters(), lr=rate)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 20) * (1 - step / steps)
         optimizer.zero_grad()
-        losses = detector.losses(detector(**images), labels)
+        losses = detector.losses(detector(**images, **told), labels)
         sum(losses[key] * weight for key, weight in detector.weights.items()).backward()
         optimizer.step()
     with torch.no_grad():

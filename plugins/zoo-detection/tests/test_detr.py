@@ -89,6 +89,10 @@ def test_loss_and_matcher_have_a_box_loss_each(created: Callable[..., Any], labe
     assert swapped["l1"] != giou["l1"]
 
 
+def test_it_says_that_it_finds_no_more_boxes_than_it_has_queries(created: Callable[..., Any]) -> None:
+    assert detector(created).most == QUERIES
+
+
 def test_without_auxiliary_losses_the_last_layer_alone_has_them(created: Callable[..., Any]) -> None:
     pixels, mask = torch.zeros(1, 3, 64, 64), torch.ones(1, 64, 64, dtype=torch.bool)
     shapes = [detector(created, auxiliary=flag).eval()(pixels, mask)["logits"].shape[0] for flag in (True, False)]

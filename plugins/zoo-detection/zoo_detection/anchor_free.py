@@ -92,7 +92,8 @@ class AnchorFree(Detector):
         """``[..., 4, bins]`` -> ``[..., 4]``, in strides."""
         if self.bins == 1:
             return sides[..., 0].clamp(max=_LARGEST).exp()
-        return sides.softmax(-1) @ torch.arange(self.bins, dtype=sides.dtype, device=sides.device)
+        # A product and a sum: mixed precision would round a matrix product to eight bits, a pixel in a wide box.
+        return (sides.softmax(-1) * torch.arange(self.bins, dtype=sides.dtype, device=sides.device)).sum(-1)
 
     def losses(self, predictions: Mapping[str, Any], labels: Sequence[Labels]) -> Mapping[str, Tensor]:
         logits, real = predictions["logits"], predictions["real"]

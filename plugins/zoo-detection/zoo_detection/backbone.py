@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 STRIDES = (4, 8, 16, 32, 64)
 
@@ -28,8 +29,11 @@ class PlaceNorm(nn.Module):
         return F.layer_norm(last, last.shape[-1:], self.weight, self.bias).permute(0, 3, 1, 2)  # [B, C, h, w]
 
 
-class ConvBlock(nn.Module):
-    """A 3 x 3 convolution, normalised, with SiLU unless told otherwise."""
+class ConvBlock(GradientCheckpointingLayer):  # type: ignore[misc]
+    """A 3 x 3 convolution, normalised, with SiLU unless told otherwise.
+
+    With `training.gradient_checkpointing` it keeps its input alone, and is computed again in the backward pass.
+    """
 
     def __init__(self, into: int, out: int, stride: int = 1, *, activation: bool = True) -> None:
         super().__init__()

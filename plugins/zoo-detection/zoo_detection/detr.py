@@ -33,6 +33,7 @@ class Detr(Detector):
     def __init__(self, options: DetrOptions, classes: int) -> None:
         """Raises InputError where the matcher gives a box several queries: none would be taken away."""
         super().__init__(options, classes)
+        self.most = options.queries
         self.matcher: Matcher = options.matcher.create()
         if not self.matcher.one_to_one:
             raise InputError(f"detr: the matcher '{options.matcher.name}' is not of one to one: take hungarian")

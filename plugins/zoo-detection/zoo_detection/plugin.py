@@ -6,6 +6,20 @@ from zoo.registry import Component, hookimpl
 
 _OPTIONS = "zoo_detection.options"
 _SMALL = {"width": 8, "box_loss": "giou"}
+_FOCAL = {"use": "hungarian", "class_form": "focal", "class_cost": 2.0, "box_loss": "giou"}
+_SMALL_SETS = {
+    **_SMALL,
+    "levels": [16, 32],
+    "d_model": 16,
+    "heads": 2,
+    "expansion": 0.5,
+    "decoder_layers": 2,
+    "points": 2,
+    "feedforward": 32,
+    "queries": 10,
+    "denoising": 8,
+    "matcher": _FOCAL,
+}
 
 
 @hookimpl
@@ -54,4 +68,22 @@ def zoo_components() -> Iterator[Component]:
                 "matcher": {"use": "hungarian", "box_loss": "giou"},
             }
         },
+    )
+    yield Component(
+        kind="detector",
+        name="rt-detr",
+        target="zoo_detection.rt_detr:RtDetr",
+        options=f"{_OPTIONS}:RtDetrOptions",
+        summary="A hybrid encoder whose surest places become a decoder's queries (transformers' RT-DETR)",
+        references=("arXiv:2304.08069",),
+        traits={"example": _SMALL_SETS},
+    )
+    yield Component(
+        kind="detector",
+        name="d-fine",
+        target="zoo_detection.d_fine:DFine",
+        options=f"{_OPTIONS}:DFineOptions",
+        summary="RT-DETR whose decoder moves sides by distributions (transformers' D-FINE)",
+        references=("arXiv:2410.13842",),
+        traits={"example": {**_SMALL_SETS, "reg_max": 8}},
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from zoo.models.detection import Candidates, Labels, Matched, Matcher
 from zoo.models.detection.contracts import corners
 from zoo_detection.options import TaskAlignedOptions
-from zoo_detection.overlap import pairwise_iou
+from zoo_detection.overlap import paired_iou
 
 _LEAST = 1e-4
 """The weight of a candidate that does not yet overlap its box: with none it would never come to."""
+_ROUNDING = 1.001
+"""Half a reach in shares of a large image is a few thousand roundings."""
 
 
 class TaskAligned(Matcher):
@@ -27,37 +30,49 @@ class TaskAligned(Matcher):
 
     @torch.no_grad()
     def forward(self, candidates: Candidates, labels: Labels) -> Matched:
-        options, classes = self.options, labels["class_labels"]
-        wanted = labels["boxes"].float()  # [n, 4]
+        options, wanted = self.options, labels["boxes"].float()  # [n, 4]
         boxes = candidates.boxes.float()  # [Q, 4]
-        if not len(wanted) or not len(boxes):
-            return _pairs(torch.zeros(len(boxes), len(wanted), dtype=torch.bool, device=boxes.device), wanted)
-        overlap = torch.nan_to_num(pairwise_iou(corners(boxes), corners(wanted)))  # [Q, n]
-        scores = torch.nan_to_num(candidates.scores.float()[:, classes]).clamp(0, 1)  # [Q, n]
-        alignment = scores**options.alpha * overlap**options.beta  # [Q, n]
+        # The pairs that come into question, P in number: few of Q * n, as boxes are small.
+        rows, columns = _inside(candidates, wanted).nonzero(as_tuple=True)  # [P] each
+        overlap = torch.nan_to_num(paired_iou(corners(boxes[rows]), corners(wanted[columns])))  # [P]
+        scores = torch.nan_to_num(candidates.scores[rows, labels["class_labels"][columns]].float()).clamp(0, 1)
+        alignment = scores**options.alpha * overlap**options.beta  # [P]
         places = boxes[:, :2] if candidates.places is None else candidates.places.float()  # [Q, 2]
-        away = (places[:, None] - wanted[None, :, :2]).abs()  # [Q, n, 2]
-        if candidates.places is None:
-            inside = torch.ones_like(alignment, dtype=torch.bool)
-        else:
-            sides = wanted[None, :, 2:].expand_as(away)  # [Q, n, 2]
-            if candidates.reach is not None:
-                sides = torch.maximum(sides, candidates.reach.float()[:, None])
-            inside = (away < sides / 2).all(-1)  # [Q, n]
-        nearness = torch.nan_to_num(1e-12 / (1 + away.sum(-1)))  # [Q, n]: decides between equals alone
-        key = torch.where(inside, alignment + nearness, -1.0)
-        chosen = torch.zeros_like(inside)
-        chosen.scatter_(0, key.topk(min(options.topk, len(boxes)), dim=0).indices, True)
-        chosen &= inside
+        away = (places[rows] - wanted[columns, :2]).abs().sum(-1)  # [P]
+        nearness = torch.nan_to_num(1e-12 / (1 + away))  # [P]: decides between equals alone
+        order = _sorted_by(-(alignment + nearness), columns)
+        counts = columns.bincount(minlength=len(wanted))  # [n]
+        rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[columns[order]]  # [P]
+        order = order[rank < options.topk]
         # A place in several boxes goes to one of them.
-        best = torch.where(chosen, overlap, -1.0).argmax(1)  # [Q]
-        chosen &= torch.nn.functional.one_hot(best, len(wanted)).bool()  # [Q, n]
-        kept = torch.where(chosen, alignment, 0.0)
-        most, highest = kept.amax(0), torch.where(chosen, overlap, 0.0).amax(0)  # [n] each
-        weights = kept * (highest / most.clamp(min=torch.finfo(torch.float32).tiny))  # [Q, n]
-        return _pairs(chosen, weights.clamp(_LEAST, 1.0))
+        order = order[_sorted_by(-overlap[order], rows[order])]
+        order = order[torch.diff(rows[order], prepend=rows.new_full((1,), -1)) > 0]  # [M]
+        rows, columns, overlap, alignment = rows[order], columns[order], overlap[order], alignment[order]
+        nothing = wanted.new_zeros(len(wanted))
+        most = nothing.scatter_reduce(0, columns, alignment, "amax")  # [n]
+        highest = nothing.scatter_reduce(0, columns, overlap, "amax")  # [n]
+        scaled = alignment * (highest / most.clamp(min=torch.finfo(torch.float32).tiny))[columns]  # [M]
+        return Matched(rows, columns, scaled.clamp(_LEAST, 1.0))
 
 
-def _pairs(chosen: torch.Tensor, weights: torch.Tensor) -> Matched:
-    rows, columns = chosen.nonzero(as_tuple=True)
-    return Matched(rows, columns, weights[rows, columns] if len(rows) else weights.new_zeros(0))
+def _inside(candidates: Candidates, wanted: Tensor) -> Tensor:
+    """``[Q, n]``: whether a true box, or what it is taken for where it is small, holds a candidate's place."""
+    places = candidates.places
+    inside = torch.ones(len(candidates.boxes), len(wanted), dtype=torch.bool, device=wanted.device)
+    if places is None:
+        return inside
+    for axis in (0, 1):
+        away = (places[:, axis, None].float() - wanted[:, axis]).abs()  # [Q, n]
+        holds = away < wanted[:, 2 + axis] / 2
+        if candidates.reach is not None:
+            reach = candidates.reach[:, axis, None].float() / 2  # [Q, 1]
+            # Its edges belong to it: a box half way between two places has both.
+            holds |= away <= torch.where(reach > 0, reach * _ROUNDING, -1.0)
+        inside &= holds
+    return inside
+
+
+def _sorted_by(values: Tensor, groups: Tensor) -> Tensor:
+    """The order ``[P]`` in which groups rise and, in each, values; equal ones keep theirs."""
+    order = values.argsort(stable=True)
+    return order[groups[order].argsort(stable=True)]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 Boxes = tuple[Tensor, Tensor]
 SCRIPT = Path(__file__).parent / "torchvision_losses.py"
@@ -20,11 +21,11 @@ SCRIPT = Path(__file__).parent / "torchvision_losses.py"
 
 @pytest.fixture(scope="module")
 def torchvision(boxes: Boxes) -> Any:
-    """What torchvision says of `boxes`; it lies in the folder ZOO_TORCHVISION, which make's environment has."""
-    folder = Path(os.environ.get("ZOO_TORCHVISION", ""))
+    """What torchvision says of `boxes`; it lies in the folder ZOO_ORACLES, which make's environment has."""
+    folder = Path(os.environ.get("ZOO_ORACLES", ""))
     if not (folder / "torchvision").is_dir():
         missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        missing("no torchvision: pip install --no-deps --target DIR torchvision, and ZOO_TORCHVISION=DIR")
+        missing("no torchvision: pip install --no-deps --target DIR torchvision, and ZOO_ORACLES=DIR")
     asked = json.dumps({"predicted": boxes[0].tolist(), "target": boxes[1].tolist()})
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder)],
@@ -77,6 +78,10 @@ def _by_hand(a: list[float], b: list[float]) -> dict[str, float]:
     wasserstein = math.sqrt(rho2 + ((w - wg) ** 2 + (h - hg) ** 2) / 4)
     differences = [p - q for p, q in zip(a, b, strict=True)]
     gap, alpha = (cw * ch - union) / (cw * ch), v / (1 - iou + v)
+    # Boxes of three quarters of the sides about the same centres (Inner-IoU).
+    inner = max(0.0, min(w, wg) * 0.75 if abs(dx) < abs(w - wg) * 0.375 else (w + wg) * 0.375 - abs(dx))
+    inner *= max(0.0, min(h, hg) * 0.75 if abs(dy) < abs(h - hg) * 0.375 else (h + hg) * 0.375 - abs(dy))
+    inner_iou = inner / (0.75**2 * (w * h + wg * hg) - inner)
     beta = 1 - iou  # over a running mean of 1
     return {
         "l1": sum(map(abs, differences)),
@@ -89,6 +94,11 @@ def _by_hand(a: list[float], b: list[float]) -> dict[str, float]:
         "eiou": 1 - iou + rho2 / c2 + (w - wg) ** 2 / cw**2 + (h - hg) ** 2 / ch**2,
         "siou": 1 - iou + (distance + shape) / 2,
         "alpha-iou": 1 - iou**3,
+        "alpha-iou giou": 1 - iou**3 + gap**3,
+        "alpha-iou diou": 1 - iou**3 + rho2**3 / c2**3,
+        "alpha-iou ciou": 1 - iou**3 + rho2**3 / c2**3 + (alpha * v) ** 3,
+        "inner-iou": 1 - inner_iou,
+        "inner-iou ciou": 1 - iou + rho2 / c2 + alpha * v + iou - inner_iou,
         "wiou-v1": math.exp(rho2 / c2) * (1 - iou),
         "wiou-v3": math.exp(rho2 / c2) * (1 - iou) * beta / (3 * 1.9 ** (beta - 3)),
         "nwd": 1 - math.exp(-wasserstein / 12.7),
@@ -98,7 +108,9 @@ def _by_hand(a: list[float], b: list[float]) -> dict[str, float]:
 def test_values_are_those_of_the_formulas_written_out(loss_named: Any, boxes: Boxes) -> None:
     expected = [_by_hand(*pair) for pair in zip(boxes[0].tolist(), boxes[1].tolist(), strict=True)]
     for name in expected[0]:
-        found = loss_named(name)(*boxes)
+        loss, _, part = name.partition(" ")
+        options = {{"alpha-iou": "penalty", "inner-iou": "of"}[loss]: part} if part else {}
+        found = loss_named(loss, **options)(*boxes)
         said = torch.tensor([pair[name] for pair in expected], dtype=torch.float64)
         torch.testing.assert_close(found, said, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
 
@@ -168,6 +180,21 @@ def test_a_batch_of_nan_does_not_stay_in_the_running_mean(loss_named: Any, boxes
     loss = loss_named("wiou-v3", momentum=0.25).train()
     loss((boxes[0] * float("nan")).requires_grad_(), boxes[1])
     assert float(loss.mean) == 1.0
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_the_running_mean_moves_once_where_a_pass_is_computed_again(
+    loss_named: Any, boxes: Boxes, reentrant: bool
+) -> None:
+    """And the second pass weighs by the mean of the first, but for a reentrant checkpoint, whose first has no
+    gradients and moves nothing."""
+    loss, plain = (loss_named("wiou-v3", momentum=0.25).train() for _ in range(2))
+    for _ in range(3):
+        predicted, same = (boxes[0].clone().requires_grad_() for _ in range(2))
+        checkpoint(loss, predicted, boxes[1], use_reentrant=reentrant).sum().backward()
+        plain(same, boxes[1]).sum().backward()
+        assert float(loss.mean) == float(plain.mean)
+        torch.testing.assert_close(predicted.grad, same.grad, rtol=1e-12, atol=1e-12)
 
 
 def test_alpha_of_ciou_is_nothing_below_the_least_overlap(loss_named: Any, boxes: Boxes) -> None:

@@ -37,6 +37,10 @@ class SmoothL1(BoxLoss):
     scale_invariant = False
     options: SmoothL1Options
 
+    def __init__(self, options: SmoothL1Options) -> None:
+        super().__init__(options)
+        self.length = options.beta
+
     def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
         predicted, target = torch.broadcast_tensors(widened(predicted), widened(target))
         predicted, target = (

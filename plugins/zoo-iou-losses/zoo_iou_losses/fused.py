@@ -132,6 +132,7 @@ class Fused(BoxLoss):
                 "not fused already"
             )
         self.bounds = self.of.bounds
+        self.length = self.of.length
         for claim in ("zero_at_identity", "symmetric", "scale_invariant", "translation_invariant", "exact_gradient"):
             setattr(self, claim, getattr(self.of, claim))
         self._kernel = ColumnKernel(self.of, compiled=options.backend == "inductor")

@@ -22,6 +22,10 @@ class Nwd(BoxLoss):
     scale_invariant = False
     options: NwdOptions
 
+    def __init__(self, options: NwdOptions) -> None:
+        super().__init__(options)
+        self.length = options.constant
+
     def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
         low, high = (widened(predicted) - widened(target)).split(2, -1)  # [..., 2] each
         difference = torch.cat((0.5 * (low + high), 0.5 * (high - low)), -1)  # [..., 4]

@@ -26,6 +26,7 @@ class InnerIoU(BoxLoss):
             )
         low, high = self.of.bounds
         self.bounds = (low - 1, high + 1)
+        self.length = self.of.length
         for claim in ("zero_at_identity", "symmetric", "scale_invariant", "translation_invariant", "exact_gradient"):
             setattr(self, claim, getattr(self.of, claim))
 

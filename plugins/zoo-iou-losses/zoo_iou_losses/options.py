@@ -12,7 +12,12 @@ from zoo.spec.options import Chosen, Options, Slot
 class SmoothL1Options(Options):
     """Options of `smooth-l1`."""
 
-    beta: float = Field(default=1.0, gt=0, description="Difference of a coordinate up to which the loss is quadratic")
+    beta: float = Field(
+        default=1.0,
+        gt=0,
+        description="Difference of a coordinate, in the unit of the boxes, up to which the loss is quadratic; in a "
+        "detector, where the image's longer side is 1, that is any with the default",
+    )
 
 
 class CIoUOptions(Options):
@@ -44,8 +49,16 @@ class AlphaIoUOptions(Options):
 class WIoUv3Options(Options):
     """Options of `wiou-v3`."""
 
-    alpha: float = Field(default=1.9, gt=1, description="alpha of the focusing r = beta / (delta alpha^(beta - delta))")
-    delta: float = Field(default=3.0, gt=0, description="delta of the focusing: the outlier degree whose weight is 1")
+    alpha: float = Field(
+        default=1.9,
+        gt=1,
+        description="alpha of the focusing r = beta / (delta alpha^(beta - delta)): 1.9 in the paper, later 1.7",
+    )
+    delta: float = Field(
+        default=3.0,
+        gt=0,
+        description="delta of the focusing: the outlier degree whose weight is 1: 3 in the paper, later 2.7",
+    )
     momentum: float = Field(
         default=1e-4,
         gt=0,
@@ -75,7 +88,8 @@ class NwdOptions(Options):
     constant: float = Field(
         default=12.7,
         gt=0,
-        description="C, in the unit of the boxes: about the mean size of the objects. 12.7 pixels are AI-TOD's",
+        description="C, in the unit of the boxes: about the mean size of the objects. 12.7 pixels are AI-TOD's; in a "
+        "detector the unit is the image's longer side, and it has to be said (12.7 of 800 pixels are 0.016)",
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -40,18 +41,29 @@ def _font(
     *,
     bar: int = 90,
     capitals_only: bool = False,
+    bars: Mapping[str, int] = MappingProxyType({}),
+    blank: str = " ",
+    outlines: str = "TrueType",
 ) -> Path:
     from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.t2CharStringPen import T2CharStringPen
 
-    builder = FontBuilder(1000, isTTF=True)
+    builder = FontBuilder(1000, isTTF=outlines == "TrueType")
     names = {character: f"u{ord(character):04X}" for character in characters}
     builder.setupGlyphOrder([".notdef", *names.values()])
     builder.setupCharacterMap({ord(character): name for character, name in names.items()})
     glyphs = {".notdef": _empty()}
     for character, name in names.items():
         code = ord(character.upper()[0] if capitals_only else character)
-        glyphs[name] = _empty() if character == " " else _glyph(code, bar)
-    builder.setupGlyf(glyphs)
+        glyphs[name] = _empty() if character in blank else _glyph(code, bars.get(character, bar))
+    if outlines == "TrueType":
+        builder.setupGlyf(glyphs)
+    else:
+        pens = {name: T2CharStringPen(560, None) for name in glyphs}
+        for name, pen in pens.items():
+            glyphs[name].draw(pen, None)
+        strings = {name: pen.getCharString() for name, pen in pens.items()}
+        builder.setupCFF(family.replace(" ", ""), {"FullName": family}, strings, {})
     builder.setupHorizontalMetrics(dict.fromkeys(glyphs, (560, 0)))
     builder.setupHorizontalHeader(ascent=800, descent=-200)
     builder.setupNameTable({"familyName": family, "styleName": style})
@@ -64,7 +76,8 @@ def _font(
 
 @pytest.fixture(scope="session")
 def make_font() -> Callable[..., Path]:
-    """``make_font(path, family, style, characters)``: a font whose letters are rows of bars."""
+    """``make_font(path, family, style, characters)``: a font whose letters are rows of bars, of which `bars` has the
+    widths of some, but for those of `blank`; `outlines` are ``TrueType`` or ``CFF``."""
     return _font
 
 

@@ -1,6 +1,11 @@
-"""Tables of positions against torch's own interpolation, and by hand."""
+"""Tables of positions against torch's and timm's interpolation, and by hand."""
 
-from collections.abc import Callable
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -30,6 +35,38 @@ def test_a_table_is_resized_as_torch_does_it(scheme: Scheme, added: Added, grid:
 def test_a_grid_of_the_tables_size_gets_the_table_itself(scheme: Scheme, added: Added) -> None:
     position = scheme("absolute-interpolated", rows=3, columns=5)
     assert torch.equal(added(position, 3, 5), position.table.detach())
+
+
+@pytest.fixture(scope="module")
+def timm_resized() -> Iterator[Callable[..., torch.Tensor]]:
+    """timm's own function, of the folder ZOO_ORACLES, which make's environment has; all of timm wants torchvision."""
+    folder = Path(os.environ.get("ZOO_ORACLES", "")) / "timm"
+    if not folder.is_dir():
+        missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        missing("no timm: pip install --no-deps --target DIR timm, and ZOO_ORACLES=DIR")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, place in (("timm", folder), ("timm.layers", folder / "layers")):
+            package = ModuleType(name)
+            package.__path__ = [str(place)]
+            patch.setitem(sys.modules, name, package)
+        yield importlib.import_module("timm.layers.pos_embed").resample_abs_pos_embed
+        for name in [name for name in sys.modules if name.startswith("timm.layers.")]:
+            patch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize("registers", [0, 2])
+@pytest.mark.parametrize("grid", [(6, 10), (2, 3), (12, 1)])
+def test_a_table_is_resized_as_timm_does_it(
+    scheme: Scheme, added: Added, timm_resized: Callable[..., torch.Tensor], grid: tuple[int, int], registers: int
+) -> None:
+    """Registers are timm's prefix tokens: they are not resized with the rest."""
+    position = scheme("absolute-interpolated", rows=3, columns=5, std=1.0)
+    table = position.table.detach()  # [R, C, D]
+    prefix = torch.randn(1, registers, table.shape[2])
+    given = torch.cat([prefix, table.reshape(1, 15, -1)], dim=1)
+    expected = timm_resized(given, list(grid), old_size=[3, 5], num_prefix_tokens=registers)
+    assert torch.equal(expected[:, :registers], prefix)
+    torch.testing.assert_close(added(position, *grid), expected[0, registers:].reshape(*grid, -1), rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize(("anchor", "at"), [("top-left", (0, 0)), ("centre", (1, 2))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,24 @@ def test_a_colour_of_other_channels_than_the_images_is_refused_before_one_is_rea
 def test_a_plugin_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="needs the plugin 'zoo-acme'"):
         ZooImageProcessor(dict(IMAGE), {"zoo-acme": "1.0"})
+
+
+def test_a_keyword_that_is_none_is_refused_by_name_and_what_transformers_passes_is_not(tmp_path: Path) -> None:
+    made, image = processor(), np.zeros((8, 4, 3), dtype=np.uint8)
+    with pytest.raises(InputError, match=r"no keyword 'return_tensor': did you mean 'return_tensors'\?"):
+        made(image, return_tensor="pt")
+    with pytest.raises(InputError, match=r"no keyword 'do_resize': known: images, return_tensors"):
+        made.preprocess(image, do_resize=False)
+    with pytest.raises(
+        InputError, match=r"no keyword 'resample' \(it is a key of the image section: give it in 'image'"
+    ):
+        ZooImageProcessor(dict(IMAGE), resample="lanczos")
+    with pytest.raises(InputError, match=r"no keyword 'imag': did you mean 'image'\?"):
+        ZooImageProcessor(imag=dict(IMAGE))
+    made.save_pretrained(tmp_path)
+    loaded = ZooImageProcessor.from_pretrained(tmp_path, local_files_only=True)
+    assert isinstance(loaded(images=image, return_tensors="np")["pixel_values"], np.ndarray)
+    assert torch.equal(loaded(image)["pixel_values"], made(image, return_tensors="pt")["pixel_values"])
 
 
 def test_packed_rows_are_taken_apart_again() -> None:

@@ -81,6 +81,27 @@ def test_a_stream_begun_later_goes_on_as_the_whole_one(pairs: list[tuple[int, in
     assert [batch.indices.tolist() for batch in islice(batches.stream(start), 10)] == whole[start:]
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=80), budgets)
+def test_what_stands_in_rows_of_its_own_stays_within_the_budget_too(pairs: list[tuple[int, int]], budget: int) -> None:
+    """Targets of images: a row for each of the images of packed rows, as wide as the longest."""
+    sides = [np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True)]
+    batches = PackedBatches(sides, budget, 1, alone=(1,), apart=sides[1])
+    found = plain(batches, 0)
+    for indices, _ in found:
+        assert len(indices) == 1 or len(indices) * sides[1][indices].max() <= budget
+    assert sorted(index for indices, _ in found for index in indices) == list(range(len(pairs)))
+
+
+def test_one_long_target_among_short_ones_leaves_room_for_few_images() -> None:
+    """A row of 20 small images would make 20 targets as long as the longest: 20 x 50 tokens, with 200 allowed."""
+    sides = (np.full(20, 5), np.array([50] + [2] * 19))
+    free, bound = (PackedBatches(sides, 200, 1, alone=(1,), apart=apart).micro_batches(0) for apart in (None, sides[1]))
+    assert max(len(batch.indices) for batch in free) == 20
+    assert next(len(batch.indices) for batch in bound if 0 in batch.indices) <= 4
+    assert {len(batch.indices) for batch in bound if 0 not in batch.indices} == {16}
+
+
 def test_packed_rows_are_fuller_than_padded_ones() -> None:
     generator = np.random.default_rng(0)
     targets = np.clip(generator.lognormal(2.8, 0.6, 5000), 1, 256).astype(np.int64)

@@ -35,6 +35,8 @@ class BoxLoss(nn.Module):
     """Whether multiplying both boxes by the same number changes nothing."""
     translation_invariant: bool = True
     """Whether moving both boxes alike changes nothing."""
+    length: float | None = None
+    """A length among its options, in the unit of the boxes; of several the largest. None where there is none."""
     exact_gradient: bool = True
     """Whether the predicted box's gradient is the value's derivative. Not so where a factor is cut off from it."""
 

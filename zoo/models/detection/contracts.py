@@ -86,8 +86,12 @@ class Detector(nn.Module):
     `forward` gives predictions of any form that the detector itself understands: a mapping of tensors, the batch first.
     """
 
+    most: int | None = None
+    """How many boxes of an image can be learnt and found at the most; None where nothing bounds them."""
     padding_invariant: ClassVar[bool] = False
     """Whether padding at the bottom and on the right changes nothing of what is found (up to rounding)."""
+    needs_labels: ClassVar[bool] = False
+    """Whether `forward` is given the labels too, as ``labels``, where there are any: for queries made of true boxes."""
 
     def __init__(self, options: Options, classes: int) -> None:
         super().__init__()
@@ -116,11 +120,18 @@ class Detector(nn.Module):
 
 
 def box_loss_of(chosen: Chosen) -> BoxLoss:
-    """The chosen box loss. Raises InputError where it is one of other boxes than a detector's (rotated ones)."""
+    """The chosen box loss, for boxes `in_shape`. Raises InputError where it is one of other boxes than a detector's
+    (rotated ones), or has a length that is longer than an image."""
     loss: BoxLoss = chosen.create()
     if loss.coordinates != 4:
         raise InputError(
             f"the box loss '{chosen.name}' is one of boxes with {loss.coordinates} coordinates, a detector's have 4"
+        )
+    length = loss.length
+    if length is not None and length > 1:
+        raise InputError(
+            f"the box loss '{chosen.name}' has a length of {length:g} among its options, longer than any image: "
+            f"a detector's boxes are in units of its longer side ({length:g} of 800 pixels are {length / 800:.2g})"
         )
     return loss
 
@@ -138,8 +149,9 @@ def corners(boxes: Tensor) -> Tensor:
 
 def in_shape(boxes: Tensor, size: Tensor) -> Tensor:
     """``cx, cy, w, h`` as shares of an image of `size` ``[2]`` (height, width) -> corners in units of its longer side.
+    Boxes ``[m, 4]`` may have a size each, ``[m, 2]``.
 
     Box losses see boxes so: their aspect is the true one, and an image's scale changes nothing.
     """
-    wide = (size.flip(-1) / size.max()).to(boxes)  # [2], x and y
-    return corners(boxes * torch.cat((wide, wide)))
+    wide = (size.flip(-1) / size.amax(-1, keepdim=True)).to(boxes)  # [2] or [m, 2], x and y
+    return corners(boxes * torch.cat((wide, wide), dim=-1))

@@ -117,12 +117,15 @@ class ZooForObjectDetection(ZooModel):
         """
         if pixel_mask is None:
             pixel_mask = torch.ones_like(pixel_values[:, 0], dtype=torch.bool)  # [B, H, W]
-        predictions = dict(self.detector(pixel_values, pixel_mask.bool()))
+        pixel_mask = pixel_mask.bool()
         if labels is None:
+            predictions = dict(self.detector(pixel_values, pixel_mask))
             return self._output(DetectionOutput(predictions=predictions), return_dict)
         given = [dict(item) for item in labels]
-        for item, mask in zip(given, pixel_mask.bool(), strict=True):
+        for item, mask in zip(given, pixel_mask, strict=True):
             item.setdefault("size", torch.stack((mask.any(1).sum(), mask.any(0).sum())))
+        told = {"labels": given} if self.detector.needs_labels else {}
+        predictions = dict(self.detector(pixel_values, pixel_mask, **told))
         losses = dict(self.detector.losses(predictions, given))
         weights = self.detector.weights
         loss = sum((losses[name].float() * weight for name, weight in weights.items()), pixel_values.new_zeros(()))

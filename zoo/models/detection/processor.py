@@ -12,6 +12,7 @@ from PIL import Image
 from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 
+from zoo.errors import InputError, did_you_mean
 from zoo.models.vision.processor import as_array
 from zoo.spec.pixel_section import PixelSection
 
@@ -20,6 +21,7 @@ _RESAMPLE = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_ASKED = ("images", "return_tensors")
 
 
 class ZooDetectionProcessor(BaseImageProcessor):  # type: ignore[misc]
@@ -61,10 +63,15 @@ class ZooDetectionProcessor(BaseImageProcessor):  # type: ignore[misc]
     def preprocess(self, images: Any, return_tensors: Any = None, **kwargs: Any) -> BatchFeature:
         """``pixel_values`` ``[B, 3, H, W]`` float32 and ``pixel_mask`` ``[B, H, W]`` bool of one image or a list.
 
-        Images are uint8 ``[height, width, 3]`` or ``[height, width]``, or Pillow's. Raises InputError for what is none.
+        Images are uint8 ``[height, width, 3]`` or ``[height, width]``, or Pillow's. Raises InputError for what is none,
+        for none at all, and for any other keyword: what is done to images is the section's to say.
         """
+        for name in kwargs:
+            raise InputError(f"the image processor has no keyword '{name}': {did_you_mean(name, _ASKED)}")
         many = isinstance(images, Sequence) or (isinstance(images, np.ndarray) and images.ndim == 4)
         made = [self._pixels(as_array(image)) for image in (images if many else [images])]
+        if not made:
+            raise InputError("there is no image to read: expected at least one")
         multiple = self._section.multiple
         height, width = (-(-max(item.shape[axis] for item in made) // multiple) * multiple for axis in (1, 2))
         values = np.zeros((len(made), 3, height, width), np.float32)

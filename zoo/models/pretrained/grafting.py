@@ -205,7 +205,8 @@ class _Graft:
         if target.shape == value.shape:
             return 0
         alike = target.ndim == value.ndim > 0 and target.shape[1:] == value.shape[1:]
-        more = target.shape[0] - value.shape[0] if alike and self.replacements.of_vocabulary(name) else 0
+        grows = alike and self.replacements.of_vocabulary(name) and self.replacements.frames == 1
+        more = target.shape[0] - value.shape[0] if grows else 0
         return more if more > 0 else None
 
     def _drop(self, names: list[str], reason: str) -> None:

@@ -8,7 +8,7 @@ from zoo.models.contracts import Side
 from zoo.spec import ModelSection
 from zoo.spec.options import Chosen
 
-_VOCABULARY = re.compile(r"((en|de)coder\.embed_tokens|lm_head)\.weight|output_bias")
+_VOCABULARY = re.compile(r"((en|de)coder\.embed_tokens|lm_head)\.weight|lm_head\.bias|output_bias")
 _STACK = r"(?P<side>encoder|decoder)(\.context_stack)?"
 _OWNERS = (
     (re.compile(r"(encoder|decoder)\.context_(encoder|stack)\."), ("context_encoder",)),
@@ -36,8 +36,13 @@ class Replacements:
         self._section = section
         self._vocabulary_kept = vocabulary_kept
 
+    @property
+    def frames(self) -> int:
+        """How many tokens the model writes at one place: rows of a vocabulary come one frame behind the other."""
+        return 1 if self._own.image is None else self._own.image.frames
+
     def of_vocabulary(self, name: str) -> bool:
-        """Whether the tensor has a row for each token."""
+        """Whether the tensor has a row for each token, or for each token of each frame."""
         return _VOCABULARY.fullmatch(name) is not None
 
     def reason(self, name: str) -> str | None:
@@ -62,6 +67,8 @@ class Replacements:
         for slot in slots if pattern.match(name) else ():
             if getattr(self._own, slot) != getattr(self._section, slot):
                 return f"another {slot} in the context encoder"
+        if self.of_vocabulary(name) and self.frames > 1:
+            return "another vocabulary"
         if _TABLES.match(name) and self._own.max_positions != self._section.max_positions:
             return "another max_positions"
         return None
@@ -84,4 +91,6 @@ class Replacements:
 
 
 def _position(section: ModelSection, side: Side) -> Chosen:
+    if side == "encoder" and section.image is not None:
+        return section.image.patch_position
     return section.position_of(side)

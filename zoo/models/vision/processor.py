@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 
-from zoo.errors import InputError
+from zoo.errors import InputError, did_you_mean
 from zoo.models.vision.inputs import ImageInput, Placement
 from zoo.registry import current_registry
 from zoo.registry.needed import refuse_missing_plugins
@@ -25,6 +25,20 @@ _RESAMPLE = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_KEYS = ("image", "plugins")
+_ASKED = ("images", "return_tensors")
+_WRITTEN = frozenset(
+    {"auto_map", "feature_extractor_type", "image_processor_type", "processor_class", "transformers_version"}
+)
+"""What transformers may put into a preprocessor_config.json, or take from it."""
+
+
+def _refuse_unknown(names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise InputError for the first of `names`, none of which is known."""
+    if names:
+        of_section = " (it is a key of the image section: give it in 'image')"
+        inside = of_section if names[0] in ImageSection.model_fields else ""
+        raise InputError(f"the image processor has no keyword '{names[0]}'{inside}: {did_you_mean(names[0], known)}")
 
 
 class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
@@ -41,8 +55,10 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
     ) -> None:
         """`image` is the image section as plain data, `plugins` the distributions that its components come from.
 
-        Raises InputError where one is not installed, or the section is none.
+        Raises InputError where one is not installed, or the section is none, and for a keyword of another name; what
+        transformers writes into a file beside them is passed over.
         """
+        _refuse_unknown([name for name in kwargs if name not in _WRITTEN and not name.startswith("_")], _KEYS)
         super().__init__(**{name: item for name, item in kwargs.items() if name != "image_processor_type"})
         self.image = copy.deepcopy(dict(image or {}))
         self.plugins = dict(plugins or {})
@@ -101,14 +117,16 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
         placed = self.place(height, width)
         return placed.canvas_height // self._section.patch.height, placed.canvas_width // self._section.patch.width
 
-    def preprocess(self, images: Any, **_: Any) -> BatchFeature:
+    def preprocess(self, images: Any, return_tensors: Any = None, **kwargs: Any) -> BatchFeature:
         """Images (uint8 ``[H, W, 3]`` or ``[H, W]``, or of Pillow; one or several) as one padded batch.
 
         Gives `pixel_values` ``[B, N, C*Ph*Pw]`` float32 (channels before rows before columns), `patch_mask` ``[B, N]``
         (True: the patch holds a pixel of the image), `patch_positions` ``[B, N, 2]`` (row, column) and `patch_grid`
         ``[B, N, 2]`` (rows and columns of the image's grid). Rows of the batch are padded with zeros, False, zeros, and
-        the image's own grid. Raises InputError for what is no image.
+        the image's own grid. They are torch's unless `return_tensors` asks for others. Raises InputError for what is no
+        image, and for any other keyword: what is done to images is the section's to say.
         """
+        _refuse_unknown(list(kwargs), _ASKED)
         single = isinstance(images, (np.ndarray, Image.Image)) and not _is_batch(images)
         listed: Sequence[Any] = [images] if single else list(images)
         if not listed:
@@ -127,7 +145,8 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
             positions[index, :count] = torch.cartesian_prod(torch.arange(grid[0]), torch.arange(grid[1])).view(-1, 2)
             grids[index] = torch.tensor(grid)
         return BatchFeature(
-            {"pixel_values": pixels, "patch_mask": mask, "patch_positions": positions, "patch_grid": grids}
+            {"pixel_values": pixels, "patch_mask": mask, "patch_positions": positions, "patch_grid": grids},
+            tensor_type=return_tensors,
         )
 
     def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:

@@ -8,7 +8,6 @@ from typing import Any
 from zoo.errors import InputError
 from zoo.registry import Registry
 from zoo.registry.needed import refuse_missing_plugins
-from zoo.spec.image_section import IMAGE_ARCHITECTURES
 from zoo.spec.pretrained.checkpoint import Checkpoint
 from zoo.spec.pretrained.fields import Fields
 from zoo.spec.pretrained.section import PretrainedSection
@@ -38,14 +37,10 @@ def zoo_section(checkpoint: Checkpoint, registry: Registry) -> dict[str, Any]:
     config = checkpoint.config()
     section = config.mapping("model")
     plugins = {name: str(version) for name, version in config.mapping("plugins", {}).items()}
-    architecture = section.get("architecture")
-    if architecture == "generator":
+    if section.get("architecture") == "detector":
+        raise InputError("is a detector: no spec begins with a model that finds boxes yet", where=checkpoint.name)
+    if section.get("architecture") == "generator":
         raise InputError("is a generator: no spec begins with one yet", where=checkpoint.name)
-    if architecture in {*IMAGE_ARCHITECTURES, "detector"}:
-        article = "a" if architecture == "detector" else "an"
-        raise InputError(
-            f"is {article} {architecture}: no spec begins with a model that reads images yet", where=checkpoint.name
-        )
     refuse_missing_plugins(plugins, registry, checkpoint.name)
     size = config.integer("vocab_size")
     own_source = None if config.plain.get("encoder_vocab_size") is None else config.integer("encoder_vocab_size")

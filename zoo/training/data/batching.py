@@ -113,17 +113,17 @@ class TokenBatches(Batches):
         # Examples in random order, then stably by key: examples of one key stay in random order.
         order = np.argsort(generator.permutation(len(self)))
         order = order[np.argsort(self._keys[order], kind="stable")]
-        batches = np.split(order, self._edges(self._longest[order]))
+        batches = np.split(order, self._edges(order))
         return [batches[index] for index in generator.permutation(len(batches))]
 
     def micro_batches(self, epoch: int) -> Sequence[MicroBatch]:
         return [MicroBatch(indices) for indices in self.epoch(epoch)]
 
-    def _edges(self, lengths: Lengths) -> list[int]:
-        """Where a new batch starts, given lengths in order. (A loop: 0.7 s for ten million examples.)"""
+    def _edges(self, order: Indices) -> list[int]:
+        """Where a new batch starts, given examples in order. (A loop: 0.7 s for ten million examples.)"""
         edges: list[int] = []
         start, longest = 0, 0
-        for index, length in enumerate(lengths.tolist()):
+        for index, length in enumerate(self._longest[order].tolist()):
             if length > longest:
                 longest = length
             if longest * (index - start + 1) > self._budget and index > start:

@@ -26,6 +26,8 @@ class EncodedDetections(Encoded):
     images: Sequence[ImageSource]
     cells: Offsets
     """``[N]``: cells of 16 x 16 pixels that each image takes."""
+    columns: Offsets
+    """``[N]``: how many columns they stand in."""
     targets: Ragged
     """The class of each box."""
     boxes: NDArray[np.float32]
@@ -51,13 +53,12 @@ def encoded_detections(examples: Sequence[Example], categories: Sequence[int], g
     ids: list[int] = []
     boxes: list[tuple[float, ...]] = []
     counts: list[int] = []
-    cells: list[int] = []
+    grids: list[tuple[int, int]] = []
     for example in examples:
         image = image_of(example)
         height, width = image.size
-        rows, columns = grid(height, width)
         images.append(image)
-        cells.append(rows * columns)
+        grids.append(grid(height, width))
         counted = [item for item in example.boxes if not item.crowd]
         counts.append(len(counted))
         for item in counted:
@@ -70,7 +71,8 @@ def encoded_detections(examples: Sequence[Example], categories: Sequence[int], g
     if not images:
         raise InputError("the task has no examples to train on")
     targets = Ragged(np.array(ids, np.int32), offsets_of(np.array(counts, np.int64)))
-    return EncodedDetections(images, np.array(cells, np.int64), targets, np.array(boxes, np.float32).reshape(-1, 4))
+    rows, columns = np.array(grids, np.int64).T  # [N] each
+    return EncodedDetections(images, rows * columns, columns, targets, np.array(boxes, np.float32).reshape(-1, 4))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,14 @@ from zoo.errors import InputError
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
-from zoo.training.data.batching import Lengths
+from zoo.tasks.images import Size
+from zoo.training.data.batching import Lengths, TokenBatches
 from zoo.training.data.collate import Collating, Collator
 from zoo.training.data.collate_images import ImageCollator
 from zoo.training.data.detections import DetectionCollator, EncodedDetections, encoded_detections
 from zoo.training.data.encoded import encoded_images, encoded_pairs
-from zoo.training.data.images import EncodedImages, frames_needed
+from zoo.training.data.frames import FrameBatches
+from zoo.training.data.images import EncodedImages, frames_needed, image_of
 from zoo.training.data.pictures import EncodedPictures, PictureCollator, encoded_pictures
 from zoo.training.data.ragged import Encoded, EncodedPairs
 from zoo.training.data.sequences import SequenceCollator, row_lengths
@@ -52,13 +54,30 @@ class Layout(ABC, Generic[E]):
     def lengths(self, examples: E) -> Sequence[Lengths]:
         """The length of each example in each kind of row."""
 
+    def apart(self, examples: E) -> Lengths | None:
+        """The length of what each example has a row of its own for even where rows are packed; None where there is no
+        such thing."""
+        return None
+
     @abstractmethod
     def collator(self, examples: E, config: Any, *, source_loss: bool = False) -> Collating:
         """What makes batches of `examples` for a model of `config`."""
 
+    def batches(self, examples: E, budget: int, seed: int) -> TokenBatches:
+        """Batches of one example a row, of at most `budget` tokens with their padding."""
+        return TokenBatches(self.lengths(examples), budget, seed)
+
     @abstractmethod
     def refuse_past_the_table(self, model: Any, examples: E) -> None:
         """Raise InputError where an example is longer than a position scheme: before training, not some steps later."""
+
+    def refuse_unreadable(self, model: Any, split: str, examples: Callable[[], Sequence[Example]]) -> None:
+        """Raise InputError where an example of a split that is not trained on cannot be read by the model, whatever is
+        left out of it: before training, not hours later."""
+
+    def idle(self, examples: E) -> int | None:
+        """How many examples add nothing to the loss; None where none can."""
+        return None
 
 
 class _TextLayout(Layout[EncodedPairs]):
@@ -121,13 +140,15 @@ class Sequences(_TextLayout):
 
 class Images(Layout[EncodedImages]):
     """Patches of an image and the target in rows of their own; targets stay so where patches of several images are
-    packed into a row. `processor` is the model's image processor."""
+    packed into a row. `processor` is the model's image processor; `frames` are those of each column of patches, of a
+    model without a decoder."""
 
     alone = (1,)
 
-    def __init__(self, processor: Any, *, decoder: bool) -> None:
+    def __init__(self, processor: Any, *, decoder: bool, frames: int = 1) -> None:
         self._processor = processor
         self._decoder = decoder
+        self._frames = frames
 
     def encoded(self, data: SplitData) -> EncodedImages:
         return encoded_images(
@@ -145,6 +166,10 @@ class Images(Layout[EncodedImages]):
     def lengths(self, examples: EncodedImages) -> Sequence[Lengths]:
         return [examples.patches, examples.targets.lengths]
 
+    def apart(self, examples: EncodedImages) -> Lengths | None:
+        """The decoder's targets. (Without one there are frames, as many as the patches' budget has columns.)"""
+        return examples.targets.lengths if self._decoder else None
+
     def collator(self, examples: EncodedImages, config: Any, *, source_loss: bool = False) -> ImageCollator:
         start = config.decoder_start_token_id if self._decoder else None
         return ImageCollator(examples, self._processor, pad_id=config.pad_token_id, start_id=start)
@@ -160,18 +185,42 @@ class Images(Layout[EncodedImages]):
         if self._decoder:
             _refuse_longer(model.decoder, "target", int(examples.targets.lengths.max()))
         else:
-            _refuse_few_frames(examples, model.frames)
+            self._refuse_few_frames(examples)
 
+    def refuse_unreadable(self, model: Any, split: str, examples: Callable[[], Sequence[Example]]) -> None:
+        """Where an image's grid leaves the table of patch positions. Nothing is decoded."""
+        limit = model.encoder.position.grid_limit
+        if limit is None:
+            return
+        fitting: set[Size] = set()
+        for example in examples():
+            size = image_of(example).size
+            if size in fitting:
+                continue
+            rows, columns = self._processor.grid(*size)
+            if rows > limit[0] or columns > limit[1]:
+                raise InputError(
+                    f"the patch positions end at a grid of {limit[0]} x {limit[1]} patches, and image '{example.id}' "
+                    f"of the {split} split ({size[0]} x {size[1]} pixels) has {rows} x {columns}: make images smaller "
+                    "(model.image.input), or the table larger (model.image.patch_position)"
+                )
+            fitting.add(size)
 
-def _refuse_few_frames(examples: EncodedImages, frames: int) -> None:
-    """A text that needs more frames than its image has adds nothing to a loss: most of them must not."""
-    short = int((frames_needed(examples.targets) > examples.columns * frames).sum())
-    if 2 * short > len(examples):
-        raise InputError(
-            f"{short} of {len(examples)} training texts need more frames than their images have ({frames} for each "
-            "column of patches), so that nothing is learnt from them: make patches narrower (model.image.patch.width), "
-            "or raise model.image.frames"
-        )
+    def idle(self, examples: EncodedImages) -> int | None:
+        """Texts that need more frames than their images have."""
+        if self._decoder:
+            return None
+        return int((frames_needed(examples.targets) > examples.columns * self._frames).sum())
+
+    def _refuse_few_frames(self, examples: EncodedImages) -> None:
+        """A text that needs more frames than its image has adds nothing to a loss: most of them must not."""
+        short = self.idle(examples) or 0
+        if 2 * short > len(examples):
+            raise InputError(
+                f"{short} of {len(examples)} training texts need more frames than their images have ({self._frames} "
+                "for each column of patches), so that nothing is learnt from them: make patches narrower "
+                "(model.image.patch.width), or raise model.image.frames"
+            )
 
 
 class Detections(Layout[EncodedDetections]):
@@ -187,11 +236,28 @@ class Detections(Layout[EncodedDetections]):
     def lengths(self, examples: EncodedDetections) -> Sequence[Lengths]:
         return [examples.cells]
 
+    def batches(self, examples: EncodedDetections, budget: int, seed: int) -> FrameBatches:
+        """All images of a batch are padded to one frame."""
+        return FrameBatches(examples.cells, examples.columns, budget, seed)
+
     def collator(self, examples: EncodedDetections, config: Any, *, source_loss: bool = False) -> DetectionCollator:
         return DetectionCollator(examples, self._processor)
 
     def refuse_past_the_table(self, model: Any, examples: EncodedDetections) -> None:
-        """Images have no table of positions that could end."""
+        """Images have no table of positions that could end; boxes may be more than a detector finds in one."""
+        counts = examples.targets.lengths  # [N]
+        most = model.detector.most
+        beyond = 0 if most is None else int((counts - most).clip(min=0).sum())
+        if beyond > _FEW_BOXES * counts.sum():
+            raise InputError(
+                f"{beyond} of {counts.sum()} training boxes could not be found: the detector finds {most} in an image, "
+                f"and {(counts > most).sum()} of {len(counts)} images have more, up to {counts.max()} (queries are a "
+                "detector's option)"
+            )
+
+
+_FEW_BOXES = 0.01
+"""Share of the boxes that may be lost in images with more than can be found: a few full ones need not decide."""
 
 
 class Pictures(Layout[EncodedPictures]):
@@ -222,11 +288,16 @@ def _refuse_longer(stack: Any, side: str, longest: int) -> None:
         )
 
 
+def _images(model: Any) -> Images:
+    decoder = model.section.decoder is not None
+    return Images(model.image_processor, decoder=decoder, frames=1 if decoder else model.frames)
+
+
 PAIRS = Pairs()
 _LAYOUTS: dict[str, Callable[[Any], Layout[Any]]] = {
     "pair": lambda model: PAIRS,
     "sequence": lambda model: Sequences(prefix=model.reads_prefix),
-    "image": lambda model: Images(model.image_processor, decoder=model.section.decoder is not None),
+    "image": _images,
     "detections": lambda model: Detections(model.image_processor, model.categories),
     "pictures": lambda model: Pictures((model.shape.height, model.shape.width)),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import InputError
-from zoo.training.data.batching import Batches, MicroBatch, TokenBatches
+from zoo.training.data.batching import Batches, MicroBatch
 from zoo.training.data.collate import Batch, Collating
 from zoo.training.data.layouts import PAIRS, Layout
 from zoo.training.data.packing import PackedBatches
@@ -51,13 +51,13 @@ def batches_for(
     """The batches of `examples`, one a row or several. Raises InputError where these examples cannot be packed."""
     lengths = layout.lengths(examples)
     if not packing:
-        return TokenBatches(lengths, budget, seed)
+        return layout.batches(examples, budget, seed)
     if examples.contexts is not None:
         raise InputError(
             "training.packing: rows of examples with a second input cannot be packed; "
             "set it to false, or give the context as a prefix of the source"
         )
-    return PackedBatches(lengths, budget, seed, alone=layout.alone)
+    return PackedBatches(lengths, budget, seed, alone=layout.alone, apart=layout.apart(examples))
 
 
 class Loader:

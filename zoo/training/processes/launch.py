@@ -22,6 +22,7 @@ import torch.distributed as dist
 from zoo.atomic import write_atomic
 from zoo.errors import InputError, ZooError
 from zoo.spec import Spec
+from zoo.spec.peer_spec import refuse_peer
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.progress_pipe import reported
@@ -61,6 +62,7 @@ def train_together(
     """
     if processes == 1:
         return train(spec, out, resume=resume, home=home, progress=progress)
+    refuse_peer(spec)
     refuse_uneven(spec, processes)
     refuse_too_few_gpus(processes)
     with ExitStack() as stack:

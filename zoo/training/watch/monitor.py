@@ -26,6 +26,9 @@ _WHOLE = (_LOSS, _NORM, _CLIPPED_NORM, _CLIPPED)
 _EARLIER = (_LOSS, _NORM, _CLIPPED)
 """What versions before told of a step, in checkpoints that they left."""
 
+MOST_SKIPPED = 20
+"""Steps in a row that a scaler may skip. It begins with a scale of 2^16, and halves it each time."""
+
 _TERM = "loss."
 """Begins the names of the parts of a loss."""
 
@@ -48,16 +51,26 @@ class Monitor:
     """Collects one loss, gradient norm and clipping per optimizer step, and averages them into curve points.
 
     On a GPU the numbers stay on the device until `flush`, so that steps do not wait for it; on a CPU each step is
-    checked before the optimizer uses its gradients. Where several processes train together, `summed` adds up a tensor
-    over them: each has a share of the loss, and all come to the same numbers, and to the same end.
+    checked before the optimizer uses its gradients. Where the loss is scaled (`skips`), a step whose gradients are not
+    finite is skipped by the scaler, and bad only where `MOST_SKIPPED` others came just before it. Where several
+    processes train together, `summed` adds up a tensor over them: each has a share of the loss, and all come to the
+    same numbers, and to the same end.
     """
 
-    def __init__(self, device: torch.device, summed: Callable[[Tensor], Tensor] = lambda numbers: numbers) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        summed: Callable[[Tensor], Tensor] = lambda numbers: numbers,
+        *,
+        skips: bool = False,
+    ) -> None:
         self.curve: list[CurvePoint] = []
         self.tokens = 0
         """Real source and target tokens seen."""
         self._device = device
         self._summed = summed
+        self._skips = skips
+        self._skipped_at: list[int] = []
         self._loss = torch.zeros((), device=device)
         self._terms: dict[str, Any] = {}  # of the present step, each times its images
         self._term_images = 0
@@ -164,6 +177,9 @@ class Monitor:
         step_parts, self._waiting_parts = self._waiting_parts, []
         for row, parts_of_step in zip(rows, step_parts, strict=True):
             self._done += 1
+            if self._skipped(row):
+                self._window.append({_LOSS: row[_LOSS]})
+                continue
             for what, value in (("loss", row[_LOSS]), ("gradient norm", row[_NORM])):
                 if not math.isfinite(value):
                     raise NotFiniteError(self._done, what, value, _suspects(parts_of_step, what == "loss"))
@@ -173,10 +189,24 @@ class Monitor:
             self._steps.add(self._done, bool(row[_CLIPPED]), groups)
             self._window.append(row)
 
+    def _skipped(self, row: Row) -> bool:
+        """Whether the scaler leaves out the present step, and may."""
+        if not self._skips or math.isfinite(row[_NORM]) or not math.isfinite(row[_LOSS]):
+            return False
+        self._skipped_at.append(self._done)
+        return self._skipped_at[-MOST_SKIPPED - 1 :] != list(range(self._done - MOST_SKIPPED, self._done + 1))
+
+    def skipping_facts(self) -> dict[str, Any]:
+        """``skipped_steps``: how many were, and the last of them; nothing where nothing can be."""
+        if not self._skips:
+            return {}
+        last = self._skipped_at[-1] if self._skipped_at else None
+        return {"skipped_steps": {"count": len(self._skipped_at), "last": last}}
+
     def point(self, learning_rate: float) -> CurvePoint:
         """Average the steps since the last point into a new one; each number over the steps that have it."""
         self.flush()
-        means: Row = dict.fromkeys(_EARLIER, 0.0)
+        means: Row = {} if self._window else dict.fromkeys(_EARLIER, 0.0)
         for name in dict.fromkeys(name for row in self._window for name in row):
             found = [row[name] for row in self._window if name in row]
             means[name] = sum(found) / len(found)
@@ -218,6 +248,7 @@ class Monitor:
             "update_window": list(self._update_window),
             "steps": self._steps.state(),
             "spikes": self.spikes.state(),
+            "skipped": list(self._skipped_at),
             "done": self._done,
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -235,6 +266,7 @@ class Monitor:
             self._steps.load_state(state["steps"])
         if "spikes" in state:
             self.spikes.load_state(state["spikes"])
+        self._skipped_at = list(state.get("skipped", ()))
         self._done = state["done"]
         self.tokens = state["tokens"]
         self._before, self._paused = state["seconds"], state["paused"]

@@ -40,10 +40,11 @@ def in_words(told: dict[str, Any]) -> str:
     return f"a micro-batch of {told['rows']} row{'' if told['rows'] == 1 else 's'} ({lengths})"
 
 
-def remedy(told: dict[str, Any] | None, section: TrainingSection, *, images: bool = False) -> str:
-    """What to change where memory did not suffice for a micro-batch (or, where None, for something else)."""
+def remedy(told: dict[str, Any] | None, section: TrainingSection, *, images: str | None = None) -> str:
+    """What to change where memory did not suffice for a micro-batch (or, where None, for something else). `images` is
+    the key of the spec that says how large a model's images are."""
     if told is not None and told["rows"] == 1 and images:
-        lower = "have model.image.input make smaller images: the row is one alone"
+        lower = f"have {images} make smaller images: the row is one alone"
     elif told is not None and told["rows"] == 1:
         lower = f"lower training.max_tokens (now {section.max_tokens}): the row is one alone"
     else:

@@ -77,6 +77,27 @@ def test_a_font_that_draws_capitals_only_is_left_out(fonts, make_font, tmp_path)
     assert deal(found, TEXT, options).left_out == ("Shout Regular",)
 
 
+@pytest.mark.parametrize("outlines", ["TrueType", "CFF"])
+def test_a_letter_whose_glyph_shows_nothing_is_none_that_can_be_drawn(make_font, tmp_path, outlines):
+    """A subset may keep a letter's place without its picture. White space is blank as it should be."""
+    font = make_font(
+        tmp_path / "holes.otf", "Holes", characters=list("abet \u3000"), blank="e \u3000", outlines=outlines
+    )
+    (face,) = faces_of(font)
+    assert face.characters == set("abt \u3000")
+
+
+def test_one_design_under_two_names_is_one_group(make_font, tmp_path):
+    """A variant with other Latin letters and the same ideographs, and another design."""
+    latin, kanji = "abcdefghij", "日本語文字開発作業用"
+    given = {"Gothic": {"bar": 90}, "P Gothic": {"bar": 90, "bars": dict.fromkeys(latin, 60)}, "Mincho": {"bar": 40}}
+    found = []
+    for family, options in given.items():
+        found += faces_of(make_font(tmp_path / f"{family}.ttf", family, characters=list(latin + kanji), **options))
+    groups = groups_of(found, Counter(latin + kanji))
+    assert [[face.family for face in group] for group in groups] == [["Gothic", "P Gothic"], ["Mincho"]]
+
+
 def test_families_in_one_file_belong_together(make_font, tmp_path):
     from fontTools.ttLib import TTCollection, TTFont
 
@@ -85,5 +106,8 @@ def test_families_in_one_file_belong_together(make_font, tmp_path):
     collection.save(tmp_path / "both.ttc")
     both = list(faces_of(tmp_path / "both.ttc"))
     assert [(face.family, face.index) for face in both] == [("East", 0), ("West", 1)]
-    alone = list(faces_of(make_font(tmp_path / "alone.ttf", "Alone")))
-    assert [[face.family for face in group] for group in groups_of([*both, *alone])] == [["East", "West"], ["Alone"]]
+    alone = list(faces_of(make_font(tmp_path / "alone.ttf", "Alone", bar=40)))
+    assert [[face.family for face in group] for group in groups_of([*both, *alone], TEXT)] == [
+        ["East", "West"],
+        ["Alone"],
+    ]

@@ -85,3 +85,5 @@ def test_a_font_whose_tables_are_broken_can_draw_nothing(make_font, tmp_path):
     path.write_bytes(content)
     (face,) = found(tmp_path, packages=[], folders=[str(tmp_path)]).faces
     assert face.characters == frozenset()
+    path.write_bytes(b"not even a font any more")
+    assert face.pictures("abc") == {}

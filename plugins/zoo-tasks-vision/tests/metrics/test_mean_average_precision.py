@@ -310,3 +310,11 @@ def test_a_crowded_page_needs_more_than_a_hundred_detections():
     found = [[Detection(box, 1 - row / 1000, 1) for row, box in enumerate(page)]]
     assert metric(max_dets=100).score(found, there, ["page"]).value == pytest.approx(67 / 101)
     assert metric(max_dets=500).score(found, there, ["page"]).value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("overlaps", "name"), [([0.5], "map50"), ([0.75], "map75"), ([0.625], "map62.5"), (None, "map")]
+)
+def test_one_overlap_is_part_of_the_name(overlaps: list[float] | None, name: str) -> None:
+    options = {} if overlaps is None else {"iou_thresholds": overlaps}
+    assert MeanAveragePrecision(MeanAveragePrecisionOptions.model_validate(options)).name == name

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from zoo_tasks_vision.pages import books
-from zoo_tasks_vision.pages.books import chosen_pages, dealt, document_of, found_books, merged
+from zoo_tasks_vision.pages.books import chosen_pages, dealt, document_of, found_books, in_one_look, merged
 from zoo_tasks_vision.pages.options import DocumentPagesOptions, PdfOptions
 from zoo_tasks_vision.pages.poppler import PdfLine, PdfPage
 from zoo_tasks_vision.tasks import pdf_tasks
@@ -99,6 +99,52 @@ def test_documents_are_dealt_whole_and_as_asked_for():
         dealt({"a": "a", "b": "b"}, PdfOptions())
 
 
+def test_documents_that_share_a_font_are_held_out_together():
+    """b is set in two fonts, and so joins a and c; e's translation shares the font of d; f has a font of its own."""
+    owners = {name: name for name in "abcdefg"} | {"g": "f"}
+    looks = {
+        "a": [{"Serif"}],
+        "b": [{"Serif", "Sans"}],
+        "c": [{"Sans"}],
+        "d": [{"Mincho"}],
+        "e": [{"Roman"}, {"Mincho"}],
+        "f": [{"Antiqua"}],
+        "g": [set()],
+    }
+    groups = in_one_look(owners, looks)
+    assert groups == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "d", "f": "f", "g": "f"}
+    sides = dealt(groups, PdfOptions(held_out_fonts=True))
+    assert {sides[name] for name in "abc"} == {"train"}  # the most documents
+    assert sides["d"] == sides["e"] != sides["f"] == sides["g"] != "train"
+    asked = dealt(groups, PdfOptions(held_out_fonts=True, test=["b"]))
+    assert {name for name, split in asked.items() if split == "test"} == {"a", "b", "c"}
+    with pytest.raises(InputError, match=r"'c' is given to dev and to test \(with held_out_fonts, by those that share"):
+        dealt(groups, PdfOptions(held_out_fonts=True, dev=["a"], test=["c"]))
+    with pytest.raises(
+        InputError, match=r"3 documents are 2 of one look each \(a, f\), .* set held_out_fonts to false"
+    ):
+        dealt({"a": "a", "b": "a", "f": "f"}, PdfOptions(held_out_fonts=True))
+
+
+def test_an_option_that_earlier_specs_had_not_leaves_their_hash():
+    assert "held_out_fonts" not in DocumentPagesOptions().plain()
+    assert DocumentPagesOptions(held_out_fonts=True).plain()["held_out_fonts"] is True
+
+
+def test_pdfs_that_are_called_alike_have_names_of_their_own(tmp_path):
+    for place, folder in enumerate(("one/guide", "two/guide", "two/guide-ja")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "book.pdf").write_bytes(b"%%PDF %d" % place)
+    (tmp_path / "one" / "guide" / "alone.pdf").write_bytes(b"%PDF alone")
+    options = PdfOptions(packages=[], folders=[str(tmp_path)])
+    found, _ = found_books(options, DataHome(tmp_path / "home"), silent)
+    names = [book.name for book in found]
+    assert len(set(names)) == 4
+    assert names[0] == "guide/alone"
+    assert names[1:] == sorted(f"guide/book~{book.digest[:8]}" for book in found[1:])
+    assert {book.document for book in found} == {"guide/alone", "guide/book"}
+
+
 def test_pages_are_chosen_evenly():
     assert chosen_pages(3, 5) == [1, 2, 3]
     assert chosen_pages(100, 4) == [1, 26, 51, 76]
@@ -121,7 +167,12 @@ def readers(tmp_path, monkeypatch):
 
     def pages_of(path):
         lines = tuple(
-            PdfLine(f"line {n} of the book {path.stem}", (10.0, 20.0 * n, 90.0 + 100 * (n == 3), 20.0 * n + 10))
+            PdfLine(
+                f"line {n} of the book {path.stem}",
+                (10.0, 20.0 * n, 90.0 + 100 * (n == 3), 20.0 * n + 10),
+                # The first line of every book is set in one font, and the others in a font of the book.
+                "Common" if n == 0 else f"Face {path.stem}",
+            )
             for n in range(4)
         )
         return [PdfPage(number, 150.0, 100.0, lines) for number in (1, 2)]
@@ -136,7 +187,6 @@ def readers(tmp_path, monkeypatch):
     monkeypatch.setattr(pdf_tasks.poppler, "require", lambda: None)
     monkeypatch.setattr(pdf_tasks.poppler, "pages_of", pages_of)
     monkeypatch.setattr(pdf_tasks.poppler, "image_of", image_of)
-    monkeypatch.setattr(pdf_tasks.poppler, "fonts_of", lambda path: ["Face"])
     return {"packages": [], "folders": [str(tmp_path / "pdfs")], "dpi": [144]}
 
 
@@ -150,7 +200,11 @@ def test_pages_have_their_lines_as_boxes_clipped_to_the_page(readers, tmp_path):
     assert prepared.facts["categories"] == [{"id": 1, "name": "line"}]
     documents = [{item.document for item in prepared.examples(split)} for split in SPLITS]
     assert len(set.union(*documents)) == 3
-    assert prepared.facts["fonts_of_train_in"] == {"dev": ["Face"], "test": ["Face"]}
+    assert prepared.facts["fonts_of_train_in"] == {"dev": ["Common"], "test": ["Common"]}
+    assert prepared.facts["lines_in_fonts_of_train"] == {"dev": 0.25, "test": 0.25}  # one line of four
+    (train,) = (set(fonts) - {"Common"} for split, fonts in prepared.facts["fonts"].items() if split == "train")
+    assert prepared.facts["fonts"]["train"] == {"Common": 2, min(train): 6}
+    assert [prepared.examples(split)[0].strata["font"] for split in SPLITS] == ["seen", "unseen", "unseen"]
 
 
 def test_lines_are_cut_out_with_their_text(readers, tmp_path):
@@ -161,7 +215,10 @@ def test_lines_are_cut_out_with_their_text(readers, tmp_path):
     assert [len(prepared.examples(split)) for split in SPLITS] == [6, 3, 2]
     example = prepared.examples("train")[1]
     assert example.target.startswith("line 1 of the book ")
-    assert example.strata == {"aspect": "2-5", "height": "32-64", "content": "text"}
+    assert example.strata == {"aspect": "2-5", "height": "32-64", "content": "text", "font": "seen"}
+    known = {item.target.split(" of ")[0]: item.strata["font"] for item in prepared.examples("dev")}
+    assert {"line 0": "seen"}.items() < known.items()
+    assert {font for line, font in known.items() if line != "line 0"} == {"unseen"}
     # 10 points at 144 dpi, and half of that above and below; 80 points wide and the margins.
     assert example.image.size == (40, 180)
     ink = example.image.load()[:, :, 0] == 0

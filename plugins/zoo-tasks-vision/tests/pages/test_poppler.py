@@ -61,9 +61,9 @@ def test_without_poppler_the_error_says_what_to_install(tmp_path, monkeypatch):
     poppler.require()
 
 
-def stand_in(tmp_path, monkeypatch, script):
-    """A pdftoppm that is a shell script."""
-    tool = tmp_path / "bin" / "pdftoppm"
+def stand_in(tmp_path, monkeypatch, script, name="pdftoppm"):
+    """A tool that is a shell script."""
+    tool = tmp_path / "bin" / name
     tool.parent.mkdir()
     tool.write_text(f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
@@ -82,6 +82,13 @@ def test_a_page_that_cannot_be_drawn_is_one_line(tmp_path, monkeypatch, script, 
     stand_in(tmp_path, monkeypatch, script)
     with pytest.raises(ZooError, match=rf"x.pdf: page 1 cannot be drawn at 72 dpi: [^\n]*{said}[^\n]*$"):
         poppler.image_of(tmp_path / "x.pdf", 1, 72)
+
+
+def test_a_tool_that_does_not_end_is_stopped_and_the_file_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(poppler, "SECONDS_OF_A_FILE", 0.2)
+    stand_in(tmp_path, monkeypatch, "exec sleep 60", "pdftotext")
+    with pytest.raises(ZooError, match=r"x.pdf cannot be read: pdftotext has not ended after 0.2 s$"):
+        poppler.pages_of(tmp_path / "x.pdf")
 
 
 def test_a_file_is_no_option_of_popplers_whatever_its_name(tmp_path, monkeypatch):
@@ -113,7 +120,7 @@ def test_popplers_lines_are_those_that_were_set(fonts, tmp_path):
         left, top, right, bottom = (round(edge) for edge in line.box)
         assert pixels[top:bottom, left:right].min() < 100
     assert np.median(pixels) == 255
-    assert poppler.fonts_of(path)
+    assert {line.font for line in found.lines} == {"Wide-Bars"}  # as reportlab writes it
     path.write_bytes(b"no PDF")
     with pytest.raises(ZooError, match="page.pdf cannot be read: pdftotext: "):
         poppler.pages_of(path)

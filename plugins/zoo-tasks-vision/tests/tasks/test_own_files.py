@@ -235,6 +235,37 @@ def test_coco_boxes_are_corners_clipped_to_the_image(tmp_path):
             assert sides.setdefault(example.document, split) == split
 
 
+def two_lists(folder, *categories):
+    """Lists of train and of test, each with images, boxes and categories of its own."""
+    paths = {}
+    for split, named in zip(("train", "test"), categories, strict=True):
+        (folder / split).mkdir()
+        content = json.loads(write_coco(folder / split).read_text())
+        for image in content["images"]:
+            image["document"] = f"{split} {image['document']}"
+        kept = [box for box in content["annotations"] if any(box["category_id"] == item["id"] for item in named)]
+        content |= {"categories": named, "annotations": kept}
+        paths[split] = folder / split / "boxes.json"
+        paths[split].write_text(json.dumps(content))
+    return paths
+
+
+def test_categories_are_those_of_all_lists(tmp_path):
+    """A list of test without figures does not take the figures from training."""
+    line, figure = {"id": 3, "name": "line"}, {"id": 1, "name": "figure"}
+    paths = two_lists(tmp_path, [line, figure], [line])
+    prepared = box_task(paths["train"], test=str(paths["test"])).prepare(DataHome(tmp_path / "home"))
+    assert prepared.facts["categories"] == [figure, line]
+
+
+def test_lists_that_give_a_category_two_names_are_refused(tmp_path):
+    paths = two_lists(tmp_path, [{"id": 3, "name": "line"}], [{"id": 3, "name": "figure"}])
+    with pytest.raises(InputError) as caught:
+        box_task(paths["train"], test=str(paths["test"])).prepare(DataHome(tmp_path / "home"))
+    assert caught.value.message == "category 3 is 'figure' here, and 'line' in an earlier list"
+    assert caught.value.where == str(paths["test"])
+
+
 @pytest.mark.parametrize(
     ("table", "change", "place", "message"),
     [

@@ -175,3 +175,27 @@ def test_refusals_are_one_line(fonts, tmp_path):
         options(fonts, language="zh")
     with pytest.raises(InputError, match=r"fonts: no folder"):
         RenderedLines(options(Path("none"))).prepare(DataHome(tmp_path))
+
+
+def test_a_face_of_a_collection_draws_its_own_glyphs(make_font, home, tmp_path):
+    """As fonts of Chinese and Japanese come: several designs in one file."""
+    from fontTools.ttLib import TTCollection, TTFont
+
+    alone = {
+        name: make_font(tmp_path / name / "font.ttf", name, bar=bar) for name, bar in (("East", 40), ("West", 110))
+    }
+    collection = TTCollection()
+    collection.fonts = [TTFont(path) for path in alone.values()]
+    (tmp_path / "both").mkdir()
+    collection.save(tmp_path / "both" / "font.ttc")
+
+    def drawn(folder, family):
+        fonts = {"packages": [], "folders": [str(tmp_path / folder)], "families": [family], "held_out": 0.0}
+        given = {**SMALL, "fonts": fonts, "lines": 3, "dev_lines": 1, "test_lines": 1}
+        task = RenderedLines(RenderedLinesOptions.model_validate(given))
+        return [example.image.load() for example in task.prepare(home).examples("train")]
+
+    east, west = (drawn("both", family) for family in alone)
+    for family, found in (("East", east), ("West", west)):
+        assert all(np.array_equal(one, other) for one, other in zip(found, drawn(family, family), strict=True))
+    assert not all(np.array_equal(one, other) for one, other in zip(east, west, strict=True))

@@ -37,7 +37,12 @@ class _TaskOf(Options):
     help="Of a level; repeatable.",
 )
 @click.option(
-    "--reg-max", type=click.IntRange(0), default=16, show_default=True, help="Bins of a distance; 0: no limit."
+    "--reg-max",
+    type=click.IntRange(0),
+    default=16,
+    show_default=True,
+    metavar="BINS",
+    help="Bins of a distance, the first of which is 0: it ends at a stride less. 0: no limit.",
 )
 @click.option(
     "--side-floor",

@@ -13,6 +13,11 @@ from zoo.tasks.contracts import SPLITS
 from zoo_tasks_vision.fonts.faces import Face
 from zoo_tasks_vision.fonts.options import FontOptions
 
+_COMPARED = 50
+"""The text's commonest letters, by whose pictures one design under two names is known."""
+_ALIKE = 0.1
+"""Share of them that are the same in it: a variant with other widths keeps its ideographs. Other designs share none."""
+
 
 @dataclass(frozen=True)
 class Dealt:
@@ -40,15 +45,22 @@ def covering(faces: Sequence[Face], text: Counter[str], least: float) -> tuple[l
     return enough, others
 
 
-def groups_of(faces: Sequence[Face]) -> list[list[Face]]:
-    """Faces that belong together: of one family, or in one file (a collection has one design for several scripts)."""
+def groups_of(faces: Sequence[Face], text: Counter[str]) -> list[list[Face]]:
+    """Faces that belong together: of one family, in one file (a collection has one design for several scripts), or of
+    one design under two names, whose pictures of the letters of `text` are the same (IPAGothic and IPAPGothic)."""
+    letters = [character for character, _ in text.most_common() if character.isalpha()][:_COMPARED]
+    pictures = {id(face): face.pictures(letters) for face in faces}
+
+    def together(one: Face, other: Face) -> bool:
+        if one.family == other.family or one.digest == other.digest:
+            return True
+        first, second = pictures[id(one)], pictures[id(other)]
+        both = first.keys() & second.keys()
+        return bool(both) and sum(first[letter] == second[letter] for letter in both) >= _ALIKE * len(both)
+
     groups: list[list[Face]] = []
     for face in faces:
-        related = [
-            group
-            for group in groups
-            if any(other.family == face.family or other.digest == face.digest for other in group)
-        ]
+        related = [group for group in groups if any(together(face, other) for other in group)]
         merged = [*(other for group in related for other in group), face]
         groups = [group for group in groups if not any(group is one for one in related)]
         groups.append(merged)
@@ -67,7 +79,7 @@ def deal(faces: Sequence[Face], text: Counter[str], options: FontOptions) -> Dea
         )
     if options.held_out == 0 and not options.dev and not options.test:
         return Dealt(dict.fromkeys(SPLITS, tuple(enough)), left_out)
-    groups = sorted(groups_of(enough), key=_rank)
+    groups = sorted(groups_of(enough, text), key=_rank)
     taken: dict[Split, list[list[Face]]] = {"train": [], "dev": [], "test": []}
     free: list[list[Face]] = []
     for group in groups:

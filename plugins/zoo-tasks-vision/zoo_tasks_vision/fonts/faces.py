@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from zoo_tasks_vision.fonts.blank import blank_glyphs
 
 ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 _DRAWN = ("glyf", "CFF ", "CFF2")
 """Tables of outlines: a font without one has pictures of some sizes only."""
 _TELLING = "aegnr"
 """Small letters whose capitals look otherwise in every font that has both."""
-_SIZE = 32
+_SIZE = 48
 _BROKEN = Exception
 """What reading a font file raises that is not whole: fontTools lets through whatever its tables' readers meet."""
 
@@ -37,26 +39,41 @@ class Face:
 
     @cached_property
     def characters(self) -> frozenset[str]:
-        """The characters that it maps to a glyph; none where its table of them is broken."""
+        """The characters that it maps to a glyph which shows them: white space may be blank, and no other. None where
+        its tables are broken."""
         from fontTools.ttLib import TTFont
 
         try:
             with TTFont(self.path, fontNumber=self.index, lazy=True) as font:
                 glyphs = font.getBestCmap() or {}
+                blank = blank_glyphs(font, set(glyphs.values()))
         except _BROKEN:
             return frozenset()
-        return frozenset(chr(code) for code, glyph in glyphs.items() if glyph != ".notdef")
+        return frozenset(
+            chr(code)
+            for code, glyph in glyphs.items()
+            if glyph != ".notdef" and (glyph not in blank or chr(code).isspace())
+        )
 
     @cached_property
     def draws_small_letters(self) -> bool:
         """Whether small letters look otherwise than capitals; true where it has neither."""
         if not self.characters.issuperset(_TELLING + _TELLING.upper()):
             return True
+        small, capitals = self.pictures(_TELLING), self.pictures(_TELLING.upper())
+        same = [small[letter] == capitals[letter.upper()] for letter in _TELLING]
+        return sum(same) < len(_TELLING) / 2
+
+    def pictures(self, letters: Sequence[str]) -> dict[str, bytes]:
+        """What it draws for each of the letters that it has, without where it stands: an image's width and pixels."""
         from PIL import ImageFont
 
+        known = [letter for letter in letters if letter in self.characters]
+        if not known:
+            return {}  # it may be broken
         font = ImageFont.truetype(self.path, _SIZE, index=self.index, layout_engine=ImageFont.Layout.BASIC)
-        same = [bytes(font.getmask(letter)) == bytes(font.getmask(letter.upper())) for letter in _TELLING]
-        return sum(same) < len(_TELLING) / 2
+        masks = {letter: font.getmask(letter) for letter in known}
+        return {letter: b"%d " % mask.size[0] + bytes(mask) for letter, mask in masks.items()}
 
 
 def faces_of(path: Path) -> Iterator[Face]:

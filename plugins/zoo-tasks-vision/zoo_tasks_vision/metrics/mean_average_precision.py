@@ -30,9 +30,14 @@ class MeanAveragePrecision(Metric):
     """
 
     options: MeanAveragePrecisionOptions
-    name = "map"
     direction = "higher"
     unit = "fraction"
+
+    @property
+    def name(self) -> str:
+        """``map``; ``map50``, ``map75`` and the like of one overlap alone."""
+        overlaps = self.options.iou_thresholds
+        return f"map{100 * overlaps[0]:g}" if len(overlaps) == 1 else "map"
 
     @property
     def signature(self) -> str:

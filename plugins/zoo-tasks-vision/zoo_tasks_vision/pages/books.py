@@ -7,8 +7,9 @@ import hashlib
 import io
 import re
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoo.errors import InputError, ZooError, did_you_mean
@@ -16,6 +17,7 @@ from zoo.tasks import DataHome, Split
 from zoo.tasks.apt import AptError, read_members
 from zoo.tasks.contracts import SPLITS, Progress
 from zoo_tasks_vision.pages.options import PdfOptions
+from zoo_tasks_vision.pages.typefaces import share_seen
 from zoo_tasks_vision.unpacking import unpacked
 
 _LARGEST = 2**27
@@ -34,12 +36,15 @@ class Book:
     document: str
     """What all its translations share."""
     digest: str
+    shared: bool = False
+    """Whether another book would have its name."""
 
     @property
     def name(self) -> str:
-        """Such as ``debmake-doc/debmake-doc.ja``."""
+        """Such as ``debmake-doc/debmake-doc.ja``; of several that are called alike, with the beginning of the digest:
+        ``developers-reference/developers-reference~1f3a09cc``."""
         folder = self.document.partition("/")[0]
-        return f"{folder}/{self.path.stem}"
+        return f"{folder}/{self.path.stem}{f'~{self.digest[:8]}' if self.shared else ''}"
 
 
 def document_of(folder: str, stem: str) -> str:
@@ -68,7 +73,9 @@ def found_books(options: PdfOptions, home: DataHome, progress: Progress) -> tupl
         books.setdefault(digest, Book(path, document_of(folder_name, path.stem), digest))
     if not books:
         raise InputError("no PDFs: packages and folders have none")
-    return sorted(books.values(), key=lambda book: (book.name, book.digest)), {
+    called = Counter(book.name for book in books.values())
+    named = [replace(book, shared=called[book.name] > 1) for book in books.values()]
+    return sorted(named, key=lambda book: (book.name, book.digest)), {
         name: version for name, (_, version) in packages.items()
     }
 
@@ -122,16 +129,36 @@ def _alike(first: Set[str], second: Set[str]) -> bool:
     return smaller > 0 and 2 * len(first & second) >= smaller
 
 
+def in_one_look(owners: Mapping[str, str], fonts: Mapping[str, Sequence[Set[str]]]) -> dict[str, str]:
+    """Which group each document belongs to, given which document: those that are set in one family are one group.
+
+    `fonts` are the families of each PDF of a document. Its own PDFs are together whatever they are set in.
+    """
+    group = {owner: owner for owner in owners.values()}
+    first: dict[str, str] = {}
+    for name in sorted(owners):
+        for family in sorted(family for one in fonts.get(name, ()) for family in one):
+            mine, other = group[owners[name]], group[first.setdefault(family, owners[name])]
+            least = min(mine, other)
+            group = {owner: least if found in (mine, other) else found for owner, found in group.items()}
+    return {name: group[owner] for name, owner in owners.items()}
+
+
 def dealt(owners: Mapping[str, str], options: PdfOptions) -> dict[str, Split]:
-    """The split of each document, given which document each belongs to. Raises InputError where there are too few."""
-    documents = sorted(set(owners.values()), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    """The split of each document, given which document or group each belongs to. Where groups are of one look, the one
+    of the most documents is training's unless it is asked for. Raises InputError where there are too few."""
+    sizes = Counter(owners.values())
+    documents = sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    if options.held_out_fonts:
+        documents.sort(key=lambda name: sizes[name] == max(sizes.values()))
     for name in (*options.dev, *options.test):
         if name not in owners:
             raise InputError(f"no document '{name}' among the PDFs: {did_you_mean(name, owners)}")
     asked: dict[str, Split] = {owners[name]: "dev" for name in options.dev}
     for name in options.test:
         if asked.setdefault(owners[name], "test") != "test":
-            raise InputError(f"document '{name}' is given to dev and to test")
+            alike = " (with held_out_fonts, by those that share its fonts)" if options.held_out_fonts else ""
+            raise InputError(f"document '{name}' is given to dev and to test{alike}")
     free = [name for name in documents if name not in asked]
     wanted = max(1, round(options.held_out * len(documents)))
     for split in ("test", "dev"):
@@ -139,9 +166,15 @@ def dealt(owners: Mapping[str, str], options: PdfOptions) -> dict[str, Split]:
             asked.update(dict.fromkeys(free[:wanted], split))
             free = free[wanted:]
     if not free or not {"dev", "test"} <= set(asked.values()):
+        some = ", ".join(sorted(documents)[:5])
+        if options.held_out_fonts:
+            raise InputError(
+                f"{len(owners)} documents are {len(documents)} of one look each ({some}), too few for train, dev and "
+                "test to have their own fonts: add packages or folders, or set held_out_fonts to false"
+            )
         raise InputError(
-            f"{len(documents)} documents ({', '.join(sorted(documents)[:5])}) are too few for train, dev and test to "
-            "have their own: add packages or folders"
+            f"{len(documents)} documents ({some}) are too few for train, dev and test to have their own: add packages "
+            "or folders"
         )
     return {name: asked.get(owner, "train") for name, owner in owners.items()}
 
@@ -151,14 +184,15 @@ def chosen_pages(count: int, most: int) -> list[int]:
     return list(range(1, count + 1)) if count <= most else [1 + place * count // most for place in range(most)]
 
 
-def facts(splits: Mapping[Split, Sequence[Book]], versions: Mapping[str, str]) -> dict[str, object]:
-    """What a reader asks for of the PDFs."""
-    from zoo_tasks_vision.pages.poppler import fonts_of
-
-    fonts = {split: sorted({name for book in splits[split] for name in fonts_of(book.path)}) for split in SPLITS}
+def facts(
+    splits: Mapping[Split, Sequence[Book]], versions: Mapping[str, str], fonts: Mapping[Split, Mapping[str, int]]
+) -> dict[str, object]:
+    """What a reader asks for of the PDFs; `fonts` are families by how many lines they set."""
+    train = fonts["train"].keys() - {""}
     return {
         "packages": dict(versions),
         "documents": {split: sorted({book.document for book in splits[split]}) for split in SPLITS},
-        "fonts": fonts,
-        "fonts_of_train_in": {split: sorted(set(fonts[split]) & set(fonts["train"])) for split in ("dev", "test")},
+        "fonts": {split: dict(sorted(fonts[split].items())) for split in SPLITS},
+        "fonts_of_train_in": {split: sorted(fonts[split].keys() & train) for split in ("dev", "test")},
+        "lines_in_fonts_of_train": {split: share_seen(fonts[split], train) for split in ("dev", "test")},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -35,6 +35,8 @@ class PdfOptions(Options):
     ``guide.ja.pdf``), of packages of one name likewise.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"held_out_fonts"})
+
     packages: list[PackageName] = Field(
         default=list(PDF_PACKAGES), description="Debian packages with PDFs, fetched and unpacked, never installed"
     )
@@ -43,6 +45,11 @@ class PdfOptions(Options):
     test: list[str] = Field(default=[], description="Documents that are test's; drawn likewise")
     held_out: float = Field(
         default=0.15, gt=0, lt=0.5, description="Share of the documents, at least one, that dev has, and test as well"
+    )
+    held_out_fonts: bool = Field(
+        default=False,
+        description="Documents that are set in one family of fonts stay together, so that dev and test have fonts of "
+        "their own; the share is then of such groups",
     )
     pages_of_a_file: int = Field(
         default=200, ge=1, le=100_000, description="Pages of one PDF at the most, spread evenly over it"

@@ -56,6 +56,18 @@ class CocoFiles(OwnFilesTask):
             raise InputError("'images' is empty", where=name)
         return entries, {"categories": [{"id": key, "name": categories[key]} for key in sorted(categories)]}
 
+    def joined(self, facts: Mapping[str, Any], found: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+        """The categories of all lists: one may leave out those that its images have none of."""
+        names = {item["id"]: item["name"] for item in facts.get("categories", ())}
+        for item in found["categories"]:
+            here, earlier = item["name"], names.setdefault(item["id"], item["name"])
+            if here != earlier:
+                raise InputError(
+                    f"category {item['id']} is '{visible(here)}' here, and '{visible(earlier)}' in an earlier list",
+                    where=visible(str(path)),
+                )
+        return {"categories": [{"id": number, "name": names[number]} for number in sorted(names)]}
+
     def row(self, entry: Entry, image: ImageFile) -> Mapping[str, Any]:
         for key, value in entry.content["size"].items():
             if value != getattr(image, key):

@@ -17,7 +17,7 @@ from zoo_tasks_vision.pages.options import GeneratedPagesOptions
 from zoo_tasks_vision.pages.typesetting import POINTS, Font, Typesetter, clipped, pdf_of, rasterised, settable
 from zoo_tasks_vision.tasks.corpus_texts import DrawnCorpus, family_of
 
-VERSION = 2
+VERSION = 3
 """Raise it with any change that gives other pages."""
 LINE = {"id": 1, "name": "line"}
 """The one category."""

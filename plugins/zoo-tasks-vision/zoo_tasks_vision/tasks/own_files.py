@@ -49,6 +49,11 @@ class OwnFilesTask(Task):
     def entries(self, path: Path, folder: Path) -> tuple[Sequence[Entry], Mapping[str, Any]]:
         """The images of a list, and facts about it. Raises InputError where it is not what it should be."""
 
+    def joined(self, facts: Mapping[str, Any], found: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+        """Facts `found` in the list at `path`, with those that other lists have given to the same name. Raises
+        InputError where they contradict each other."""
+        return found
+
     @abstractmethod
     def row(self, entry: Entry, image: ImageFile) -> Mapping[str, Any]:
         """What is kept of an image beside its id, source and document. Raises InputError where the two do not fit."""
@@ -69,7 +74,7 @@ class OwnFilesTask(Task):
             path = Path(given)
             folder = path.parent if options.images is None else Path(options.images)
             lists[split], found = self.entries(path, folder)
-            facts.update(found)
+            facts.update(self.joined(facts, found, path))
             states.update(_content(path))
             for entry in lists[split]:
                 _check_place(entry, folder)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,14 +22,17 @@ from zoo_tasks_vision.pages import poppler
 from zoo_tasks_vision.pages.books import Book
 from zoo_tasks_vision.pages.options import DocumentPagesOptions, PdfOptions, TypesetLinesOptions
 from zoo_tasks_vision.pages.poppler import PdfLine, PdfPage
+from zoo_tasks_vision.pages.typefaces import main_fonts, seen_in
 from zoo_tasks_vision.pages.typesetting import POINTS, clipped
 
-VERSION = 1
+VERSION = 2
 """Raise it with any change that gives other examples."""
 LINE = {"id": 1, "name": "line"}
 Chosen = tuple[Book, PdfPage]
 _TELLING = 20
 """Characters from which a line tells one book from another."""
+_MAIN = 0.05
+"""Share of a PDF's lines from which on their font makes its look."""
 
 
 class PdfTask(Task):
@@ -58,26 +62,41 @@ class PdfTask(Task):
         poppler.require()
         read: dict[Book, list[PdfPage]] = {}
         texts: dict[str, set[str]] = {}
+        looks: dict[str, list[set[str]]] = {}
         for place, book in enumerate(found):
             progress("read", place, len(found))
             read[book] = poppler.pages_of(book.path)
-            lines = (line.text for page in read[book] for line in page.lines)
-            texts.setdefault(book.document, set()).update(text for text in lines if len(text) >= _TELLING)
-        owners = library.dealt(library.merged(texts), self.options)
+            lines = [line for page in read[book] for line in page.lines]
+            told = texts.setdefault(book.document, set())
+            told.update(line.text for line in lines if len(line.text) >= _TELLING)
+            looks.setdefault(book.document, []).append(main_fonts((line.font for line in lines), _MAIN))
+        documents = library.merged(texts)
+        if self.options.held_out_fonts:
+            documents = library.in_one_look(documents, looks)
+        owners = library.dealt(documents, self.options)
         splits: dict[Split, list[Book]] = {
             split: [book for book in found if owners[book.document] == split] for split in SPLITS
         }
+        pages = {split: self._pages(splits[split], read) for split in SPLITS}
+        fonts = {split: Counter(line.font for _, page in pages[split] for line in page.lines) for split in SPLITS}
+        seen = fonts["train"].keys() - {""}
         for split in SPLITS:
-            pages: list[Chosen] = []
-            for book in splits[split]:
-                numbers = library.chosen_pages(len(read[book]), self.options.pages_of_a_file)
-                pages += [(book, page) for number in numbers if (page := read[book][number - 1]).lines]
-            self.write(writers[split], split, pages, progress)
-        return {**library.facts(splits, versions), **self.facts()}
+            self.write(writers[split], split, pages[split], seen, progress)
+        return {**library.facts(splits, versions, fonts), **self.facts()}
+
+    def _pages(self, books: Sequence[Book], read: Mapping[Book, Sequence[PdfPage]]) -> list[Chosen]:
+        """The pages with text that are taken of each book."""
+        taken: list[Chosen] = []
+        for book in books:
+            numbers = library.chosen_pages(len(read[book]), self.options.pages_of_a_file)
+            taken += [(book, page) for number in numbers if (page := read[book][number - 1]).lines]
+        return taken
 
     @abstractmethod
-    def write(self, writer: ImageWriter, split: Split, pages: Sequence[Chosen], progress: Progress) -> None:
-        """Write the examples of these pages."""
+    def write(
+        self, writer: ImageWriter, split: Split, pages: Sequence[Chosen], seen: Set[str], progress: Progress
+    ) -> None:
+        """Write the examples of these pages; `seen` are the fonts of training."""
 
     def facts(self) -> Mapping[str, Any]:
         """Facts that the PDFs do not have."""
@@ -101,7 +120,9 @@ class DocumentPages(PdfTask):
     def facts(self) -> Mapping[str, Any]:
         return {"categories": [LINE]}
 
-    def write(self, writer: ImageWriter, split: Split, pages: Sequence[Chosen], progress: Progress) -> None:
+    def write(
+        self, writer: ImageWriter, split: Split, pages: Sequence[Chosen], seen: Set[str], progress: Progress
+    ) -> None:
         for place, (book, page) in enumerate(pages):
             progress(f"draw {split}", place, len(pages))
             pixels, dpi = self.drawn(book, page)
@@ -113,7 +134,7 @@ class DocumentPages(PdfTask):
                 "target": "",
                 "document": book.document,
                 "boxes": [[*box, LINE["id"], 0] for box in boxes if box is not None],
-                "strata": {"dpi": str(dpi)},
+                "strata": {"dpi": str(dpi), "font": seen_in(seen, (line.font for line in page.lines))},
             }
             writer.add_file(encoded(pixels), row)
 
@@ -125,7 +146,9 @@ class TypesetLines(PdfTask):
     outputs = "text"
     name = "typeset-lines"
 
-    def write(self, writer: ImageWriter, split: Split, pages: Sequence[Chosen], progress: Progress) -> None:
+    def write(
+        self, writer: ImageWriter, split: Split, pages: Sequence[Chosen], seen: Set[str], progress: Progress
+    ) -> None:
         most: int = getattr(self.options, {"train": "lines", "dev": "dev_lines", "test": "test_lines"}[split])
         places = [(page, line) for page, (_, found) in enumerate(pages) for line in range(len(found.lines))]
         if not places:
@@ -149,6 +172,7 @@ class TypesetLines(PdfTask):
                         "aspect": band(self.options.aspects, width / height),
                         "height": band(self.options.heights, height),
                         "content": "text",
+                        "font": seen_in(seen, [line.font]),
                     },
                 }
                 writer.add(np.ascontiguousarray(cut), row)

@@ -14,7 +14,7 @@ from zoo_tasks_vision.rendering.options import RenderedLinesOptions
 from zoo_tasks_vision.rendering.texts import Texts
 from zoo_tasks_vision.tasks.corpus_texts import DrawnCorpus, family_of
 
-VERSION = 2
+VERSION = 3
 """Raise it with any change that gives other images."""
 
 

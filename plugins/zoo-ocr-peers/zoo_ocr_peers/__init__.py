@@ -1,0 +1,1 @@
+"""OCR engines that come with their own models, evaluated on zoo's boards."""
