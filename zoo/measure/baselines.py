@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo.measure.evaluate import Evaluation, image_of, score_outputs
+from zoo.spec.generator_spec import GeneratorSpec
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Metric
 
@@ -13,6 +14,6 @@ def copy_baseline(examples: Sequence[Example], spec: Spec, *, metrics: Sequence[
     """The source given back as the output: what names, numbers and punctuation alone are worth; of a board of
     generators the real images themselves, which no model can do better than. `metrics` as in `evaluate`.
     """
-    if spec.model.makes_images:
+    if isinstance(spec, GeneratorSpec):
         return score_outputs([image_of(example) for example in examples], examples, spec, metrics=metrics)
     return score_outputs([example.translated for example in examples], examples, spec, metrics=metrics)

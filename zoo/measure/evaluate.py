@@ -203,7 +203,8 @@ def score_outputs(
         raise ValueError(f"{len(outputs)} outputs for {len(examples)} examples")
     boxes = isinstance(spec, DetectionSpec)
     references = [boxes_as_text(example.boxes) if boxes else example.target for example in examples]
-    if spec.model.makes_images:
+    makes_images = isinstance(spec, GeneratorSpec)
+    if makes_images:
         references = [""] * len(examples)  # no image is meant to be any example's
     sources = [example.source for example in examples]
     read: dict[str, Sequence[Any] | None] = {"outputs": outputs, "likelihoods": likelihoods}
@@ -216,7 +217,7 @@ def score_outputs(
     if boxes:
         told = [boxes_as_text(output) for output in outputs]
         shared, why = detection_probes(outputs), nothing_found(outputs, [example.boxes for example in examples])
-    elif spec.model.makes_images:
+    elif makes_images:
         told, real = _in_words(metrics, outputs, examples), [image_of(example) for example in examples[:LOOKED_AT]]
         shared, why = image_probes(outputs, real), all_alike(outputs, real)
     else:

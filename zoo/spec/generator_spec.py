@@ -19,7 +19,7 @@ from zoo.spec.sections import Spec
 
 WHO = "a generator"
 _OF_MODELS: frozenset[str] = frozenset({"architecture", "generator"})
-_OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target_tokenizer", "decoding"} | {
+_OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target_tokenizer", "decoding", "peer"} | {
     "generation"
 }
 """The keys of a generator's sections, for the JSON Schema."""

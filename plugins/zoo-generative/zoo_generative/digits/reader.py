@@ -29,7 +29,7 @@ REJECTED = 0.98
 VERSION = 1
 """Raise it with any change that reads otherwise."""
 _NONE_TRIED = 1000
-_PASSES = 100, 50
+_PASSES = 300, 30
 """So many, and so many more for each digit."""
 _BATCH, _READ_AT_ONCE = 128, 4096
 
@@ -137,7 +137,7 @@ def verified(digits: NDArray[np.uint8], unseen: NDArray[np.uint8]) -> tuple[Digi
         raise ZooError(
             f"the reader of digits reads {found['accuracy']:.2%} of those that it has not seen ({REQUIRED:.1%} are "
             f"needed), and rejects {found['rejected']:.2%} of what is none ({REJECTED:.0%} are needed): raise the "
-            "task's size or variants"
+            "task's size"
         )
     return reader, found
 

@@ -25,6 +25,8 @@ CHANNELS = 3
 FACTS, READER = "facts.json", "reader.safetensors"
 _UNSEEN = 5
 """The development and test splits have a fifth of the renderings, each their own."""
+_TAUGHT, _TRIED = 500, 200
+"""Renderings of each digit that the reader is trained on, and that it is tried on: no image is made of them."""
 
 
 class StackedDigits(Task):
@@ -57,18 +59,17 @@ class StackedDigits(Task):
 def _write(options: StackedDigitsOptions, folder: Path) -> None:
     draw = np.random.Generator(np.random.PCG64(np.random.SeedSequence((options.seed, rendering.VERSION))))
     digest = hashlib.sha256()
-    pools = {}
     for split in SPLITS:
         count = options.variants if split == "train" else max(1, options.variants // _UNSEEN)
-        pools[split] = rendering.rendered(options.classes, count, options.size, draw)
+        pool = rendering.rendered(options.classes, count, options.size, draw)
         digits = draw.integers(0, options.classes, (getattr(options, split), CHANNELS))
         variants = draw.integers(0, count, digits.shape)
         picks = np.stack((digits, variants), axis=-1).astype(np.int32)  # [N, 3, 2]
-        for name, array in (("digits", pools[split]), ("picks", picks)):
+        for name, array in (("digits", pool), ("picks", picks)):
             np.save(folder / f"{split}-{name}.npy", array)
             digest.update(f"{split} {name} {array.shape}".encode() + array.tobytes())
-    unseen = np.concatenate((pools["dev"], pools["test"]), axis=1)
-    trained, found = reader.verified(pools["train"], unseen)
+    taught, unseen = (rendering.rendered(options.classes, count, options.size, draw) for count in (_TAUGHT, _TRIED))
+    trained, found = reader.verified(taught, unseen)
     reader.save(trained, folder / READER, found)
     facts = {
         "revision": f"sha256:{digest.hexdigest()}",
