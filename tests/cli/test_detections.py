@@ -92,7 +92,7 @@ def test_boxes_are_benched_evaluated_and_shown(
         store = RecordStore(tmp_path / "records")
         control, record = sorted(store.read().records, key=lambda item: item.role)
         assert (control.name, record.name) == ("untrained", "shapes")
-        assert {item.metric for item in record.quality} == {"map", "recall-by-size"}
+        assert {item.metric for item in record.quality} == {"map50", "recall-by-size"}
         assert set(record.curve[-1].losses) == {"class", "box"}
         (performance,) = record.performance
         assert performance.latency is not None

@@ -81,7 +81,7 @@ def test_what_is_there_scores_full_marks_and_is_told_as_json(shapes_spec: MakeSp
     examples = prepare(spec, home).task.examples("test")
     right = [tuple(Detection(box.box, 0.75, box.category) for box in example.boxes) for example in examples]
     found = score_outputs(right, examples, spec)
-    assert {score.metric: score.value for score in found.quality} == {"map": 1.0, "recall-by-size": 1.0}
+    assert {score.metric: score.value for score in found.quality} == {"map50": 1.0, "recall-by-size": 1.0}
     assert found.collapsed is None
     sample = next(item for item in found.samples if item.output != "[]")
     told, wanted = json.loads(sample.output), json.loads(sample.reference)
