@@ -26,6 +26,8 @@ from zoo.training.run import Run, load_run
 
 TOLERANCE = 1e-4
 """Logits of a float32 export may be so far from torch's."""
+_ANY = 2**31 - 1
+"""More new tokens than any model has places for."""
 
 
 def export_model(
@@ -112,7 +114,7 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
 
 def _described(run: Run, written: Written, found: Parity) -> Export:
     model, decoding, config = run.model, run.spec.decoding, run.model.config
-    section = model.section
+    section, generation = model.section, model.generation_config
     return Export(
         name=run.spec.name,
         architecture=section.architecture,
@@ -121,16 +123,22 @@ def _described(run: Run, written: Written, found: Parity) -> Export:
         head_width=section.head_dim or section.d_model // section.heads,
         vocabulary=int(config.vocab_size),
         special=Special(
-            start=int(config.decoder_start_token_id), end=int(config.eos_token_id), padding=int(config.pad_token_id)
+            start=int(config.decoder_start_token_id),
+            end=int(config.eos_token_id),
+            padding=int(config.pad_token_id),
+            forced_bos=generation.forced_bos_token_id,
+            forced_eos=generation.forced_eos_token_id,
+            banned=generation.bad_words_ids or [],
         ),
         max_source_tokens=model.source_limit(decoding.max_new_tokens),
-        max_target_tokens=model.output_limit(decoding.max_new_tokens),
+        max_target_tokens=model.output_limit(_ANY),
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),
             max_new_tokens=decoding.max_new_tokens,
             batch_size=decoding.batch_size,
         ),
+        log_probabilities=model.log_probabilities,
         opset=written.opset,
         sizes=written.sizes,
         made_with=written.versions,

@@ -17,6 +17,10 @@ FORMAT = "zoo.export/1"
 ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
 """The three graphs of a model that reads a source and writes a target, named as `optimum` names them."""
 
+TARGET_TOKENIZER = "target_tokenizer"
+"""Where the target's tokenizer stands, if it is another than the source's at the top: as in a model's folder (of which
+`zoo.spec` says so, but importing that takes as long as opening a model)."""
+
 SIDES = ("decoder", "encoder")
 """Whose keys and values a cache holds: of the target so far, and of the source."""
 
@@ -36,6 +40,9 @@ class Special(_Part):
     start: int = Field(description="First token of every target; no text")
     end: int = Field(description="Ends a target")
     padding: int
+    forced_bos: int | None = Field(default=None, description="Token that every output begins with")
+    forced_eos: int | None = Field(default=None, description="Token that an output of the greatest length ends with")
+    banned: list[list[int]] = Field(default_factory=list, description="Sequences of tokens that are never written")
 
 
 class Decoding(_Part):
@@ -62,6 +69,9 @@ class Export(_Part):
     max_source_tokens: int | None = Field(description="Longest source that the model can place; None: any")
     max_target_tokens: int | None = Field(description="Longest target that the model can place; None: any")
     decoding: Decoding
+    log_probabilities: bool = Field(
+        default=False, description="Whether the graphs' logits are log-probabilities to be taken as they are"
+    )
     opset: int
     dtype: Literal["float32"] = "float32"
     sizes: dict[str, int] = Field(description="Bytes of each graph")
