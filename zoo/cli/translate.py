@@ -21,7 +21,9 @@ BATCHES = 16
 @click.command("translate")
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), metavar="[FILE]", default="-")
-@click.option("--width", type=click.IntRange(1, 64), help="Hypotheses of beam search; 1 is greedy. Default: the spec's.")
+@click.option(
+    "--width", type=click.IntRange(1, 64), help="Hypotheses of beam search; 1 is greedy. Default: the spec's."
+)
 @click.option("--max-new-tokens", type=click.IntRange(min=1), help="Longest output, in tokens. Default: the spec's.")
 @click.option(
     "--batch-size",

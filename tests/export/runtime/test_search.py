@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,7 @@ def test_rows_that_are_done_leave_the_batch(model: Any, batch: Any, width: int) 
     assert rows[0] == SOURCES
     assert rows[1] == SOURCES * width
     assert rows[-1] < 0.8 * rows[1]
-    assert all(later <= earlier for earlier, later in zip(rows[1:], rows[2:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(rows[1:]))
 
 
 def test_scores_that_are_log_probabilities_are_taken_as_they_are() -> None:

@@ -107,10 +107,8 @@ def _candidates(
     left where each hypothesis could end.
     """
     sentences, width = running.shape
-    if search.log_probabilities:
-        normaliser = np.zeros(len(logits), np.float32)
-    else:
-        normaliser = log_normaliser(logits, scratch)  # [N * K]
+    taken = search.log_probabilities
+    normaliser = np.zeros(len(logits), np.float32) if taken else log_normaliser(logits, scratch)  # [N * K]
     if search.constrained:
         logits -= normaliser[:, None]  # constraints are laid on log-probabilities
         normaliser[:] = 0.0

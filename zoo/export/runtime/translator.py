@@ -60,7 +60,9 @@ class Translator:
         `translate`."""
         return (output for text in texts for output in self.translate([text], **options))
 
-    def generate(self, sources: Sequence[Sequence[int]], *, batch_size: int | None = None, **changes: Any) -> list[list[int]]:
+    def generate(
+        self, sources: Sequence[Sequence[int]], *, batch_size: int | None = None, **changes: Any
+    ) -> list[list[int]]:
         """The ids written for each source's ids, without the start token, the end token included where there is one.
 
         `changes` as the first three options of `translate`.
