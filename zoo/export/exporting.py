@@ -73,14 +73,10 @@ def refuse_place(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InputError("is no folder; expected one to write, or an earlier export", where=str(out))
     if out.is_dir() and any(out.iterdir()) and not (out / EXPORT_FILE).is_file():
-        raise InputError(
-            f"holds something else than an export (no {EXPORT_FILE}): take another --out", where=str(out)
-        )
+        raise InputError(f"holds something else than an export (no {EXPORT_FILE}): take another --out", where=str(out))
 
 
-def development_sources(
-    spec: Spec, count: int, home: DataHome | None = None, progress: Progress = silent
-) -> list[str]:
+def development_sources(spec: Spec, count: int, home: DataHome | None = None, progress: Progress = silent) -> list[str]:
     """The first sources of the development split; fewer where it has fewer. Raises ZooError without the data."""
     task = prepare_task(spec, home or DataHome.default(), progress)
     return [str(source_of(example)) for example in task.examples("dev")[:count]]

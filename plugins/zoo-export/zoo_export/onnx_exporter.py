@@ -108,16 +108,16 @@ class OnnxExporter(Exporter):
             node.metadata_props.clear()  # where in the source it comes from: more bytes than the graph
         program.save(str(path), external_data=True)
 
-    def parity(
-        self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int
-    ) -> Parity:
+    def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         return compared(model, folder, batches, max_new_tokens=max_new_tokens)
 
 
 def _interleaved(own: Sequence[Tensor], both: Sequence[Tensor]) -> list[Tensor]:
     """Two tensors a layer of `own`, then the two of the memory that `both` has behind its own."""
     layers = range(len(own) // 2)
-    return [tensor for layer in layers for tensor in (*own[2 * layer : 2 * layer + 2], *both[4 * layer + 2 : 4 * layer + 4])]
+    return [
+        tensor for layer in layers for tensor in (*own[2 * layer : 2 * layer + 2], *both[4 * layer + 2 : 4 * layer + 4])
+    ]
 
 
 def _refuse_masks_of_fusions(model: Any) -> None:
@@ -128,7 +128,9 @@ def _refuse_masks_of_fusions(model: Any) -> None:
         memory = model.decoder.fusion.memory(states, mask, 0)
     if memory.mask is not mask:
         chosen = model.section.fusion.id
-        raise InputError(f"model.fusion: a model with '{chosen}', which masks its memory, cannot be exported to ONNX yet")
+        raise InputError(
+            f"model.fusion: a model with '{chosen}', which masks its memory, cannot be exported to ONNX yet"
+        )
 
 
 @contextmanager

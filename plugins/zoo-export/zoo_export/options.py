@@ -14,6 +14,6 @@ class OnnxOptions(Options):
         default=18,
         ge=18,
         le=23,
-        description="Version of the operators. 18 is what torch's exporter writes by itself and every onnxruntime since "
-        "1.14 reads; 23 has attention as one operator, and wants onnxruntime 1.23",
+        description="Version of the operators. 18 is what torch's exporter writes itself and onnxruntime reads from "
+        "1.14; 23 has attention as one operator, and wants onnxruntime 1.23",
     )
