@@ -29,8 +29,10 @@ SECTION: dict[str, Any] = {
     "max_positions": 64,
 }
 VOCABULARY = 40
-OFTEN: list[Any] = ["sinusoidal", "rotary", "t5"]
+OFTEN: list[Any] = ["rotary"]
 SELDOM: list[Any] = [
+    "sinusoidal",
+    "t5",
     "none",
     "learned",
     "shape",

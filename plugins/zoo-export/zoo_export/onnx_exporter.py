@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import InputError
+from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, cache_names
 from zoo.models.modes import evaluating
@@ -109,7 +109,13 @@ class OnnxExporter(Exporter):
         program.save(str(path), external_data=True)
 
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
-        return compared(model, folder, batches, max_new_tokens=max_new_tokens)
+        try:
+            return compared(model, folder, batches, max_new_tokens=max_new_tokens)
+        except Exception as error:
+            if not type(error).__module__.startswith("onnxruntime."):
+                raise
+            text = " ".join(str(error).split())[:300]
+            raise ZooError(f"onnxruntime does not run what was written ({type(error).__name__}: {text})") from error
 
 
 def _interleaved(own: Sequence[Tensor], both: Sequence[Tensor]) -> list[Tensor]:
