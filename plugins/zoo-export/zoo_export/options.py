@@ -14,6 +14,6 @@ class OnnxOptions(Options):
         default=18,
         ge=18,
         le=22,
-        description="Version of the operators. 18 is what torch's exporter writes itself and onnxruntime reads from 1.14. "
+        description="Version of the operators. 18 is what torch's exporter writes, for onnxruntime from 1.14. "
         "23 writes attention as one operator, which onnxruntime 1.32 refuses where all queries share a mask",
     )
