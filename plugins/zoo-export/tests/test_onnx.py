@@ -35,14 +35,14 @@ SELDOM: list[Any] = [
     "t5",
     "none",
     "learned",
-    "shape",
+    {"use": "shape", "evaluation_offset": 0},
     "alibi",
     "deberta",
     "transformer-xl",
     "p-transformer",
     {"use": "shaw", "values": True},
-    {"use": "rotary", "values": True},
-    {"use": "sum", "terms": ["rotary", "alibi"]},
+    {"use": "rotary", "values": "inverse"},
+    {"use": "sum", "of": ["rotary", "alibi"]},
 ]
 
 
