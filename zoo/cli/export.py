@@ -29,7 +29,7 @@ class _Choice(Options):
     default="onnx",
     show_default=True,
     metavar="NAME",
-    help="The form: 'zoo list exporter'; with options '{use: onnx, opset: 23}'.",
+    help="The form: 'zoo list exporter'; with options '{use: onnx, opset: 20}'.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write.")
 @click.option(

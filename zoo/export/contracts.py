@@ -48,7 +48,5 @@ class Exporter(ABC):
         """Write the graphs of `model`, in evaluation mode on the CPU, into the empty `folder`."""
 
     @abstractmethod
-    def parity(
-        self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int
-    ) -> Parity:
-        """Compare what was written with the model, on encoded sources (``input_ids``, ``attention_mask`` ``[B, S]``)."""
+    def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
+        """Compare what was written with the model, on encoded sources: ``input_ids``, ``attention_mask`` ``[B, S]``."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import InputError
+from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, cache_names
 from zoo.models.modes import evaluating
@@ -108,16 +108,22 @@ class OnnxExporter(Exporter):
             node.metadata_props.clear()  # where in the source it comes from: more bytes than the graph
         program.save(str(path), external_data=True)
 
-    def parity(
-        self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int
-    ) -> Parity:
-        return compared(model, folder, batches, max_new_tokens=max_new_tokens)
+    def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
+        try:
+            return compared(model, folder, batches, max_new_tokens=max_new_tokens)
+        except Exception as error:
+            if not type(error).__module__.startswith("onnxruntime."):
+                raise
+            text = " ".join(str(error).split())[:300]
+            raise ZooError(f"onnxruntime does not run what was written ({type(error).__name__}: {text})") from error
 
 
 def _interleaved(own: Sequence[Tensor], both: Sequence[Tensor]) -> list[Tensor]:
     """Two tensors a layer of `own`, then the two of the memory that `both` has behind its own."""
     layers = range(len(own) // 2)
-    return [tensor for layer in layers for tensor in (*own[2 * layer : 2 * layer + 2], *both[4 * layer + 2 : 4 * layer + 4])]
+    return [
+        tensor for layer in layers for tensor in (*own[2 * layer : 2 * layer + 2], *both[4 * layer + 2 : 4 * layer + 4])
+    ]
 
 
 def _refuse_masks_of_fusions(model: Any) -> None:
@@ -128,7 +134,9 @@ def _refuse_masks_of_fusions(model: Any) -> None:
         memory = model.decoder.fusion.memory(states, mask, 0)
     if memory.mask is not mask:
         chosen = model.section.fusion.id
-        raise InputError(f"model.fusion: a model with '{chosen}', which masks its memory, cannot be exported to ONNX yet")
+        raise InputError(
+            f"model.fusion: a model with '{chosen}', which masks its memory, cannot be exported to ONNX yet"
+        )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ class OnnxOptions(Options):
     opset: int = Field(
         default=18,
         ge=18,
-        le=23,
-        description="Version of the operators. 18 is what torch's exporter writes by itself and every onnxruntime since "
-        "1.14 reads; 23 has attention as one operator, and wants onnxruntime 1.23",
+        le=22,
+        description="Version of the operators. 18 is what torch's exporter writes, for onnxruntime from 1.14. "
+        "23 writes attention as one operator, which onnxruntime 1.32 refuses where all queries share a mask",
     )

@@ -43,7 +43,9 @@ class Steps:
         names = [item.name for item in self.next.get_inputs()]
         values = dict(zip(["input_ids", "encoder_attention_mask"], (tokens, mask), strict=True))
         held = [name for name in names if name.startswith("past_key_values.")]
-        found = self.next.run(None, {**{name: values[name] for name in names if name in values}, **dict(zip(held, caches, strict=True))})
+        found = self.next.run(
+            None, {**{name: values[name] for name in names if name in values}, **dict(zip(held, caches, strict=True))}
+        )
         own = found[1:]
         grown = [own[2 * (index // 4) + index % 4] if index % 4 < 2 else cache for index, cache in enumerate(caches)]
         return found[0][:, -1], grown
