@@ -120,7 +120,7 @@ def test_an_export_says_what_its_runtime_needs(exported: Callable[..., Export], 
     )
     assert export.decoding.strategy == "beam"
     assert export.decoding.options["width"] == 3
-    assert (export.max_source_tokens, export.max_target_tokens) == (64, 20)
+    assert (export.max_source_tokens, export.max_target_tokens) == (64, 64)
     assert export.special.end != export.special.padding
     assert export.parity == {"examples": 12, "largest_difference": 1e-6, "same_outputs": 12}
     assert {item.name for item in (tmp_path / "out").iterdir()} == {

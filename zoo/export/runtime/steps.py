@@ -28,7 +28,7 @@ class Steps(Protocol):
         """From now on row r is what row ``rows[r]`` was. A row may be taken more than once, or not at all."""
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
-        """As `keep`, where the number stays, and row r and row ``rows[r]`` have the same source."""
+        """As `keep`, where the number stays, and row r and row ``rows[r]`` have the same source. Once between two steps."""
 
 
 def worth_dropping(ended: NDArray[np.bool_]) -> bool:
