@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.export.runtime.constraints import constrain
-from zoo.export.runtime.ranking import best, log_normaliser
+from zoo.export.runtime.ranking import along, best, log_normaliser
 from zoo.export.runtime.settings import Search
 from zoo.export.runtime.steps import Steps, worth_dropping
 
@@ -71,9 +71,8 @@ def beam(steps: Steps, search: Search) -> list[list[int]]:
         if step + 1 == longest:
             break
         going = np.argsort(ends, axis=1, kind="stable")[:, :width]  # the best that have not ended
-        running = np.take_along_axis(scores, going, axis=1)
-        beams, tokens = np.take_along_axis(beams, going, axis=1), np.take_along_axis(tokens, going, axis=1)  # [N, K]
-        written = np.take_along_axis(written, beams[:, :, None], axis=1)
+        running, beams, tokens = along(scores, going), along(beams, going), along(tokens, going)  # [N, K]
+        written = along(written, beams)
         written[:, :, step + 1] = tokens
         hopes = running[:, 0] / lengthened  # [N]
         for sentence in np.flatnonzero(~done):
@@ -118,4 +117,4 @@ def _candidates(
     values, tokens = values.reshape(sentences, -1), tokens.reshape(sentences, -1)  # [N, K * C]
     order = np.argsort(-values, axis=1, kind="stable")[:, : 2 * width]  # [N, 2K]
     beams = order // (values.shape[1] // width)
-    return np.take_along_axis(values, order, axis=1), beams, np.take_along_axis(tokens, order, axis=1)
+    return along(values, order), beams, along(tokens, order)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,28 +25,41 @@ def best(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], 
     whole = groups * GROUP
     grid = scores[:, :whole].reshape(rows, GROUP, groups)  # group g holds the places g, g + groups, ...
     chosen = np.argpartition(grid.max(axis=1), groups - count, axis=-1)[:, groups - count :]  # [R, count]
-    members = np.arange(GROUP)[:, None] * groups + chosen[:, None, :]  # [R, GROUP, count]
+    members = np.arange(0, whole, groups)[:, None] + chosen[:, None, :]  # [R, GROUP, count]
     places = members.reshape(rows, -1)  # [R, GROUP * count]
     if whole < width:
         rest = np.broadcast_to(np.arange(whole, width), (rows, width - whole))
         places = np.concatenate((places, rest), axis=1)
-    values, found = _partition(np.take_along_axis(scores, places, axis=1), count)
-    return values, np.take_along_axis(places, found, axis=1)
+    values, found = _partition(along(scores, places), count)
+    return values, along(places, found)
+
+
+def along(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+    """``[R, C, ...]`` at ``[R, D]`` -> ``[R, D, ...]``: numpy's `take_along_axis`, which spends longer on its indices
+    than a step has for all of Python."""
+    found: NDArray[Any] = values[np.arange(len(values))[:, None], places]
+    return found
 
 
 def log_normaliser(scores: NDArray[np.float32], scratch: NDArray[np.float32]) -> NDArray[np.float32]:
     """``log sum exp`` of each row of scores ``[R, V]``: ``[R]``. `scratch` ``[V]`` is written over: row by row, so that
-    the passes over a row find it in the processor's cache."""
-    found = np.empty(len(scores), np.float32)
+    the second pass over a row finds it in the processor's cache."""
+    largest = scores.max(axis=1)  # [R]
+    shifts = np.where(np.abs(largest) < _SAFE, np.float32(0.0), largest)
+    sums = np.empty(len(scores), np.float32)
     for place, row in enumerate(scores):
-        largest = row.max()
-        np.subtract(row, largest, out=scratch)
-        np.exp(scratch, out=scratch)
-        found[place] = largest + np.log(scratch.sum())
-    return found
+        if shifts[place]:
+            row = np.subtract(row, shifts[place], out=scratch)
+        np.exp(row, out=scratch)
+        sums[place] = np.add.reduce(scratch)
+    return shifts + np.log(sums)
+
+
+_SAFE = 60.0
+"""exp of a largest score within this is far from the ends of float32, however many are added: no shift is needed."""
 
 
 def _partition(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     width = scores.shape[1]
     places = np.argpartition(scores, width - count, axis=-1)[:, width - count :]  # [R, count]
-    return np.take_along_axis(scores, places, axis=1), places
+    return along(scores, places), places

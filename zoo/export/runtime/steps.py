@@ -28,7 +28,8 @@ class Steps(Protocol):
         """From now on row r is what row ``rows[r]`` was. A row may be taken more than once, or not at all."""
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
-        """As `keep`, where the number stays, and row r and row ``rows[r]`` have the same source. Once between two steps."""
+        """As `keep`, where the number stays, and row r and row ``rows[r]`` have the same source. At most once
+        between two steps."""
 
 
 def worth_dropping(ended: NDArray[np.bool_]) -> bool:
@@ -90,8 +91,9 @@ class CachedSteps:
         self._bound = False
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
-        if not np.array_equal(rows, np.arange(len(rows))):
-            self._past = [self._taken(place, _array(value), rows) for place, value in enumerate(self._past)]
+        changed = np.flatnonzero(rows != np.arange(len(rows)))
+        if changed.size:
+            self._past = [self._taken(place, _array(value), rows, changed) for place, value in enumerate(self._past)]
 
     def _bind(self) -> None:
         """What stays as it is while the rows do. Scores are written where the search reads them."""
@@ -108,11 +110,17 @@ class CachedSteps:
         binding.bind_ortvalue_output("logits", OrtValue.ortvalue_from_numpy(self._logits[:, None]))  # [R, 1, V]
         self._bound = True
 
-    def _taken(self, place: int, value: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The rows of one cache ``[R, H, T, Dh]``, in its buffer, which grows by doubling.
+    def _taken(
+        self, place: int, value: NDArray[np.float32], rows: NDArray[np.int64], changed: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """The rows of one cache ``[R, H, T, Dh]``: where it lies while few have `changed`, else in the cache's buffer,
+        which grows by doubling.
 
         The buffer may hold what the step before last gave, never `value`, which onnxruntime has just made.
         """
+        if value.flags.writeable and 2 * changed.size <= len(rows):
+            value[changed] = np.take(value, rows[changed], axis=0)
+            return value
         buffer = self._buffers[place]
         if buffer is None or buffer.size < value.size:
             self._buffers[place] = buffer = np.empty(2 * value.size, np.float32)
