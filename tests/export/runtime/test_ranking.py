@@ -23,6 +23,7 @@ def test_the_best_are_those_that_sorting_gives(width: int) -> None:
 
 
 def test_the_normaliser_is_log_sum_exp_where_scores_are_large_or_missing() -> None:
-    scores = np.array([[1000.0, 1000.0, -np.inf], [-1000.0, -1001.0, -999.0]], np.float32)
-    expected = [1000 + np.log(2), -999 + np.log(1 + np.exp(-1) + np.exp(-2))]
+    scores = np.array([[1000.0, 1000.0, -np.inf], [-1000.0, -1001.0, -999.0], [1.0, 3.0, 2.0]], np.float32)
+    spread = np.log(1 + np.exp(-1) + np.exp(-2))
+    expected = [1000 + np.log(2), -999 + spread, 3 + spread]
     assert log_normaliser(scores, np.empty(3, np.float32)) == pytest.approx(expected, abs=1e-4)

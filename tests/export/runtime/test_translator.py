@@ -130,6 +130,9 @@ def test_what_is_not_there_or_damaged_is_named(twins: Any, tmp_path: Path) -> No
     with pytest.raises(InputError, match=rf"{NEXT_STEP}: onnxruntime .* cannot open it"):
         load(folder)
     told = json.loads((folder / EXPORT_FILE).read_text())
+    (folder / EXPORT_FILE).write_text(json.dumps(told | {"architecture": "detector"}))
+    with pytest.raises(InputError, match="'detector': expected 'encoder-decoder'"):
+        load(folder)
     told["decoding"] |= {"strategy": "sampling", "options": {}}
     (folder / EXPORT_FILE).write_text(json.dumps(told))
     with pytest.raises(InputError, match="'sampling' is not among those that run without torch"):

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 GROUP = 64
 """Scores whose largest stands for all of them."""
+_SAFE = 60.0
+"""exp of a largest score within this is far from the ends of float32, however many are added: no shift is needed."""
 
 
 def best(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -53,10 +55,6 @@ def log_normaliser(scores: NDArray[np.float32], scratch: NDArray[np.float32]) ->
         np.exp(row, out=scratch)
         sums[place] = np.add.reduce(scratch)
     return shifts + np.log(sums)
-
-
-_SAFE = 60.0
-"""exp of a largest score within this is far from the ends of float32, however many are added: no shift is needed."""
 
 
 def _partition(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from zoo.errors import InputError, did_you_mean
 from zoo.export.folder import Export
 
-_ALWAYS = {
-    "no_repeat_ngram": "no_repeat_ngram",
-    "repetition_penalty": "repetition_penalty",
-    "min_new_tokens": "min_new_tokens",
-}
-_OPTIONS: Mapping[str, Mapping[str, str]] = {
+_ALWAYS = frozenset({"no_repeat_ngram", "repetition_penalty", "min_new_tokens"})
+_OPTIONS: Mapping[str, frozenset[str]] = {
     "greedy": _ALWAYS,
-    "beam": {**_ALWAYS, "width": "width", "length_penalty": "length_penalty", "early_stopping": "early_stopping"},
+    "beam": _ALWAYS | {"width", "length_penalty", "early_stopping"},
 }
-"""The strategies that this runtime has, and for each option of theirs the field of `Search`."""
+"""The strategies that this runtime has, with their options, each of which is a field of `Search`."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +88,13 @@ def search_of(export: Export, where: str) -> Search:
             where=where,
         )
     known = _OPTIONS[strategy]
-    chosen: dict[str, Any] = {}
-    for name, value in decoding.options.items():
+    for name in decoding.options:
         if name not in known:
             raise InputError(
                 f"decoding.strategy: the option '{name}' of {strategy} is not among those that run without torch: "
                 f"{did_you_mean(name, known)}",
                 where=where,
             )
-        chosen[known[name]] = value
     if any(len(tokens) != 1 for tokens in special.banned):
         raise InputError("special.banned: only single tokens can be banned without torch", where=where)
     return Search(
@@ -112,5 +105,5 @@ def search_of(export: Export, where: str) -> Search:
         forced_last=special.forced_eos,
         banned=tuple(tokens[0] for tokens in special.banned if tokens[0] != special.end),
         log_probabilities=export.log_probabilities,
-        **chosen,
+        **decoding.options,
     )

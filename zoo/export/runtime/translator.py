@@ -15,6 +15,9 @@ from zoo.export.runtime.settings import Search, search_of
 from zoo.export.runtime.steps import CachedSteps
 from zoo.export.runtime.texts import Texts, padded
 
+ARCHITECTURE = "encoder-decoder"
+"""What this runtime runs."""
+
 
 def load(folder: Path | str, *, threads: int | None = None) -> Translator:
     """The export in `folder`, each call of which computes on `threads` threads (None: one a core of the process).
@@ -23,6 +26,11 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
     """
     folder = Path(folder)
     export = read_export(folder)
+    if export.architecture != ARCHITECTURE:
+        raise InputError(
+            f"an export of the architecture '{export.architecture}': expected '{ARCHITECTURE}'",
+            where=str(folder / EXPORT_FILE),
+        )
     search = search_of(export, str(folder / EXPORT_FILE))
     texts = Texts(folder, longest_source=export.max_source_tokens)
     return Translator(export, open_graphs(folder, export, threads), texts, search)
