@@ -14,8 +14,9 @@ from tokenizers import Tokenizer
 from zoo.errors import InputError
 from zoo.export.folder import TARGET_TOKENIZER
 
-_SETTLED = (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), *((f" {end}", end) for end in (
-    "n't", "'m", "'s", "'ve", "'re"))  # fmt: skip
+_CLOSE = [".", "?", "!", ","]
+_ENDS = ["n't", "'m", "'s", "'ve", "'re"]
+_SETTLED = [*((f" {mark}", mark) for mark in _CLOSE), (" ' ", "'"), *((f" {end}", end) for end in _ENDS)]
 """What transformers' `clean_up_tokenization_spaces` replaces."""
 
 
