@@ -75,7 +75,7 @@ class Decoder(Stack):
         if given is None:
             raise ValueError("the decoder takes either token ids or embeddings")
         length = given.shape[1]
-        total = length + (0 if past_key_values is None else int(past_key_values.get_seq_length()))
+        total = length + (0 if past_key_values is None else past_key_values.get_seq_length())
         _refuse_half_packed(segment_ids, encoder_segment_ids, attention_mask, cached=total > length)
         placed = self.placed(total, position_ids, segment_ids)
         padding = Padding.covering(attention_mask, total, "decoder_attention_mask")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from zoo.spec.options import Options
+from zoo.errors import InputError
+from zoo.spec.options import Chosen, Options
 
 NEUTRAL: Mapping[str, Any] = {
     "do_sample": False,
@@ -63,6 +65,40 @@ def run_generate(
         chosen["min_new_tokens"] = min(chosen["min_new_tokens"], max_new_tokens)
     sequences: Tensor = model.generate(**inputs, **chosen, **more)  # [B, 1 + T]
     return sequences
+
+
+class _Widened(Decoding):
+    """A strategy that keeps another number of hypotheses; what it says of outputs else holds as it did."""
+
+    def __init__(self, strategy: Decoding, width: int) -> None:
+        super().__init__(strategy.options)
+        self._strategy, self._width = strategy, width
+
+    def settings(self) -> dict[str, Any]:
+        found = {**self._strategy.settings(), "num_beams": self._width}
+        alone = ("length_penalty", "early_stopping") if self._width == 1 else ()  # of beams only
+        return {name: value for name, value in found.items() if name not in alone}
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A strategy that stands where a spec has a chosen one."""
+
+    strategy: Decoding
+
+    def create(self) -> Decoding:
+        return self.strategy
+
+
+def widened(chosen: Chosen, width: int) -> Any:
+    """The strategy of a spec as a search of so many hypotheses, 1 being greedy, to stand in its decoding section.
+
+    Raises InputError where it draws its outputs at random.
+    """
+    strategy: Decoding = chosen.create()
+    if strategy.settings().get("do_sample"):
+        raise InputError(f"decoding.strategy: '{chosen.name}' draws its outputs at random: no width fits it")
+    return _Made(_Widened(strategy, width))
 
 
 def key_of(text: str) -> int:

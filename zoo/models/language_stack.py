@@ -76,7 +76,7 @@ class LanguageStack(Stack):
         if given is None:
             raise ValueError("the decoder takes either token ids or embeddings")
         length = given.shape[1]
-        total = length + (0 if past_key_values is None else int(past_key_values.get_seq_length()))
+        total = length + (0 if past_key_values is None else past_key_values.get_seq_length())
         if segment_ids is not None and attention_mask is not None:
             raise ValueError("segment_ids and attention_mask: packed rows need no mask, padding is segment 0")
         if total > length and (segment_ids is not None or prefix_mask is not None):

@@ -158,6 +158,12 @@ def zoo_kinds() -> Iterator[Kind]:
         suite="zoo.testing.averaging:AveragingSuite",
     )
     yield Kind(
+        "exporter",
+        "How a trained model becomes another program's",
+        "zoo.export.contracts:Exporter",
+        suite="zoo.testing.exporter:ExporterSuite",
+    )
+    yield Kind(
         "corpus",
         "Parallel text with splits, document ids and a licence",
         f"{_TASKS}:Corpus",

@@ -1,0 +1,243 @@
+"""How the host exports: refused early, compared, and put in place at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zoo.errors import InputError, ZooError
+from zoo.export.contracts import Exporter, Parity, Written
+from zoo.export.exporting import export_model
+from zoo.export.folder import EXPORT_FILE, Export, read_export
+from zoo.spec.options import NoOptions
+from zoo.tasks import DataHome
+from zoo.testing.surroundings import one_thread
+from zoo.training import build
+
+SPEC: dict[str, Any] = {
+    "name": "tiny",
+    "task": {
+        "use": "translation",
+        "corpus": {"use": "generated", "pairs": 120, "dev_pairs": 12, "test_pairs": 5, "vocabulary": 60},
+        "source": "qaa",
+        "target": "qab",
+    },
+    "tokenizer": {"use": "unigram", "vocab_size": 120},
+    "model": {
+        "d_model": 16,
+        "heads": 2,
+        "encoder": {"layers": 1},
+        "decoder": {"layers": 1},
+        "position": "sinusoidal",
+        "block": "pre-norm",
+        "normalization": "layer-norm",
+        "feedforward": {"use": "mlp", "width": 24, "activation": "relu"},
+        "fusion": "top",
+        "max_positions": 64,
+    },
+    "training": {
+        "steps": 0,
+        "batch_tokens": 100,
+        "objective": "cross-entropy",
+        "optimizer": {"use": "adamw", "lr": 1e-3},
+        "schedule": "constant",
+        "clipping": "none",
+    },
+    "decoding": {"strategy": {"use": "beam", "width": 3}, "max_new_tokens": 20, "batch_size": 5},
+    "evaluation": {"metrics": ["chrf"]},
+}
+SAME = Parity(examples=12, largest_difference=1e-6, same_outputs=12)
+
+
+class Fake(Exporter):
+    """Writes one file, and compares as it is told to."""
+
+    def __init__(self, found: Parity = SAME, text: str = "graph") -> None:
+        super().__init__(NoOptions())
+        self.found, self.text = found, text
+        self.batches: Sequence[dict[str, Any]] = ()
+
+    def refuse(self, model: Any) -> None:
+        if self.text == "refused":
+            raise InputError("model.position: cannot be said")
+
+    def write(self, model: Any, folder: Path) -> Written:
+        (folder / "model.fake").write_text(self.text)
+        return Written({"model.fake": len(self.text)}, opset=18, versions={"fake": "1"})
+
+    def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
+        assert (folder / "model.fake").is_file()
+        assert max_new_tokens == 20
+        self.batches = batches
+        return self.found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
+    return DataHome(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, home: DataHome) -> Path:
+    """An untrained model's folder."""
+    from zoo.spec import resolve
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    with one_thread():
+        build(resolve(SPEC), folder, home)
+    return folder
+
+
+@pytest.fixture
+def exported(model: Path, home: DataHome, tmp_path: Path) -> Callable[..., Export]:
+    def export(fake: Fake, out: Path = tmp_path / "out", **options: Any) -> Export:
+        chosen: Any = SimpleNamespace(create=lambda: fake)
+        with one_thread():
+            return export_model(model, out, chosen, home=home, **options)
+
+    return export
+
+
+def test_an_export_says_what_its_runtime_needs(exported: Callable[..., Export], tmp_path: Path) -> None:
+    fake = Fake()
+    export = exported(fake)
+    assert read_export(tmp_path / "out") == export
+    assert (export.name, export.architecture, export.layers, export.heads, export.head_width) == (
+        "tiny",
+        "encoder-decoder",
+        1,
+        2,
+        8,
+    )
+    assert export.decoding.strategy == "beam"
+    assert export.decoding.options["width"] == 3
+    assert (export.max_source_tokens, export.max_target_tokens) == (64, 64)
+    assert export.special.end != export.special.padding
+    assert export.parity == {"examples": 12, "largest_difference": 1e-6, "same_outputs": 12}
+    assert {item.name for item in (tmp_path / "out").iterdir()} == {
+        EXPORT_FILE,
+        "model.fake",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "zoo.lock.yaml",
+    }
+    sizes = [len(batch["input_ids"]) for batch in fake.batches]
+    assert sizes == [5, 5, 2]
+    widths = [batch["attention_mask"].sum(-1).max().item() for batch in fake.batches]
+    assert widths == sorted(widths, reverse=True)  # sources of like length share a batch
+
+
+def test_sources_of_ones_own_are_compared_instead_of_the_development_split(exported: Callable[..., Export]) -> None:
+    fake = Fake(replace(SAME, examples=2, same_outputs=2))
+    exported(fake, sources=["ta nutux", "tep"])
+    assert [len(batch["input_ids"]) for batch in fake.batches] == [2]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (
+            replace(SAME, largest_difference=2e-4),
+            "logits of the export differ from torch's by 0.0002, more than 0.0001",
+        ),
+        (replace(SAME, largest_difference=float("nan")), "differ from torch's by nan"),
+        (replace(SAME, same_outputs=11), "1 of 12 greedy outputs of the export are not torch's"),
+    ],
+)
+def test_what_computes_something_else_is_not_put_in_place(
+    exported: Callable[..., Export], tmp_path: Path, found: Parity, expected: str
+) -> None:
+    exported(Fake(text="earlier"))
+    with pytest.raises(ZooError, match=expected):
+        exported(Fake(found, text="later"))
+    assert (tmp_path / "out" / "model.fake").read_text() == "earlier"
+    assert [item.name for item in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_refused_model_and_an_occupied_place_write_nothing(exported: Callable[..., Export], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.position: cannot be said"):
+        exported(Fake(text="refused"))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="holds something else than an export"):
+        exported(Fake())
+    with pytest.raises(InputError, match="is no folder"):
+        exported(Fake(), out=tmp_path / "out" / "thesis.txt")
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_newer_export_takes_the_place_of_an_earlier_one(exported: Callable[..., Export], tmp_path: Path) -> None:
+    exported(Fake(text="earlier"))
+    exported(Fake(text="later"))
+    assert (tmp_path / "out" / "model.fake").read_text() == "later"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "no export.json here: not a folder of 'zoo export'"),
+        ("{}", "Field required"),
+        ("not JSON", "Invalid JSON"),
+    ],
+)
+def test_a_folder_that_is_no_export_is_refused_in_one_line(tmp_path: Path, text: str | None, expected: str) -> None:
+    if text is not None:
+        (tmp_path / EXPORT_FILE).write_text(text)
+    with pytest.raises(InputError, match=expected) as error:
+        read_export(tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_missing_graph_is_named(exported: Callable[..., Export], tmp_path: Path) -> None:
+    exported(Fake())
+    (tmp_path / "out" / "model.fake").unlink()
+    with pytest.raises(InputError, match=r"no model\.fake here, which export\.json names"):
+        read_export(tmp_path / "out")
+
+
+_DEADLY = """
+import os, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+sys.path.insert(0, sys.argv[1])
+from test_exporting import Fake
+from zoo.export.exporting import export_model
+from zoo.tasks import DataHome
+
+class Deadly(Fake):
+    def parity(self, *arguments, **options):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+source, out, home = map(Path, sys.argv[2:])
+export_model(source, out, SimpleNamespace(create=lambda: Deadly(text="later")), home=DataHome(home))
+"""
+
+
+@pytest.mark.slow
+def test_an_export_that_is_killed_leaves_the_earlier_one_usable(
+    exported: Callable[..., Export], model: Path, home: DataHome, tmp_path: Path
+) -> None:
+    exported(Fake(text="earlier"))
+    done = subprocess.run(
+        [sys.executable, "-c", _DEADLY, str(Path(__file__).parent), str(model), str(tmp_path / "out"), str(home.root)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert read_export(tmp_path / "out").name == "tiny"
+    assert (tmp_path / "out" / "model.fake").read_text() == "earlier"
+    exported(Fake(text="later"))
+    assert (tmp_path / "out" / "model.fake").read_text() == "later"

@@ -1,0 +1,155 @@
+"""`zoo translate MODEL [FILE]`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from zoo.errors import InputError
+
+Translate = Callable[[list[str]], list[str]]
+
+BATCHES = 16
+"""Batches' worth of lines of a file that are read at once: so many that those of like length find each other."""
+
+
+@click.command("translate")
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), metavar="[FILE]", default="-")
+@click.option(
+    "--width", type=click.IntRange(1, 64), help="Hypotheses of beam search; 1 is greedy. Default: the spec's."
+)
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Longest output, in tokens. Default: the spec's.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Lines translated at once. Default: the spec's of a FILE; 1 of standard input.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute on. Default: one a core.")
+def command(
+    model: Path, file: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
+) -> None:
+    """Translate the lines of FILE, or of standard input, with MODEL: a folder of 'zoo export' or of 'zoo train'.
+
+    Each line gives one line, an empty one an empty one. Of standard input each line is translated, and written, before
+    the next is read, unless there is a --batch-size. What else decoding needs is the spec's. An export is run without
+    torch.
+    """
+    with ExitStack() as stack:
+        stream, name = _opened(file, stack)
+        kind = _kind(model)
+        load = _exported if kind == "export" else _trained
+        translate, size = load(model, width, max_new_tokens, batch_size, threads)
+        streaming = stream is sys.stdin.buffer
+        count = (batch_size or 1) if streaming else size * BATCHES
+        for block in _blocks(_lines(stream, name), count):
+            _write(_translated(block, translate))
+
+
+def _kind(model: Path) -> str:
+    from zoo.export.folder import EXPORT_FILE
+
+    expected = "expected one that 'zoo export' or 'zoo train' made"
+    if not model.is_dir():
+        raise InputError(f"no such folder; {expected}", where=str(model))
+    if (model / EXPORT_FILE).is_file():
+        return "export"
+    if not (model / "config.json").is_file():
+        raise InputError(f"neither {EXPORT_FILE} nor config.json here; {expected}", where=str(model))
+    return "training"
+
+
+def _exported(
+    folder: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
+) -> tuple[Translate, int]:
+    """What translates with an export, and the size of its batches. Without torch."""
+    from zoo.export.runtime import load
+
+    translator = load(folder, threads=threads)
+
+    def translate(texts: list[str]) -> list[str]:
+        return translator.translate(texts, width=width, max_new_tokens=max_new_tokens, batch_size=batch_size)
+
+    return translate, batch_size or translator.export.decoding.batch_size
+
+
+def _trained(
+    folder: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
+) -> tuple[Translate, int]:
+    """What translates with a model in torch, and the size of its batches."""
+    import torch
+
+    from zoo.measure import default_device, generate_outputs
+    from zoo.models.decoding import widened
+    from zoo.training import load_run
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    run = load_run(folder)
+    if run.model.reads != "text":
+        raise InputError("its model reads images: this command translates texts", where=str(folder))
+    decoding = run.spec.decoding
+    changes = {
+        "strategy": None if width is None else widened(decoding.strategy, width),
+        "max_new_tokens": max_new_tokens,
+        "batch_size": batch_size,
+    }
+    decoding = decoding.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    model = run.model.to(default_device()).eval()
+    limit = model.source_limit(decoding.max_new_tokens)
+
+    def translate(texts: list[str]) -> list[str]:
+        return list(generate_outputs(model, run.tokenizers, texts, decoding, max_source_tokens=limit).outputs)
+
+    return translate, decoding.batch_size
+
+
+def _translated(lines: list[str], translate: Translate) -> list[str]:
+    """One line for each: an output's own line breaks become spaces, and what has no text is not asked for."""
+    texts = [line for line in lines if line.strip()]
+    outputs = iter(translate(texts) if texts else [])
+    return [" ".join(next(outputs).splitlines()) if line.strip() else "" for line in lines]
+
+
+def _opened(file: Path, stack: ExitStack) -> tuple[BinaryIO, str]:
+    if str(file) == "-":
+        return sys.stdin.buffer, "standard input"
+    if not file.exists():
+        raise InputError("no such file", where=str(file))
+    return stack.enter_context(file.open("rb")), str(file)
+
+
+def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
+    for number, line in enumerate(stream, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"byte {error.start + 1} of the line is not UTF-8", where=f"{name}:{number}") from None
+
+
+def _blocks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    """So many lines at a time. What comes before a line that cannot be read comes out all the same."""
+    block: list[str] = []
+    try:
+        for line in lines:
+            block.append(line)
+            if len(block) == size:
+                yield block
+                block = []
+    except InputError:
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
+
+
+def _write(lines: list[str]) -> None:
+    # Bytes, as the terminal's encoding may know less than a translation holds.
+    sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+    sys.stdout.buffer.flush()

@@ -1,0 +1,101 @@
+"""A folder with an exported model: its files, and what stands in ``export.json``. Torch-free."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zoo.atomic import write_atomic
+from zoo.errors import InputError
+
+EXPORT_FILE = "export.json"
+FORMAT = "zoo.export/1"
+
+ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
+"""The three graphs of a model that reads a source and writes a target, named as `optimum` names them."""
+
+TARGET_TOKENIZER = "target_tokenizer"
+"""Where the target's tokenizer stands, if it is another than the source's at the top: as in a model's folder (of which
+`zoo.spec` says so, but importing that takes as long as opening a model)."""
+
+SIDES = ("decoder", "encoder")
+"""Whose keys and values a cache holds: of the target so far, and of the source."""
+
+
+def cache_names(prefix: str, layers: int, sides: tuple[str, ...] = SIDES) -> list[str]:
+    """``[prefix.0.decoder.key, prefix.0.decoder.value, prefix.0.encoder.key, ..., prefix.1.decoder.key, ...]``."""
+    return [f"{prefix}.{layer}.{side}.{what}" for layer in range(layers) for side in sides for what in ("key", "value")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Special(_Part):
+    """Token ids that decoding needs."""
+
+    start: int = Field(description="First token of every target; no text")
+    end: int = Field(description="Ends a target")
+    padding: int
+    forced_bos: int | None = Field(default=None, description="Token that every output begins with")
+    forced_eos: int | None = Field(default=None, description="Token that an output of the greatest length ends with")
+    banned: list[list[int]] = Field(default_factory=list, description="Sequences of tokens that are never written")
+
+
+class Decoding(_Part):
+    """How the model's spec decodes; `strategy` by name, its options, and the longest output."""
+
+    strategy: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    max_new_tokens: int
+    batch_size: int
+
+
+class Export(_Part):
+    """What ``export.json`` says."""
+
+    format: Literal["zoo.export/1"] = "zoo.export/1"
+    kind: Literal["onnx"] = "onnx"
+    name: str
+    architecture: str
+    layers: int = Field(description="Layers of the decoder: each has a cache of its own")
+    heads: int
+    head_width: int
+    vocabulary: int
+    special: Special
+    max_source_tokens: int | None = Field(description="Longest source that the model can place; None: any")
+    max_target_tokens: int | None = Field(description="Longest target that the model can place; None: any")
+    decoding: Decoding
+    log_probabilities: bool = Field(
+        default=False, description="Whether the graphs' logits are log-probabilities to be taken as they are"
+    )
+    opset: int
+    dtype: Literal["float32"] = "float32"
+    sizes: dict[str, int] = Field(description="Bytes of each graph")
+    made_with: dict[str, str] = Field(description="Versions of what wrote it")
+    parity: dict[str, Any] | None = Field(default=None, description="How far it is from the model in torch")
+
+
+def write_export(export: Export, folder: Path) -> None:
+    """Write ``export.json``: last, as a folder is an export once it is there."""
+    write_atomic(folder / EXPORT_FILE, json.dumps(export.model_dump(), indent=1) + "\n")
+
+
+def read_export(folder: Path) -> Export:
+    """What the export in `folder` says of itself. Raises InputError where there is none, or it is damaged."""
+    path = folder / EXPORT_FILE
+    if not path.is_file():
+        raise InputError(f"no {EXPORT_FILE} here: not a folder of 'zoo export'", where=str(folder))
+    try:
+        found = Export.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{place or 'the file'}: {first['msg']}", where=str(path)) from None
+    missing = [name for name in found.sizes if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"no {missing[0]} here, which {EXPORT_FILE} names", where=str(folder))
+    return found

@@ -1,0 +1,111 @@
+"""The three graphs of an export, opened by onnxruntime: threads, memory, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from zoo.errors import InputError, ZooError
+from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, SIDES, Export, cache_names
+
+MASK = "encoder_attention_mask"
+STATES = "encoder_hidden_states"
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """Open sessions. They hold nothing of a call: any number of threads may run them at once."""
+
+    encoder: Any
+    first: Any
+    following: Any
+    layers: int
+
+
+def open_graphs(folder: Path, export: Export, threads: int | None = None) -> Graphs:
+    """The graphs in `folder`, each to run on `threads` threads (None: as many as the process has cores).
+
+    The three are opened at once: most of the time goes into optimising them, outside of Python's lock.
+    Raises InputError where onnxruntime cannot open one, or it has not the inputs and outputs of an export; ZooError
+    where onnxruntime is not installed.
+    """
+    names = [ENCODER, FIRST_STEP, NEXT_STEP]
+    chosen = threads or usable_cores()
+    _onnxruntime()  # imported before the threads that need it
+    with ThreadPoolExecutor(len(names)) as pool:
+        opened = list(pool.map(lambda name: _open(folder / name, chosen), names))
+    encoder, first, following = opened
+    past = cache_names("past_key_values", export.layers)
+    _refuse_other(folder / ENCODER, encoder, ["input_ids", "attention_mask"], ["last_hidden_state"])
+    present = cache_names("present", export.layers)
+    _refuse_other(folder / FIRST_STEP, first, ["input_ids", STATES], ["logits", *present])
+    own = cache_names("present", export.layers, SIDES[:1])
+    _refuse_other(folder / NEXT_STEP, following, ["input_ids", *past], ["logits", *own])
+    return Graphs(encoder, first, following, export.layers)
+
+
+def usable_cores() -> int:
+    """Physical cores, or the fewer that this process may run on: two threads of one core share its arithmetic units,
+    which a matrix product keeps busy."""
+    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
+    return max(1, min(physical, allowed))
+
+
+def session_options(threads: int, *, packed: bool = True) -> Any:
+    """How a graph is run.
+
+    - All graph optimisations: they cost a fraction of a second at load, once.
+    - Waiting threads sleep. By default they spin, to be there sooner; beside the workers of a web server they take the
+      cores from whoever has something to compute, and one request's threads from another's.
+    - No memory patterns: onnxruntime keeps one for every combination of shapes that it has met, and a decoder meets
+      new ones with each source length and each step, so that the memory of a server would grow for ever.
+    - Given as paths, weights in files beside a graph are mapped into memory. For matrix products they are copied once
+      more, `packed` as the processor likes them. The first step, which a batch takes once, goes without: that costs a
+      batch of 16 two hundredths of its time and one of 1 nothing (d=512, 25 tokens), a model opens half a second
+      sooner, and processes share its weights.
+    """
+    runtime = _onnxruntime()
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1  # the graphs are chains: nothing runs beside anything
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.disable_prepacking", "0" if packed else "1")
+    options.log_severity_level = 3  # errors
+    return options
+
+
+def _open(path: Path, threads: int) -> Any:
+    try:
+        return _onnxruntime().InferenceSession(
+            str(path),
+            sess_options=session_options(threads, packed=path.name != FIRST_STEP),
+            providers=["CPUExecutionProvider"],
+        )
+    except Exception as error:  # onnxruntime's have no base of their own
+        text = " ".join(str(error).split())[:200]
+        version = _onnxruntime().__version__
+        raise InputError(f"onnxruntime {version} cannot open it ({text})", where=str(path)) from error
+
+
+def _refuse_other(path: Path, session: Any, inputs: list[str], outputs: list[str]) -> None:
+    there = {"input": {i.name for i in session.get_inputs()}, "output": {o.name for o in session.get_outputs()}}
+    for what, names in (("input", inputs), ("output", outputs)):
+        missing = [name for name in names if name not in there[what]]
+        if missing:
+            raise InputError(f"has no {what} '{missing[0]}': not a graph of 'zoo export'", where=str(path))
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ZooError("running an export needs onnxruntime: pip install 'zoo-registry[onnx]'") from None
+    return onnxruntime

@@ -1,0 +1,80 @@
+"""What is asked of exporters: a tiny model goes out whole, or is refused before anything is written."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from zoo.errors import InputError
+from zoo.export.contracts import Exporter, Parity, Written
+from zoo.spec.options import Chosen
+from zoo.testing.suite import ComponentSuite
+from zoo.testing.surroundings import untouched_surroundings
+from zoo.testing.tiny_model import tiny_examples, tiny_model, tiny_tokenizers
+
+NEW_TOKENS = 8
+
+
+@cache
+def _batch() -> dict[str, Any]:
+    """Sources of several lengths, encoded."""
+    texts = [example.source for example in tiny_examples(5)]
+    encoded = tiny_tokenizers().source(texts, padding=True, return_tensors="pt")
+    return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+
+
+class ExporterSuite(ComponentSuite):
+    """Exporters: see `zoo.export.contracts.Exporter`."""
+
+    kind: ClassVar[str] = "exporter"
+
+    def build(self, chosen: Chosen) -> Exporter:
+        """The exporter, as the host builds it."""
+        exporter: Exporter = chosen.create()
+        assert isinstance(exporter, Exporter)
+        return exporter
+
+    def export(self, chosen: Chosen, model: Any, folder: Path) -> Written:
+        """What the host asks for; a model that the exporter refuses is skipped."""
+        exporter = self.build(chosen)
+        try:
+            exporter.refuse(model)
+        except InputError as error:
+            pytest.skip(f"refuses a plain encoder-decoder: {error}")
+        return exporter.write(model, folder)
+
+    def test_a_model_that_it_cannot_say_is_refused_by_name_and_any_other_is_not(self, chosen: Chosen) -> None:
+        exporter = self.build(chosen)
+        refused = []
+        for architecture in ("encoder-decoder", "causal-lm", "prefix-lm"):
+            try:
+                exporter.refuse(tiny_model(architecture=architecture))
+            except InputError as error:
+                refused.append(str(error))
+        assert all(text.strip() for text in refused), "an error says what cannot be exported"
+        assert len(refused) < 3, "it refuses every model"
+
+    @pytest.mark.slow
+    def test_what_is_written_computes_what_the_model_does(self, chosen: Chosen, tmp_path: Path) -> None:
+        """Files are told as they are; model and global state are left alone; another model is told from it."""
+        model = tiny_model()
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        with untouched_surroundings():
+            written = self.export(chosen, model, tmp_path)
+        assert written.sizes == {file.name: file.stat().st_size for file in tmp_path.iterdir()}
+        assert all(size > 0 for size in written.sizes.values())
+        assert written.versions
+        assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+        assert not model.training
+        found = self.parity(chosen, model, tmp_path)
+        assert found.examples == found.same_outputs == 5
+        assert found.largest_difference < 1e-4
+        assert self.parity(chosen, tiny_model(seed=4), tmp_path).largest_difference > 1e-2
+
+    def parity(self, chosen: Chosen, model: Any, folder: Path) -> Parity:
+        """The comparison of one batch."""
+        return self.build(chosen).parity(model, folder, [_batch()], max_new_tokens=NEW_TOKENS)
