@@ -32,7 +32,17 @@ def test_language_models_have_the_parameters_of_the_encoder_decoder_beside_them(
 
 
 LONG = sorted((SPECS / "toy").glob("*.yaml"))
-LONG += [SPECS / "vision" / f"{name}.yaml" for name in ("patch-positions", "resize-policies", "typeset-lines")]
+LONG += [
+    SPECS / "vision" / f"{name}.yaml"
+    for name in (
+        "patch-positions",
+        "resize-policies",
+        "resize-policies-ctc",
+        "typeset-lines",
+        "label-smoothing",
+        "model-or-image-size",
+    )
+]
 
 
 @pytest.mark.parametrize("path", LONG, ids=lambda path: path.stem)

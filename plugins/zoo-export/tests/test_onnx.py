@@ -15,6 +15,7 @@ from zoo.errors import InputError
 from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP
 from zoo.models import assemble
 from zoo.spec import resolve_model
+from zoo.testing.surroundings import one_thread
 
 SECTION: dict[str, Any] = {
     "d_model": 16,
@@ -29,8 +30,8 @@ SECTION: dict[str, Any] = {
     "max_positions": 64,
 }
 VOCABULARY = 40
-OFTEN: list[Any] = ["rotary"]
-SELDOM: list[Any] = [
+SCHEMES: list[Any] = [
+    "rotary",
     "sinusoidal",
     "t5",
     "none",
@@ -71,34 +72,29 @@ def assert_same(model: Any, folder: Path, **options: Any) -> None:
     assert found.same_outputs == 7
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("position", OFTEN, ids=str)
-def test_steps_from_the_cache_give_torchs_logits_and_outputs(tmp_path: Path, position: Any) -> None:
-    assert_same(model_of(position=position), tmp_path)
-
-
 @pytest.mark.soak
-@pytest.mark.parametrize("position", SELDOM, ids=str)
-def test_so_they_do_with_every_other_scheme(tmp_path: Path, position: Any) -> None:
+@pytest.mark.parametrize("position", SCHEMES, ids=str)
+def test_steps_from_the_cache_give_torchs_logits_and_outputs_with_every_scheme(tmp_path: Path, position: Any) -> None:
     assert_same(model_of(position=position), tmp_path)
 
 
-@pytest.mark.slow
-def test_a_fusion_that_reads_every_layer_and_separate_vocabularies(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose fusion reads every layer, and whose sides have vocabularies of their own, compared with torch."""
+    folder = tmp_path_factory.mktemp("exported")
     section = {**SECTION, "fusion": "transparent", "tie_embeddings": "decoder"}
     model = assemble(resolve_model(section), VOCABULARY, seed=3, source_vocabulary_size=VOCABULARY + 5).eval()
     assert model.encoder.keep_layers
-    assert_same(model, tmp_path)
+    with one_thread():
+        assert_same(model, folder)
+    return folder
 
 
 @pytest.mark.slow
-def test_names_and_shapes_are_those_that_optimum_reads_and_nothing_tells_where_it_was_made(tmp_path: Path) -> None:
-    exporter = OnnxExporter(OnnxOptions())
-    exporter.write(model_of(), tmp_path)
+def test_names_and_shapes_are_those_that_optimum_reads_and_nothing_tells_where_it_was_made(exported: Path) -> None:
     cpu = ["CPUExecutionProvider"]
-    sessions = {
-        name: onnxruntime.InferenceSession(tmp_path / name, providers=cpu) for name in (ENCODER, FIRST_STEP, NEXT_STEP)
-    }
+    names = (ENCODER, FIRST_STEP, NEXT_STEP)
+    sessions = {name: onnxruntime.InferenceSession(exported / name, providers=cpu) for name in names}
     assert [item.name for item in sessions[ENCODER].get_inputs()] == ["input_ids", "attention_mask"]
     assert [item.name for item in sessions[ENCODER].get_outputs()] == ["last_hidden_state"]
     assert {item.name for item in sessions[FIRST_STEP].get_inputs()} == {
@@ -116,7 +112,7 @@ def test_names_and_shapes_are_those_that_optimum_reads_and_nothing_tells_where_i
     ]
     kept = {item.name for item in sessions[NEXT_STEP].get_inputs()} - {"input_ids", "encoder_attention_mask"}
     assert kept == {name.replace("present", "past_key_values") for name in made[1:]}
-    assert str(Path(__file__).parents[3]).encode() not in (tmp_path / NEXT_STEP).read_bytes()
+    assert str(Path(__file__).parents[3]).encode() not in (exported / NEXT_STEP).read_bytes()
 
 
 @pytest.mark.parametrize(
