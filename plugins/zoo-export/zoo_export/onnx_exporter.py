@@ -128,9 +128,10 @@ def _interleaved(own: Sequence[Tensor], both: Sequence[Tensor]) -> list[Tensor]:
 
 def _refuse_masks_of_fusions(model: Any) -> None:
     """Raise InputError where the fusion hides parts of its memory by a mask of its own: no graph carries it on."""
-    states = torch.zeros(1, len(model.encoder.layers) if model.encoder.keep_layers else 1, 2, model.section.d_model)
+    ids = torch.full((1, 2), int(model.config.eos_token_id))  # [1, S]
     mask = torch.ones(1, 2, dtype=torch.bool)
     with evaluating(model), torch.no_grad():
+        states = model.states_for_fusion(model.encoder(ids, mask))  # [1, L or 1, S, D]
         memory = model.decoder.fusion.memory(states, mask, 0)
     if memory.mask is not mask:
         chosen = model.section.fusion.id
