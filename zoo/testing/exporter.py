@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,10 +12,11 @@ import torch
 
 from zoo.errors import InputError
 from zoo.export.contracts import Exporter, Parity, Written
+from zoo.registry import use_registry
 from zoo.spec.options import Chosen
 from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
-from zoo.testing.tiny_model import tiny_examples, tiny_model, tiny_tokenizers
+from zoo.testing.tiny_model import kit_registry, tiny_examples, tiny_model, tiny_tokenizers
 
 NEW_TOKENS = 8
 
@@ -31,6 +33,12 @@ class ExporterSuite(ComponentSuite):
     """Exporters: see `zoo.export.contracts.Exporter`."""
 
     kind: ClassVar[str] = "exporter"
+
+    @pytest.fixture(autouse=True)
+    def _components_of_the_model(self) -> Iterator[None]:
+        """The tiny model is made of the kit's own, which no plugin brings."""
+        with use_registry(kit_registry()):
+            yield
 
     def build(self, chosen: Chosen) -> Exporter:
         """The exporter, as the host builds it."""
