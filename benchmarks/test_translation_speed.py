@@ -39,7 +39,7 @@ SHARE_OF_START = 1 / 3
 CASES = {"1 greedy": (1, 1), "16 greedy": (16, 1), "1 beam 4": (1, 4), "16 beam 4": (16, 4)}
 """Sentences at once, and hypotheses of each."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]  # slow as a model is exported
+pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("one_thread")]  # a model is exported
 
 
 @dataclass(frozen=True)

@@ -198,6 +198,8 @@ CASES: dict[str, tuple[str, dict[str, Any], float, int]] = {
     "chosen places": ("rt-detr", SMALL_SETS, 4e-3, 220),
     "moved sides": ("d-fine", {**SMALL_SETS, "reg_max": 16}, 4e-3, 200),
 }
+SOAKED = {"distributions", "moved sides"}
+"""Cases that learn as others do: make soak."""
 
 
 def drawn_images() -> tuple[dict[str, Tensor], Labels]:
@@ -213,7 +215,9 @@ def drawn_images() -> tuple[dict[str, Tensor], Labels]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.soak if case in SOAKED else ()) for case in CASES]
+)
 def test_two_images_are_learned_by_heart(created: Callable[..., Any], case: str) -> None:
     name, options, rate, steps = CASES[case]
     torch.manual_seed(1)

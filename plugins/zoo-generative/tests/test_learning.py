@@ -32,7 +32,7 @@ def modes(images: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "options", "steps", "rate"),
     [
-        ("nsgan", {"latent": 8, "r1": 1.0}, 300, 1e-3),
+        pytest.param("nsgan", {"latent": 8, "r1": 1.0}, 300, 1e-3, marks=pytest.mark.soak),
         ("r3gan", {"latent": 8}, 300, 1e-3),
         ("ddpm", {"steps": 100, "sampling_steps": 20}, 300, 3e-3),
     ],
