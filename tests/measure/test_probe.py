@@ -136,7 +136,7 @@ def test_the_real_probes_refuse_what_is_no_model_and_no_request(tmp_path: Path) 
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "expected one JSON request on standard input: directory" in done.stderr.splitlines()[-1]
+    assert "expected one JSON request on standard input: sentences" in done.stderr.splitlines()[-1]
 
 
 LIMITED = """

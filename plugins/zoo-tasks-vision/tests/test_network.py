@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 
 import pytest
 from zoo_tasks_vision.fonts.dealing import groups_of
@@ -29,7 +30,7 @@ def test_the_default_fonts_are_had_and_are_of_several_groups():
     assert set(found.packages) == set(FontOptions().packages)
     families = {face.family for face in found.faces}
     assert {"DejaVu Sans", "Liberation Serif", "FreeMono", "Comic Neue"} <= families
-    assert len(groups_of(found.faces)) >= 5
+    assert len(groups_of(found.faces, Counter("The quick brown fox jumps over the lazy dog"))) >= 5
     for face in found.faces:
         assert (face.path.parent / "copyright").is_file()
 
