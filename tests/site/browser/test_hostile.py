@@ -105,7 +105,8 @@ def test_whatever_a_record_or_plugin_says_is_shown_as_text_and_nothing_happens(
     assert {file.parent.name for file in pages} == {"site", "boards", "components", "models"}
     for file in pages:
         assert file.stat().st_size < LARGEST_PAGE, file.name
-        for width in (1400, 390):
+        # What runs does so at any width; what is too wide shows on a narrow screen first.
+        for width in (1400, 390) if attack in {"markup", "long"} else (390,):
             listening.window(width)
             listening.open_page(file)
             assert listening.execute_script("return document.querySelector('h1').offsetHeight") in range(20, 1000)
