@@ -123,13 +123,8 @@ def test_an_export_says_what_its_runtime_needs(exported: Callable[..., Export], 
     assert (export.max_source_tokens, export.max_target_tokens) == (64, 64)
     assert export.special.end != export.special.padding
     assert export.parity == {"examples": 12, "largest_difference": 1e-6, "same_outputs": 12}
-    assert {item.name for item in (tmp_path / "out").iterdir()} == {
-        EXPORT_FILE,
-        "model.fake",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "zoo.lock.yaml",
-    }
+    left = {item.name for item in (tmp_path / "out").iterdir()} - {"special_tokens_map.json"}  # of transformers 4
+    assert left == {EXPORT_FILE, "model.fake", "tokenizer.json", "tokenizer_config.json", "zoo.lock.yaml"}
     sizes = [len(batch["input_ids"]) for batch in fake.batches]
     assert sizes == [5, 5, 2]
     widths = [batch["attention_mask"].sum(-1).max().item() for batch in fake.batches]
