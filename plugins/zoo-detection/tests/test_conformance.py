@@ -1,8 +1,6 @@
-"""The conformance kit over every component of this distribution, and options of its own."""
+"""The conformance kit over options other than those of the components' own examples."""
 
-from zoo.testing import DetectorSuite, MatcherSuite, conformance_suites
-
-globals().update(conformance_suites(distribution="zoo-detection"))
+from zoo.testing import DetectorSuite, MatcherSuite
 
 _SMALL = {"width": 8, "neck": 16, "head_blocks": 1}
 
