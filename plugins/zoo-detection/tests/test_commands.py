@@ -77,7 +77,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # another detector goes the same way in the slow part
 def test_rt_detr_is_benched(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with use_registry(with_shapes()), one_thread():
         Path("spec.yaml").write_text(yaml.safe_dump(spec("rt-detr")))

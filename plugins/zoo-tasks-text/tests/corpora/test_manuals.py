@@ -137,11 +137,9 @@ def test_the_licence_of_the_whole_names_that_of_every_manual():
 
 
 @pytest.mark.network
-@pytest.mark.slow
+@pytest.mark.soak  # the other corpora of Debian's packages are prepared in the slow part
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="the packages come through apt")
-@pytest.mark.parametrize(
-    ("corpus", "least"), [(ManualsChinese, 25_000), pytest.param(ManualsJapanese, 23_000, marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize(("corpus", "least"), [(ManualsChinese, 25_000), (ManualsJapanese, 23_000)])
 def test_the_real_packages(tmp_path: Path, corpus, least):
     prepared = corpus(DebianOptions()).prepare(DataHome(tmp_path / "home"))
     pairs = {split: prepared.pairs(split) for split in SPLITS}
