@@ -112,7 +112,7 @@ class OnnxExporter(Exporter):
         try:
             return compared(model, folder, batches, max_new_tokens=max_new_tokens)
         except Exception as error:
-            if not type(error).__module__.startswith("onnxruntime."):
+            if not isinstance(error, InputError) and not type(error).__module__.startswith("onnxruntime."):
                 raise
             text = " ".join(str(error).split())[:300]
             raise ZooError(f"onnxruntime does not run what was written ({type(error).__name__}: {text})") from error

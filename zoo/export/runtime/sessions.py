@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from zoo.errors import InputError, ZooError
-from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, SIDES, Export, cache_names
+from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, SIDES, cache_names
 
 MASK = "encoder_attention_mask"
 STATES = "encoder_hidden_states"
@@ -27,8 +27,9 @@ class Graphs:
     layers: int
 
 
-def open_graphs(folder: Path, export: Export, threads: int | None = None) -> Graphs:
-    """The graphs in `folder`, each to run on `threads` threads (None: as many as the process has cores).
+def open_graphs(folder: Path, layers: int, threads: int | None = None) -> Graphs:
+    """The graphs in `folder`, of a decoder of so many layers, each to run on `threads` threads (None: as many as the
+    process has cores).
 
     The three are opened at once: most of the time goes into optimising them, outside of Python's lock.
     Raises InputError where onnxruntime cannot open one, or it has not the inputs and outputs of an export; ZooError
@@ -40,13 +41,13 @@ def open_graphs(folder: Path, export: Export, threads: int | None = None) -> Gra
     with ThreadPoolExecutor(len(names)) as pool:
         opened = list(pool.map(lambda name: _open(folder / name, chosen), names))
     encoder, first, following = opened
-    past = cache_names("past_key_values", export.layers)
+    past = cache_names("past_key_values", layers)
     _refuse_other(folder / ENCODER, encoder, ["input_ids", "attention_mask"], ["last_hidden_state"])
-    present = cache_names("present", export.layers)
+    present = cache_names("present", layers)
     _refuse_other(folder / FIRST_STEP, first, ["input_ids", STATES], ["logits", *present])
-    own = cache_names("present", export.layers, SIDES[:1])
+    own = cache_names("present", layers, SIDES[:1])
     _refuse_other(folder / NEXT_STEP, following, ["input_ids", *past], ["logits", *own])
-    return Graphs(encoder, first, following, export.layers)
+    return Graphs(encoder, first, following, layers)
 
 
 def usable_cores() -> int:

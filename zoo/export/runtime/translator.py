@@ -33,7 +33,7 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
         )
     search = search_of(export, str(folder / EXPORT_FILE))
     texts = Texts(folder, longest_source=export.max_source_tokens)
-    return Translator(export, open_graphs(folder, export, threads), texts, search)
+    return Translator(export, open_graphs(folder, export.layers, threads), texts, search)
 
 
 class Translator:
