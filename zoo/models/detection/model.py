@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.utils import ModelOutput
 
-from zoo.errors import InputError
-from zoo.models.base import ZooModel, refuse_other_architecture
+from zoo.models.base import refuse_other_architecture
 from zoo.models.configuration import ZooConfig
 from zoo.models.detection.contracts import Detector, Found, Labels
 from zoo.models.detection.processor import ZooDetectionProcessor
+from zoo.models.own_loss import OwnLossModel
 from zoo.models.seeding import own_randomness
 
 
@@ -29,7 +28,7 @@ class DetectionOutput(ModelOutput):  # type: ignore[misc]
     """What the detector itself understands."""
 
 
-class ZooForObjectDetection(ZooModel):
+class ZooForObjectDetection(OwnLossModel):
     """A detector of the kind `detector`, which has losses of its own.
 
     It reads what `ZooDetectionProcessor` makes of images; `save_pretrained` writes that beside the model. The
@@ -37,8 +36,7 @@ class ZooForObjectDetection(ZooModel):
     """
 
     arrangement = "detections"
-    own_loss = True
-    main_input_name = "pixel_values"
+    who = "a detector"
 
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
@@ -48,14 +46,7 @@ class ZooForObjectDetection(ZooModel):
         assert section.detector is not None  # the section has seen to it
         with own_randomness(seed, "detector"):
             self.detector: Detector = section.detector.create(len(self.categories))
-        self._tied_weights_keys: dict[str, str] = {}
-        for module in self.modules():
-            module._is_hf_initialized = True  # the detector has initialised itself
-        self.post_init()
-
-    @classmethod
-    def can_generate(cls) -> bool:
-        return False
+        self.initialised()
 
     @property
     def categories(self) -> list[int]:
@@ -73,27 +64,6 @@ class ZooForObjectDetection(ZooModel):
         saved = super().save_pretrained(save_directory, **kwargs)
         self.processor().save_pretrained(save_directory)
         return saved
-
-    @property
-    def attention_backend(self) -> str | None:
-        """None: what a detector is made of is its own business."""
-        return None
-
-    def get_input_embeddings(self) -> nn.Module:
-        return nn.Identity()
-
-    def get_output_embeddings(self) -> None:  # type: ignore[override]
-        return None
-
-    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Module:
-        """Raises InputError: there are no tokens."""
-        raise InputError("a detector has no tokens")
-
-    def source_limit(self, new_tokens: int) -> int:
-        return sys.maxsize  # images have the size that the pixel section gives them
-
-    def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return dict(encoded)
 
     def source_of_length(self, tokens: int) -> dict[str, Tensor]:
         """An image of so many cells of 16 x 16 pixels beside each other."""
@@ -120,22 +90,16 @@ class ZooForObjectDetection(ZooModel):
         pixel_mask = pixel_mask.bool()
         if labels is None:
             predictions = dict(self.detector(pixel_values, pixel_mask))
-            return self._output(DetectionOutput(predictions=predictions), return_dict)
+            return self.returned(DetectionOutput(predictions=predictions), return_dict)  # type: ignore[no-any-return]
         given = [dict(item) for item in labels]
         for item, mask in zip(given, pixel_mask, strict=True):
             item.setdefault("size", torch.stack((mask.any(1).sum(), mask.any(0).sum())))
         told = {"labels": given} if self.detector.needs_labels else {}
         predictions = dict(self.detector(pixel_values, pixel_mask, **told))
         losses = dict(self.detector.losses(predictions, given))
-        weights = self.detector.weights
-        loss = sum((losses[name].float() * weight for name, weight in weights.items()), pixel_values.new_zeros(()))
-        if num_items_in_batch is not None:
-            loss = loss * len(given) / num_items_in_batch
-        return self._output(DetectionOutput(loss=loss, losses=losses, predictions=predictions), return_dict)
-
-    def _output(self, output: DetectionOutput, return_dict: bool | None) -> DetectionOutput | tuple[Any, ...]:
-        wanted = self.config.return_dict if return_dict is None else return_dict
-        return output if wanted else output.to_tuple()
+        loss = self.weighed(losses, self.detector.weights, pixel_values, num_items_in_batch)
+        output = DetectionOutput(loss=loss, losses=losses, predictions=predictions)
+        return self.returned(output, return_dict)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def detect(self, pixel_values: Tensor, pixel_mask: Tensor) -> list[Found]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.utils import ModelOutput
 
-from zoo.errors import InputError
-from zoo.models.base import ZooModel, refuse_other_architecture
+from zoo.models.base import refuse_other_architecture
 from zoo.models.configuration import ZooConfig
 from zoo.models.generators.contracts import Generator, Shape
 from zoo.models.generators.pixels import CHANNELS
+from zoo.models.own_loss import OwnLossModel
 from zoo.models.seeding import own_randomness
 
 
@@ -28,15 +27,14 @@ class GenerationOutput(ModelOutput):  # type: ignore[misc]
     losses: dict[str, Tensor] | None = None
 
 
-class ZooForImageGeneration(ZooModel):
+class ZooForImageGeneration(OwnLossModel):
     """A generator of the kind `generator`, which has losses of its own.
 
     The configuration has the size of its images in ``image_size``: height and width.
     """
 
     arrangement = "pictures"
-    own_loss = True
-    main_input_name = "pixel_values"
+    who = "a generator"
 
     def __init__(self, config: ZooConfig) -> None:
         section = config.section()
@@ -46,41 +44,13 @@ class ZooForImageGeneration(ZooModel):
         assert section.generator is not None  # the section has seen to it
         with own_randomness(seed, "generator"):
             self.generator: Generator = section.generator.create(self.shape)
-        self._tied_weights_keys: dict[str, str] = {}
-        for module in self.modules():
-            module._is_hf_initialized = True  # the generator has initialised itself
-        self.post_init()
-
-    @classmethod
-    def can_generate(cls) -> bool:
-        return False  # what transformers means by it: tokens
+        self.initialised()
 
     @property
     def shape(self) -> Shape:
         """The size of the images."""
         height, width = self.config.image_size
         return Shape(CHANNELS, int(height), int(width))
-
-    @property
-    def attention_backend(self) -> str | None:
-        """None: what a generator is made of is its own business."""
-        return None
-
-    def get_input_embeddings(self) -> nn.Module:
-        return nn.Identity()
-
-    def get_output_embeddings(self) -> None:  # type: ignore[override]
-        return None
-
-    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Module:
-        """Raises InputError: there are no tokens."""
-        raise InputError("a generator has no tokens")
-
-    def source_limit(self, new_tokens: int) -> int:
-        return sys.maxsize  # it reads nothing
-
-    def prompts(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return dict(encoded)
 
     def after_step(self, step: int) -> None:
         with torch.no_grad():
@@ -103,13 +73,8 @@ class ZooForImageGeneration(ZooModel):
         else:
             with _same_noise(pixel_values.device):
                 losses = dict(self.generator.losses(pixel_values))
-        weights = self.generator.weights
-        loss = sum((losses[name].float() * weight for name, weight in weights.items()), pixel_values.new_zeros(()))
-        if num_items_in_batch is not None:
-            loss = loss * len(pixel_values) / num_items_in_batch
-        wanted = self.config.return_dict if return_dict is None else return_dict
-        output = GenerationOutput(loss=loss, losses=losses)
-        return output if wanted else output.to_tuple()
+        loss = self.weighed(losses, self.generator.weights, pixel_values, num_items_in_batch)
+        return self.returned(GenerationOutput(loss=loss, losses=losses), return_dict)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def generate_images(self, count: int, seed: int) -> Tensor:
