@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field
 
-from zoo.spec.explain import error_at
 from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Chosen, Options, Slot
-from zoo.spec.own_section import OwnLossTraining, only, refused
+from zoo.spec.own_section import OneComponent, OwnLossTraining, WithoutText, only
 from zoo.spec.pixel_section import PixelSection
 from zoo.spec.ranges import Probability
 from zoo.spec.sections import Spec
@@ -25,26 +24,16 @@ _OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target
 """The keys of a detector's sections, for the JSON Schema."""
 
 
-class DetectorModel(ModelSection):
+class DetectorModel(OneComponent):
     """What a detector is assembled from: one component, and what it sees of an image."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: only(schema, _OF_MODELS))
     later: ClassVar[frozenset[str]] = frozenset(ModelSection.model_fields) - {"architecture", "detector", "pixels"}
+    who = "a detector"
 
     architecture: Literal["detector"] = Field(description="Skeleton: a detector of boxes in images")
     detector: Annotated[Chosen, Slot("detector")] = Field(description="The detector")
     pixels: PixelSection = Field(default_factory=PixelSection, description="What it sees of an image")
-    # Its detector's options have what other models say here.
-    d_model: None = Field(default=None, description="None")  # type: ignore[assignment]
-    heads: None = Field(default=None, description="None")  # type: ignore[assignment]
-    block: None = Field(default=None, description="None")  # type: ignore[assignment]
-    normalization: None = Field(default=None, description="None")  # type: ignore[assignment]
-    feedforward: None = Field(default=None, description="None")  # type: ignore[assignment]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_of_other_architectures(cls, data: Any) -> Any:
-        return refused("ModelSection", "a detector", data, cls.later)
 
 
 class DetectorTraining(OwnLossTraining):
@@ -70,28 +59,14 @@ class DetectionSection(Options):
     batch_size: int = Field(default=8, ge=1, le=100_000, description="Images looked at together")
 
 
-class DetectionSpec(Spec):
+class DetectionSpec(WithoutText):
     """The resolved spec of a detector."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: only(schema, _OF_SPECS))
-    later: ClassVar[frozenset[str]] = Spec.later | {"tokenizer", "decoding"}
+    who = "a detector"
 
     model: DetectorModel = Field(description="The model")
     training: DetectorTraining = Field(description="Its training")
-    tokenizer: None = Field(default=None, description="None")  # type: ignore[assignment]
-    decoding: None = Field(default=None, description="None")  # type: ignore[assignment]
     detection: DetectionSection = Field(
         default_factory=DetectionSection, description="How boxes are found for evaluation and measurement"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_of_texts(cls, data: Any) -> Any:
-        return refused("Spec", "a detector", data, frozenset({"tokenizer", "target_tokenizer", "decoding"}))
-
-    @model_validator(mode="after")
-    def _probes_read_texts(self) -> DetectionSpec:
-        if self.evaluation.probes:
-            message = "probes are read off models that write texts: leave 'probes' out"
-            raise ValidationError.from_exception_data("Spec", [error_at(("evaluation", "probes"), message, None)])
-        return self

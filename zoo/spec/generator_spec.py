@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from zoo.spec.explain import error_at
 from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Chosen, Options, Slot
-from zoo.spec.own_section import OwnLossTraining, only, refused
+from zoo.spec.own_section import OneComponent, OwnLossTraining, WithoutText, only
 from zoo.spec.ranges import Count, Seed
 from zoo.spec.sections import Spec
 
@@ -25,25 +25,15 @@ _OF_SPECS: frozenset[str] = frozenset(Spec.model_fields) - {"tokenizer", "target
 """The keys of a generator's sections, for the JSON Schema."""
 
 
-class GeneratorModel(ModelSection):
+class GeneratorModel(OneComponent):
     """What a generator is assembled from: one component. The size of its images is the task's."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: only(schema, _OF_MODELS))
     later: ClassVar[frozenset[str]] = frozenset(ModelSection.model_fields) - _OF_MODELS
+    who = WHO
 
     architecture: Literal["generator"] = Field(description="Skeleton: a generator of images")
     generator: Annotated[Chosen, Slot("generator")] = Field(description="The generator")
-    # Its generator's options have what other models say here.
-    d_model: None = Field(default=None, description="None")  # type: ignore[assignment]
-    heads: None = Field(default=None, description="None")  # type: ignore[assignment]
-    block: None = Field(default=None, description="None")  # type: ignore[assignment]
-    normalization: None = Field(default=None, description="None")  # type: ignore[assignment]
-    feedforward: None = Field(default=None, description="None")  # type: ignore[assignment]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_of_other_architectures(cls, data: Any) -> Any:
-        return refused("ModelSection", WHO, data, cls.later)
 
 
 class GeneratorTraining(OwnLossTraining):
@@ -61,24 +51,17 @@ class GenerationSection(Options):
     )
 
 
-class GeneratorSpec(Spec):
+class GeneratorSpec(WithoutText):
     """The resolved spec of a generator."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: only(schema, _OF_SPECS))
-    later: ClassVar[frozenset[str]] = Spec.later | {"tokenizer", "decoding"}
+    who = WHO
 
     model: GeneratorModel = Field(description="The model")
     training: GeneratorTraining = Field(description="Its training")
-    tokenizer: None = Field(default=None, description="None")  # type: ignore[assignment]
-    decoding: None = Field(default=None, description="None")  # type: ignore[assignment]
     generation: GenerationSection = Field(
         default_factory=GenerationSection, description="How images are generated for evaluation and measurement"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_of_texts(cls, data: Any) -> Any:
-        return refused("Spec", WHO, data, frozenset({"tokenizer", "target_tokenizer", "decoding"}))
 
     @model_validator(mode="after")
     def _a_student_is_trained_too(self) -> GeneratorSpec:
@@ -87,11 +70,4 @@ class GeneratorSpec(Spec):
             message = f"the student would never be trained: there are {self.training.steps} steps in all"
             loc = ("model", "generator", "teacher_steps")
             raise ValidationError.from_exception_data("Spec", [error_at(loc, message, first)])
-        return self
-
-    @model_validator(mode="after")
-    def _probes_read_texts(self) -> GeneratorSpec:
-        if self.evaluation.probes:
-            message = "probes are read off models that write texts: leave 'probes' out"
-            raise ValidationError.from_exception_data("Spec", [error_at(("evaluation", "probes"), message, None)])
         return self
