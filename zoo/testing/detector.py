@@ -17,6 +17,7 @@ from zoo.models.detection.model import ZooForObjectDetection
 from zoo.spec import resolve_model
 from zoo.spec.options import Chosen
 from zoo.testing.module import TorchSuite, close, random_tensor
+from zoo.testing.own_loss import assert_weighed_and_finite
 from zoo.testing.surroundings import untouched_surroundings
 
 CATEGORIES = {3: "line", 8: "figure"}
@@ -66,19 +67,7 @@ class DetectorSuite(TorchSuite):
         self, chosen: Chosen, counts: tuple[int, int]
     ) -> None:
         model = self.model(chosen)
-        output = model(**some_images(), labels=labels_of(*counts))
-        weights = model.detector.weights
-        assert output.losses is not None
-        assert set(weights) <= set(output.losses), "a loss is weighed that is not there"
-        for name, value in output.losses.items():
-            assert value.shape == (), name
-            assert torch.isfinite(value), f"{name} is {value}"
-        expected = sum(float(output.losses[name].detach()) * weight for name, weight in weights.items())
-        close(output.loss.detach(), torch.tensor(expected), 1e-5, "the weighted sum")
-        output.loss.backward()
-        gradients = [item.grad for item in model.parameters() if item.grad is not None]
-        assert all(torch.isfinite(item).all() for item in gradients)
-        assert any(item.any() for item in gradients), "no gradient anywhere"
+        assert_weighed_and_finite(model, model(**some_images(), labels=labels_of(*counts)), model.detector.weights)
 
     def test_losses_have_the_same_names_in_training_and_are_finite(self, chosen: Chosen) -> None:
         model = self.model(chosen)

@@ -17,6 +17,7 @@ from zoo.models.modes import evaluating
 from zoo.spec import resolve_model
 from zoo.spec.options import Chosen
 from zoo.testing.module import TorchSuite, close
+from zoo.testing.own_loss import assert_weighed_and_finite
 from zoo.testing.surroundings import untouched_surroundings
 
 SHAPE = Shape(3, 8, 16)
@@ -73,19 +74,7 @@ class GeneratorSuite(TorchSuite):
 
     def test_losses_and_gradients_are_finite(self, chosen: Chosen) -> None:
         model = self.model(chosen)
-        output = model(real_images(4))
-        weights = model.generator.weights
-        assert output.losses is not None
-        assert set(weights) <= set(output.losses), "a loss is weighed that is not there"
-        for name, value in output.losses.items():
-            assert value.shape == (), name
-            assert torch.isfinite(value), f"{name} is {value}"
-        expected = sum(float(output.losses[name].detach()) * weight for name, weight in weights.items())
-        close(output.loss.detach(), torch.tensor(expected), 1e-5, "the weighted sum")
-        output.loss.backward()
-        gradients = [item.grad for item in model.parameters() if item.grad is not None]
-        assert all(torch.isfinite(item).all() for item in gradients)
-        assert any(item.any() for item in gradients), "no gradient anywhere"
+        assert_weighed_and_finite(model, model(real_images(4)), model.generator.weights)
 
     def test_the_loss_of_a_step_is_counted_by_its_images(self, chosen: Chosen) -> None:
         model = self.model(chosen).eval()  # the same noise each time
