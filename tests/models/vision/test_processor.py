@@ -115,9 +115,7 @@ def test_a_saved_processor_is_not_loaded_as_another(tmp_path: Path) -> None:
     """transformers would set an attribute, and images would be read as before."""
     processor().save_pretrained(tmp_path)
     for name, value in (("image", {**IMAGE, "channels": 1}), ("plugins", {})):
-        with pytest.raises(
-            InputError, match=f"'{name}' stands in the file, and is that of the model beside it"
-        ) as found:
+        with pytest.raises(InputError, match=f"'{name}' stands in the file, and is the model's beside it") as found:
             ZooImageProcessor.from_pretrained(tmp_path, **{name: value})
         assert "\n" not in str(found.value)
 

@@ -75,12 +75,14 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
 
     @classmethod
     def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As transformers', which `from_pretrained` ends in. Raises InputError for a keyword that would replace what the
-        file says: it fits the model beside it."""
+        """As transformers', which `from_pretrained` ends in.
+
+        Raises InputError for a keyword that would replace what the file says: it fits the model beside it.
+        """
         given = next((name for name in _KEYS if name in kwargs), None)
         if given is not None:
             raise InputError(
-                f"'{given}' stands in the file, and is that of the model beside it: leave it out, or make a processor of "
+                f"'{given}' stands in the file, and is the model's beside it: leave it out, or make a processor of "
                 "another section with ZooImageProcessor(image=...)"
             )
         return super().from_dict(image_processor_dict, **kwargs)

@@ -141,10 +141,12 @@ class Sequences(_TextLayout):
 
 
 _UNPACKED = 4
-"""A decoder or head reads packed images one a row, as long as the longest of the batch. Such a token takes memory for
-keys and values of each layer at most, one of the encoder for all that its layers hold: a quarter is enough. With less, rows
-of images that differ as lines of text do would not be filled; without a bound, one large image among many small ones
-makes a batch of many times its budget."""
+"""Of the tokens that a decoder or head reads, so many count as one of the encoder.
+
+It reads packed images one a row, as long as the longest of the batch: without a bound, one large image among many small
+ones makes a batch of many times its budget. Such a token takes memory for keys and values of each layer at most, one of
+the encoder for all that its layers hold. Were they counted alike, rows of images whose sizes differ as those of lines of
+text do would not be filled."""
 
 
 class Images(Layout[EncodedImages]):
