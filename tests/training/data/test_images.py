@@ -122,7 +122,7 @@ def test_patches_stay_within_the_budget_and_each_image_comes_once(data: Data, pa
 
 @pytest.mark.parametrize("decoder", [True, False], ids=["decoder", "ctc"])
 def test_one_large_image_among_small_ones_is_not_unpacked_into_many_times_the_budget(data: Data, decoder: bool) -> None:
-    """Unpacked, each image is as long as the longest of its batch: 40 times 100 patches, if all share one row of 400."""
+    """Unpacked, each image is as long as the longest of its batch: 40 times 100 patches, if all share a row of 400."""
     encoded = replace(data.encoded(), patches=np.array([100] + [6] * 39))
     batches = batches_for(encoded, 400, 3, packing=True, layout=Images(data.processor, decoder=decoder))
     places = []

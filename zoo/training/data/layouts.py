@@ -145,8 +145,8 @@ _UNPACKED = 4
 
 It reads packed images one a row, as long as the longest of the batch: without a bound, one large image among many small
 ones makes a batch of many times its budget. Such a token takes memory for keys and values of each layer at most, one of
-the encoder for all that its layers hold. Were they counted alike, rows of images whose sizes differ as those of lines of
-text do would not be filled."""
+the encoder for all that its layers hold. Were they counted alike, rows of images whose sizes differ as much as those of
+lines of text would not be filled."""
 
 
 class Images(Layout[EncodedImages]):
