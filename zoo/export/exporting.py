@@ -21,8 +21,8 @@ from zoo.spec.lock import LOCK_NAME
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
+from zoo.training.loading import Run, load_run
 from zoo.training.preparation import prepare_task
-from zoo.training.run import Run, load_run
 
 TOLERANCE = 1e-4
 """Logits of a float32 export may be so far from torch's."""
