@@ -45,7 +45,7 @@ def even(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
     which are then nearly the same, and the players begin as far from covering the data as can be.
     """
     nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
 
 
