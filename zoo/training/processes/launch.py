@@ -100,6 +100,7 @@ def _run(folder: Path, processes: int, port: int, descriptor: int) -> ProcessDie
                     [
                         sys.executable,
                         "-m",
+                        "zoo.startup",
                         "zoo.training.processes.entry",
                         str(folder),
                         str(descriptor if rank == 0 else -1),
