@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from zoo import startup
 from zoo.cli.notes import tell_notes
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError, ZooError
@@ -39,7 +38,6 @@ def command(spec: Path, out: Path, resume: bool, sets: tuple[str, ...], cell: st
     from zoo.training.processes.launch import train_together
     from zoo.training.processes.world import ToldElsewhereError, launched
 
-    startup.imported()
     if launched() and processes > 1:
         raise InputError("a launcher has started several processes already", where=f"--processes {processes}")
     first = os.environ.get("RANK", "0") == "0" or not launched()
