@@ -50,15 +50,21 @@ def _without_image(example: Example) -> Example:
     )
 
 
-class CorpusSuite(ComponentSuite):
+class _PreparingSuite(ComponentSuite):
+    _prepared: ClassVar[Path]
+
+    @pytest.fixture
+    def prepared_root(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Root of a data home where what one test of the class has prepared is there for the others."""
+        if "_prepared" not in vars(type(self)):
+            type(self)._prepared = tmp_path_factory.mktemp("prepared")
+        return self._prepared
+
+
+class CorpusSuite(_PreparingSuite):
     """Corpora: see `zoo.tasks.contracts.Corpus`."""
 
     kind: ClassVar[str] = "corpus"
-
-    @pytest.fixture(scope="module")
-    def prepared_root(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """Root of a data home where what one test has prepared is there for the others."""
-        return tmp_path_factory.mktemp("prepared")
 
     def prepare(self, chosen: Chosen, home: Path) -> PreparedCorpus:
         """The corpus, prepared under `home`."""
@@ -108,7 +114,7 @@ class CorpusSuite(ComponentSuite):
             self.prepare(chosen, tmp_path)
 
 
-class TaskSuite(ComponentSuite):
+class TaskSuite(_PreparingSuite):
     """Tasks: see `zoo.tasks.contracts.Task`.
 
     The traits ``inputs`` and ``outputs`` of a task's record are what its prepared task says (``text`` where absent), so
@@ -116,11 +122,6 @@ class TaskSuite(ComponentSuite):
     """
 
     kind: ClassVar[str] = "task"
-
-    @pytest.fixture(scope="module")
-    def prepared_root(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """Root of a data home where what one test has prepared is there for the others."""
-        return tmp_path_factory.mktemp("prepared")
 
     def prepare(self, chosen: Chosen, home: Path) -> PreparedTask:
         """The task, prepared under `home`."""
