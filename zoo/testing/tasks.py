@@ -50,7 +50,18 @@ def _without_image(example: Example) -> Example:
     )
 
 
-class CorpusSuite(ComponentSuite):
+class _PreparingSuite(ComponentSuite):
+    _prepared: ClassVar[Path]
+
+    @pytest.fixture
+    def prepared_root(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Root of a data home where what one test of the class has prepared is there for the others."""
+        if "_prepared" not in vars(type(self)):
+            type(self)._prepared = tmp_path_factory.mktemp("prepared")
+        return self._prepared
+
+
+class CorpusSuite(_PreparingSuite):
     """Corpora: see `zoo.tasks.contracts.Corpus`."""
 
     kind: ClassVar[str] = "corpus"
@@ -63,8 +74,8 @@ class CorpusSuite(ComponentSuite):
         assert isinstance(prepared, PreparedCorpus)
         return prepared
 
-    def test_it_says_what_it_is(self, chosen: Chosen, tmp_path: Path) -> None:
-        corpus = self.prepare(chosen, tmp_path)
+    def test_it_says_what_it_is(self, chosen: Chosen, prepared_root: Path) -> None:
+        corpus = self.prepare(chosen, prepared_root)
         assert corpus.name.strip()
         assert corpus.licence.strip()
         assert len(corpus.languages) >= 2
@@ -72,8 +83,8 @@ class CorpusSuite(ComponentSuite):
         assert _REVISION.fullmatch(corpus.revision), f"revision {corpus.revision!r}: expected sha256:<hex>"
         _json_ready(corpus.facts)
 
-    def test_each_split_has_pairs_in_every_language(self, chosen: Chosen, tmp_path: Path) -> None:
-        corpus = self.prepare(chosen, tmp_path)
+    def test_each_split_has_pairs_in_every_language(self, chosen: Chosen, prepared_root: Path) -> None:
+        corpus = self.prepare(chosen, prepared_root)
         for split in SPLITS:
             pairs = corpus.pairs(split)
             assert len(pairs) > 0, f"{split} is empty"
@@ -81,8 +92,8 @@ class CorpusSuite(ComponentSuite):
                 assert set(corpus.languages) <= set(pair.texts), f"{split}: a pair lacks a language"
                 assert all(pair.texts[language].strip() for language in corpus.languages), f"{split}: an empty text"
 
-    def test_no_document_stands_in_two_splits(self, chosen: Chosen, tmp_path: Path) -> None:
-        corpus = self.prepare(chosen, tmp_path)
+    def test_no_document_stands_in_two_splits(self, chosen: Chosen, prepared_root: Path) -> None:
+        corpus = self.prepare(chosen, prepared_root)
         owner: dict[str, str] = {}
         for split in SPLITS:
             for pair in corpus.pairs(split):
@@ -103,7 +114,7 @@ class CorpusSuite(ComponentSuite):
             self.prepare(chosen, tmp_path)
 
 
-class TaskSuite(ComponentSuite):
+class TaskSuite(_PreparingSuite):
     """Tasks: see `zoo.tasks.contracts.Task`.
 
     The traits ``inputs`` and ``outputs`` of a task's record are what its prepared task says (``text`` where absent), so
@@ -123,8 +134,8 @@ class TaskSuite(ComponentSuite):
     def test_it_has_the_name_of_a_board(self, chosen: Chosen) -> None:
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", chosen.create().name)
 
-    def test_each_split_has_examples_with_ids_of_their_own(self, chosen: Chosen, tmp_path: Path) -> None:
-        task = self.prepare(chosen, tmp_path)
+    def test_each_split_has_examples_with_ids_of_their_own(self, chosen: Chosen, prepared_root: Path) -> None:
+        task = self.prepare(chosen, prepared_root)
         for split in SPLITS:
             examples = task.examples(split)
             assert len(examples) > 0, f"{split} is empty"
@@ -133,8 +144,8 @@ class TaskSuite(ComponentSuite):
             if task.inputs == "text":  # an image may show none
                 assert all(example.target.strip() for example in examples), f"{split}: a target is empty"
 
-    def test_examples_hold_what_the_task_and_its_record_say(self, chosen: Chosen, tmp_path: Path) -> None:
-        task = self.prepare(chosen, tmp_path)
+    def test_examples_hold_what_the_task_and_its_record_say(self, chosen: Chosen, prepared_root: Path) -> None:
+        task = self.prepare(chosen, prepared_root)
         traits = chosen.component.traits
         assert (traits.get("inputs", "text"), traits.get("outputs", "text")) == (task.inputs, task.outputs)
         for split in SPLITS:
@@ -142,8 +153,8 @@ class TaskSuite(ComponentSuite):
             expected = len(task.examples(split)) if task.inputs == "image" else 0
             assert len(with_image) == expected, f"{split}: {len(with_image)} images in a task of {task.inputs}s"
 
-    def test_images_are_what_they_say_wherever_they_are_read(self, chosen: Chosen, tmp_path: Path) -> None:
-        task = self.prepare(chosen, tmp_path)
+    def test_images_are_what_they_say_wherever_they_are_read(self, chosen: Chosen, prepared_root: Path) -> None:
+        task = self.prepare(chosen, prepared_root)
         for split in SPLITS:
             for example in task.examples(split)[:_IMAGES]:
                 if example.image is None:
@@ -159,9 +170,9 @@ class TaskSuite(ComponentSuite):
                     assert inside, f"{example.id}: the box {box} is not in the image, {width} wide and {height} high"
 
     def test_context_that_is_left_out_takes_nothing_that_is_translated_along(
-        self, chosen: Chosen, tmp_path: Path
+        self, chosen: Chosen, prepared_root: Path
     ) -> None:
-        task = self.prepare(chosen, tmp_path)
+        task = self.prepare(chosen, prepared_root)
         for example in task.examples("test"):
             bare = example.with_less_context(example.context_lines)
             assert bare.context_lines == 0
@@ -181,8 +192,8 @@ class TaskSuite(ComponentSuite):
                 if one.image is not None and other.image is not None:
                     assert np.array_equal(one.image.load(), other.image.load()), f"{one.id}: other pixels"
 
-    def test_tokenizers_see_training_text_only(self, chosen: Chosen, tmp_path: Path) -> None:
-        task = self.prepare(chosen, tmp_path)
+    def test_tokenizers_see_training_text_only(self, chosen: Chosen, prepared_root: Path) -> None:
+        task = self.prepare(chosen, prepared_root)
         read = ("target",) if task.inputs == "image" else ("source", "target")
         training = {getattr(example, side) for example in task.examples("train") for side in read}
         texts = list(task.tokenizer_texts())

@@ -1,21 +1,8 @@
-"""The conformance kit over options of its own, and with digits that are rendered once."""
+"""The conformance kit over options and data of their own."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from zoo.testing import GeneratorSuite, MetricData, MetricSuite, TaskSuite
-
-
-class TestStackedDigits(TaskSuite):
-    component = "zoo-generative/stacked-digits"
-
-    @pytest.fixture
-    def tmp_path(self, digits_home: Path) -> Path:
-        """Digits are rendered and their reader trained once."""
-        return digits_home
+from zoo.testing import GeneratorSuite, MetricData, MetricSuite
 
 
 class _OfModes(MetricSuite):
