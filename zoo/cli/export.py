@@ -80,7 +80,10 @@ def command(
         return
     found = export.parity or {}
     size = sum(export.sizes.values()) / 2**20
-    click.echo(f"exported {export.name} to {out}: {len(export.sizes)} files, {size:.1f} MiB, opset {export.opset}")
+    form = export.kind if export.opset is None else f"{export.kind} opset {export.opset}"
+    click.echo(f"exported {export.name} to {out}: {len(export.sizes)} files, {size:.1f} MiB, {form}")
+    for note in export.notes:
+        click.echo(f"note: {note}")
     click.echo(
         f"on {found['examples']} sources: logits differ by {found['largest_difference']:.1g} at most, "
         f"{found['same_outputs']} greedy outputs are the same"

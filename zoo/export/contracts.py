@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.export.folder import SequencePart
 from zoo.spec.options import Options
 
 
@@ -17,9 +18,12 @@ class Written:
 
     sizes: dict[str, int]
     """Bytes of each file."""
-    opset: int
+    opset: int | None
+    """Version of the operators; None where the form has none."""
     versions: dict[str, str]
     """Of the libraries that wrote it."""
+    kind: str = "onnx"
+    """Who runs it: `zoo.export.folder.Export.kind`."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,20 @@ class Exporter(ABC):
     def refuse(self, model: Any) -> None:
         """Raise InputError, naming the component, where `model` cannot be said in this form. Nothing is written yet."""
 
+    def adapted(self, sequence: SequencePart) -> tuple[SequencePart, tuple[str, ...]]:
+        """How what is exported writes texts, of how the model's spec has it, and a line for each difference.
+
+        Raises InputError where it cannot, naming what of the spec.
+        """
+        return sequence, ()
+
     @abstractmethod
-    def write(self, model: Any, folder: Path) -> Written:
-        """Write the graphs of `model`, in evaluation mode on the CPU, into the empty `folder`."""
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
+        """Write `model`, in evaluation mode on the CPU, into the empty `folder`: its graphs, or its weights.
+
+        `tokenizers` are those of source and target (`zoo.models.tokenizers.Tokenizers`), for a form that knows tokens
+        by their texts; without them it calls them by their numbers.
+        """
 
     @abstractmethod
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:

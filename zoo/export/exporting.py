@@ -54,19 +54,20 @@ def export_model(
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
     exporter.refuse(model)
+    sequence, notes = exporter.adapted(_sequence(run)) if model.writes_text else (None, ())
     inputs = list(sources) if sources is not None else development_sources(run.spec, examples, home, progress)
     decoding = run.spec.decoding
     limit = model.source_limit(decoding.max_new_tokens)
     longest = model.output_limit(decoding.max_new_tokens)
     with atomic_directory(out) as folder:
         progress("export", 0, 2)
-        written = exporter.write(model, folder)
+        written = exporter.write(model, folder, run.tokenizers)
         progress("export", 1, 2)
         save_tokenizers(run.tokenizers, folder)
         shutil.copyfile(source / LOCK_NAME, folder / LOCK_NAME)
         found = exporter.parity(model, folder, list(_batches(run, inputs, limit)), max_new_tokens=longest)
         _refuse_other_outputs(found, tolerance, out)
-        export = _described(run, written, found)
+        export = _described(run, written, found, sequence, notes)
         write_export(export, folder)
         progress("export", 2, 2)
     return export
@@ -115,16 +116,21 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
         )
 
 
-def _described(run: Run, written: Written, found: Parity) -> Export:
+def _described(
+    run: Run, written: Written, found: Parity, sequence: SequencePart | None, notes: Sequence[str]
+) -> Export:
+    kind: Any = written.kind
     return Export(
+        kind=kind,
         name=run.spec.name,
         architecture=run.model.section.architecture,
         reads=run.model.reads,
-        sequence=_sequence(run) if run.model.writes_text else None,
+        sequence=sequence,
         image=_image(run.model) if run.model.reads == "image" else None,
         opset=written.opset,
         sizes=written.sizes,
         made_with=written.versions,
+        notes=list(notes),
         parity=asdict(found),
     )
 

@@ -94,16 +94,17 @@ class Export(_Part):
     """What ``export.json`` says."""
 
     format: Literal["zoo.export/1"] = "zoo.export/1"
-    kind: Literal["onnx"] = "onnx"
+    kind: Literal["onnx", "ctranslate2"] = Field(default="onnx", description="Whose form it has, and who runs it")
     name: str
     architecture: str
     reads: Literal["text", "image"]
     sequence: SequencePart | None = Field(default=None, description="How texts are written; None: it writes none")
     image: ImagePart | None = Field(default=None, description="How images are prepared; None: it reads none")
-    opset: int
+    opset: int | None = Field(default=None, description="Version of the operators, of ONNX")
     dtype: Literal["float32"] = "float32"
     sizes: dict[str, int] = Field(description="Bytes of each graph")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
+    notes: list[str] = Field(default_factory=list, description="Where it does not do quite what the model's spec says")
     parity: dict[str, Any] | None = Field(default=None, description="How far it is from the model in torch")
 
 

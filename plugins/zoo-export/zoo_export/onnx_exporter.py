@@ -44,7 +44,7 @@ class OnnxExporter(Exporter):
                 raise InputError(f"model.{slot}: a model with '{chosen.id}' cannot be exported to ONNX yet")
         _refuse_masks_of_fusions(model)
 
-    def write(self, model: Any, folder: Path) -> Written:
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         layers = len(model.decoder.layers)
         with evaluating(model), torch.no_grad(), _quiet():
             ids = torch.arange(_BATCH * _SOURCE).view(_BATCH, _SOURCE) % model.config.vocab_size  # [B, S]

@@ -1,4 +1,5 @@
-"""Runs exported encoder-decoders with onnxruntime, numpy and tokenizers: nothing here imports torch or transformers.
+"""Runs exported encoder-decoders with onnxruntime or CTranslate2, numpy and tokenizers: nothing here imports torch or
+transformers.
 
 ``load(folder).translate(texts)`` gives what the model's own decoding gives in torch, greedy or by beams.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from zoo.errors import InputError
 from zoo.export.folder import EXPORT_FILE, SequencePart, read_export
@@ -36,16 +36,43 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
         raise InputError("says nothing of a decoder's cache: not of 'zoo export'", where=str(folder / EXPORT_FILE))
     search = search_of(sequence, str(folder / EXPORT_FILE))
     texts = Texts(folder, longest_source=sequence.max_source_tokens)
-    return Translator(sequence, open_graphs(folder, sequence.cache.layers, threads), texts, search)
+    engine: Engine
+    if export.kind == "ctranslate2":
+        from zoo.export.runtime.ct2 import Ct2Engine
+
+        engine = Ct2Engine(folder, threads)
+    else:
+        engine = _Graphs(open_graphs(folder, sequence.cache.layers, threads), sequence.special.padding)
+    return Translator(sequence, engine, texts, search)
+
+
+class Engine(Protocol):
+    """What writes for a batch of sources. Any number of threads may use it at once."""
+
+    def written(self, sources: Sequence[Sequence[int]], search: Search) -> list[list[int]]:
+        """What is written for each source's ids: without the start token, the end token included where there is one."""
+
+
+class _Graphs:
+    """Graphs that onnxruntime runs, step by step, in a search of ours."""
+
+    def __init__(self, graphs: Graphs, padding: int) -> None:
+        self._graphs = graphs
+        self._padding = padding
+
+    def written(self, sources: Sequence[Sequence[int]], search: Search) -> list[list[int]]:
+        ids, mask = padded(sources, self._padding)
+        steps = CachedSteps(self._graphs, ids, mask, search.start)
+        return greedy(steps, search) if search.width == 1 else beam(steps, search)
 
 
 class Translator:
     """Translates texts as the exported model does in torch. Thread-safe: a call shares nothing with another but what
     never changes."""
 
-    def __init__(self, sequence: SequencePart, graphs: Graphs, texts: Texts, search: Search) -> None:
+    def __init__(self, sequence: SequencePart, engine: Engine, texts: Texts, search: Search) -> None:
         self.sequence = sequence
-        self._graphs = graphs
+        self._engine = engine
         self._texts = texts
         self._search = search
 
@@ -91,9 +118,7 @@ class Translator:
         found: list[list[int]] = [[] for _ in sources]
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
-            ids, mask = padded([sources[place] for place in chosen], self.sequence.special.padding)
-            steps = CachedSteps(self._graphs, ids, mask, search.start)
-            rows = greedy(steps, search) if search.width == 1 else beam(steps, search)
+            rows = self._engine.written([sources[place] for place in chosen], search)
             for place, row in zip(chosen, rows, strict=True):
                 found[place] = row
         return found
