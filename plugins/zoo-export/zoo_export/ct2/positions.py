@@ -120,9 +120,7 @@ def _vectors(chosen: Chosen, scheme: Any, stack: Any, where: str) -> Tensor:
     other = torch.linspace(-2.0, 3.0, nothing.numel()).view_as(nothing)  # [1, P, D]
     vectors: Tensor = scheme.embed(nothing, positions)
     if not torch.allclose(scheme.embed(other, positions), other + vectors, atol=1e-5):
-        raise InputError(
-            f"{where}: CTranslate2 but adds vectors to embeddings, and '{chosen.id}' does something else"
-        )
+        raise InputError(f"{where}: CTranslate2 but adds vectors to embeddings, and '{chosen.id}' does something else")
     table = vectors.new_zeros(_rows(stack), vectors.shape[-1])
     table[:longest] = vectors[0]
     return table
