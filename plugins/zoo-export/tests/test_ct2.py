@@ -265,7 +265,7 @@ def test_an_export_says_how_its_beams_end_and_notes_where_that_is_another_end_th
     assert changed.model_copy(update={"decoding": patient.decoding}) == patient
     assert [note.partition(":")[0] for note in notes] == ["decoding.strategy"]
     assert exporter.adapted(changed) == (changed, ())
-    greedy = sequence_with("greedy", special={"banned": [[3]], "forced_bos": 5}, no_repeat_ngram=2)
+    greedy = sequence_with("greedy", special={"banned": [[3]], "forced_bos": 5}, min_new_tokens=2)
     assert exporter.adapted(greedy) == (greedy, ())
 
 

@@ -1,6 +1,7 @@
 """Runs exports for CTranslate2, which searches by itself: what it is told, and what it cannot be told.
 
-Greedy outputs are those of the model in torch, with the same constraints. Beam search differs from transformers' in
+Greedy outputs are those of the model in torch, with the same constraints, but that n-grams which must not repeat are
+counted without the start token: a difference where a model writes that. Beam search differs from transformers' in
 
 - when it ends: as soon as `width` hypotheses are finished (transformers' ``early_stopping``), but with a length penalty
   of 0 when the best of all is finished, which gives what transformers gives without ``early_stopping``;
@@ -33,9 +34,14 @@ SHARED, SOURCE, TARGET = "shared_vocabulary.json", "source_vocabulary.json", "ta
 def differences(search: Search) -> list[str]:
     """Where CTranslate2 does not search quite as it is asked to, a line each. Raises InputError where it cannot."""
     refuse_search(search)
-    if search.width == 1:
-        return []
     found = []
+    if search.no_repeat_ngram and search.start not in search.banned:
+        found.append(
+            "decoding.strategy.no_repeat_ngram: CTranslate2 lets what stands behind the start token stand behind "
+            "another one, where a model writes it"
+        )
+    if search.width == 1:
+        return found
     if search.early_stopping != ends_when_full(search):
         found.append(
             "decoding.strategy: CTranslate2 ends a beam search "
