@@ -66,7 +66,8 @@ class Exporter(ABC):
 
     @abstractmethod
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
-        """Compare what was written with the model, on encoded sources: ``input_ids``, ``attention_mask`` ``[B, S]``."""
+        """Compare what was written with the model, on encoded sources: what its forward pass takes of them, such as
+        ``input_ids`` and ``attention_mask`` ``[B, S]``, or what its image processor makes of images."""
 
     def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
         """What the whole export in `folder` gives for each of the texts or images, as users get it: decoded as its spec

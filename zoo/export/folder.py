@@ -54,6 +54,42 @@ class Decoding(_Part):
     batch_size: int
 
 
+class Cache(_Part):
+    """The keys and values that a decoder keeps from step to step."""
+
+    layers: int = Field(description="Layers of the decoder: each has a cache of its own")
+    heads: int
+    head_width: int
+
+
+class SequencePart(_Part):
+    """How a model that writes texts does it."""
+
+    cache: Cache | None = Field(description="None: all of an output is written at once (CTC)")
+    vocabulary: int
+    special: Special
+    max_source_tokens: int | None = Field(
+        description="Longest source that the model can place; None: any, as of images, which have the size that they "
+        "are resized to"
+    )
+    max_target_tokens: int | None = Field(description="Longest target that the model can place; None: any")
+    decoding: Decoding
+    log_probabilities: bool = Field(
+        default=False, description="Whether the graphs' logits are log-probabilities to be taken as they are"
+    )
+
+
+class ImagePart(_Part):
+    """How images are prepared for a model that reads them."""
+
+    section: dict[str, Any] = Field(
+        description="Of a recogniser what `zoo.spec.image_section.ImagePreparation` is, as plain data"
+    )
+    plugins: dict[str, str] = Field(
+        default_factory=dict, description="Distributions that its components come from, with their versions"
+    )
+
+
 class Export(_Part):
     """What ``export.json`` says."""
 
@@ -61,17 +97,9 @@ class Export(_Part):
     kind: Literal["onnx"] = "onnx"
     name: str
     architecture: str
-    layers: int = Field(description="Layers of the decoder: each has a cache of its own")
-    heads: int
-    head_width: int
-    vocabulary: int
-    special: Special
-    max_source_tokens: int | None = Field(description="Longest source that the model can place; None: any")
-    max_target_tokens: int | None = Field(description="Longest target that the model can place; None: any")
-    decoding: Decoding
-    log_probabilities: bool = Field(
-        default=False, description="Whether the graphs' logits are log-probabilities to be taken as they are"
-    )
+    reads: Literal["text", "image"]
+    sequence: SequencePart | None = Field(default=None, description="How texts are written; None: it writes none")
+    image: ImagePart | None = Field(default=None, description="How images are prepared; None: it reads none")
     opset: int
     dtype: Literal["float32"] = "float32"
     sizes: dict[str, int] = Field(description="Bytes of each graph")

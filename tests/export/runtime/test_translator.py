@@ -64,7 +64,7 @@ def test_outputs_are_those_of_torch(twins: Any, translator: Translator, of_torch
 
 
 def test_ids_end_where_the_model_ended(translator: Translator) -> None:
-    end = translator.export.special.end
+    end = translator.sequence.special.end
     rows = translator.generate([[9, 8, 7, end], [5, end]], width=1, max_new_tokens=20)
     assert all(len(row) <= 20 for row in rows)
     assert all(token != end for row in rows for token in row[:-1])

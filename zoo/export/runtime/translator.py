@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import InputError
-from zoo.export.folder import EXPORT_FILE, Export, read_export
+from zoo.export.folder import EXPORT_FILE, SequencePart, read_export
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.greedy import greedy
 from zoo.export.runtime.sessions import Graphs, open_graphs
@@ -31,17 +31,20 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
             f"an export of the architecture '{export.architecture}': expected '{ARCHITECTURE}'",
             where=str(folder / EXPORT_FILE),
         )
-    search = search_of(export, str(folder / EXPORT_FILE))
-    texts = Texts(folder, longest_source=export.max_source_tokens)
-    return Translator(export, open_graphs(folder, export.layers, threads), texts, search)
+    sequence = export.sequence
+    if sequence is None or sequence.cache is None:
+        raise InputError("says nothing of a decoder's cache: not of 'zoo export'", where=str(folder / EXPORT_FILE))
+    search = search_of(sequence, str(folder / EXPORT_FILE))
+    texts = Texts(folder, longest_source=sequence.max_source_tokens)
+    return Translator(sequence, open_graphs(folder, sequence.cache.layers, threads), texts, search)
 
 
 class Translator:
     """Translates texts as the exported model does in torch. Thread-safe: a call shares nothing with another but what
     never changes."""
 
-    def __init__(self, export: Export, graphs: Graphs, texts: Texts, search: Search) -> None:
-        self.export = export
+    def __init__(self, sequence: SequencePart, graphs: Graphs, texts: Texts, search: Search) -> None:
+        self.sequence = sequence
         self._graphs = graphs
         self._texts = texts
         self._search = search
@@ -78,17 +81,17 @@ class Translator:
         return self._written(sources, self._changed(**changes), batch_size)
 
     def _changed(self, **changes: Any) -> Search:
-        return self._search.changed(limit=self.export.max_target_tokens, **changes)
+        return self._search.changed(limit=self.sequence.max_target_tokens, **changes)
 
     def _written(self, sources: Sequence[Sequence[int]], search: Search, batch_size: int | None) -> list[list[int]]:
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size: expected at least 1, found {batch_size}")
-        size = batch_size or self.export.decoding.batch_size
+        size = batch_size or self.sequence.decoding.batch_size
         order = sorted(range(len(sources)), key=lambda place: (-len(sources[place]), place))
         found: list[list[int]] = [[] for _ in sources]
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
-            ids, mask = padded([sources[place] for place in chosen], self.export.special.padding)
+            ids, mask = padded([sources[place] for place in chosen], self.sequence.special.padding)
             steps = CachedSteps(self._graphs, ids, mask, search.start)
             rows = greedy(steps, search) if search.width == 1 else beam(steps, search)
             for place, row in zip(chosen, rows, strict=True):

@@ -1,0 +1,1 @@
+"""Images before any model: files, resize policies, what is made of pixels. Nothing here imports torch."""
