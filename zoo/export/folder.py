@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.atomic import write_atomic
 from zoo.errors import InputError
+from zoo.export.report import ParityReport
 
 EXPORT_FILE = "export.json"
 FORMAT = "zoo.export/1"
@@ -104,7 +105,7 @@ class Export(_Part):
     dtype: Literal["float32"] = "float32"
     sizes: dict[str, int] = Field(description="Bytes of each graph")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
-    parity: dict[str, Any] | None = Field(default=None, description="How far it is from the model in torch")
+    parity: ParityReport | None = Field(default=None, description="How far it is from the model in torch")
 
 
 def write_export(export: Export, folder: Path) -> None:
