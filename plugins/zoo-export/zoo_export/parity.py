@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from zoo.export.contracts import Parity
+from zoo.export.differences import Differences
 from zoo.export.runtime.sessions import open_graphs
 from zoo.export.runtime.steps import CachedSteps
 from zoo.models.decoding import run_generate
@@ -25,7 +26,7 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
     graphs = open_graphs(folder, len(model.decoder.layers))
     start = int(model.config.decoder_start_token_id)
     examples = same = 0
-    largest = 0.0
+    differences = Differences()
     for batch in batches:
         ids, mask = batch["input_ids"], batch["attention_mask"]
         with evaluating(model), torch.no_grad():
@@ -40,12 +41,17 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
         for place in range(targets.shape[1] - 1):
             logits = steps.advance(targets[:, place]) if place else steps.logits()  # [B, V]
             rows = real[:, place]
-            if rows.any():
-                largest = max(largest, float(np.abs(logits[rows] - expected[rows, place]).max()))
+            differences.add(expected[rows, place], logits[rows])
             agrees &= ~rows | (logits.argmax(-1) == targets[:, place + 1])
         examples += len(targets)
         same += int(agrees.sum())
-    return Parity(examples=examples, largest_difference=largest, same_outputs=same)
+    return Parity(
+        examples=examples,
+        largest_difference=differences.largest,
+        same_outputs=same,
+        mean_difference=differences.mean,
+        divergence=differences.divergence,
+    )
 
 
 def _real(targets: Array, end: int) -> Array:
