@@ -12,22 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Written
-from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, cache_names
 from zoo.models.modes import evaluating
-from zoo_export.graphs import EncoderGraph, FirstStepGraph, NextStepGraph
+from zoo_export.families import family_of
+from zoo_export.graphs import Graph
 from zoo_export.options import OnnxOptions
 from zoo_export.parity import compared
 
-_BATCH, _SOURCE, _TARGET = 3, 5, 2
-"""Sizes of the example that is traced: each another, and none 1, so that no size is taken for a constant."""
-
-
 class OnnxExporter(Exporter):
-    """Encoder, first step and cached step of an encoder-decoder, each a graph with its weights in a file beside it.
+    """The graphs of a model's family, each with its weights in a file beside it.
 
     Names of graphs, inputs and outputs are optimum's. Shapes are free but for the number of new tokens, which is one.
     """
@@ -35,78 +30,34 @@ class OnnxExporter(Exporter):
     options: OnnxOptions
 
     def refuse(self, model: Any) -> None:
-        architecture = model.section.architecture
-        if architecture != "encoder-decoder":
-            raise InputError(f"a model of the architecture '{architecture}' cannot be exported to ONNX yet")
-        for slot in ("output_fusion", "context_encoder"):
-            chosen = getattr(model.section, slot)
-            if chosen is not None:
-                raise InputError(f"model.{slot}: a model with '{chosen.id}' cannot be exported to ONNX yet")
-        _refuse_masks_of_fusions(model)
+        family_of(model).refuse(model)
 
     def write(self, model: Any, folder: Path) -> Written:
-        layers = len(model.decoder.layers)
-        with evaluating(model), torch.no_grad(), _quiet():
-            ids = torch.arange(_BATCH * _SOURCE).view(_BATCH, _SOURCE) % model.config.vocab_size  # [B, S]
-            mask = torch.ones_like(ids)
-            start = torch.full((_BATCH, 1), int(model.config.decoder_start_token_id))
-            states = EncoderGraph(model)(ids, mask)
-            free: Any = torch.export.Dim.AUTO
-            of_states = {0: free, states.ndim - 2: free}
-            rows = {0: free, 1: free}
-            self._write(
-                EncoderGraph(model),
-                {"input_ids": ids, "attention_mask": mask},
-                ({**rows}, {**rows}),
-                ["last_hidden_state"],
-                folder / ENCODER,
-            )
-            self._write(
-                FirstStepGraph(model),
-                {"input_ids": start, "encoder_hidden_states": states, "encoder_attention_mask": mask},
-                ({0: free}, of_states, {**rows}),
-                ["logits", *cache_names("present", layers)],
-                folder / FIRST_STEP,
-            )
-            first = FirstStepGraph(model)(start, states, mask)
-            # Two tokens are held, so that their number is no constant.
-            second = NextStepGraph(model)(start, mask, *first[1:])
-            past = _interleaved(second[1:], first[1:])
-            self._write(
-                NextStepGraph(model),
-                {
-                    "input_ids": start,
-                    "encoder_attention_mask": mask,
-                    **dict(zip(cache_names("past_key_values", layers), past, strict=True)),
-                },
-                ({0: free}, {**rows}, tuple({0: free, 2: free} for _ in past)),
-                ["logits", *cache_names("present", layers, ("decoder",))],
-                folder / NEXT_STEP,
-            )
+        with evaluating(model), _quiet():
+            for graph in family_of(model).graphs(model):
+                self._write(graph, folder)
         return Written(
             sizes={file.name: file.stat().st_size for file in sorted(folder.iterdir())},
             opset=self.options.opset,
             versions={name: metadata.version(name) for name in ("torch", "onnx", "onnxscript")},
         )
 
-    def _write(
-        self, graph: nn.Module, inputs: dict[str, Tensor], dynamic: tuple[Any, ...], outputs: list[str], path: Path
-    ) -> None:
+    def _write(self, graph: Graph, folder: Path) -> None:
         program = torch.onnx.export(
-            graph,
-            tuple(inputs.values()),
-            input_names=list(inputs),
-            output_names=outputs,
+            graph.module,
+            tuple(graph.inputs.values()),
+            input_names=list(graph.inputs),
+            output_names=graph.outputs,
             opset_version=self.options.opset,
             dynamo=True,
-            dynamic_shapes=dynamic,
+            dynamic_shapes=graph.free,
             optimize=True,
             verbose=False,
         )
         assert program is not None  # without a file to write
         for node in program.model.graph:
             node.metadata_props.clear()  # where in the source it comes from: more bytes than the graph
-        program.save(str(path), external_data=True)
+        program.save(str(folder / graph.file), external_data=True)
 
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         try:
@@ -116,28 +67,6 @@ class OnnxExporter(Exporter):
                 raise
             text = " ".join(str(error).split())[:300]
             raise ZooError(f"onnxruntime does not run what was written ({type(error).__name__}: {text})") from error
-
-
-def _interleaved(own: Sequence[Tensor], both: Sequence[Tensor]) -> list[Tensor]:
-    """Two tensors a layer of `own`, then the two of the memory that `both` has behind its own."""
-    layers = range(len(own) // 2)
-    return [
-        tensor for layer in layers for tensor in (*own[2 * layer : 2 * layer + 2], *both[4 * layer + 2 : 4 * layer + 4])
-    ]
-
-
-def _refuse_masks_of_fusions(model: Any) -> None:
-    """Raise InputError where the fusion hides parts of its memory by a mask of its own: no graph carries it on."""
-    ids = torch.full((1, 2), int(model.config.eos_token_id))  # [1, S]
-    mask = torch.ones(1, 2, dtype=torch.bool)
-    with evaluating(model), torch.no_grad():
-        states = model.states_for_fusion(model.encoder(ids, mask))  # [1, L or 1, S, D]
-        memory = model.decoder.fusion.memory(states, mask, 0)
-    if memory.mask is not mask:
-        chosen = model.section.fusion.id
-        raise InputError(
-            f"model.fusion: a model with '{chosen}', which masks its memory, cannot be exported to ONNX yet"
-        )
 
 
 @contextmanager
