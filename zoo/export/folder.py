@@ -122,10 +122,13 @@ class Export(_Part):
     sequence: SequencePart | None = Field(default=None, description="How texts are written; None: it writes none")
     image: ImagePart | None = Field(default=None, description="How images are prepared; None: it reads none")
     opset: int
-    dtype: Literal["float32"] = "float32"
-    sizes: dict[str, int] = Field(description="Bytes of each graph")
+    weights: str = Field(default="float32", description="What weights are held as")
+    sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
     parity: dict[str, Any] | None = Field(default=None, description="How far it is from the model in torch")
+    exact_parity: dict[str, Any] | None = Field(
+        default=None, description="How far it was before its weights were made smaller; None: they were not"
+    )
 
 
 def write_export(export: Export, folder: Path) -> None:

@@ -64,7 +64,9 @@ def encoding_tokenizer(model_file: Path, numbers: Numbers) -> Tokenizer:
             raise InputError(f"has {strange[piece.type]}: no tokenizer.json says that yet", where=str(model_file))
     cut = {piece.piece: piece.score for piece in proto.pieces if piece.type not in {_UNKNOWN, _CONTROL, _UNUSED}}
     whole = {*numbers.special, *numbers.marks}
-    tokens = [token if token in cut or token in whole else _nowhere(place) for place, token in enumerate(numbers.strings())]
+    tokens = [
+        token if token in cut or token in whole else _nowhere(place) for place, token in enumerate(numbers.strings())
+    ]
     tokens += [piece for piece in cut if piece not in numbers.ids]
     make = {_UNIGRAM: _unigram, _PAIRS: _pairs}.get(proto.trainer_spec.model_type)
     if make is None:

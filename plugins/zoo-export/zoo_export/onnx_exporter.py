@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 
 from zoo.errors import InputError, ZooError
-from zoo.export.contracts import Exporter, Parity, Written
+from zoo.export.contracts import Exporter, Parity, Trial, Written
 from zoo.models.modes import evaluating
+from zoo_export.attention import TRANSLATIONS
 from zoo_export.families import family_of
 from zoo_export.graphs import Graph
 from zoo_export.options import OnnxOptions
 from zoo_export.parity import compared
+from zoo_export.precision import reduced
+from zoo_export.storage import load_graphs, save_graphs, sizes
+
+_LAYERS = ("MatMul", "Gemm", "Gather", "Conv", "LSTM")
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where torch's exporter says which modules a node comes from."""
+
 
 class OnnxExporter(Exporter):
-    """The graphs of a model's family, each with its weights in a file beside it.
+    """The graphs of a model's family, and a file with the weights of all.
 
     Names of graphs, inputs and outputs are optimum's. Shapes are free but for the number of new tokens, which is one.
     """
@@ -33,16 +43,48 @@ class OnnxExporter(Exporter):
         family_of(model).refuse(model)
 
     def write(self, model: Any, folder: Path) -> Written:
-        with evaluating(model), _quiet():
-            for graph in family_of(model).graphs(model):
-                self._write(graph, folder)
+        return self._saved(self._graphs(model), folder)
+
+    def exact(self) -> Exporter | None:
+        if self.options.weights == "float32":
+            return None
+        return OnnxExporter(OnnxOptions(opset=self.options.opset))
+
+    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+        return self._saved(load_graphs(exact), folder)
+
+    @contextmanager
+    def trials(self, model: Any) -> Iterator[Trial]:
+        graphs = self._graphs(model)
+
+        def trial(layers: Sequence[str], folder: Path) -> Written:
+            exporter = self.keeping(layers)
+            assert isinstance(exporter, OnnxExporter)
+            return exporter._saved(graphs, folder)
+
+        yield trial
+
+    def _saved(self, graphs: Mapping[str, onnx.ModelProto], folder: Path) -> Written:
+        """The float32 `graphs`, which stay as they are, with the weights that options ask for, in `folder`."""
+        changed: tuple[str, ...] = ()
+        if self.options.weights != "float32":
+            graphs, changed = reduced(graphs, self.options)
+        save_graphs(graphs, folder)
+        libraries = ["torch", "onnx", "onnxscript", *(["onnxruntime"] if changed else [])]
         return Written(
-            sizes={file.name: file.stat().st_size for file in sorted(folder.iterdir())},
+            sizes=sizes(folder),
             opset=self.options.opset,
-            versions={name: metadata.version(name) for name in ("torch", "onnx", "onnxscript")},
+            weights=self.options.weights,
+            versions={name: metadata.version(name) for name in libraries},
+            changed=changed,
         )
 
-    def _write(self, graph: Graph, folder: Path) -> None:
+    def _graphs(self, model: Any) -> dict[str, onnx.ModelProto]:
+        """The graphs of a model, in float32, by the names of their files."""
+        with evaluating(model), _quiet():
+            return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
+
+    def _graph(self, graph: Graph) -> onnx.ModelProto:
         program = torch.onnx.export(
             graph.module,
             tuple(graph.inputs.values()),
@@ -50,14 +92,17 @@ class OnnxExporter(Exporter):
             output_names=graph.outputs,
             opset_version=self.options.opset,
             dynamo=True,
+            custom_translation_table=TRANSLATIONS,
             dynamic_shapes=graph.free,
             optimize=True,
             verbose=False,
         )
         assert program is not None  # without a file to write
+        _name_layers(program.model.graph)
         for node in program.model.graph:
             node.metadata_props.clear()  # where in the source it comes from: more bytes than the graph
-        program.save(str(folder / graph.file), external_data=True)
+        made: onnx.ModelProto = program.model_proto
+        return made
 
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         try:
@@ -67,6 +112,21 @@ class OnnxExporter(Exporter):
                 raise
             text = " ".join(str(error).split())[:300]
             raise ZooError(f"onnxruntime does not run what was written ({type(error).__name__}: {text})") from error
+
+
+def _name_layers(graph: Any) -> None:
+    """Name nodes that may have weights by their modules in torch: ``decoder.layers.0.feedforward.up``."""
+    taken: set[str] = set()
+    for node in graph:
+        if node.op_type not in _LAYERS:
+            continue
+        scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
+        modules = [scope for scope in scopes[:-1] if scope]  # the last is the operator's own
+        if modules:
+            name = modules[-1].removeprefix("model.")
+            count = sum(other == name or other.startswith(f"{name}:") for other in taken)
+            node.name = f"{name}:{count + 1}" if count else name
+            taken.add(node.name)
 
 
 @contextmanager

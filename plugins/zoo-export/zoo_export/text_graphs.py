@@ -28,7 +28,18 @@ from zoo.export.folder import (
 )
 from zoo.models.contracts import Context
 from zoo.models.encoder import EncoderOutput
-from zoo_export.graphs import BATCH, FREE, ROWS, SOURCE, FlatCaches, Graph, GraphModule, both_sides, in_pairs, interleaved
+from zoo_export.graphs import (
+    BATCH,
+    FREE,
+    ROWS,
+    SOURCE,
+    FlatCaches,
+    Graph,
+    GraphModule,
+    both_sides,
+    in_pairs,
+    interleaved,
+)
 
 CONTEXT = 4
 """Tokens of the context that is traced."""
@@ -86,7 +97,9 @@ class Carried:
     @property
     def mask_names(self) -> list[str]:
         """Of the masks that a fusion makes, each once."""
-        return [f"{MEMORY_MASK}.{place}" for place in range(max((i for i in self.masks if i is not None), default=-1) + 1)]
+        return [
+            f"{MEMORY_MASK}.{place}" for place in range(max((i for i in self.masks if i is not None), default=-1) + 1)
+        ]
 
     @property
     def encoder_outputs(self) -> list[str]:
@@ -113,9 +126,7 @@ class EncoderGraph(GraphModule):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, *context: Tensor) -> tuple[Tensor, ...]:
         ids, mask = context or (None, None)
-        encoded = self.model.encoder(
-            input_ids, attention_mask, context_input_ids=ids, context_attention_mask=mask
-        )
+        encoded = self.model.encoder(input_ids, attention_mask, context_input_ids=ids, context_attention_mask=mask)
         states: Tensor = self.model.states_for_fusion(encoded)  # [B, L or 1, S, D]
         top = states if self.model.encoder.keep_layers else states[:, 0]
         more = {EMBEDDINGS: encoded.source_embeddings, CONTEXT_STATES: encoded.context_states}
@@ -213,9 +224,7 @@ def graphs(model: Any) -> list[Graph]:
     ]
 
 
-def decoder_graphs(
-    model: Any, states: Tensor, mask: Tensor, carried: Carried, named: dict[str, Tensor]
-) -> list[Graph]:
+def decoder_graphs(model: Any, states: Tensor, mask: Tensor, carried: Carried, named: dict[str, Tensor]) -> list[Graph]:
     """Both kinds of steps behind an encoder that gives states ``[B, S, D]`` or ``[B, L, S, D]``, with the mask
     ``[B, S]`` of what it read, and what else is carried from it."""
     layers = len(model.decoder.layers)
