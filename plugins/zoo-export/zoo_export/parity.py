@@ -33,7 +33,7 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
             written = model.written(run_generate(model, prompts, {}, max_new_tokens=max_new_tokens), prompts)
             expected = model.target_logits(batch, written[:, 1:]).numpy()  # [B, T, V]
         targets = written.numpy()  # [B, 1 + T]
-        search = _search(model, targets)
+        search = _search(model, targets, max_new_tokens)
         real = _real(targets, search.end)  # [B, T]
         agrees = np.ones(len(targets), dtype=bool)
         inputs = {name: tensor.numpy() for name, tensor in prompts.items()}
@@ -56,7 +56,7 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
     return Parity(examples=examples, largest_difference=largest, same_outputs=same)
 
 
-def _search(model: Any, targets: Array) -> Search:
+def _search(model: Any, targets: Array, max_new_tokens: int) -> Search:
     """The greedy search that made `targets` ``[B, 1 + T]``: what the model forces and bans holds, whatever its spec
     asks for."""
     config, generation = model.config, model.generation_config
@@ -64,8 +64,9 @@ def _search(model: Any, targets: Array) -> Search:
     return Search(
         start=int(targets[0, 0]),
         end=int(config.eos_token_id),
-        max_new_tokens=targets.shape[1] - 1,
+        max_new_tokens=max_new_tokens,
         forced_first=generation.forced_bos_token_id,
+        forced_last=generation.forced_eos_token_id,
         banned=tuple(token for token in banned if token != config.eos_token_id),
     )
 
