@@ -45,9 +45,9 @@ def export_model(
     """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
 
     It is compared with torch on `sources`, texts or images as the model reads them, or on so many `examples` of the
-    spec's development split. An earlier export
+    spec's development split; where weights are made smaller, before and after that. An earlier export
     at `out` stays until the new one is whole. Raises InputError where the model cannot be exported or `out` holds
-    something else, ZooError where logits differ by more than `tolerance` or an output is another.
+    something else, ZooError where logits of float32 weights differ by more than `tolerance` or an output is another.
     """
     refuse_place(out)
     run = load_run(source)
@@ -60,13 +60,26 @@ def export_model(
     longest = model.output_limit(decoding.max_new_tokens)
     with atomic_directory(out) as folder:
         progress("export", 0, 2)
-        written = exporter.write(model, folder)
+        batches = list(_batches(run, inputs, limit))
+        exact = exporter.exact()
+        first: Parity | None = None
+        if exact is None:
+            written = exporter.write(model, folder)
+        else:
+            whole = folder / "exact"
+            whole.mkdir()
+            exact.write(model, whole)
+            first = exact.parity(model, whole, batches, max_new_tokens=longest)
+            _refuse_other_outputs(first, tolerance, out)
+            written = exporter.write_reduced(model, whole, folder)
+            shutil.rmtree(whole)
         progress("export", 1, 2)
         save_tokenizers(run.tokenizers, folder)
         shutil.copyfile(source / LOCK_NAME, folder / LOCK_NAME)
-        found = exporter.parity(model, folder, list(_batches(run, inputs, limit)), max_new_tokens=longest)
-        _refuse_other_outputs(found, tolerance, out)
-        export = _described(run, written, found)
+        found = exporter.parity(model, folder, batches, max_new_tokens=longest)
+        if exact is None:
+            _refuse_other_outputs(found, tolerance, out)
+        export = _described(run, written, found, first)
         write_export(export, folder)
         progress("export", 2, 2)
     return export
@@ -115,7 +128,7 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
         )
 
 
-def _described(run: Run, written: Written, found: Parity) -> Export:
+def _described(run: Run, written: Written, found: Parity, exact: Parity | None) -> Export:
     return Export(
         name=run.spec.name,
         architecture=run.model.section.architecture,
@@ -123,9 +136,11 @@ def _described(run: Run, written: Written, found: Parity) -> Export:
         sequence=_sequence(run) if run.model.writes_text else None,
         image=_image(run.model) if run.model.reads == "image" else None,
         opset=written.opset,
+        weights=written.weights,
         sizes=written.sizes,
         made_with=written.versions,
         parity=asdict(found),
+        exact_parity=None if exact is None else asdict(exact),
     )
 
 
