@@ -26,6 +26,8 @@ class Written:
     opset: int
     versions: dict[str, str]
     """Of the libraries that wrote it."""
+    weights: str = "float32"
+    """What weights are held as: ``float32``, ``int8``, ..."""
     changed: tuple[str, ...] = ()
     """Layers that are held, or computed, in less than float32: by the names of their modules in torch."""
 
@@ -68,6 +70,15 @@ class Exporter(ABC):
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         """Compare what was written with the model, on encoded sources: what its forward pass takes of them, such as
         ``input_ids`` and ``attention_mask`` ``[B, S]``, or what its image processor makes of images."""
+
+    def exact(self) -> Exporter | None:
+        """The exporter that changes no layer: what it writes is compared first, to the last digit. None: this one."""
+        return None
+
+    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+        """As `write`, where `exact` is what the exporter of that name has written of the same model. It may lie in
+        `folder`."""
+        return self.write(model, folder)
 
     def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
         """What the whole export in `folder` gives for each of the texts or images, as users get it: decoded as its spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
 from zoo.export.material import Material, development, given
 from zoo.export.quality import DroppedError, MaxDrop, Quality
-from zoo.export.report import MetricDrop, ParityReport
+from zoo.export.report import ExactParity, MetricDrop, ParityReport
 from zoo.export.sensitivity import EXAMPLES as RANKED_ON
 from zoo.export.sensitivity import Trials
 from zoo.measure.reading import reader_of, source_of
@@ -89,10 +89,11 @@ class _Job:
     def done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
         """Write the export to `folder`, in whose place `out` will stand, and compare it."""
         self.progress("export", 0, 2)
-        written = self.exporter.write(self.run.model, folder)
+        batches = self._batches(self.material.examples)
+        written, exact = self._written(folder, out, tolerance, batches)
         self.progress("export", 1, 2)
-        found = self._parity(folder, self._batches(self.material.examples))
-        if not written.changed:
+        found = self._parity(folder, batches)
+        if exact is None and not written.changed:
             _refuse_other_outputs(found, tolerance, out)
         self._complete(folder, written)
         report = self.quality.report(self.exporter, folder, written, found)
@@ -100,9 +101,26 @@ class _Job:
             report = self._explained(report, written, out.parent)
         if not report.passes:
             raise DroppedError(report, out)
-        export = self._complete(folder, written, report)
+        export = self._complete(folder, written, report, exact)
         self.progress("export", 2, 2)
         return export
+
+    def _written(
+        self, folder: Path, out: Path, tolerance: float, batches: Sequence[dict[str, Any]]
+    ) -> tuple[Written, ExactParity | None]:
+        """What is written, and how it compared before its weights were made smaller, if they were."""
+        model = self.run.model
+        first = self.exporter.exact()
+        if first is None:
+            return self.exporter.write(model, folder), None
+        whole = folder / "exact"
+        whole.mkdir()
+        first.write(model, whole)
+        found = self._parity(whole, batches)
+        _refuse_other_outputs(found, tolerance, out)
+        written = self.exporter.write_reduced(model, whole, folder)
+        shutil.rmtree(whole)
+        return written, ExactParity(**asdict(found))
 
     def _parity(self, folder: Path, batches: Sequence[dict[str, Any]]) -> Parity:
         longest = self.run.model.output_limit(self.run.spec.decoding.max_new_tokens)
@@ -128,11 +146,17 @@ class _Job:
             remedy = None if report.passes else trials.remedy(ranking, drops_of)
         return report.model_copy(update={"sensitivity": ranking, "remedy": remedy})
 
-    def _complete(self, folder: Path, written: Written, report: ParityReport | None = None) -> Export:
+    def _complete(
+        self,
+        folder: Path,
+        written: Written,
+        report: ParityReport | None = None,
+        exact: ExactParity | None = None,
+    ) -> Export:
         """Put beside what the exporter has written what it takes to run it."""
         save_tokenizers(self.run.tokenizers, folder)
         shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
-        export = _described(self.run, written, report)
+        export = _described(self.run, written, report, exact)
         write_export(export, folder)
         return export
 
@@ -169,7 +193,7 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
         )
 
 
-def _described(run: Run, written: Written, report: ParityReport | None) -> Export:
+def _described(run: Run, written: Written, report: ParityReport | None, exact: ExactParity | None = None) -> Export:
     return Export(
         name=run.spec.name,
         architecture=run.model.section.architecture,
@@ -177,9 +201,11 @@ def _described(run: Run, written: Written, report: ParityReport | None) -> Expor
         sequence=_sequence(run) if run.model.writes_text else None,
         image=_image(run.model) if run.model.reads == "image" else None,
         opset=written.opset,
+        weights=written.weights,
         sizes=written.sizes,
         made_with=written.versions,
         parity=report,
+        exact_parity=exact,
     )
 
 
