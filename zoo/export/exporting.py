@@ -17,7 +17,7 @@ from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
 from zoo.export.material import Material, development, given
 from zoo.export.quality import DroppedError, MaxDrop, Quality
-from zoo.export.report import MetricDrop, ParityReport
+from zoo.export.report import ExactParity, MetricDrop, ParityReport
 from zoo.export.sensitivity import EXAMPLES as RANKED_ON
 from zoo.export.sensitivity import Trials
 from zoo.measure.reading import reader_of, source_of
@@ -54,9 +54,8 @@ def export_model(
     """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
 
     It is compared with torch on `sources`, texts or images as the model reads them, with a text that is right for each
-    where there are `references`, or on so many `examples` of the spec's development split; where weights are made
-    smaller, before and after that. An earlier export at `out` stays until the new one is whole. With `sensitivity` the
-    layers that are in less than float32 are ranked.
+    where there are `references`, or on so many `examples` of the spec's development split. An earlier export at `out`
+    stays until the new one is whole. With `sensitivity` the layers that are in less than float32 are ranked.
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
@@ -91,21 +90,10 @@ class _Job:
         """Write the export to `folder`, in whose place `out` will stand, and compare it."""
         self.progress("export", 0, 2)
         batches = self._batches(self.material.examples)
-        exact = self.exporter.exact()
-        first: Parity | None = None
-        if exact is None:
-            written = self.exporter.write(self.run.model, folder)
-        else:
-            whole = folder / "exact"
-            whole.mkdir()
-            exact.write(self.run.model, whole)
-            first = self._parity(whole, batches)
-            _refuse_other_outputs(first, tolerance, out)
-            written = self.exporter.write_reduced(self.run.model, whole, folder)
-            shutil.rmtree(whole)
+        written, exact = self._written(folder, out, tolerance, batches)
         self.progress("export", 1, 2)
         found = self._parity(folder, batches)
-        if not written.changed:
+        if exact is None and not written.changed:
             _refuse_other_outputs(found, tolerance, out)
         self._complete(folder, written)
         report = self.quality.report(self.exporter, folder, written, found)
@@ -113,9 +101,26 @@ class _Job:
             report = self._explained(report, written, out.parent)
         if not report.passes:
             raise DroppedError(report, out)
-        export = self._complete(folder, written, report, first)
+        export = self._complete(folder, written, report, exact)
         self.progress("export", 2, 2)
         return export
+
+    def _written(
+        self, folder: Path, out: Path, tolerance: float, batches: Sequence[dict[str, Any]]
+    ) -> tuple[Written, ExactParity | None]:
+        """What is written, and how it compared before its weights were made smaller, if they were."""
+        model = self.run.model
+        first = self.exporter.exact()
+        if first is None:
+            return self.exporter.write(model, folder), None
+        whole = folder / "exact"
+        whole.mkdir()
+        first.write(model, whole)
+        found = self._parity(whole, batches)
+        _refuse_other_outputs(found, tolerance, out)
+        written = self.exporter.write_reduced(model, whole, folder)
+        shutil.rmtree(whole)
+        return written, ExactParity(**asdict(found))
 
     def _parity(self, folder: Path, batches: Sequence[dict[str, Any]]) -> Parity:
         longest = self.run.model.output_limit(self.run.spec.decoding.max_new_tokens)
@@ -142,7 +147,11 @@ class _Job:
         return report.model_copy(update={"sensitivity": ranking, "remedy": remedy})
 
     def _complete(
-        self, folder: Path, written: Written, report: ParityReport | None = None, exact: Parity | None = None
+        self,
+        folder: Path,
+        written: Written,
+        report: ParityReport | None = None,
+        exact: ExactParity | None = None,
     ) -> Export:
         """Put beside what the exporter has written what it takes to run it."""
         save_tokenizers(self.run.tokenizers, folder)
@@ -184,7 +193,7 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
         )
 
 
-def _described(run: Run, written: Written, report: ParityReport | None, exact: Parity | None) -> Export:
+def _described(run: Run, written: Written, report: ParityReport | None, exact: ExactParity | None = None) -> Export:
     return Export(
         name=run.spec.name,
         architecture=run.model.section.architecture,
@@ -196,7 +205,7 @@ def _described(run: Run, written: Written, report: ParityReport | None, exact: P
         sizes=written.sizes,
         made_with=written.versions,
         parity=report,
-        exact_parity=None if exact is None else asdict(exact),
+        exact_parity=exact,
     )
 
 

@@ -10,13 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.atomic import write_atomic
 from zoo.errors import InputError
-from zoo.export.report import ParityReport
+from zoo.export.report import ExactParity, ParityReport
 
 EXPORT_FILE = "export.json"
 FORMAT = "zoo.export/1"
 
 ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
 """The three graphs of a model that reads a source and writes a target, named as `optimum` names them."""
+
+MASK, STATES = "encoder_attention_mask", "encoder_hidden_states"
+"""What a decoder's graphs call the mask of what the encoder read, and what it gave."""
+
+CONTEXT_IDS, CONTEXT_MASK = "context_input_ids", "context_attention_mask"
+"""The second source of a model that reads context."""
 
 TARGET_TOKENIZER = "target_tokenizer"
 """Where the target's tokenizer stands, if it is another than the source's at the top: as in a model's folder (of which
@@ -74,10 +80,25 @@ class SequencePart(_Part):
         "are resized to"
     )
     max_target_tokens: int | None = Field(description="Longest target that the model can place; None: any")
+    shared_positions: int | None = Field(
+        default=None, description="Of a language model: positions that source and target share, in the place of both"
+    )
     decoding: Decoding
     log_probabilities: bool = Field(
         default=False, description="Whether the graphs' logits are log-probabilities to be taken as they are"
     )
+
+    def source_limit(self, new_tokens: int | None = None) -> int | None:
+        """The longest source, in tokens, behind which `new_tokens` can be written: as `decoding` has it where None."""
+        if self.shared_positions is None:
+            return self.max_source_tokens
+        # A target that might take all leaves the source one half.
+        new = new_tokens or self.decoding.max_new_tokens
+        return self.shared_positions - min(new, self.shared_positions // 2)
+
+    def target_limit(self, new_tokens: int | None = None) -> int | None:
+        """How many of `new_tokens` can be written behind a source of `source_limit(new_tokens)`; None: all."""
+        return self.max_target_tokens if self.shared_positions is None else self.source_limit(new_tokens)
 
 
 class ImagePart(_Part):
@@ -106,7 +127,7 @@ class Export(_Part):
     sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
     parity: ParityReport | None = Field(default=None, description="How far it is from the model in torch")
-    exact_parity: dict[str, Any] | None = Field(
+    exact_parity: ExactParity | None = Field(
         default=None, description="How far it was before its weights were made smaller; None: they were not"
     )
 

@@ -17,6 +17,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ExactParity(_Part):
+    """How logits and greedy outputs compared before weights were made smaller."""
+
+    examples: int
+    largest_difference: float
+    same_outputs: int
+    mean_difference: float | None = None
+    divergence: float | None = None
+
+
 class SameOutputs(_Part):
     """Outputs that one way of decoding gives in both."""
 

@@ -14,14 +14,13 @@ from typing import Any
 
 import onnx
 import torch
-from torch import Tensor, nn
 
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Trial, Written
-from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, cache_names
 from zoo.models.modes import evaluating
 from zoo_export.attention import TRANSLATIONS
-from zoo_export.graphs import EncoderGraph, FirstStepGraph, NextStepGraph
+from zoo_export.families import family_of
+from zoo_export.graphs import Graph
 from zoo_export.options import OnnxOptions
 from zoo_export.parity import compared
 from zoo_export.precision import reduced
@@ -30,12 +29,10 @@ from zoo_export.storage import load_graphs, save_graphs, sizes
 _LAYERS = ("MatMul", "Gemm", "Gather", "Conv", "LSTM")
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """Where torch's exporter says which modules a node comes from."""
-_BATCH, _SOURCE, _TARGET = 3, 5, 2
-"""Sizes of the example that is traced: each another, and none 1, so that no size is taken for a constant."""
 
 
 class OnnxExporter(Exporter):
-    """Encoder, first step and cached step of an encoder-decoder: a graph each, and a file with the weights of all.
+    """The graphs of a model's family, and a file with the weights of all.
 
     Names of graphs, inputs and outputs are optimum's. Shapes are free but for the number of new tokens, which is one.
     """
@@ -43,14 +40,7 @@ class OnnxExporter(Exporter):
     options: OnnxOptions
 
     def refuse(self, model: Any) -> None:
-        architecture = model.section.architecture
-        if architecture != "encoder-decoder":
-            raise InputError(f"a model of the architecture '{architecture}' cannot be exported to ONNX yet")
-        for slot in ("output_fusion", "context_encoder"):
-            chosen = getattr(model.section, slot)
-            if chosen is not None:
-                raise InputError(f"model.{slot}: a model with '{chosen.id}' cannot be exported to ONNX yet")
-        _refuse_masks_of_fusions(model)
+        family_of(model).refuse(model)
 
     def write(self, model: Any, folder: Path) -> Written:
         return self._saved(self._graphs(model), folder)
@@ -91,56 +81,19 @@ class OnnxExporter(Exporter):
 
     def _graphs(self, model: Any) -> dict[str, onnx.ModelProto]:
         """The graphs of a model, in float32, by the names of their files."""
-        found: dict[str, onnx.ModelProto] = {}
-        layers = len(model.decoder.layers)
-        with evaluating(model), torch.no_grad(), _quiet():
-            ids = torch.arange(_BATCH * _SOURCE).view(_BATCH, _SOURCE) % model.config.vocab_size  # [B, S]
-            mask = torch.ones_like(ids)
-            start = torch.full((_BATCH, 1), int(model.config.decoder_start_token_id))
-            states = EncoderGraph(model)(ids, mask)
-            free: Any = torch.export.Dim.AUTO
-            of_states = {0: free, states.ndim - 2: free}
-            rows = {0: free, 1: free}
-            found[ENCODER] = self._graph(
-                EncoderGraph(model),
-                {"input_ids": ids, "attention_mask": mask},
-                ({**rows}, {**rows}),
-                ["last_hidden_state"],
-            )
-            found[FIRST_STEP] = self._graph(
-                FirstStepGraph(model),
-                {"input_ids": start, "encoder_hidden_states": states, "encoder_attention_mask": mask},
-                ({0: free}, of_states, {**rows}),
-                ["logits", *cache_names("present", layers)],
-            )
-            first = FirstStepGraph(model)(start, states, mask)
-            # Two tokens are held, so that their number is no constant.
-            second = NextStepGraph(model)(start, mask, *first[1:])
-            past = _interleaved(second[1:], first[1:])
-            found[NEXT_STEP] = self._graph(
-                NextStepGraph(model),
-                {
-                    "input_ids": start,
-                    "encoder_attention_mask": mask,
-                    **dict(zip(cache_names("past_key_values", layers), past, strict=True)),
-                },
-                ({0: free}, {**rows}, tuple({0: free, 2: free} for _ in past)),
-                ["logits", *cache_names("present", layers, ("decoder",))],
-            )
-        return found
+        with evaluating(model), _quiet():
+            return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
 
-    def _graph(
-        self, graph: nn.Module, inputs: dict[str, Tensor], dynamic: tuple[Any, ...], outputs: list[str]
-    ) -> onnx.ModelProto:
+    def _graph(self, graph: Graph) -> onnx.ModelProto:
         program = torch.onnx.export(
-            graph,
-            tuple(inputs.values()),
-            input_names=list(inputs),
-            output_names=outputs,
+            graph.module,
+            tuple(graph.inputs.values()),
+            input_names=list(graph.inputs),
+            output_names=graph.outputs,
             opset_version=self.options.opset,
             dynamo=True,
             custom_translation_table=TRANSLATIONS,
-            dynamic_shapes=dynamic,
+            dynamic_shapes=graph.free,
             optimize=True,
             verbose=False,
         )
@@ -174,28 +127,6 @@ def _name_layers(graph: Any) -> None:
             count = sum(other == name or other.startswith(f"{name}:") for other in taken)
             node.name = f"{name}:{count + 1}" if count else name
             taken.add(node.name)
-
-
-def _interleaved(own: Sequence[Tensor], both: Sequence[Tensor]) -> list[Tensor]:
-    """Two tensors a layer of `own`, then the two of the memory that `both` has behind its own."""
-    layers = range(len(own) // 2)
-    return [
-        tensor for layer in layers for tensor in (*own[2 * layer : 2 * layer + 2], *both[4 * layer + 2 : 4 * layer + 4])
-    ]
-
-
-def _refuse_masks_of_fusions(model: Any) -> None:
-    """Raise InputError where the fusion hides parts of its memory by a mask of its own: no graph carries it on."""
-    ids = torch.full((1, 2), int(model.config.eos_token_id))  # [1, S]
-    mask = torch.ones(1, 2, dtype=torch.bool)
-    with evaluating(model), torch.no_grad():
-        states = model.states_for_fusion(model.encoder(ids, mask))  # [1, L or 1, S, D]
-        memory = model.decoder.fusion.memory(states, mask, 0)
-    if memory.mask is not mask:
-        chosen = model.section.fusion.id
-        raise InputError(
-            f"model.fusion: a model with '{chosen}', which masks its memory, cannot be exported to ONNX yet"
-        )
 
 
 @contextmanager
