@@ -1,1 +1,1 @@
-"""Images before any model: files, resize policies, what is made of pixels. Nothing here imports torch."""
+"""Images without torch: files, resize policies, what is made of pixels, and what frames write."""

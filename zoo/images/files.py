@@ -124,7 +124,8 @@ def _flattened(image: PillowImage) -> PillowImage | None:
         paper = Image.new("RGBA", found.size, (255, 255, 255, 255))
         paper.alpha_composite(found)
         found = paper
-    return found if found.mode == "L" else found.convert("RGB")
+    flat: PillowImage = found if found.mode == "L" else found.convert("RGB")
+    return flat
 
 
 def _first_line(error: BaseException) -> str:

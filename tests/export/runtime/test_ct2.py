@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,18 @@ def test_greedy_outputs_are_those_of_transformers_with_the_same_constraints(
     assert engine.written(pair.sources, search_of(pair, **search)) == expected
     if search:
         assert settings.get("max_new_tokens") or expected != pair.generated()
+
+
+def test_greedy_constraints_hold_in_beams_where_probabilities_are_normalised_without_what_is_forbidden(
+    pair: Pair, engine: Ct2Engine
+) -> None:
+    beams = {"num_beams": 3, "early_stopping": True, "renormalize_logits": True}
+    banned = [[0], [7], [9]]
+    expected = pair.generated(**beams, no_repeat_ngram_size=2, min_new_tokens=4, bad_words_ids=banned)
+    plain = search_of(pair, width=3, early_stopping=True, renormalize=True)
+    search = replace(plain, no_repeat_ngram=2, min_new_tokens=4, banned=(0, 7, 9))
+    assert differences(search) == []
+    assert engine.written(pair.sources, search) == expected != engine.written(pair.sources, plain)
 
 
 @pytest.mark.parametrize(

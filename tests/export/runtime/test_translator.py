@@ -133,7 +133,7 @@ def test_what_is_not_there_or_damaged_is_named(twins: Any, tmp_path: Path) -> No
     (folder / EXPORT_FILE).write_text(json.dumps(told | {"architecture": "detector"}))
     with pytest.raises(InputError, match="'detector': expected 'encoder-decoder'"):
         load(folder)
-    told["decoding"] |= {"strategy": "sampling", "options": {}}
+    told["sequence"]["decoding"] |= {"strategy": "sampling", "options": {}}
     (folder / EXPORT_FILE).write_text(json.dumps(told))
     with pytest.raises(InputError, match="'sampling' is not among those that run without torch"):
         load(folder)

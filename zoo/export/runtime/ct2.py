@@ -5,11 +5,13 @@ counted without the start token: a difference where a model writes that. Beam se
 
 - when it ends: as soon as `width` hypotheses are finished (transformers' ``early_stopping``), but with a length penalty
   of 0 when the best of all is finished, which gives what transformers gives without ``early_stopping``;
-- banned tokens: it normalises probabilities without them, so that scores differ by how likely the model holds them;
+- banned tokens: it normalises probabilities without them (transformers' ``renormalize_logits``), so that without that
+  scores differ by how likely the model holds them;
 - a forced first token: of the hypotheses that end right behind it only the likeliest counts.
 
-Refused are, with beams: constraints that take likely tokens away, and a forced last token; with either search a
-repetition penalty and unigrams that must not repeat, where CTranslate2 leaves the start token out.
+Refused are, with beams: constraints that take likely tokens away, unless probabilities are normalised without them,
+and a forced last token; with either search a repetition penalty and unigrams that must not repeat, where CTranslate2
+leaves the start token out.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ def differences(search: Search) -> list[str]:
                 else "when the best hypothesis is finished (early_stopping: false), as length_penalty is 0"
             )
         )
-    if search.banned:
+    if search.banned and not search.renormalize:
         found.append("decoding.strategy: CTranslate2 normalises a beam's probabilities without the banned tokens")
     if search.forced_first is not None:
         found.append(
@@ -81,7 +83,7 @@ def refuse_search(search: Search) -> None:
     if search.width == 1:
         return
     for name in ("no_repeat_ngram", "min_new_tokens"):
-        if getattr(search, name):
+        if getattr(search, name) and not search.renormalize:
             raise InputError(
                 f"decoding.strategy.{name}: in a beam search CTranslate2 gives the probability of what is forbidden to "
                 f"other tokens: expected 0, found {getattr(search, name)}; or decode with a width of 1"
@@ -112,12 +114,16 @@ class Ct2Engine:
         self._ids = {token: place for place, token in enumerate(self._target)}
         self._translator = _opened(folder, chosen, max(1, cores // chosen))
 
-    def written(self, sources: Sequence[Sequence[int]], search: Search) -> list[list[int]]:
+    def written(
+        self, sources: Sequence[Sequence[int]], search: Search, contexts: Sequence[Sequence[int]] | None = None
+    ) -> list[list[int]]:
         """What is written for each source's ids, as one batch: without the start token, with an end token where there
         is one. For a source of special tokens alone nothing: CTranslate2 does not ask the model.
 
-        Raises InputError where CTranslate2 cannot search so.
+        Raises InputError where CTranslate2 cannot search so, or there are `contexts`.
         """
+        if contexts is not None:
+            raise InputError("a second source: no model of CTranslate2's reads one")
         refuse_search(search)
         first = search.forced_first
         found = self._translate(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from zoo.errors import ZooError
 from zoo.export.contracts import Exporter, Parity, Written
@@ -44,6 +45,9 @@ class Ctranslate2Exporter(Exporter):
         decoding = sequence.decoding.model_copy(update={"options": options})
         return sequence.model_copy(update={"decoding": decoding}), notes
 
+    def exact(self) -> Exporter | None:
+        return None if self.options.weights == "float32" else Ctranslate2Exporter(Ctranslate2Options())
+
     def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         spec = self._specification(model)
         register_vocabularies(spec, model, tokenizers)
@@ -52,9 +56,11 @@ class Ctranslate2Exporter(Exporter):
         spec.optimize(quantization=None if weights == "float32" else weights)
         spec.save(str(folder))
         return Written(
-            sizes={file.name: file.stat().st_size for file in sorted(folder.iterdir())},
+            sizes={file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()},
             opset=None,
             versions={name: metadata.version(name) for name in ("torch", "ctranslate2")},
+            weights=weights,
+            changed=() if weights == "float32" else tuple(_layers(model)),
             kind="ctranslate2",
         )
 
@@ -66,6 +72,13 @@ class Ctranslate2Exporter(Exporter):
 
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         return compared(model, folder, batches, max_new_tokens=max_new_tokens)
+
+
+def _layers(model: Any) -> Iterator[str]:
+    """Those whose matrices have fewer bits, by their names in torch."""
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            yield name
 
 
 def _library() -> None:

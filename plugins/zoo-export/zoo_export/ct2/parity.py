@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from zoo.export.contracts import Parity
+from zoo.export.differences import Differences
 from zoo.export.runtime.ct2 import Ct2Engine
 from zoo.export.runtime.settings import Search
 from zoo.models.decoding import run_generate
@@ -21,31 +21,37 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
     does not hide the rest, and outputs that it finds by itself."""
     engine = Ct2Engine(folder)
     generation = model.generation_config
+    end = int(model.config.eos_token_id)
+    banned = [tokens[0] for tokens in generation.bad_words_ids or [] if len(tokens) == 1]
     search = Search(
         start=int(model.config.decoder_start_token_id),
-        end=int(model.config.eos_token_id),
+        end=end,
         max_new_tokens=max_new_tokens,
         forced_first=generation.forced_bos_token_id,
         forced_last=generation.forced_eos_token_id,
-        banned=tuple(tokens[0] for tokens in generation.bad_words_ids or []),
+        banned=tuple(token for token in banned if token != end),
     )
     examples = same = 0
-    largest = 0.0
+    differences = Differences()
     for batch in batches:
         ids, mask = batch["input_ids"], batch["attention_mask"]
         with evaluating(model), torch.no_grad():
             written = run_generate(model, batch, {}, max_new_tokens=max_new_tokens)  # [B, 1 + T]
-            expected = model(
-                input_ids=ids, attention_mask=mask, decoder_input_ids=written[:, :-1], use_cache=False
-            ).logits.numpy()  # [B, T, V]
+            expected = model.target_logits(batch, written[:, 1:]).numpy()  # [B, T, V]
         sources = [row[kept].tolist() for row, kept in zip(ids, mask.bool(), strict=True)]
         outputs = [_until(row, search.end) for row in written[:, 1:].tolist()]
         for logits, output, wanted in zip(engine.logits(sources, outputs), outputs, expected, strict=True):
             if len(logits):  # [T, V]
-                largest = max(largest, float(np.abs(logits - wanted[: len(output)]).max()))
+                differences.add(wanted[: len(output)], logits)
         same += sum(own == output for own, output in zip(engine.written(sources, search), outputs, strict=True))
         examples += len(outputs)
-    return Parity(examples=examples, largest_difference=largest, same_outputs=same)
+    return Parity(
+        examples=examples,
+        largest_difference=differences.largest,
+        same_outputs=same,
+        mean_difference=differences.mean,
+        divergence=differences.divergence,
+    )
 
 
 def _until(row: list[int], end: int) -> list[int]:
