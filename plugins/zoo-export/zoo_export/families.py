@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from zoo.errors import InputError
-from zoo_export import language_graphs, text_graphs
+from zoo_export import image_graphs, language_graphs, text_graphs
 from zoo_export.graphs import Graph
 
 
@@ -23,6 +23,8 @@ _OF_ARCHITECTURES: dict[str, Family] = {
     "encoder-decoder": text_graphs,
     "causal-lm": language_graphs,
     "prefix-lm": language_graphs,
+    "image-to-text": image_graphs,
+    "image-ctc": image_graphs,
 }
 
 
