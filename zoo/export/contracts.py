@@ -86,16 +86,24 @@ class Exporter(ABC):
 
         Raises InputError where it cannot be decoded so.
         """
-        from zoo.export.runtime import load
+        from zoo.export.folder import read_export
+        from zoo.export.runtime import load, load_recognizer
 
+        if read_export(folder).reads == "image":
+            return list(load_recognizer(folder).recognize(list(sources), width=width))
         return list(load(folder).translate(list(sources), width=width))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether layers can be left in float32."""
+        return KEEP in type(self.options).model_fields
 
     def keeping(self, layers: Sequence[str]) -> Exporter:
         """The exporter that leaves these layers, too, in float32.
 
         Raises InputError where it has no option for that.
         """
-        if KEEP not in type(self.options).model_fields:
+        if not self.keeps:
             raise InputError(f"the exporter has no option '{KEEP}'")
         kept = [*getattr(self.options, KEEP), *layers]
         return type(self)(type(self.options).model_validate({**self.options.plain(), KEEP: kept}))

@@ -1,8 +1,8 @@
 """An encoder-decoder of the zoo as three functions of tensors.
 
 What a step needs of the source beside keys and values is carried: a graph gives it by a name, and later graphs take it
-by that name. Carried are the source's embeddings and states (output fusions read them), the masks that a fusion makes of
-its memory, and a context's states, mask, keys and values.
+by that name. Carried are the source's embeddings and states (output fusions read them), the masks that a fusion makes
+of its memory, and a context's states, mask, keys and values.
 """
 
 from __future__ import annotations

@@ -131,7 +131,8 @@ class Recognizer:
         length_penalty: float | None = None,
         batch_size: int | None = None,
     ) -> list[str]:
-        """One text an image, in their order: paths of files, uint8 pixels ``[H, W, 3]`` or ``[H, W]``, or Pillow's.
+        """One text an image, in their order: paths of files, uint8 pixels ``[H, W, 3]`` or ``[H, W]``, of Pillow,
+        or what examples of a task hold (`zoo.tasks.ImageSource`).
 
         What is not given is as the model's spec has it; a width of 1 is greedy. Batches hold images of like size,
         largest first. Raises InputError for values below 1, for a search that the model has not, and for what is no
@@ -146,14 +147,14 @@ class Recognizer:
             length_penalty=length_penalty,
         )
         self._writer.refuse(search)
-        pixels = [pixels_of(image) for image in images]
-        sizes = [self.patches(*item.shape[:2]) for item in pixels]
-        order = sorted(range(len(pixels)), key=lambda place: (-sizes[place], place))
+        given = [_in_memory(image) for image in images]
+        sizes = [self.patches(*_size(image)) for image in given]
+        order = sorted(range(len(given)), key=lambda place: (-sizes[place], place))
         size = batch_size or self.sequence.decoding.batch_size
-        found: list[list[int]] = [[] for _ in pixels]
+        found: list[list[int]] = [[] for _ in given]
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
-            rows = self._writer.written(self._maker.batch([pixels[place] for place in chosen]), search)
+            rows = self._writer.written(self._maker.batch([_pixels(given[place]) for place in chosen]), search)
             for place, row in zip(chosen, rows, strict=True):
                 found[place] = row
         return self._texts.decoded([[search.start, *row] for row in found])
@@ -169,6 +170,18 @@ class Recognizer:
         return (text for image in images for text in self.recognize([image], **options))
 
 
-def pixels_of(image: Any) -> NDArray[Any]:
-    """The pixels of a file's path, or of what is an image already. Raises InputError for what is none."""
-    return load_image(Path(image)) if isinstance(image, (str, Path)) else as_array(image)
+def _in_memory(image: Any) -> Any:
+    """Pixels, but of what examples hold, which says its size without being read. Raises InputError for what is none."""
+    if isinstance(image, (str, Path)):
+        return load_image(Path(image))
+    return as_array(image) if hasattr(image, "__array_interface__") else image
+
+
+def _size(image: Any) -> tuple[int, int]:
+    """Height and width."""
+    height, width = image.shape[:2] if hasattr(image, "shape") else image.size
+    return int(height), int(width)
+
+
+def _pixels(image: Any) -> NDArray[Any]:
+    return image if hasattr(image, "shape") else image.load()

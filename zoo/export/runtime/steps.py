@@ -127,8 +127,11 @@ class CachedSteps(_Cached):
     """Steps of a model that reads a source with its encoder."""
 
     def __init__(self, graphs: Graphs, inputs: Mapping[str, NDArray[Any]], start: int) -> None:
-        """Read sources, ``input_ids`` and ``attention_mask`` ``[B, S]``, and their contexts where the model takes any, or
-        images as `zoo.images.patches.PatchMaker` makes them; then take the first step."""
+        """Read sources, then take the first step.
+
+        They are ``input_ids`` and ``attention_mask`` ``[B, S]``, and contexts where the model takes any, or images as
+        `zoo.images.patches.PatchMaker` makes them.
+        """
         of_source = {name: value for name, value in inputs.items() if name not in {"input_ids", "attention_mask"}}
         held = {**of_source, **run(graphs.encoder, inputs)}
         held.setdefault(MASK, inputs.get("attention_mask"))  # an encoder of images gives one
