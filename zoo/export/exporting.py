@@ -258,4 +258,8 @@ def _sequence(run: Run) -> SequencePart:
 def _image(model: Any) -> ImagePart:
     """How images are prepared for a recogniser."""
     preparation = model.section.image.preparation()
-    return ImagePart(section=preparation.plain(), plugins=distributions_of(preparation))
+    return ImagePart(
+        section=preparation.plain(),
+        grid_limit=model.encoder.position.grid_limit,
+        plugins=distributions_of(preparation),
+    )

@@ -10,7 +10,7 @@ from zoo.errors import InputError
 from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, EXPORT_FILE, SequencePart, read_export
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.greedy import greedy
-from zoo.export.runtime.sessions import Graphs, open_graphs
+from zoo.export.runtime.sessions import TEXTS, Graphs, open_graphs
 from zoo.export.runtime.settings import Search, search_of
 from zoo.export.runtime.steps import CachedSteps, PromptSteps, Steps
 from zoo.export.runtime.texts import Texts, padded
@@ -47,8 +47,8 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
 
         engine = Ct2Engine(folder, threads)
     else:
-        encoder = export.architecture not in LANGUAGE_MODELS
-        engine = _Graphs(open_graphs(folder, sequence.cache.layers, threads, encoder=encoder), sequence.special.padding)
+        reads = None if export.architecture in LANGUAGE_MODELS else TEXTS
+        engine = _Graphs(open_graphs(folder, sequence.cache.layers, threads, reads=reads), sequence.special.padding)
     return Translator(sequence, engine, texts, search)
 
 
