@@ -207,7 +207,7 @@ def test_a_ruined_layer_is_past_the_bound_is_named_and_kept_the_export_passes(
     mine: dict[str, Any] = {"sources": sources, "references": references}
     earlier = exported(RuinedOptions(keep_float32=[RUINED]), **mine)
     with pytest.raises(
-        DroppedError, match="chrf is .* points worse .* more than 1, on 24 examples of sources"
+        DroppedError, match="chrf is worse by .* points .* more than 1, on 24 examples of sources"
     ) as error:
         exported(**mine)
     report = error.value.report

@@ -117,7 +117,7 @@ def command(
                 examples=examples,
                 sources=sources,
                 references=references,
-                taken_from="the development split" if file is None else file.name,
+                taken_from="" if file is None else file.name,
                 tolerance=tolerance,
                 max_drop=MaxDrop(*max_drop),
                 sensitivity=sensitivity,

@@ -76,7 +76,8 @@ def _past(drop: MetricDrop) -> str:
     if drop.drop is None:
         return f"{drop.metric} of the export's outputs is no number"
     sure = "" if drop.interval is None else f" (95% interval {drop.interval[0]:.3g} to {drop.interval[1]:.3g})"
-    return f"{drop.metric} is {drop.drop:.3g} {drop.unit} worse{sure}, more than {drop.max_drop:.3g}"
+    points = " points" if drop.unit == "points" else ""
+    return f"{drop.metric} is worse by {drop.drop:.3g}{points}{sure}, more than {drop.max_drop:.3g}"
 
 
 def _advice(report: ParityReport) -> str:
