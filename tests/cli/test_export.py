@@ -103,6 +103,7 @@ def test_a_built_model_is_exported_and_compared(
         Path("lines.txt").write_text("ta nutux\n\ntep\n")
         Path("right.txt").write_text("jol\n\njok\n")
         to = ["--to", "{use: onnx, opset: 20}", "--sources", "lines.txt", "--references", "right.txt"]
+        capsys.readouterr()
         assert main(["export", "model", *to, "--out", "exported"]) == 0, capsys.readouterr().err
     told = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert told[0][:4] == ["exported", "tiny", "to", "exported:"]
