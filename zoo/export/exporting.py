@@ -46,6 +46,7 @@ def export_model(
     references: Sequence[str] | None = None,
     taken_from: str = "sources",
     tolerance: float = TOLERANCE,
+    metrics: Sequence[Chosen] | None = None,
     max_drop: MaxDrop | None = None,
     sensitivity: bool = False,
     home: DataHome | None = None,
@@ -54,8 +55,9 @@ def export_model(
     """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
 
     It is compared with torch on `sources`, texts or images as the model reads them, with a text that is right for each
-    where there are `references`, or on so many `examples` of the spec's development split. An earlier export at `out`
-    stays until the new one is whole. With `sensitivity` the layers that are in less than float32 are ranked.
+    where there are `references`, or on so many `examples` of the spec's development split. `metrics` are measured in
+    the place of the spec's. An earlier export at `out` stays until the new one is whole. With `sensitivity` the layers
+    that are in less than float32 are ranked.
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
@@ -70,7 +72,7 @@ def export_model(
         material = development(run.spec, examples, home, progress)
     else:
         material = given(sources, references, name=taken_from)
-    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, progress), progress)
+    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, metrics, progress), progress)
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
 
@@ -93,7 +95,7 @@ class _Job:
         written, exact = self._written(folder, out, tolerance, batches)
         self.progress("export", 1, 2)
         found = self._parity(folder, batches)
-        if exact is None and not written.changed:
+        if not written.changed:
             _refuse_other_outputs(found, tolerance, out)
         self._complete(folder, written)
         report = self.quality.report(self.exporter, folder, written, found)
