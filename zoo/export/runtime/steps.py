@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.export.folder import MASK, SIDES, STATES, cache_names
+from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, MASK, SIDES, STATES, cache_names
 from zoo.export.runtime.sessions import Graphs
 
 DROP_SHARE = 1 / 8
@@ -130,6 +130,9 @@ class CachedSteps(_Cached):
         """Read sources, ``input_ids`` and ``attention_mask`` ``[B, S]``, and their contexts where the model takes any;
         then take the first step."""
         mask = inputs["attention_mask"]
+        if CONTEXT_IDS not in inputs:
+            none = np.zeros((len(mask), 1), np.int64)
+            inputs = {**inputs, CONTEXT_IDS: none, CONTEXT_MASK: none}
         of_source = {name: value for name, value in inputs.items() if name not in {"input_ids", "attention_mask"}}
         held = {**of_source, MASK: mask, **_run(graphs.encoder, inputs)}
         held[STATES] = held.pop("last_hidden_state")
