@@ -117,7 +117,7 @@ class _Cached:
             return value
         buffer = self._buffers[place]
         if buffer is None or buffer.size < value.size:
-            self._buffers[place] = buffer = np.empty(2 * value.size, np.float32)
+            self._buffers[place] = buffer = np.empty(2 * value.size, value.dtype)
         out = buffer[: value.size].reshape(value.shape)
         # "clip" as numpy would write by way of another copy if it had to be able to refuse.
         return np.take(value, rows, axis=0, out=out, mode="clip")
