@@ -106,7 +106,8 @@ def command(
     sensitivity: bool,
     as_json: bool,
 ) -> None:
-    """Write the model in DIR, a folder of 'zoo build' or 'zoo train', as another program reads it.
+    """Write the model in DIR, a folder of 'zoo build' or 'zoo train', as another program reads it; or a plain seq2seq
+    model of transformers (Marian, BART, M2M100, T5), compared on --sources.
 
     What is written is compared with the model before it is put in place: logits, outputs, and the spec's metrics on
     both. An earlier export in the folder stays where that fails.
