@@ -90,10 +90,10 @@ class Exporter(ABC):
         """The exporter that changes no layer: what it writes is compared first, to the last digit. None: this one."""
         return None
 
-    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
         """As `write`, where `exact` is what the exporter of that name has written of the same model. It may lie in
         `folder`."""
-        return self.write(model, folder)
+        return self.write(model, folder, tokenizers)
 
     def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
         """What the whole export in `folder` gives for each of the texts or images, as users get it: decoded as its spec

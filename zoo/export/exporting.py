@@ -16,8 +16,11 @@ from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
 from zoo.export.material import Material, development, given
+from zoo.export.plain import ANY as _ANY
+from zoo.export.plain import PlainRun, is_plain, load_plain
 from zoo.export.quality import DroppedError, MaxDrop, Quality
 from zoo.export.report import ExactParity, MetricDrop, ParityReport
+from zoo.export.runtime.settings import search_of
 from zoo.export.sensitivity import EXAMPLES as RANKED_ON
 from zoo.export.sensitivity import Trials
 from zoo.measure.reading import reader_of, source_of
@@ -32,8 +35,6 @@ from zoo.training.run import Run, load_run
 
 TOLERANCE = 1e-4
 """Logits of a float32 export may be so far from torch's."""
-_ANY = 2**31 - 1
-"""More new tokens than any model has places for."""
 
 
 def export_model(
@@ -46,32 +47,39 @@ def export_model(
     references: Sequence[str] | None = None,
     taken_from: str = "sources",
     tolerance: float = TOLERANCE,
+    metrics: Sequence[Chosen] | None = None,
     max_drop: MaxDrop | None = None,
     sensitivity: bool = False,
     home: DataHome | None = None,
     progress: Progress = silent,
 ) -> Export:
-    """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
+    """Export the model in `source`, a folder of ``zoo build`` or ``zoo train`` or of a plain seq2seq model of
+    transformers, to the folder `out`.
 
     It is compared with torch on `sources`, texts or images as the model reads them, with a text that is right for each
-    where there are `references`, or on so many `examples` of the spec's development split. An earlier export at `out`
-    stays until the new one is whole. With `sensitivity` the layers that are in less than float32 are ranked.
+    where there are `references`, or on so many `examples` of the spec's development split. `metrics` are measured in
+    the place of the spec's. An earlier export at `out` stays until the new one is whole. With `sensitivity` the layers
+    that are in less than float32 are ranked.
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
     `tolerance`, or another output; `DroppedError` where quality is past `max_drop`.
     """
     refuse_place(out)
-    run = load_run(source)
+    run = load_plain(source) if is_plain(source) else load_run(source)
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
     exporter.refuse(model)
+    if isinstance(run, PlainRun):
+        search_of(_sequence(run), str(source))
     sequence, notes = exporter.adapted(_sequence(run)) if model.writes_text else (None, ())
     if sources is None:
+        if isinstance(run, PlainRun):
+            raise InputError("a plain model has no data of its own to be compared on: give --sources FILE")
         material = development(run.spec, examples, home, progress)
     else:
         material = given(sources, references, name=taken_from)
-    quality = Quality(run, material, max_drop, progress)
+    quality = Quality(run, material, max_drop, metrics, progress)
     job = _Job(source, run, exporter, material, quality, sequence, notes, progress)
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
@@ -82,7 +90,7 @@ class _Job:
     """One model on its way to another form."""
 
     source: Path
-    run: Run
+    run: Run | PlainRun
     exporter: Exporter
     material: Material
     quality: Quality
@@ -97,7 +105,7 @@ class _Job:
         written, exact = self._written(folder, out, tolerance, batches)
         self.progress("export", 1, 2)
         found = self._parity(folder, batches)
-        if exact is None and not written.changed:
+        if not written.changed:
             _refuse_other_outputs(found, tolerance, out)
         self._complete(folder, written)
         report = self.quality.report(self.exporter, folder, written, found)
@@ -122,7 +130,7 @@ class _Job:
         first.write(model, whole, self.run.tokenizers)
         found = self._parity(whole, batches)
         _refuse_other_outputs(found, tolerance, out)
-        written = self.exporter.write_reduced(model, whole, folder)
+        written = self.exporter.write_reduced(model, whole, folder, self.run.tokenizers)
         shutil.rmtree(whole)
         return written, ExactParity(**asdict(found))
 
@@ -158,8 +166,11 @@ class _Job:
         exact: ExactParity | None = None,
     ) -> Export:
         """Put beside what the exporter has written what it takes to run it."""
-        save_tokenizers(self.run.tokenizers, folder)
-        shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
+        if isinstance(self.run, PlainRun):
+            self.run.write_beside(folder, [example.source for example in self.material.examples])
+        else:
+            save_tokenizers(self.run.tokenizers, folder)
+            shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
         export = _described(self.run, written, self.sequence, self.notes, report, exact)
         write_export(export, folder)
         return export
@@ -173,7 +184,7 @@ def refuse_place(out: Path) -> None:
         raise InputError(f"holds something else than an export (no {EXPORT_FILE}): take another --out", where=str(out))
 
 
-def _batches(run: Run, sources: Sequence[Source], limit: int) -> Iterator[dict[str, Any]]:
+def _batches(run: Run | PlainRun, sources: Sequence[Source], limit: int) -> Iterator[dict[str, Any]]:
     """Encoded sources, in batches of like length or size."""
     reader = reader_of(run.model, run.tokenizers)
     lengths = reader.lengths(sources)
@@ -198,7 +209,7 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
 
 
 def _described(
-    run: Run,
+    run: Run | PlainRun,
     written: Written,
     sequence: SequencePart | None,
     notes: Sequence[str],
@@ -223,10 +234,11 @@ def _described(
     )
 
 
-def _sequence(run: Run) -> SequencePart:
+def _sequence(run: Run | PlainRun) -> SequencePart:
     """How a model that writes texts does it."""
     model, decoding, config = run.model, run.spec.decoding, run.model.config
     section, generation = model.section, model.generation_config
+    language = model.arrangement == "sequence"
     cache = Cache(
         layers=section.decoder_layers,
         heads=section.heads,
@@ -236,15 +248,16 @@ def _sequence(run: Run) -> SequencePart:
         cache=None if section.decoder is None else cache,
         vocabulary=int(config.vocab_size),
         special=Special(
-            start=int(config.decoder_start_token_id),
+            start=model.separator if language else int(config.decoder_start_token_id),
             end=int(config.eos_token_id),
             padding=int(config.pad_token_id),
             forced_bos=generation.forced_bos_token_id,
             forced_eos=generation.forced_eos_token_id,
             banned=generation.bad_words_ids or [],
         ),
-        max_source_tokens=None if model.reads == "image" else model.source_limit(decoding.max_new_tokens),
-        max_target_tokens=None if section.decoder is None else model.output_limit(_ANY),
+        max_source_tokens=None if model.reads == "image" else _limit(model.source_limit(decoding.max_new_tokens)),
+        max_target_tokens=None if section.decoder is None else _limit(model.output_limit(_ANY)),
+        shared_positions=int(config.max_position_embeddings) if language else None,
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),
@@ -253,6 +266,10 @@ def _sequence(run: Run) -> SequencePart:
         ),
         log_probabilities=model.log_probabilities,
     )
+
+
+def _limit(tokens: int) -> int | None:
+    return None if tokens >= _ANY else tokens
 
 
 def _image(model: Any) -> ImagePart:

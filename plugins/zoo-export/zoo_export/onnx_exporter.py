@@ -50,7 +50,7 @@ class OnnxExporter(Exporter):
             return None
         return OnnxExporter(OnnxOptions(opset=self.options.opset))
 
-    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
         return self._saved(load_graphs(exact), folder)
 
     @contextmanager

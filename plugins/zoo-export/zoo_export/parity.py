@@ -101,14 +101,15 @@ def _search(model: Any, targets: Array, max_new_tokens: int) -> Search:
     """The greedy search that made `targets` ``[B, 1 + T]``: what the model forces and bans holds, whatever its spec
     asks for."""
     config, generation = model.config, model.generation_config
-    banned = [tokens[0] for tokens in generation.bad_words_ids or [] if len(tokens) == 1]
+    banned = [tuple(tokens) for tokens in generation.bad_words_ids or []]
     return Search(
         start=int(targets[0, 0]),
         end=int(config.eos_token_id),
         max_new_tokens=max_new_tokens,
         forced_first=generation.forced_bos_token_id,
         forced_last=generation.forced_eos_token_id,
-        banned=tuple(token for token in banned if token != config.eos_token_id),
+        banned=tuple(run[0] for run in banned if len(run) == 1 and run[0] != config.eos_token_id),
+        banned_runs=tuple(run for run in banned if len(run) > 1),
     )
 
 

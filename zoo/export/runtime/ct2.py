@@ -80,8 +80,15 @@ def refuse_search(search: Search) -> None:
             "decoding.strategy.no_repeat_ngram: CTranslate2 leaves the start token out of it: expected 0 or at least "
             "2, found 1"
         )
+    if any(run[0] == search.start for run in search.banned_runs):
+        raise InputError("special.banned: CTranslate2 leaves the start token out of it, and a banned run begins there")
     if search.width == 1:
         return
+    if search.banned_runs and not search.renormalize:
+        raise InputError(
+            "special.banned: in a beam search CTranslate2 gives the probability of what ends a banned run to other "
+            "tokens: decode with a width of 1"
+        )
     for name in ("no_repeat_ngram", "min_new_tokens"):
         if getattr(search, name) and not search.renormalize:
             raise InputError(
@@ -94,6 +101,10 @@ def refuse_search(search: Search) -> None:
         )
     if search.log_probabilities:
         raise InputError("log_probabilities: CTranslate2 normalises what it gets")
+
+
+def _forbidden(search: Search) -> list[tuple[int, ...]]:
+    return [*((token,) for token in search.banned), *search.banned_runs]
 
 
 class Ct2Engine:
@@ -134,7 +145,7 @@ class Ct2Engine:
             no_repeat_ngram_size=search.no_repeat_ngram,
             min_decoding_length=search.min_new_tokens,
             max_decoding_length=search.max_new_tokens,
-            suppress_sequences=[[self._target[token]] for token in search.banned] or None,
+            suppress_sequences=[[self._target[token] for token in run] for run in _forbidden(search)] or None,
         )
         rows = [[self._ids[token] for token in result.hypotheses[0]] for result in found]
         if search.forced_last is not None:

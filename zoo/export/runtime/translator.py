@@ -72,17 +72,18 @@ class _Graphs:
     def written(
         self, sources: Sequence[Sequence[int]], search: Search, contexts: Sequence[Sequence[int]] | None = None
     ) -> list[list[int]]:
-        steps = self._steps(sources, contexts or [[] for _ in sources], search.start)
+        steps = self._steps(sources, contexts, search.start)
         return greedy(steps, search) if search.width == 1 else beam(steps, search)
 
-    def _steps(self, sources: Sequence[Sequence[int]], contexts: Sequence[Sequence[int]], start: int) -> Steps:
+    def _steps(self, sources: Sequence[Sequence[int]], contexts: Sequence[Sequence[int]] | None, start: int) -> Steps:
         if self._graphs.encoder is None:
             # A prompt ends in the separator, which begins the target, in the place of the end token.
             prompts = [[*row[:-1], start] for row in sources]
             return PromptSteps(self._graphs, *padded(prompts, self._padding, left=True))
         names = ("input_ids", "attention_mask")
         inputs = dict(zip(names, padded(sources, self._padding), strict=True))
-        inputs |= zip((CONTEXT_IDS, CONTEXT_MASK), padded(contexts, self._padding), strict=True)
+        if contexts is not None:
+            inputs |= zip((CONTEXT_IDS, CONTEXT_MASK), padded(contexts, self._padding), strict=True)
         return CachedSteps(self._graphs, inputs, start)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import InputError
-from zoo.export.plain import PlainModel
 from zoo.spec.options import Chosen
 
 ARCHITECTURE = "encoder-decoder"
@@ -40,8 +39,6 @@ class Components:
 def components_of(model: Any) -> Components:
     """What the model is made of. Raises InputError, naming the component, for what CTranslate2 does not have."""
     section = model.section
-    if isinstance(model, PlainModel):
-        raise InputError("a plain model of transformers cannot be exported to CTranslate2 by zoo yet")
     if section.architecture != ARCHITECTURE:
         raise InputError(
             f"a model of the architecture '{section.architecture}' cannot be exported to CTranslate2 by zoo: expected "

@@ -13,6 +13,7 @@ from torch import nn
 from zoo.errors import ZooError
 from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.folder import SequencePart
+from zoo.export.plain import PlainModel
 from zoo.export.runtime.ct2 import differences, ends_when_full
 from zoo.export.runtime.settings import search_of
 from zoo.models.modes import evaluating
@@ -26,13 +27,13 @@ class Ctranslate2Exporter(Exporter):
     """One file of weights, and what says how they are used, as `ctranslate2.Translator` opens it.
 
     Schemes that only add vectors to embeddings, or a bias by distance to attention's logits, go out as tables; rotary
-    and Shaw's as what they are. DeepNorm is a post-norm of scaled weights.
+    and Shaw's as what they are. DeepNorm is a post-norm of scaled weights. Plain models of transformers are laid out by
+    CTranslate2's own converter.
     """
 
     options: Ctranslate2Options
 
     def refuse(self, model: Any) -> None:
-        components_of(model)
         _library()
         self._specification(model)
 
@@ -65,10 +66,13 @@ class Ctranslate2Exporter(Exporter):
         )
 
     def _specification(self, model: Any) -> Any:
-        from zoo_export.ct2.specification import specification_of
+        if not isinstance(model, PlainModel):
+            components_of(model)  # before anything of its modules is looked at
+        from zoo_export.ct2 import plain, specification
 
+        made = plain.specification_of if isinstance(model, PlainModel) else specification.specification_of
         with evaluating(model), torch.no_grad():
-            return specification_of(model)
+            return made(model)
 
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         return compared(model, folder, batches, max_new_tokens=max_new_tokens)
@@ -78,7 +82,7 @@ def _layers(model: Any) -> Iterator[str]:
     """Those whose matrices have fewer bits, by their names in torch."""
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
-            yield name
+            yield name.removeprefix("model.") if isinstance(model, PlainModel) else name
 
 
 def _library() -> None:

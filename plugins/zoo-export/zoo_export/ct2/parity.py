@@ -22,14 +22,15 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
     engine = Ct2Engine(folder)
     generation = model.generation_config
     end = int(model.config.eos_token_id)
-    banned = [tokens[0] for tokens in generation.bad_words_ids or [] if len(tokens) == 1]
+    banned = [tuple(tokens) for tokens in generation.bad_words_ids or []]
     search = Search(
         start=int(model.config.decoder_start_token_id),
         end=end,
         max_new_tokens=max_new_tokens,
         forced_first=generation.forced_bos_token_id,
         forced_last=generation.forced_eos_token_id,
-        banned=tuple(token for token in banned if token != end),
+        banned=tuple(tokens[0] for tokens in banned if len(tokens) == 1 and tokens[0] != end),
+        banned_runs=tuple(tokens for tokens in banned if len(tokens) > 1),
     )
     examples = same = 0
     differences = Differences()

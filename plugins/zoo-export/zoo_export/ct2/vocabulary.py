@@ -12,12 +12,13 @@ def register_vocabularies(spec: Any, model: Any, tokenizers: Any = None) -> None
     another has, gets a text of its own.
     """
     config = model.config
-    source_size, target_size = (len(stack.embed_tokens.weight) for stack in (model.encoder, model.decoder))
+    (source_size,), target_size = spec.get_source_vocabulary_size(), spec.get_target_vocabulary_size()
     if tokenizers is None:
         source, target = ([str(place) for place in range(size)] for size in (source_size, target_size))
     else:
         source = texts_of(tokenizers.source, source_size)
-        target = source if tokenizers.shared else texts_of(tokenizers.target, target_size)
+        alike = tokenizers.shared and source_size == target_size
+        target = source if alike else texts_of(tokenizers.target, target_size)
     spec.register_source_vocabulary(source)
     spec.register_target_vocabulary(target)
     start, end, padding = (
