@@ -306,11 +306,10 @@ def _numbers(tokenizer: Any) -> tuple[Numbers, Numbers]:
     unknown = str(tokenizer.unk_token)
     ids = dict(tokenizer.encoder)
     if type(tokenizer).__name__ == "M2M100Tokenizer":
-        languages = {**tokenizer.lang_token_to_id}
         around = [
             tokenizer.convert_ids_to_tokens(tokens) for tokens in (tokenizer.prefix_tokens, tokenizer.suffix_tokens)
         ]
-        both = Numbers({**ids, **languages}, [*special, *languages], (), *around, unknown=unknown)
+        both = Numbers({**ids, **tokenizer.lang_token_to_id}, special, (), *around, unknown=unknown)
         return both, both
     source = Numbers(ids, special, tokenizer.supported_language_codes, (), [str(tokenizer.eos_token)], unknown)
     if not tokenizer.separate_vocabs:
