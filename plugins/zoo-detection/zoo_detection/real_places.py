@@ -27,14 +27,14 @@ class RealPlaces:
         self._forget()
 
     def _forget(self) -> None:
-        self._maps: dict[tuple[int, int], Tensor] = {}
+        self._maps: list[Tensor] = []
         self.last = self.flat = self.share = torch.empty(0)
 
     @contextmanager
     def of(self, maps: Sequence[Tensor], share: Tensor) -> Iterator[None]:
         """Of 0 and 1, ``[B, 1, h, w]``, each of another size, the coarsest last; `share` ``[B, 2]`` is the part of the
         frame's width and height that the image has."""
-        self._maps = {(item.shape[-2], item.shape[-1]): item for item in maps}
+        self._maps = list(maps)
         self.last = maps[-1].flatten(1).bool()[:, None, None]  # [B, 1, 1, h * w]
         self.flat = torch.cat([item.flatten(1) for item in maps], dim=1).bool()  # [B, S]
         self.share = torch.cat((share, share), dim=1)[:, None, None]  # [B, 1, 1, 4]
@@ -45,7 +45,8 @@ class RealPlaces:
 
     def at(self, features: Tensor) -> Tensor:
         """Those of a map ``[B, C, h, w]``: ``[B, 1, h, w]`` of 0 and 1."""
-        return self._maps[features.shape[-2], features.shape[-1]]
+        # By comparing, not as keys: while a graph is made of this, sizes are symbols, which have no hash.
+        return next(item for item in self._maps if item.shape[-2:] == features.shape[-2:])
 
 
 class RealNorm(nn.BatchNorm2d):

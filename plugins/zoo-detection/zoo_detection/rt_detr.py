@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, ResNetConfig, RTDetrConfig, RTDetrForO
 from transformers.models.rt_detr.modeling_rt_detr import get_contrastive_denoising_training_group
 
 from zoo.errors import InputError
-from zoo.models.detection import Detector, Found, Labels, Matcher
+from zoo.models.detection import Choice, Detector, Labels, Matcher, Scored
 from zoo.models.detection.contracts import box_loss_of, real_sizes
 from zoo_detection.backbone import Backbone
 from zoo_detection.options import RtDetrOptions
@@ -43,6 +43,7 @@ class RtDetr(Detector):
     """
 
     options: RtDetrOptions
+    choice = Choice(several=True)
     padding_invariant = True
     needs_labels = True
     name: ClassVar[str] = "rt-detr"
@@ -62,6 +63,7 @@ class RtDetr(Detector):
         begin_as_published(self.model)
         self.places = RealPlaces()
         self.most = options.queries
+        self.stride = options.levels[-1]
         leave_padding_out(self.model, self.places, options.heads, options.dropout)
 
     def configuration(self, channels: Sequence[int]) -> Any:
@@ -250,13 +252,7 @@ class RtDetr(Detector):
         """All but the box loss, over all layers."""
         return class_and_distance(answered, self.options.alpha, self.options.gamma)
 
-    def found(self, predictions: Mapping[str, Any]) -> list[Found]:
-        """Of all queries and classes the surest pairs, as many as there are queries: a query may be of two classes."""
-        answers = []
+    def scored(self, predictions: Mapping[str, Any]) -> Scored:
+        """Every query with every class: of them, the surest pairs are found, as many as there are queries."""
         last = predictions["layers"][-1]
-        for logits, boxes, alive in zip(last.logits, last.boxes, predictions["alive"], strict=True):
-            scores = logits[alive].sigmoid().flatten()  # [q * C]
-            best, order = scores.topk(int(alive.sum()))
-            query, label = order // self.classes, order % self.classes
-            answers.append(Found(best, label, boxes[alive][query]))
-        return answers
+        return Scored(last.logits.sigmoid(), last.boxes, predictions["alive"])
