@@ -12,9 +12,11 @@ from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError
 from zoo.registry import current_registry
 from zoo.spec.load import resolve_node
+from zoo.spec.lock import LOCK_NAME, read_lock
 from zoo.spec.node import Entry, Mark, mapping
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.reader import read_text
+from zoo.tasks.images import Source
 
 
 class _Choice(Options):
@@ -42,9 +44,10 @@ class _Choice(Options):
 @click.option(
     "--sources",
     "file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Compare on the lines of FILE instead, where the data is not at hand.",
+    help="Compare on the lines of FILE instead, where the data is not at hand; for a model that reads images, a folder "
+    "of them or a list of their paths.",
 )
 @click.option(
     "--tolerance",
@@ -65,7 +68,7 @@ def command(
     if not directory.is_dir():
         raise InputError("no such folder; expected one that 'zoo build' or 'zoo train' made", where=str(directory))
     chosen = _exporter(form)
-    sources = None if file is None else _lines(file)
+    sources = None if file is None else _sources(file, directory)
     from zoo.export.exporting import export_model
 
     with TerminalProgress() as progress:
@@ -92,13 +95,9 @@ def _exporter(text: str) -> Chosen:
     return resolve_node(root, _Choice, current_registry()).exporter
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"byte {error.start} is not UTF-8", where=str(file)) from None
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(file)) from None
-    if not lines:
-        raise InputError("no lines of text: expected one source a line", where=str(file))
-    return lines
+def _sources(file: Path, directory: Path) -> list[Source]:
+    """What `file` holds for the model in `directory`: texts, where it says nothing of itself."""
+    from zoo.export.sources import read_sources
+
+    lock = directory / LOCK_NAME
+    return read_sources(file, "image" if lock.is_file() and read_lock(lock).spec.model.reads_images else "text")

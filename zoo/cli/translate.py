@@ -75,7 +75,7 @@ def _exported(
     def translate(texts: list[str]) -> list[str]:
         return translator.translate(texts, width=width, max_new_tokens=max_new_tokens, batch_size=batch_size)
 
-    return translate, batch_size or translator.export.decoding.batch_size
+    return translate, batch_size or translator.sequence.decoding.batch_size
 
 
 def _trained(

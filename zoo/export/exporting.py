@@ -13,14 +13,15 @@ import torch
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Written
-from zoo.export.folder import EXPORT_FILE, Decoding, Export, Special, write_export
-from zoo.measure.reading import TextReader, source_of
+from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
+from zoo.measure.reading import reader_of, source_of
 from zoo.models.tokenizers import save_tokenizers
-from zoo.spec import Spec
+from zoo.spec import Spec, distributions_of
 from zoo.spec.lock import LOCK_NAME
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
+from zoo.tasks.images import Source
 from zoo.training.preparation import prepare_task
 from zoo.training.run import Run, load_run
 
@@ -36,35 +37,49 @@ def export_model(
     chosen: Chosen,
     *,
     examples: int = 200,
-    sources: Sequence[str] | None = None,
+    sources: Sequence[Source] | None = None,
     tolerance: float = TOLERANCE,
     home: DataHome | None = None,
     progress: Progress = silent,
 ) -> Export:
     """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
 
-    It is compared with torch on `sources`, or on so many `examples` of the spec's development split. An earlier export
+    It is compared with torch on `sources`, texts or images as the model reads them, or on so many `examples` of the
+    spec's development split; where weights are made smaller, before and after that. An earlier export
     at `out` stays until the new one is whole. Raises InputError where the model cannot be exported or `out` holds
-    something else, ZooError where logits differ by more than `tolerance` or an output is another.
+    something else, ZooError where logits of float32 weights differ by more than `tolerance` or an output is another.
     """
     refuse_place(out)
     run = load_run(source)
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
     exporter.refuse(model)
-    texts = list(sources) if sources is not None else development_sources(run.spec, examples, home, progress)
+    inputs = list(sources) if sources is not None else development_sources(run.spec, examples, home, progress)
     decoding = run.spec.decoding
     limit = model.source_limit(decoding.max_new_tokens)
     longest = model.output_limit(decoding.max_new_tokens)
     with atomic_directory(out) as folder:
         progress("export", 0, 2)
-        written = exporter.write(model, folder)
+        batches = list(_batches(run, inputs, limit))
+        exact = exporter.exact()
+        first: Parity | None = None
+        if exact is None:
+            written = exporter.write(model, folder)
+        else:
+            whole = folder / "exact"
+            whole.mkdir()
+            exact.write(model, whole)
+            first = exact.parity(model, whole, batches, max_new_tokens=longest)
+            _refuse_other_outputs(first, tolerance, out)
+            written = exporter.write_reduced(model, whole, folder)
+            shutil.rmtree(whole)
         progress("export", 1, 2)
         save_tokenizers(run.tokenizers, folder)
         shutil.copyfile(source / LOCK_NAME, folder / LOCK_NAME)
-        found = exporter.parity(model, folder, list(_batches(run, texts, limit)), max_new_tokens=longest)
-        _refuse_other_outputs(found, tolerance, out)
-        export = _described(run, written, found)
+        found = exporter.parity(model, folder, batches, max_new_tokens=longest)
+        if exact is None:
+            _refuse_other_outputs(found, tolerance, out)
+        export = _described(run, written, found, first)
         write_export(export, folder)
         progress("export", 2, 2)
     return export
@@ -78,20 +93,25 @@ def refuse_place(out: Path) -> None:
         raise InputError(f"holds something else than an export (no {EXPORT_FILE}): take another --out", where=str(out))
 
 
-def development_sources(spec: Spec, count: int, home: DataHome | None = None, progress: Progress = silent) -> list[str]:
-    """The first sources of the development split; fewer where it has fewer. Raises ZooError without the data."""
+def development_sources(
+    spec: Spec, count: int, home: DataHome | None = None, progress: Progress = silent
+) -> list[Source]:
+    """The first texts or images of the development split; fewer where it has fewer.
+
+    Raises ZooError without the data.
+    """
     task = prepare_task(spec, home or DataHome.default(), progress)
-    return [str(source_of(example)) for example in task.examples("dev")[:count]]
+    return [source_of(example) for example in task.examples("dev")[:count]]
 
 
-def _batches(run: Run, texts: Sequence[str], limit: int) -> Iterator[dict[str, Any]]:
-    """Encoded sources, in batches of like length."""
-    reader = TextReader(run.tokenizers.source)
-    lengths = reader.lengths(texts)
-    order = sorted(range(len(texts)), key=lambda index: (-lengths[index], index))
+def _batches(run: Run, sources: Sequence[Source], limit: int) -> Iterator[dict[str, Any]]:
+    """Encoded sources, in batches of like length or size."""
+    reader = reader_of(run.model, run.tokenizers)
+    lengths = reader.lengths(sources)
+    order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
     size = run.spec.decoding.batch_size
     for start in range(0, len(order), size):
-        chosen = [texts[index] for index in order[start : start + size]]
+        chosen = [sources[index] for index in order[start : start + size]]
         yield reader.encoded(chosen, torch.device("cpu"), limit=limit)
 
 
@@ -108,15 +128,33 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
         )
 
 
-def _described(run: Run, written: Written, found: Parity) -> Export:
-    model, decoding, config = run.model, run.spec.decoding, run.model.config
-    section, generation = model.section, model.generation_config
+def _described(run: Run, written: Written, found: Parity, exact: Parity | None) -> Export:
     return Export(
         name=run.spec.name,
-        architecture=section.architecture,
+        architecture=run.model.section.architecture,
+        reads=run.model.reads,
+        sequence=_sequence(run) if run.model.writes_text else None,
+        image=_image(run.model) if run.model.reads == "image" else None,
+        opset=written.opset,
+        weights=written.weights,
+        sizes=written.sizes,
+        made_with=written.versions,
+        parity=asdict(found),
+        exact_parity=None if exact is None else asdict(exact),
+    )
+
+
+def _sequence(run: Run) -> SequencePart:
+    """How a model that writes texts does it."""
+    model, decoding, config = run.model, run.spec.decoding, run.model.config
+    section, generation = model.section, model.generation_config
+    cache = Cache(
         layers=section.decoder_layers,
         heads=section.heads,
         head_width=section.head_dim or section.d_model // section.heads,
+    )
+    return SequencePart(
+        cache=None if section.decoder is None else cache,
         vocabulary=int(config.vocab_size),
         special=Special(
             start=int(config.decoder_start_token_id),
@@ -126,8 +164,8 @@ def _described(run: Run, written: Written, found: Parity) -> Export:
             forced_eos=generation.forced_eos_token_id,
             banned=generation.bad_words_ids or [],
         ),
-        max_source_tokens=model.source_limit(decoding.max_new_tokens),
-        max_target_tokens=model.output_limit(_ANY),
+        max_source_tokens=None if model.reads == "image" else model.source_limit(decoding.max_new_tokens),
+        max_target_tokens=None if section.decoder is None else model.output_limit(_ANY),
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),
@@ -135,8 +173,10 @@ def _described(run: Run, written: Written, found: Parity) -> Export:
             batch_size=decoding.batch_size,
         ),
         log_probabilities=model.log_probabilities,
-        opset=written.opset,
-        sizes=written.sizes,
-        made_with=written.versions,
-        parity=asdict(found),
     )
+
+
+def _image(model: Any) -> ImagePart:
+    """How images are prepared for a recogniser."""
+    preparation = model.section.image.preparation()
+    return ImagePart(section=preparation.plain(), plugins=distributions_of(preparation))

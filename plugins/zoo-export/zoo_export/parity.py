@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from zoo.export.contracts import Parity
+from zoo.export.runtime.constraints import constrain
 from zoo.export.runtime.sessions import open_graphs
-from zoo.export.runtime.steps import CachedSteps
+from zoo.export.runtime.settings import Search
+from zoo.export.runtime.steps import CachedSteps, PromptSteps, Steps
 from zoo.models.decoding import run_generate
 from zoo.models.modes import evaluating
 
@@ -22,30 +24,50 @@ Array = NDArray[Any]
 def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
     """`Parity` over encoded `batches`, by the steps that users take: along torch's greedy outputs, so that one other
     token does not hide the rest."""
-    graphs = open_graphs(folder, len(model.decoder.layers))
-    start = int(model.config.decoder_start_token_id)
+    graphs = open_graphs(folder, model.section.decoder_layers, encoder=model.arrangement != "sequence")
     examples = same = 0
     largest = 0.0
     for batch in batches:
-        ids, mask = batch["input_ids"], batch["attention_mask"]
         with evaluating(model), torch.no_grad():
-            written = run_generate(model, batch, {}, max_new_tokens=max_new_tokens)  # [B, 1 + T]
-            expected = model(
-                input_ids=ids, attention_mask=mask, decoder_input_ids=written[:, :-1], use_cache=False
-            ).logits.numpy()  # [B, T, V]
-        targets = written.numpy()
-        real = _real(targets, int(model.config.eos_token_id))  # [B, T]
+            prompts = model.prompts(batch)
+            written = model.written(run_generate(model, prompts, {}, max_new_tokens=max_new_tokens), prompts)
+            expected = model.target_logits(batch, written[:, 1:]).numpy()  # [B, T, V]
+        targets = written.numpy()  # [B, 1 + T]
+        search = _search(model, targets)
+        real = _real(targets, search.end)  # [B, T]
         agrees = np.ones(len(targets), dtype=bool)
-        steps = CachedSteps(graphs, ids.numpy(), mask.numpy(), start)
+        inputs = {name: tensor.numpy() for name, tensor in prompts.items()}
+        steps: Steps
+        if graphs.encoder is None:
+            steps = PromptSteps(graphs, inputs["input_ids"], inputs["attention_mask"])
+        else:
+            steps = CachedSteps(graphs, inputs, search.start)
         for place in range(targets.shape[1] - 1):
             logits = steps.advance(targets[:, place]) if place else steps.logits()  # [B, V]
             rows = real[:, place]
             if rows.any():
                 largest = max(largest, float(np.abs(logits[rows] - expected[rows, place]).max()))
+            if search.constrained:
+                logits = logits.copy()
+                constrain(logits, targets[:, : place + 1], search)
             agrees &= ~rows | (logits.argmax(-1) == targets[:, place + 1])
         examples += len(targets)
         same += int(agrees.sum())
     return Parity(examples=examples, largest_difference=largest, same_outputs=same)
+
+
+def _search(model: Any, targets: Array) -> Search:
+    """The greedy search that made `targets` ``[B, 1 + T]``: what the model forces and bans holds, whatever its spec
+    asks for."""
+    config, generation = model.config, model.generation_config
+    banned = [tokens[0] for tokens in generation.bad_words_ids or [] if len(tokens) == 1]
+    return Search(
+        start=int(targets[0, 0]),
+        end=int(config.eos_token_id),
+        max_new_tokens=targets.shape[1] - 1,
+        forced_first=generation.forced_bos_token_id,
+        banned=tuple(token for token in banned if token != config.eos_token_id),
+    )
 
 
 def _real(targets: Array, end: int) -> Array:

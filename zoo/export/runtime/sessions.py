@@ -1,4 +1,4 @@
-"""The three graphs of an export, opened by onnxruntime: threads, memory, and what is refused."""
+"""The graphs of an export, opened by onnxruntime: threads, memory, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,43 +11,42 @@ from typing import Any
 import psutil
 
 from zoo.errors import InputError, ZooError
-from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, SIDES, cache_names
-
-MASK = "encoder_attention_mask"
-STATES = "encoder_hidden_states"
+from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, SIDES, STATES, cache_names
 
 
 @dataclass(frozen=True)
 class Graphs:
     """Open sessions. They hold nothing of a call: any number of threads may run them at once."""
 
-    encoder: Any
     first: Any
     following: Any
     layers: int
+    encoder: Any = None
+    """None of a language model, whose first step reads its prompt."""
 
 
-def open_graphs(folder: Path, layers: int, threads: int | None = None) -> Graphs:
+def open_graphs(folder: Path, layers: int, threads: int | None = None, *, encoder: bool = True) -> Graphs:
     """The graphs in `folder`, of a decoder of so many layers, each to run on `threads` threads (None: as many as the
-    process has cores).
+    process has cores); with or without an `encoder`.
 
-    The three are opened at once: most of the time goes into optimising them, outside of Python's lock.
+    They are opened at once: most of the time goes into optimising them, outside of Python's lock.
     Raises InputError where onnxruntime cannot open one, or it has not the inputs and outputs of an export; ZooError
     where onnxruntime is not installed.
     """
-    names = [ENCODER, FIRST_STEP, NEXT_STEP]
+    names = [FIRST_STEP, NEXT_STEP, *([ENCODER] if encoder else [])]
     chosen = threads or usable_cores()
     _onnxruntime()  # imported before the threads that need it
     with ThreadPoolExecutor(len(names)) as pool:
-        opened = list(pool.map(lambda name: _open(folder / name, chosen), names))
-    encoder, first, following = opened
-    past = cache_names("past_key_values", layers)
-    _refuse_other(folder / ENCODER, encoder, ["input_ids", "attention_mask"], ["last_hidden_state"])
-    present = cache_names("present", layers)
-    _refuse_other(folder / FIRST_STEP, first, ["input_ids", STATES], ["logits", *present])
+        first, following, *reading = pool.map(lambda name: _open(folder / name, chosen), names)
+    sides = SIDES if encoder else SIDES[:1]
+    past, present = (cache_names(prefix, layers, sides) for prefix in ("past_key_values", "present"))
+    for session in reading:
+        _refuse_other(folder / ENCODER, session, ["input_ids", "attention_mask"], ["last_hidden_state"])
+    given = ["input_ids", STATES if encoder else "attention_mask"]
+    _refuse_other(folder / FIRST_STEP, first, given, ["logits", *present])
     own = cache_names("present", layers, SIDES[:1])
     _refuse_other(folder / NEXT_STEP, following, ["input_ids", *past], ["logits", *own])
-    return Graphs(encoder, first, following, layers)
+    return Graphs(first, following, layers, *reading)
 
 
 def usable_cores() -> int:

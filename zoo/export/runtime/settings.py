@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from zoo.errors import InputError, did_you_mean
-from zoo.export.folder import Export
+from zoo.export.folder import SequencePart
 
 _ALWAYS = frozenset({"no_repeat_ngram", "repetition_penalty", "min_new_tokens"})
 _OPTIONS: Mapping[str, frozenset[str]] = {
@@ -77,9 +77,9 @@ class Search:
         )
 
 
-def search_of(export: Export, where: str) -> Search:
+def search_of(sequence: SequencePart, where: str) -> Search:
     """What the spec of the exported model asks for. Raises InputError naming what this runtime does not have."""
-    decoding, special = export.decoding, export.special
+    decoding, special = sequence.decoding, sequence.special
     strategy = decoding.strategy.rpartition("/")[2]
     if strategy not in _OPTIONS:
         raise InputError(
@@ -104,6 +104,6 @@ def search_of(export: Export, where: str) -> Search:
         forced_first=special.forced_bos,
         forced_last=special.forced_eos,
         banned=tuple(tokens[0] for tokens in special.banned if tokens[0] != special.end),
-        log_probabilities=export.log_probabilities,
+        log_probabilities=sequence.log_probabilities,
         **decoding.options,
     )
