@@ -90,12 +90,17 @@ class Exporter(ABC):
 
         return list(load(folder).translate(list(sources), width=width))
 
+    @property
+    def keeps(self) -> bool:
+        """Whether layers can be left in float32."""
+        return KEEP in type(self.options).model_fields
+
     def keeping(self, layers: Sequence[str]) -> Exporter:
         """The exporter that leaves these layers, too, in float32.
 
         Raises InputError where it has no option for that.
         """
-        if KEEP not in type(self.options).model_fields:
+        if not self.keeps:
             raise InputError(f"the exporter has no option '{KEEP}'")
         kept = [*getattr(self.options, KEEP), *layers]
         return type(self)(type(self.options).model_validate({**self.options.plain(), KEEP: kept}))

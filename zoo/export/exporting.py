@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ from zoo.atomic import atomic_directory
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
+from zoo.export.material import Material, development, given
+from zoo.export.quality import DroppedError, MaxDrop, Quality
+from zoo.export.report import ExactParity, MetricDrop, ParityReport
+from zoo.export.sensitivity import EXAMPLES as RANKED_ON
+from zoo.export.sensitivity import Trials
 from zoo.measure.reading import reader_of, source_of
 from zoo.models.tokenizers import save_tokenizers
-from zoo.spec import Spec, distributions_of
+from zoo.spec import distributions_of
 from zoo.spec.lock import LOCK_NAME
 from zoo.spec.options import Chosen
-from zoo.tasks import DataHome
+from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.images import Source
-from zoo.training.preparation import prepare_task
 from zoo.training.run import Run, load_run
 
 TOLERANCE = 1e-4
@@ -38,51 +43,123 @@ def export_model(
     *,
     examples: int = 200,
     sources: Sequence[Source] | None = None,
+    references: Sequence[str] | None = None,
+    taken_from: str = "sources",
     tolerance: float = TOLERANCE,
+    max_drop: MaxDrop | None = None,
+    sensitivity: bool = False,
     home: DataHome | None = None,
     progress: Progress = silent,
 ) -> Export:
     """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
 
-    It is compared with torch on `sources`, texts or images as the model reads them, or on so many `examples` of the
-    spec's development split; where weights are made smaller, before and after that. An earlier export
-    at `out` stays until the new one is whole. Raises InputError where the model cannot be exported or `out` holds
-    something else, ZooError where logits of float32 weights differ by more than `tolerance` or an output is another.
+    It is compared with torch on `sources`, texts or images as the model reads them, with a text that is right for each
+    where there are `references`, or on so many `examples` of the spec's development split; where weights are made
+    smaller, before and after that. An earlier export at `out` stays until the new one is whole. With `sensitivity` the
+    layers that are in less than float32 are ranked.
+
+    Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
+    measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
+    `tolerance`, or another output; `DroppedError` where quality is past `max_drop`.
     """
     refuse_place(out)
     run = load_run(source)
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
     exporter.refuse(model)
-    inputs = list(sources) if sources is not None else development_sources(run.spec, examples, home, progress)
-    decoding = run.spec.decoding
-    limit = model.source_limit(decoding.max_new_tokens)
-    longest = model.output_limit(decoding.max_new_tokens)
+    if sources is None:
+        material = development(run.spec, examples, home, progress)
+    else:
+        material = given(sources, references, name=taken_from)
+    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, progress), progress)
     with atomic_directory(out) as folder:
-        progress("export", 0, 2)
-        batches = list(_batches(run, inputs, limit))
-        exact = exporter.exact()
-        first: Parity | None = None
-        if exact is None:
-            written = exporter.write(model, folder)
-        else:
-            whole = folder / "exact"
-            whole.mkdir()
-            exact.write(model, whole)
-            first = exact.parity(model, whole, batches, max_new_tokens=longest)
-            _refuse_other_outputs(first, tolerance, out)
-            written = exporter.write_reduced(model, whole, folder)
-            shutil.rmtree(whole)
-        progress("export", 1, 2)
-        save_tokenizers(run.tokenizers, folder)
-        shutil.copyfile(source / LOCK_NAME, folder / LOCK_NAME)
-        found = exporter.parity(model, folder, batches, max_new_tokens=longest)
-        if exact is None:
+        return job.done(folder, out, tolerance, sensitivity=sensitivity)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One model on its way to another form."""
+
+    source: Path
+    run: Run
+    exporter: Exporter
+    material: Material
+    quality: Quality
+    progress: Progress
+
+    def done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
+        """Write the export to `folder`, in whose place `out` will stand, and compare it."""
+        self.progress("export", 0, 2)
+        batches = self._batches(self.material.examples)
+        written, exact = self._written(folder, out, tolerance, batches)
+        self.progress("export", 1, 2)
+        found = self._parity(folder, batches)
+        if not written.changed:
             _refuse_other_outputs(found, tolerance, out)
-        export = _described(run, written, found, first)
+        self._complete(folder, written)
+        report = self.quality.report(self.exporter, folder, written, found)
+        if (sensitivity or not report.passes) and written.changed and self.exporter.keeps:
+            report = self._explained(report, written, out.parent)
+        if not report.passes:
+            raise DroppedError(report, out)
+        export = self._complete(folder, written, report, exact)
+        self.progress("export", 2, 2)
+        return export
+
+    def _written(
+        self, folder: Path, out: Path, tolerance: float, batches: Sequence[dict[str, Any]]
+    ) -> tuple[Written, ExactParity | None]:
+        """What is written, and how it compared before its weights were made smaller, if they were."""
+        model = self.run.model
+        first = self.exporter.exact()
+        if first is None:
+            return self.exporter.write(model, folder), None
+        whole = folder / "exact"
+        whole.mkdir()
+        first.write(model, whole)
+        found = self._parity(whole, batches)
+        _refuse_other_outputs(found, tolerance, out)
+        written = self.exporter.write_reduced(model, whole, folder)
+        shutil.rmtree(whole)
+        return written, ExactParity(**asdict(found))
+
+    def _parity(self, folder: Path, batches: Sequence[dict[str, Any]]) -> Parity:
+        longest = self.run.model.output_limit(self.run.spec.decoding.max_new_tokens)
+        return self.exporter.parity(self.run.model, folder, batches, max_new_tokens=longest)
+
+    def _batches(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        limit = self.run.model.source_limit(self.run.spec.decoding.max_new_tokens)
+        return list(_batches(self.run, [source_of(example) for example in examples], limit))
+
+    def _explained(self, report: ParityReport, written: Written, scratch: Path) -> ParityReport:
+        """The report with the layers that do harm, and, if it is past a bound, what keeping some of them brings."""
+        some = self._batches(self.material.examples[:RANKED_ON])
+
+        def drops_of(folder: Path, written: Written) -> list[MetricDrop] | None:
+            if not math.isfinite(self._parity(folder, some).largest_difference):
+                return None
+            self._complete(folder, written)
+            return self.quality.drops(self.exporter, folder)
+
+        with self.exporter.trials(self.run.model) as trial:
+            trials = Trials(self.exporter, trial, written.changed, scratch, self.progress)
+            ranking = trials.ranked(lambda folder: self._parity(folder, some))
+            remedy = None if report.passes else trials.remedy(ranking, drops_of)
+        return report.model_copy(update={"sensitivity": ranking, "remedy": remedy})
+
+    def _complete(
+        self,
+        folder: Path,
+        written: Written,
+        report: ParityReport | None = None,
+        exact: ExactParity | None = None,
+    ) -> Export:
+        """Put beside what the exporter has written what it takes to run it."""
+        save_tokenizers(self.run.tokenizers, folder)
+        shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
+        export = _described(self.run, written, report, exact)
         write_export(export, folder)
-        progress("export", 2, 2)
-    return export
+        return export
 
 
 def refuse_place(out: Path) -> None:
@@ -91,17 +168,6 @@ def refuse_place(out: Path) -> None:
         raise InputError("is no folder; expected one to write, or an earlier export", where=str(out))
     if out.is_dir() and any(out.iterdir()) and not (out / EXPORT_FILE).is_file():
         raise InputError(f"holds something else than an export (no {EXPORT_FILE}): take another --out", where=str(out))
-
-
-def development_sources(
-    spec: Spec, count: int, home: DataHome | None = None, progress: Progress = silent
-) -> list[Source]:
-    """The first texts or images of the development split; fewer where it has fewer.
-
-    Raises ZooError without the data.
-    """
-    task = prepare_task(spec, home or DataHome.default(), progress)
-    return [source_of(example) for example in task.examples("dev")[:count]]
 
 
 def _batches(run: Run, sources: Sequence[Source], limit: int) -> Iterator[dict[str, Any]]:
@@ -128,7 +194,7 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
         )
 
 
-def _described(run: Run, written: Written, found: Parity, exact: Parity | None) -> Export:
+def _described(run: Run, written: Written, report: ParityReport | None, exact: ExactParity | None = None) -> Export:
     return Export(
         name=run.spec.name,
         architecture=run.model.section.architecture,
@@ -139,8 +205,8 @@ def _described(run: Run, written: Written, found: Parity, exact: Parity | None) 
         weights=written.weights,
         sizes=written.sizes,
         made_with=written.versions,
-        parity=asdict(found),
-        exact_parity=None if exact is None else asdict(exact),
+        parity=report,
+        exact_parity=exact,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.atomic import write_atomic
 from zoo.errors import InputError
+from zoo.export.report import ExactParity, ParityReport
 
 EXPORT_FILE = "export.json"
 FORMAT = "zoo.export/1"
@@ -125,8 +126,8 @@ class Export(_Part):
     weights: str = Field(default="float32", description="What weights are held as")
     sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
-    parity: dict[str, Any] | None = Field(default=None, description="How far it is from the model in torch")
-    exact_parity: dict[str, Any] | None = Field(
+    parity: ParityReport | None = Field(default=None, description="How far it is from the model in torch")
+    exact_parity: ExactParity | None = Field(
         default=None, description="How far it was before its weights were made smaller; None: they were not"
     )
 

@@ -28,14 +28,35 @@ def read_sources(path: Path, reads: Input) -> list[Source]:
     return [PixelImage(load_image(image)) for image in images]
 
 
-def _lines(path: Path, empty: str, expected: str = "") -> list[str]:
-    if path.is_dir():
-        raise InputError("is a folder: its model reads texts, expected a file with one source a line", where=str(path))
+def read_references(path: Path, sources: Path) -> list[str]:
+    """The text that is right for each source of `read_sources`: line by line where `sources` is a file, of which empty
+    lines are passed over in both, else one a line in the order of the images' names.
+
+    Raises InputError where the numbers of lines differ, or it cannot be read.
+    """
+    lines = _read(path)
+    if sources.is_dir():
+        return lines
+    beside = _read(sources)
+    if len(lines) != len(beside):
+        raise InputError(f"{len(lines)} lines, but {len(beside)} in {sources}: expected one each", where=str(path))
+    return [line for line, source in zip(lines, beside, strict=True) if source.strip()]
+
+
+def _read(path: Path, expected: str = "") -> list[str]:
+    if not path.is_file():
+        raise InputError("no such file", where=str(path))
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         more = f": {expected}" if expected else ""
         raise InputError(f"byte {error.start} is not UTF-8{more}", where=str(path)) from None
+
+
+def _lines(path: Path, empty: str, expected: str = "") -> list[str]:
+    if path.is_dir():
+        raise InputError("is a folder: its model reads texts, expected a file with one source a line", where=str(path))
+    lines = [line for line in _read(path, expected) if line.strip()]
     if not lines:
         raise InputError(empty, where=str(path))
     return lines

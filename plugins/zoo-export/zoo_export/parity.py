@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from zoo.export.contracts import Parity
+from zoo.export.differences import Differences
 from zoo.export.runtime.constraints import constrain
 from zoo.export.runtime.sessions import open_graphs
 from zoo.export.runtime.settings import Search
@@ -26,7 +27,7 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
     token does not hide the rest."""
     graphs = open_graphs(folder, model.section.decoder_layers, encoder=model.arrangement != "sequence")
     examples = same = 0
-    largest = 0.0
+    differences = Differences()
     for batch in batches:
         with evaluating(model), torch.no_grad():
             prompts = model.prompts(batch)
@@ -45,15 +46,20 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
         for place in range(targets.shape[1] - 1):
             logits = steps.advance(targets[:, place]) if place else steps.logits()  # [B, V]
             rows = real[:, place]
-            if rows.any():
-                largest = max(largest, float(np.abs(logits[rows] - expected[rows, place]).max()))
+            differences.add(expected[rows, place], logits[rows])
             if search.constrained:
                 logits = logits.copy()
                 constrain(logits, targets[:, : place + 1], search)
             agrees &= ~rows | (logits.argmax(-1) == targets[:, place + 1])
         examples += len(targets)
         same += int(agrees.sum())
-    return Parity(examples=examples, largest_difference=largest, same_outputs=same)
+    return Parity(
+        examples=examples,
+        largest_difference=differences.largest,
+        same_outputs=same,
+        mean_difference=differences.mean,
+        divergence=differences.divergence,
+    )
 
 
 def _search(model: Any, targets: Array) -> Search:

@@ -13,14 +13,14 @@ from onnx.external_data_helper import set_external_data
 WEIGHTS = "model.onnx_data"
 """The file with the weights of every graph of a folder."""
 _SMALL = 1024
-"""Bytes of a tensor up to which it stands in its graph: onnxruntime reads shapes and axes before it opens other files."""
+"""Bytes of a tensor up to which it stands in its graph: onnxruntime reads shapes before it opens other files."""
 _PAGE = 4096
 """Tensors begin at pages of memory, so that the file can be mapped."""
 
 
 def save_graphs(graphs: Mapping[str, onnx.ModelProto], folder: Path) -> None:
-    """Write each graph by its name, and the weights of all to `WEIGHTS`: a tensor that several have, or one graph twice,
-    stands there once. Takes the weights out of `graphs`."""
+    """Write each graph by its name, and the weights of all to `WEIGHTS`, where a tensor stands once that several have.
+    Takes the weights out of `graphs`."""
     places: dict[bytes, tuple[int, int]] = {}
     with (folder / WEIGHTS).open("wb") as file:
         for graph in graphs.values():
