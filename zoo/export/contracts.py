@@ -86,8 +86,11 @@ class Exporter(ABC):
 
         Raises InputError where it cannot be decoded so.
         """
-        from zoo.export.runtime import load
+        from zoo.export.folder import read_export
+        from zoo.export.runtime import load, load_recognizer
 
+        if read_export(folder).reads == "image":
+            return list(load_recognizer(folder).recognize(list(sources), width=width))
         return list(load(folder).translate(list(sources), width=width))
 
     @property

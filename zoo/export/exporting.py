@@ -54,9 +54,8 @@ def export_model(
     """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
 
     It is compared with torch on `sources`, texts or images as the model reads them, with a text that is right for each
-    where there are `references`, or on so many `examples` of the spec's development split; where weights are made
-    smaller, before and after that. An earlier export at `out` stays until the new one is whole. With `sensitivity` the
-    layers that are in less than float32 are ranked.
+    where there are `references`, or on so many `examples` of the spec's development split. An earlier export at `out`
+    stays until the new one is whole. With `sensitivity` the layers that are in less than float32 are ranked.
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
@@ -245,4 +244,8 @@ def _sequence(run: Run) -> SequencePart:
 def _image(model: Any) -> ImagePart:
     """How images are prepared for a recogniser."""
     preparation = model.section.image.preparation()
-    return ImagePart(section=preparation.plain(), plugins=distributions_of(preparation))
+    return ImagePart(
+        section=preparation.plain(),
+        grid_limit=model.encoder.position.grid_limit,
+        plugins=distributions_of(preparation),
+    )

@@ -18,6 +18,12 @@ FORMAT = "zoo.export/1"
 ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
 """The three graphs of a model that reads a source and writes a target, named as `optimum` names them."""
 
+WHOLE = "model.onnx"
+"""The one graph of a model that gives all at once, named as `optimum` names it."""
+
+FRAMES = "frames"
+"""How many frames each image has, in what a CTC head gives."""
+
 MASK, STATES = "encoder_attention_mask", "encoder_hidden_states"
 """What a decoder's graphs call the mask of what the encoder read, and what it gave."""
 
@@ -111,6 +117,9 @@ class ImagePart(_Part):
     section: dict[str, Any] = Field(
         description="Of a recogniser what `zoo.spec.image_section.ImagePreparation` is, of a detector what "
         "`zoo.spec.pixel_section.PixelSection` is, as plain data"
+    )
+    grid_limit: tuple[int, int] | None = Field(
+        default=None, description="Most rows and columns of patches that the model has places for; None: any"
     )
     plugins: dict[str, str] = Field(
         default_factory=dict, description="Distributions that its components come from, with their versions"

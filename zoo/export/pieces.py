@@ -2,8 +2,8 @@
 
 SentencePiece cuts a text, a ``vocab.json`` numbers the pieces, and a piece without a number is unknown. The source's
 tokenizer here only encodes and the target's only decodes, so each has the pieces of its own side: a number of the other
-side's piece stands, in the source's, behind a string that no text can hold, and pieces without a number stand behind all
-numbers, where `Texts` takes them for the unknown token.
+side's piece has, in the source's, a string that no text can hold, and pieces without a number stand behind all numbers,
+where `Texts` takes them for the unknown token.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ def load_plain(folder: Path) -> PlainRun:
     """Raises InputError where the folder has no seq2seq model that can be exported, weights in pickles alone, or a
     generation_config.json that asks for what no runtime of exports does."""
     checkpoint = Checkpoint(str(folder))
-    found = checkpoint.config().values.get("model_type")
+    found = checkpoint.config().plain.get("model_type")
     if found not in MODEL_TYPES:
         raise InputError(
             f"{CONFIG}: the model_type '{found}' is none of those that are exported: {', '.join(MODEL_TYPES)}",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from zoo.errors import InputError
-from zoo_export import language_graphs, text_graphs
+from zoo.export.plain import PlainModel
+from zoo_export import image_graphs, language_graphs, plain_graphs, text_graphs
 from zoo_export.graphs import Graph
 
 
@@ -23,11 +24,15 @@ _OF_ARCHITECTURES: dict[str, Family] = {
     "encoder-decoder": text_graphs,
     "causal-lm": language_graphs,
     "prefix-lm": language_graphs,
+    "image-to-text": image_graphs,
+    "image-ctc": image_graphs,
 }
 
 
 def family_of(model: Any) -> Family:
     """Raises InputError where there is none."""
+    if isinstance(model, PlainModel):
+        return plain_graphs
     architecture = model.section.architecture
     found = _OF_ARCHITECTURES.get(architecture)
     if found is None:

@@ -11,7 +11,7 @@ from zoo.export.folder import SequencePart
 _ALWAYS = frozenset({"no_repeat_ngram", "repetition_penalty", "min_new_tokens"})
 _OPTIONS: Mapping[str, frozenset[str]] = {
     "greedy": _ALWAYS,
-    "beam": _ALWAYS | {"width", "length_penalty", "early_stopping"},
+    "beam": _ALWAYS | {"width", "length_penalty", "early_stopping", "renormalize"},
 }
 """The strategies that this runtime has, with their options, each of which is a field of `Search`."""
 
@@ -27,6 +27,8 @@ class Search:
     """Hypotheses that grow together; 1 is greedy."""
     length_penalty: float = 1.0
     early_stopping: bool = False
+    renormalize: bool = False
+    """Whether scores are log-probabilities again once they have been constrained."""
     no_repeat_ngram: int = 0
     repetition_penalty: float = 1.0
     min_new_tokens: int = 0

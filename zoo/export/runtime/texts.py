@@ -54,7 +54,7 @@ class Texts:
         return [[number if number < self._numbered else self._unknown for number in row] for row in rows]
 
     def _cutting_at(self, limit: int | None) -> Any:
-        """The source's tokenizer; where there is a limit, one of its own, as calls in other threads may have another."""
+        """The source's tokenizer with that limit: one of its own, as calls in other threads may have another."""
         if limit not in self._cutting:
             tokenizer = Tokenizer.from_str(self._source.to_str())
             tokenizer.encode_special_tokens = self._source.encode_special_tokens

@@ -10,7 +10,7 @@ from zoo.errors import InputError
 from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, EXPORT_FILE, SequencePart, read_export
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.greedy import greedy
-from zoo.export.runtime.sessions import Graphs, open_graphs
+from zoo.export.runtime.sessions import TEXTS, Graphs, open_graphs
 from zoo.export.runtime.settings import Search, search_of
 from zoo.export.runtime.steps import CachedSteps, PromptSteps, Steps
 from zoo.export.runtime.texts import Texts, padded
@@ -40,8 +40,8 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
     if sequence is None or sequence.cache is None:
         raise InputError("says nothing of a decoder's cache: not of 'zoo export'", where=where)
     search = search_of(sequence, where)
-    encoder = export.architecture not in LANGUAGE_MODELS
-    graphs = open_graphs(folder, sequence.cache.layers, threads, encoder=encoder)
+    reads = None if export.architecture in LANGUAGE_MODELS else TEXTS
+    graphs = open_graphs(folder, sequence.cache.layers, threads, reads=reads)
     return Translator(sequence, graphs, Texts(folder, longest_source=sequence.source_limit()), search)
 
 
