@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -132,12 +131,13 @@ def leave_padding_out(model: nn.Module, places: RealPlaces, heads: int, dropout:
     """Change the parts of transformers' `RTDetrModel` or `DFineModel`, in place."""
     module: Any
     for module in list(model.modules()):
-        positions = getattr(type(module), "build_2d_sincos_position_embedding", None)
-        if positions is not None:
-            module.build_2d_sincos_position_embedding = partial(_rows_first, positions)
+        if hasattr(module, "build_2d_sincos_position_embedding"):  # transformers 4
+            module.build_2d_sincos_position_embedding = sine_positions
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm2d):
                 setattr(module, name, RealNorm(child, places))
+            elif name == "position_embedding":
+                module.position_embedding = SinePositions(child.embed_dim, child.temperature)
             elif name == "encoder_attn":
                 module.encoder_attn = InFrame(child, places)
             elif name == "self_attn" and hasattr(module, "encoder_attn"):  # a layer of the decoder
@@ -146,8 +146,32 @@ def leave_padding_out(model: nn.Module, places: RealPlaces, heads: int, dropout:
                 module.self_attn = SelfAttention(child, heads, dropout, places)
 
 
-def _rows_first(positions: Any, width: int, height: int, *args: Any, **kwargs: Any) -> Tensor:
-    """transformers 4 counts places column by column, and adds that to maps that are laid out row by row: on any that is
-    not square positions would depend on the padding."""
-    made: Tensor = positions(height, width, *args, **kwargs)
-    return made
+class SinePositions(nn.Module):
+    """Sines and cosines of the row and of the column of a map's places, as transformers 5 has them.
+
+    Its own are kept for each size, which no graph can do, and transformers 4 counts places column by column, though maps
+    are laid out row by row: on any that is not square positions would depend on the padding.
+    """
+
+    def __init__(self, width: int, temperature: float) -> None:
+        super().__init__()
+        self.width, self.temperature = width, temperature
+
+    def forward(self, *, height: int, width: int, device: Any, dtype: torch.dtype) -> Tensor:
+        """``[1, height * width, D]``, row by row."""
+        return sine_positions(width, height, self.width, self.temperature, device, dtype)
+
+
+def sine_positions(
+    width: int, height: int, channels: int, temperature: float, device: Any = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """``[1, height * width, channels]``: a quarter of the channels each for sines and cosines of the row, and of the
+    column, their frequencies from 1 down to about 1 / `temperature`."""
+    steps = torch.arange(channels // 4, dtype=torch.float64, device=device) / (channels // 4)
+    frequencies = 1.0 / temperature**steps  # [channels / 4]
+    angles = [
+        torch.arange(side, dtype=torch.float64, device=device)[:, None] * frequencies for side in (height, width)
+    ]  # [height, channels / 4], [width, channels / 4]
+    rows = torch.cat((angles[0].sin(), angles[0].cos()), -1)[:, None].expand(-1, width, -1)
+    columns = torch.cat((angles[1].sin(), angles[1].cos()), -1)[None].expand(height, -1, -1)
+    return torch.cat((rows, columns), -1).flatten(0, 1)[None].to(dtype)

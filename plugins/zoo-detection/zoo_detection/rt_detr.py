@@ -130,8 +130,9 @@ class RtDetr(Detector):
         found = self.backbone(pixel_values, pixel_mask)
         maps = [found[stride] for stride in self.options.levels]
         last = self.options.levels[-1]
-        frame = sizes.new_tensor([side * last for side in maps[-1][0].shape[-2:]])
-        with self.places.of([real for _, real in maps], (sizes / frame).flip(1)):
+        rows, columns = maps[-1][0].shape[-2:]
+        share = torch.stack((sizes[:, 1] / (columns * last), sizes[:, 0] / (rows * last)), dim=1)  # [B, 2]
+        with self.places.of([real for _, real in maps], share):
             return self._read([features for features, _ in maps], sizes, labels)
 
     def _read(self, maps: list[Tensor], sizes: Tensor, labels: Sequence[Labels] | None) -> dict[str, Any]:
@@ -147,7 +148,7 @@ class RtDetr(Detector):
         content = model.enc_output(memory * valid[..., None].to(memory.dtype))  # [B, S, D]
         logits = model.enc_score_head(content)  # [B, S, C]
         surest = logits.detach().float().amax(-1).masked_fill(~valid, -torch.inf)  # [B, S]
-        chosen = surest.topk(min(self.options.queries, surest.shape[1]), dim=1).indices  # [B, Q]
+        chosen = surest.topk(torch.sym_min(self.options.queries, surest.shape[1]), dim=1).indices  # [B, Q]
         alive = valid.gather(1, chosen)  # [B, Q]
         content, logits, anchors = (
             item.gather(1, chosen[..., None].expand(-1, -1, item.shape[-1])) for item in (content, logits, anchors)
@@ -163,7 +164,9 @@ class RtDetr(Detector):
         mask = seen[:, None, None].expand(-1, -1, seen.shape[1], -1)  # [B, 1, T, T]
         if noise is not None:
             mask = mask & noise["mask"]
-        shape = torch.tensor(shapes, device=memory.device)  # [levels, 2]
+        # One by one, as they are symbols where a graph is made of this.
+        sides = [torch.full((), side, device=memory.device) for pair in shapes for side in pair]
+        shape = torch.stack(sides).view(-1, 2)  # [levels, 2]
         decoded = model.decoder(
             inputs_embeds=queries,
             encoder_hidden_states=memory,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from zoo.errors import InputError
 from zoo.export.folder import BOXES, EXPORT_FILE, REAL, SCORES, WHOLE, BoxPart, Export, read_export
 from zoo.export.runtime.choosing import found, in_pixels
-from zoo.export.runtime.recognizer import pixels_of
+from zoo.export.runtime.pictures import in_memory, pixels_of, size_of
 from zoo.export.runtime.sessions import open_graph, run
 from zoo.images.framing import FRAMES, FrameMaker
 from zoo.spec.pixel_section import PixelSection
@@ -69,8 +69,8 @@ class Detector:
         max_detections: int | None = None,
         batch_size: int | None = None,
     ) -> list[tuple[Detection, ...]]:
-        """What is found in each image, surest first, in its own pixels: paths of files, uint8 pixels ``[H, W, 3]`` or
-        ``[H, W]``, or Pillow's.
+        """What is found in each image, surest first, in its own pixels. Images are paths of files, uint8 pixels
+        ``[H, W, 3]`` or ``[H, W]``, of Pillow, or what examples of a task hold (`zoo.tasks.ImageSource`).
 
         `threshold` is the least confidence. What is not given is as the model's spec has it. Batches hold images of
         like size, largest first. Raises InputError for numbers that cannot be, and for what is no image or is damaged.
@@ -81,17 +81,17 @@ class Detector:
         for name, number in (("max_detections", max_detections), ("batch_size", batch_size)):
             if number is not None and number < 1:
                 raise InputError(f"{name}: expected at least 1, found {number}")
-        pixels = [pixels_of(image) for image in images]
-        order = self._maker.order([(item.shape[0], item.shape[1]) for item in pixels])
+        taken = [in_memory(image) for image in images]
+        order = self._maker.order([size_of(image) for image in taken])
         size = batch_size or self.boxes.batch_size
-        answers: list[tuple[Detection, ...]] = [()] * len(pixels)
+        most = max_detections or self.boxes.max_detections
+        answers: list[tuple[Detection, ...]] = [()] * len(taken)
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
-            given = run(self._session, self._maker.batch([pixels[place] for place in chosen]))
+            given = run(self._session, self._maker.batch([pixels_of(taken[place]) for place in chosen]))
             for row, place in enumerate(chosen):
-                height, width = pixels[place].shape[:2]
                 one = {name: array[row] for name, array in given.items()}
-                answers[place] = self._found(one, height, width, least)[: max_detections or self.boxes.max_detections]
+                answers[place] = self._found(one, *size_of(taken[place]), least)[:most]
         return answers
 
     def stream(self, images: Iterable[Any], **options: Any) -> Iterator[tuple[Detection, ...]]:
