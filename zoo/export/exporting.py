@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,18 @@ import torch
 
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError, ZooError
-from zoo.export.contracts import Exporter, Parity, Written
-from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
+from zoo.export.contracts import Exporter, Parity, RefusedError, Written
+from zoo.export.folder import (
+    EXPORT_FILE,
+    Cache,
+    Decision,
+    Decoding,
+    Export,
+    ImagePart,
+    SequencePart,
+    Special,
+    write_export,
+)
 from zoo.export.material import Material, development, given
 from zoo.export.quality import DroppedError, MaxDrop, Quality
 from zoo.export.report import ExactParity, MetricDrop, ParityReport
@@ -48,6 +58,8 @@ def export_model(
     tolerance: float = TOLERANCE,
     max_drop: MaxDrop | None = None,
     sensitivity: bool = False,
+    threads: int | None = None,
+    decisions: Sequence[Decision] = (),
     home: DataHome | None = None,
     progress: Progress = silent,
 ) -> Export:
@@ -59,7 +71,8 @@ def export_model(
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
-    `tolerance`, or another output; `DroppedError` where quality is past `max_drop`.
+    `tolerance`, or another output; `RefusedError` where nothing that was written runs; `DroppedError` where quality is
+    past `max_drop`.
     """
     refuse_place(out)
     run = load_run(source)
@@ -70,7 +83,9 @@ def export_model(
         material = development(run.spec, examples, home, progress)
     else:
         material = given(sources, references, name=taken_from)
-    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, progress), progress)
+    job = _Job(
+        source, run, exporter, material, Quality(run, material, max_drop, progress), progress, threads, tuple(decisions)
+    )
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
 
@@ -85,9 +100,37 @@ class _Job:
     material: Material
     quality: Quality
     progress: Progress
+    threads: int | None
+    decisions: tuple[Decision, ...]
 
     def done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
-        """Write the export to `folder`, in whose place `out` will stand, and compare it."""
+        """Write the export to `folder`, in whose place `out` will stand, and compare it: as asked for, or with as much
+        less as it takes to run."""
+        try:
+            return self._done(folder, out, tolerance, sensitivity=sensitivity)
+        except RefusedError as error:
+            job = self._asking_less(error)
+            if job is None:
+                raise
+        for item in folder.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        return job.done(folder, out, tolerance, sensitivity=sensitivity)
+
+    def _asking_less(self, error: RefusedError) -> _Job | None:
+        """The job with the option changed that was refused, and that decision."""
+        options = self.exporter.options
+        refused = self.exporter.exact() if error.exact else self.exporter
+        weaker = None if refused is None else refused.weaker()
+        if weaker is None:
+            return None
+        option, after = weaker
+        at = f" at the operator {error.operator}" if error.operator else f": {str(error)[:200]}"
+        reason = f"{getattr(options, option)} was refused{at}"
+        decision = Decision(what=option, value=after, reason=reason, source="tried on this machine")
+        exporter = type(self.exporter)(options.model_copy(update={option: after}))
+        return replace(self, exporter=exporter, decisions=(*self.decisions, decision))
+
+    def _done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
         self.progress("export", 0, 2)
         batches = self._batches(self.material.examples)
         written, exact = self._written(folder, out, tolerance, batches)
@@ -116,7 +159,11 @@ class _Job:
         whole = folder / "exact"
         whole.mkdir()
         first.write(model, whole)
-        found = self._parity(whole, batches)
+        try:
+            found = self._parity(whole, batches)
+        except RefusedError as error:
+            error.exact = True
+            raise
         _refuse_other_outputs(found, tolerance, out)
         written = self.exporter.write_reduced(model, whole, folder)
         shutil.rmtree(whole)
@@ -156,7 +203,9 @@ class _Job:
         """Put beside what the exporter has written what it takes to run it."""
         save_tokenizers(self.run.tokenizers, folder)
         shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
-        export = _described(self.run, written, report, exact)
+        export = _described(self.run, written, report, exact).model_copy(
+            update={"threads": self.threads, "decisions": list(self.decisions)}
+        )
         write_export(export, folder)
         return export
 

@@ -121,6 +121,15 @@ class ImagePart(_Part):
     )
 
 
+class Decision(_Part):
+    """Why an export is as it is, in one thing."""
+
+    what: str
+    value: Any
+    reason: str
+    source: str = Field(description="A document, or what was tried")
+
+
 class Export(_Part):
     """What ``export.json`` says."""
 
@@ -133,6 +142,8 @@ class Export(_Part):
     image: ImagePart | None = Field(default=None, description="How images are prepared; None: it reads none")
     opset: int
     weights: str = Field(default="float32", description="What weights are held as")
+    threads: int | None = Field(default=None, description="Of each call; None: one a core of the process")
+    decisions: list[Decision] = Field(default_factory=list, description="What was chosen, and why")
     sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
     parity: ParityReport | None = Field(default=None, description="How far it is from the model in torch")
