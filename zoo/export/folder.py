@@ -150,6 +150,15 @@ class BoxPart(_Part):
     batch_size: int
 
 
+class Decision(_Part):
+    """Why an export is as it is, in one thing."""
+
+    what: str
+    value: Any
+    reason: str
+    source: str = Field(description="A document, or what was tried")
+
+
 class Export(_Part):
     """What ``export.json`` says."""
 
@@ -163,6 +172,8 @@ class Export(_Part):
     boxes: BoxPart | None = Field(default=None, description="How boxes are found; None: it finds none")
     opset: int | None = Field(default=None, description="Version of the operators, of ONNX")
     weights: str = Field(default="float32", description="What weights are held as")
+    threads: int | None = Field(default=None, description="Of each call; None: one a core of the process")
+    decisions: list[Decision] = Field(default_factory=list, description="What was chosen, and why")
     sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
     notes: list[str] = Field(default_factory=list, description="Where it does not do quite what the model's spec says")

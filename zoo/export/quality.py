@@ -101,8 +101,11 @@ class Quality:
     ) -> None:
         """`metrics` are measured in the place of the spec's.
 
-        Raises InputError where `max_drop` is of a metric that cannot be measured on these examples.
+        Raises InputError where `max_drop` is of a metric that cannot be measured on these examples, or the references
+        are not of the model's kind.
         """
+        if run.model.finds_boxes and material.referenced and material.task is None:
+            raise InputError("--references: texts, but the model finds boxes: its spec's own data has what is right")
         self.material = material
         self._run = run
         self._progress = progress
