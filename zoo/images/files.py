@@ -61,7 +61,9 @@ def images_in(folder: Path) -> list[Path]:
         path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
     if not found:
-        raise InputError(f"no images here (files that end in {', '.join(sorted(SUFFIXES))})", where=str(folder))
+        raise InputError(
+            f"no images here (files that end in {', '.join(sorted(SUFFIXES))})", where=visible(str(folder))
+        )
     return found
 
 
