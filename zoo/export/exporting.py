@@ -47,6 +47,7 @@ def export_model(
     references: Sequence[str] | None = None,
     taken_from: str = "sources",
     tolerance: float = TOLERANCE,
+    metrics: Sequence[Chosen] | None = None,
     max_drop: MaxDrop | None = None,
     sensitivity: bool = False,
     home: DataHome | None = None,
@@ -56,8 +57,9 @@ def export_model(
     transformers, to the folder `out`.
 
     It is compared with torch on `sources`, texts or images as the model reads them, with a text that is right for each
-    where there are `references`, or on so many `examples` of the spec's development split. An earlier export at `out`
-    stays until the new one is whole. With `sensitivity` the layers that are in less than float32 are ranked.
+    where there are `references`, or on so many `examples` of the spec's development split. `metrics` are measured in
+    the place of the spec's. An earlier export at `out` stays until the new one is whole. With `sensitivity` the layers
+    that are in less than float32 are ranked.
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
@@ -70,13 +72,15 @@ def export_model(
     exporter.refuse(model)
     if isinstance(run, PlainRun):
         search_of(_sequence(run), str(source))
+    sequence, notes = exporter.adapted(_sequence(run)) if model.writes_text else (None, ())
     if sources is None:
         if isinstance(run, PlainRun):
             raise InputError("a plain model has no data of its own to be compared on: give --sources FILE")
         material = development(run.spec, examples, home, progress)
     else:
         material = given(sources, references, name=taken_from)
-    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, progress), progress)
+    quality = Quality(run, material, max_drop, metrics, progress)
+    job = _Job(source, run, exporter, material, quality, sequence, notes, progress)
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
 
@@ -90,6 +94,8 @@ class _Job:
     exporter: Exporter
     material: Material
     quality: Quality
+    sequence: SequencePart | None
+    notes: Sequence[str]
     progress: Progress
 
     def done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
@@ -99,7 +105,7 @@ class _Job:
         written, exact = self._written(folder, out, tolerance, batches)
         self.progress("export", 1, 2)
         found = self._parity(folder, batches)
-        if exact is None and not written.changed:
+        if not written.changed:
             _refuse_other_outputs(found, tolerance, out)
         self._complete(folder, written)
         report = self.quality.report(self.exporter, folder, written, found)
@@ -118,13 +124,13 @@ class _Job:
         model = self.run.model
         first = self.exporter.exact()
         if first is None:
-            return self.exporter.write(model, folder), None
+            return self.exporter.write(model, folder, self.run.tokenizers), None
         whole = folder / "exact"
         whole.mkdir()
-        first.write(model, whole)
+        first.write(model, whole, self.run.tokenizers)
         found = self._parity(whole, batches)
         _refuse_other_outputs(found, tolerance, out)
-        written = self.exporter.write_reduced(model, whole, folder)
+        written = self.exporter.write_reduced(model, whole, folder, self.run.tokenizers)
         shutil.rmtree(whole)
         return written, ExactParity(**asdict(found))
 
@@ -165,7 +171,7 @@ class _Job:
         else:
             save_tokenizers(self.run.tokenizers, folder)
             shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
-        export = _described(self.run, written, report, exact)
+        export = _described(self.run, written, self.sequence, self.notes, report, exact)
         write_export(export, folder)
         return export
 
@@ -203,18 +209,26 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
 
 
 def _described(
-    run: Run | PlainRun, written: Written, report: ParityReport | None, exact: ExactParity | None = None
+    run: Run | PlainRun,
+    written: Written,
+    sequence: SequencePart | None,
+    notes: Sequence[str],
+    report: ParityReport | None,
+    exact: ExactParity | None = None,
 ) -> Export:
+    kind: Any = written.kind
     return Export(
+        kind=kind,
         name=run.spec.name,
         architecture=run.model.section.architecture,
         reads=run.model.reads,
-        sequence=_sequence(run) if run.model.writes_text else None,
+        sequence=sequence,
         image=_image(run.model) if run.model.reads == "image" else None,
         opset=written.opset,
         weights=written.weights,
         sizes=written.sizes,
         made_with=written.versions,
+        notes=list(notes),
         parity=report,
         exact_parity=exact,
     )
@@ -261,4 +275,8 @@ def _limit(tokens: int) -> int | None:
 def _image(model: Any) -> ImagePart:
     """How images are prepared for a recogniser."""
     preparation = model.section.image.preparation()
-    return ImagePart(section=preparation.plain(), plugins=distributions_of(preparation))
+    return ImagePart(
+        section=preparation.plain(),
+        grid_limit=model.encoder.position.grid_limit,
+        plugins=distributions_of(preparation),
+    )

@@ -18,6 +18,12 @@ FORMAT = "zoo.export/1"
 ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
 """The three graphs of a model that reads a source and writes a target, named as `optimum` names them."""
 
+WHOLE = "model.onnx"
+"""The one graph of a model that gives all at once, named as `optimum` names it."""
+
+FRAMES = "frames"
+"""How many frames each image has, in what a CTC head gives."""
+
 MASK, STATES = "encoder_attention_mask", "encoder_hidden_states"
 """What a decoder's graphs call the mask of what the encoder read, and what it gave."""
 
@@ -107,6 +113,9 @@ class ImagePart(_Part):
     section: dict[str, Any] = Field(
         description="Of a recogniser what `zoo.spec.image_section.ImagePreparation` is, as plain data"
     )
+    grid_limit: tuple[int, int] | None = Field(
+        default=None, description="Most rows and columns of patches that the model has places for; None: any"
+    )
     plugins: dict[str, str] = Field(
         default_factory=dict, description="Distributions that its components come from, with their versions"
     )
@@ -116,16 +125,17 @@ class Export(_Part):
     """What ``export.json`` says."""
 
     format: Literal["zoo.export/1"] = "zoo.export/1"
-    kind: Literal["onnx"] = "onnx"
+    kind: Literal["onnx", "ctranslate2"] = Field(default="onnx", description="Whose form it has, and who runs it")
     name: str
     architecture: str
     reads: Literal["text", "image"]
     sequence: SequencePart | None = Field(default=None, description="How texts are written; None: it writes none")
     image: ImagePart | None = Field(default=None, description="How images are prepared; None: it reads none")
-    opset: int
+    opset: int | None = Field(default=None, description="Version of the operators, of ONNX")
     weights: str = Field(default="float32", description="What weights are held as")
     sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
+    notes: list[str] = Field(default_factory=list, description="Where it does not do quite what the model's spec says")
     parity: ParityReport | None = Field(default=None, description="How far it is from the model in torch")
     exact_parity: ExactParity | None = Field(
         default=None, description="How far it was before its weights were made smaller; None: they were not"

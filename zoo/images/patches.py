@@ -64,6 +64,17 @@ class PatchMaker:
         placed = self.place(height, width)
         return placed.canvas_height // self._section.patch.height, placed.canvas_width // self._section.patch.width
 
+    def count(self, height: int, width: int, limit: tuple[int, int] | None) -> int:
+        """How many patches an image of this size becomes, of a model with places for grids of `limit` rows and columns
+        (None: any). Raises InputError where it has none for this one."""
+        rows, columns = self.grid(height, width)
+        if limit is not None and (rows > limit[0] or columns > limit[1]):
+            raise InputError(
+                f"an image of {height} x {width} pixels becomes {rows} x {columns} patches, and the model has places "
+                f"for {limit[0]} x {limit[1]}"
+            )
+        return rows * columns
+
     def batch(self, images: Sequence[Any]) -> dict[str, NDArray[Any]]:
         """Images (uint8 ``[H, W, 3]`` or ``[H, W]``, or of Pillow) as one padded batch of `PATCHES`.
 

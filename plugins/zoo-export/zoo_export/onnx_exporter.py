@@ -42,7 +42,7 @@ class OnnxExporter(Exporter):
     def refuse(self, model: Any) -> None:
         family_of(model).refuse(model)
 
-    def write(self, model: Any, folder: Path) -> Written:
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         return self._saved(self._graphs(model), folder)
 
     def exact(self) -> Exporter | None:
@@ -50,7 +50,7 @@ class OnnxExporter(Exporter):
             return None
         return OnnxExporter(OnnxOptions(opset=self.options.opset))
 
-    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
         return self._saved(load_graphs(exact), folder)
 
     @contextmanager

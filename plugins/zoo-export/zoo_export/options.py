@@ -42,8 +42,8 @@ class OnnxOptions(Options):
     block_size: Literal[16, 32, 64, 128, 256] = Field(
         default=32, description="int4: inputs of a layer that share a scale; the fewer, the closer and the larger"
     )
-    keep_float32: tuple[str, ...] = Field(
-        default=(),
+    keep_float32: list[str] = Field(
+        default=[],
         description="Layers whose weights stay float32, by their names in the torch model, with * and ? as in a shell: "
         "lm_head, decoder.layers.0.*",
     )
@@ -53,3 +53,22 @@ class OnnxOptions(Options):
         if self.keep_float32 and self.weights == "float32":
             raise ValueError("keep_float32: with weights 'float32' every layer stays so; choose other weights")
         return self
+
+
+class Ctranslate2Options(Options):
+    """CTranslate2, by its own specification of a Transformer."""
+
+    weights: Literal[
+        "float32",
+        "float16",
+        "bfloat16",
+        "int16",
+        "int8",
+        "int8_float32",
+        "int8_float16",
+        "int8_bfloat16",
+    ] = Field(
+        default="float32",
+        description="What weights are stored as, by CTranslate2's names: int8 and int16 matrices, a factor each row or "
+        "matrix, with the rest in what is named behind; a processor that cannot compute in it has them converted",
+    )

@@ -10,12 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from zoo.errors import ZooError
 from zoo.export.contracts import Parity
 from zoo.export.differences import Differences
+from zoo.export.folder import FRAMES, WHOLE
 from zoo.export.runtime.constraints import constrain
-from zoo.export.runtime.sessions import open_graphs
+from zoo.export.runtime.sessions import TEXTS, open_graph, open_graphs, run
 from zoo.export.runtime.settings import Search
 from zoo.export.runtime.steps import CachedSteps, PromptSteps, Steps
+from zoo.images.frames import best_path
+from zoo.images.patches import PATCHES
 from zoo.models.decoding import run_generate
 from zoo.models.modes import evaluating
 
@@ -23,9 +27,12 @@ Array = NDArray[Any]
 
 
 def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
-    """`Parity` over encoded `batches`, by the steps that users take: along torch's greedy outputs, so that one other
-    token does not hide the rest."""
-    graphs = open_graphs(folder, model.section.decoder_layers, encoder=model.arrangement != "sequence")
+    """`Parity` over encoded `batches`, by what users run. Where tokens are written one by one: along torch's greedy
+    outputs, so that one other token does not hide the rest."""
+    if model.section.decoder is None:
+        return _compared_frames(model, folder, batches, max_new_tokens=max_new_tokens)
+    reads = {"pair": TEXTS, "image": PATCHES}.get(model.arrangement)
+    graphs = open_graphs(folder, model.section.decoder_layers, reads=reads)
     examples = same = 0
     differences = Differences()
     for batch in batches:
@@ -53,6 +60,34 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
             agrees &= ~rows | (logits.argmax(-1) == targets[:, place + 1])
         examples += len(targets)
         same += int(agrees.sum())
+    return _parity(examples, same, differences)
+
+
+def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
+    """`Parity` of a CTC head: logits frame by frame."""
+    session = open_graph(folder / WHOLE, None, PATCHES, ("logits", FRAMES))
+    blank, end = model.blank, int(model.config.eos_token_id)
+    examples = same = 0
+    differences = Differences()
+    for batch in batches:
+        with evaluating(model), torch.no_grad():
+            expected = model(**batch, return_dict=True)
+            targets = run_generate(model, batch, {}, max_new_tokens=max_new_tokens).numpy()  # [B, 1 + T]
+        found = run(session, {name: tensor.numpy() for name, tensor in batch.items()})
+        frames = expected.frames.numpy()  # [B]
+        if not np.array_equal(found[FRAMES], frames):
+            raise ZooError(f"images have {found[FRAMES].tolist()} frames in the export, {frames.tolist()} in torch")
+        inside = np.arange(found["logits"].shape[1]) < frames[:, None]  # [B, F]
+        differences.add(expected.logits.numpy()[inside], found["logits"][inside])
+        best = found["logits"].argmax(axis=-1)  # [B, F]
+        rows = best_path(best, found[FRAMES], blank=blank, end=end, longest=max_new_tokens)
+        wanted = [row[1 : 1 + real.sum()].tolist() for row, real in zip(targets, _real(targets, end), strict=True)]
+        examples += len(rows)
+        same += sum(row == other for row, other in zip(rows, wanted, strict=True))
+    return _parity(examples, same, differences)
+
+
+def _parity(examples: int, same: int, differences: Differences) -> Parity:
     return Parity(
         examples=examples,
         largest_difference=differences.largest,

@@ -72,20 +72,11 @@ class Carried:
 
     @classmethod
     def of(cls, model: Any) -> Carried:
-        """By asking the fusion once for each layer."""
+        """What `model` carries."""
         ids = torch.full((1, 2), int(model.config.eos_token_id))  # [1, S]
         mask = torch.ones(1, 2, dtype=torch.bool)
         states = model.states_for_fusion(model.encoder(ids, mask))  # [1, L or 1, S, D]
-        found = [model.decoder.fusion.memory(states, mask, layer).mask for layer in range(len(model.decoder.layers))]
-        masks: tuple[int | None, ...] = ()
-        if any(item is not mask for item in found):
-            if model.decoder.fusion.shared_by_layers:
-                found = found[:1] * len(found)
-            known: list[Tensor] = []
-            for item in found:
-                if item is not None and not any(item is other for other in known):
-                    known.append(item)
-            masks = tuple(None if item is None else [other is item for other in known].index(True) for item in found)
+        masks = masks_of_fusion(model, states, mask)
         reads = model.reads_context and model.section.context_encoder.options.context == "true"
         return cls(
             embeddings=model.output_fusion is not None,
@@ -114,6 +105,20 @@ class Carried:
     def context_cache(self, layers: int) -> list[str]:
         """Names of the keys and values of a context that each decoder layer attends to."""
         return cache_names(CONTEXT_CACHE, layers, ("encoder",)) if self.attends_context else []
+
+
+def masks_of_fusion(model: Any, states: Tensor, mask: Tensor) -> tuple[int | None, ...]:
+    """`Carried.masks`, by asking the fusion once for each layer: states ``[B, L or 1, S, D]``, mask ``[B, S]``."""
+    found = [model.decoder.fusion.memory(states, mask, layer).mask for layer in range(len(model.decoder.layers))]
+    if all(item is mask for item in found):
+        return ()
+    if model.decoder.fusion.shared_by_layers:
+        found = found[:1] * len(found)
+    known: list[Tensor] = []
+    for item in found:
+        if item is not None and not any(item is other for other in known):
+            known.append(item)
+    return tuple(None if item is None else [other is item for other in known].index(True) for item in found)
 
 
 class EncoderGraph(GraphModule):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+from numpy.typing import NDArray
 
 from zoo.errors import InputError, ZooError
 from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, SIDES, STATES, cache_names
@@ -28,28 +30,49 @@ class Graphs:
     """None of a language model, whose first step reads its prompt."""
 
 
-def open_graphs(folder: Path, layers: int, threads: int | None = None, *, encoder: bool = True) -> Graphs:
+TEXTS = ("input_ids", "attention_mask")
+"""What an encoder of texts takes."""
+
+
+def open_graphs(
+    folder: Path, layers: int, threads: int | None = None, *, reads: Sequence[str] | None = TEXTS
+) -> Graphs:
     """The graphs in `folder`, of a decoder of so many layers, each to run on `threads` threads (None: as many as the
-    process has cores); with or without an `encoder`.
+    process has cores), with an encoder that takes what `reads` names; None: without one.
 
     They are opened at once: most of the time goes into optimising them, outside of Python's lock.
     Raises InputError where onnxruntime cannot open one, or it has not the inputs and outputs of an export; ZooError
     where onnxruntime is not installed.
     """
-    names = [FIRST_STEP, NEXT_STEP, *([ENCODER] if encoder else [])]
+    names = [FIRST_STEP, NEXT_STEP, *([ENCODER] if reads else [])]
     chosen = threads or usable_cores()
     _onnxruntime()  # imported before the threads that need it
     with ThreadPoolExecutor(len(names)) as pool:
         first, following, *reading = pool.map(lambda name: _open(folder / name, chosen), names)
-    sides = SIDES if encoder else SIDES[:1]
+    sides = SIDES if reads else SIDES[:1]
     past, present = (cache_names(prefix, layers, sides) for prefix in ("past_key_values", "present"))
     for session in reading:
-        _refuse_other(folder / ENCODER, session, ["input_ids", "attention_mask"], ["last_hidden_state"])
-    given = ["input_ids", STATES if encoder else "attention_mask"]
+        _refuse_other(folder / ENCODER, session, reads or (), ["last_hidden_state"])
+    given = ["input_ids", STATES if reads else "attention_mask"]
     _refuse_other(folder / FIRST_STEP, first, given, ["logits", *present])
     own = cache_names("present", layers, SIDES[:1])
     _refuse_other(folder / NEXT_STEP, following, ["input_ids", *past], ["logits", *own])
     return Graphs(first, following, layers, *reading)
+
+
+def open_graph(path: Path, threads: int | None, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+    """The one graph of a model that gives all at once; errors as those of `open_graphs`."""
+    _onnxruntime()
+    session = _open(path, threads or usable_cores())
+    _refuse_other(path, session, inputs, outputs)
+    return session
+
+
+def run(session: Any, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """All outputs of a graph by name, of as many of `feeds` as it takes."""
+    names = [made.name for made in session.get_outputs()]
+    taken = {given.name: feeds[given.name] for given in session.get_inputs() if given.name in feeds}
+    return dict(zip(names, session.run(names, taken), strict=True))
 
 
 def usable_cores() -> int:
@@ -105,7 +128,7 @@ def _has_few_bits(path: Path) -> bool:
     return any(name in text for name in _OF_FEW_BITS)
 
 
-def _refuse_other(path: Path, session: Any, inputs: list[str], outputs: list[str]) -> None:
+def _refuse_other(path: Path, session: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     there = {"input": {i.name for i in session.get_inputs()}, "output": {o.name for o in session.get_outputs()}}
     for what, names in (("input", inputs), ("output", outputs)):
         missing = [name for name in names if name not in there[what]]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, MASK, SIDES, STATES, cache_names
-from zoo.export.runtime.sessions import Graphs
+from zoo.export.runtime.sessions import Graphs, run
 
 DROP_SHARE = 1 / 8
 """Share of a batch's rows that must have ended before they are taken out of it. Taking one out copies the keys and
@@ -127,16 +127,19 @@ class CachedSteps(_Cached):
     """Steps of a model that reads a source with its encoder."""
 
     def __init__(self, graphs: Graphs, inputs: Mapping[str, NDArray[Any]], start: int) -> None:
-        """Read sources, ``input_ids`` and ``attention_mask`` ``[B, S]``, and their contexts where the model takes any;
-        then take the first step."""
-        mask = inputs["attention_mask"]
-        if CONTEXT_IDS not in inputs:
-            none = np.zeros((len(mask), 1), np.int64)
+        """Read sources, then take the first step.
+
+        They are ``input_ids`` and ``attention_mask`` ``[B, S]``, and contexts where the model takes any, or images as
+        `zoo.images.patches.PatchMaker` makes them.
+        """
+        if "input_ids" in inputs and CONTEXT_IDS not in inputs:
+            none = np.zeros((len(inputs["input_ids"]), 1), np.int64)
             inputs = {**inputs, CONTEXT_IDS: none, CONTEXT_MASK: none}
         of_source = {name: value for name, value in inputs.items() if name not in {"input_ids", "attention_mask"}}
-        held = {**of_source, MASK: mask, **_run(graphs.encoder, inputs)}
+        held = {**of_source, **run(graphs.encoder, inputs)}
+        held.setdefault(MASK, inputs.get("attention_mask"))  # an encoder of images gives one
         held[STATES] = held.pop("last_hidden_state")
-        first = _run(graphs.first, {**held, "input_ids": np.full((len(mask), 1), start, np.int64)})
+        first = run(graphs.first, {**held, "input_ids": np.full((len(held[STATES]), 1), start, np.int64)})
         sides = {side: cache_names("present", graphs.layers, (side,)) for side in SIDES}
         past = [first.pop(name) for name in sides["decoder"]]
         names = cache_names("past_key_values", graphs.layers, ("encoder",))
@@ -150,7 +153,7 @@ class PromptSteps(_Cached):
 
     def __init__(self, graphs: Graphs, input_ids: NDArray[np.int64], mask: NDArray[np.int64]) -> None:
         """Read prompts ``[B, S]``, padded on the left."""
-        first = _run(graphs.first, {"input_ids": input_ids, "attention_mask": mask})
+        first = run(graphs.first, {"input_ids": input_ids, "attention_mask": mask})
         past = [first[name] for name in cache_names("present", graphs.layers, SIDES[:1])]
         super().__init__(graphs.following, graphs.layers, first["logits"], past, {"attention_mask": mask})
 
@@ -159,13 +162,6 @@ class PromptSteps(_Cached):
         self._of_source["attention_mask"] = longer = np.pad(mask, ((0, 0), (0, 1)), constant_values=1)  # [R, P + 1]
         self._binding.bind_cpu_input("attention_mask", longer)
         return super().advance(tokens)
-
-
-def _run(session: Any, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """All outputs of a graph by name, of as many of `feeds` as it takes."""
-    names = [made.name for made in session.get_outputs()]
-    taken = {given.name: feeds[given.name] for given in session.get_inputs() if given.name in feeds}
-    return dict(zip(names, session.run(names, taken), strict=True))
 
 
 def _array(value: Any) -> NDArray[np.float32]:

@@ -87,6 +87,10 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
         """Rows and columns of patches that an image of this size becomes; it need not be decoded for that."""
         return self._maker.grid(height, width)
 
+    def count(self, height: int, width: int, limit: tuple[int, int] | None) -> int:
+        """See `PatchMaker.count`."""
+        return self._maker.count(height, width, limit)
+
     def preprocess(self, images: Any, return_tensors: Any = None, **kwargs: Any) -> BatchFeature:
         """Images (uint8 ``[H, W, 3]`` or ``[H, W]``, or of Pillow; one or several) as one padded batch.
 
