@@ -14,7 +14,17 @@ import torch
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Written
-from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
+from zoo.export.folder import (
+    EXPORT_FILE,
+    Cache,
+    ContextPart,
+    Decoding,
+    Export,
+    ImagePart,
+    SequencePart,
+    Special,
+    write_export,
+)
 from zoo.export.material import Material, development, given
 from zoo.export.plain import ANY as _ANY
 from zoo.export.plain import PlainRun, is_plain, load_plain
@@ -258,6 +268,7 @@ def _sequence(run: Run | PlainRun) -> SequencePart:
         max_source_tokens=None if model.reads == "image" else _limit(model.source_limit(decoding.max_new_tokens)),
         max_target_tokens=None if section.decoder is None else _limit(model.output_limit(_ANY)),
         shared_positions=int(config.max_position_embeddings) if language else None,
+        context=_context(run),
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),
@@ -266,6 +277,11 @@ def _sequence(run: Run | PlainRun) -> SequencePart:
         ),
         log_probabilities=model.log_probabilities,
     )
+
+
+def _context(run: Run | PlainRun) -> ContextPart | None:
+    reading = None if isinstance(run, PlainRun) else run.spec.task.create().context
+    return None if reading is None else ContextPart(sentences=reading.sentences, second_input=reading.second_input)
 
 
 def _limit(tokens: int) -> int | None:
