@@ -208,8 +208,8 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path, *, boxes: 
     if not found.largest_difference <= tolerance:  # NaN, too
         scores = "scores and boxes" if boxes else "logits"
         raise ZooError(
-            f"{scores} of the export differ from torch's by {found.largest_difference:.2g}, more than {tolerance:g}, on "
-            f"{found.examples} sources: nothing was written to {out}"
+            f"{scores} of the export differ from torch's by {found.largest_difference:.2g}, more than {tolerance:g}, "
+            f"on {found.examples} sources: nothing was written to {out}"
         )
     if found.same_outputs < found.examples:
         outputs = "detections" if boxes else "greedy outputs"

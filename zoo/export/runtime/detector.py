@@ -99,9 +99,7 @@ class Detector:
         those of `detect`."""
         return (answer for image in images for answer in self.detect([image], **options))
 
-    def _found(
-        self, given: Mapping[str, NDArray[Any]], height: int, width: int, least: float
-    ) -> tuple[Detection, ...]:
+    def _found(self, given: Mapping[str, NDArray[Any]], height: int, width: int, least: float) -> tuple[Detection, ...]:
         """What is found in one image of this size, of which the graph gave `given`."""
         chosen = found(given[SCORES], given[BOXES], given[REAL], self.boxes, least)
         numbers = [item.number for item in self.boxes.categories]
