@@ -160,7 +160,7 @@ class _Job:
         whole.mkdir()
         first.write(model, whole)
         try:
-            found = self._parity(whole, batches)
+            found = replace(self, exporter=first)._parity(whole, batches)
         except RefusedError as error:
             error.exact = True
             raise
