@@ -67,6 +67,7 @@ SPEC: dict[str, Any] = {
             [".", "--sources", "two.txt", "--references", "empty.txt", "--out", "out"],
             "empty.txt: 2 lines, but 3 in two.txt: expected one each",
         ),
+        ([".", "--metric", "blue", "--out", "out"], "did you mean 'bleu'"),
         ([".", "--max-drop", "-1", "--out", "out"], "--max-drop -1: expected a number from 0 up, or NAME=NUMBER"),
         ([".", "--max-drop", "chrf=nan", "--out", "out"], "--max-drop chrf=nan: expected a number"),
         ([".", "--max-drop", "=1", "--out", "out"], "--max-drop =1: expected a number"),
@@ -111,7 +112,7 @@ def test_a_built_model_is_exported_and_compared(
     assert ["greedy", "2", "of", "2"] in told
     assert ["beam", "of", "4", "2", "of", "2"] in told
     (metric,) = [row for row in told if row[:1] == ["chrf"]]
-    assert metric[3:] == ["0.00", "0.00", "to", "0.00", "1", "points"]
+    assert metric[3:] == ["0.00", "0.00", "to", "0.00", "1"]
     found = read_export(Path("exported"))
     assert found.opset == 20
     assert found.parity is not None
