@@ -28,8 +28,8 @@ MASK, STATES = "encoder_attention_mask", "encoder_hidden_states"
 """What a decoder's graphs call the mask of what the encoder read, and what it gave."""
 
 SCORES, BOXES, REAL = "scores", "boxes", "real"
-"""What a detector's graph gives: of Q boxes the probability of each class ``[B, Q, C]``, ``cx, cy, w, h`` as shares of the
-image ``[B, Q, 4]``, and which are of the image ``[B, Q]``."""
+"""What a detector's graph gives: of Q boxes the probability of each class ``[B, Q, C]``, ``cx, cy, w, h`` as shares of
+the image ``[B, Q, 4]``, and which are of the image ``[B, Q]``."""
 
 CONTEXT_IDS, CONTEXT_MASK = "context_input_ids", "context_attention_mask"
 """The second source of a model that reads context."""

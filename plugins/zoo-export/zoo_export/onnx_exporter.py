@@ -50,6 +50,8 @@ class OnnxExporter(Exporter):
 
     def refuse(self, model: Any) -> None:
         family_of(model).refuse(model)
+        if model.finds_boxes and self.options.weights != "float32":
+            raise InputError(f"weights: detectors are exported in float32 alone yet, not in '{self.options.weights}'")
 
     def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         return self._saved(self._graphs(model), folder)
@@ -98,7 +100,11 @@ class OnnxExporter(Exporter):
     def _graphs(self, model: Any) -> dict[str, onnx.ModelProto]:
         """The graphs of a model, in float32, by the names of their files."""
         with evaluating(model), _quiet():
-            return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
+            try:
+                return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
+            except torch.onnx.OnnxExporterError as error:
+                what = model.section.detector.id if model.finds_boxes else model.section.architecture
+                raise ZooError(f"a model with '{what}' cannot be exported to ONNX: {_cause(error)}") from error
 
     def _graph(self, graph: Graph) -> onnx.ModelProto:
         program = torch.onnx.export(
@@ -133,6 +139,13 @@ def refused_operator(text: str) -> str | None:
     """The operator that onnxruntime says it does not have, or fails to run."""
     found = next(filter(None, (re.search(pattern, text) for pattern in _REFUSALS)), None)
     return found[1] if found else None
+
+
+def _cause(error: BaseException) -> str:
+    """What is at the bottom of an error of torch's exporter, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _name_layers(graph: Any) -> None:
