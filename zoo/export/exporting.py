@@ -18,6 +18,7 @@ from zoo.export.contracts import Exporter, Parity, RefusedError, Written
 from zoo.export.folder import (
     EXPORT_FILE,
     Cache,
+    ContextPart,
     Decision,
     Decoding,
     Export,
@@ -332,6 +333,7 @@ def _sequence(run: Run | PlainRun) -> SequencePart:
         max_source_tokens=None if model.reads == "image" else _limit(model.source_limit(decoding.max_new_tokens)),
         max_target_tokens=None if section.decoder is None else _limit(model.output_limit(_ANY)),
         shared_positions=int(config.max_position_embeddings) if language else None,
+        context=_context(run),
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),
@@ -340,6 +342,11 @@ def _sequence(run: Run | PlainRun) -> SequencePart:
         ),
         log_probabilities=model.log_probabilities,
     )
+
+
+def _context(run: Run | PlainRun) -> ContextPart | None:
+    reading = None if isinstance(run, PlainRun) else run.spec.task.create().context
+    return None if reading is None else ContextPart(sentences=reading.sentences, second_input=reading.second_input)
 
 
 def _limit(tokens: int) -> int | None:

@@ -79,6 +79,13 @@ class Cache(_Part):
     head_width: int
 
 
+class ContextPart(_Part):
+    """What a model reads of a document beside the sentence that it translates."""
+
+    sentences: int = Field(description="Sentences right before it, at most")
+    second_input: bool = Field(description="Whether they are a source of their own; else they stand in front of it")
+
+
 class SequencePart(_Part):
     """How a model that writes texts does it."""
 
@@ -93,6 +100,7 @@ class SequencePart(_Part):
     shared_positions: int | None = Field(
         default=None, description="Of a language model: positions that source and target share, in the place of both"
     )
+    context: ContextPart | None = Field(default=None, description="What is read beside a sentence; None: nothing")
     decoding: Decoding
     log_probabilities: bool = Field(
         default=False, description="Whether the graphs' logits are log-probabilities to be taken as they are"
