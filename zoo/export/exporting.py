@@ -173,7 +173,7 @@ class _Job:
         whole.mkdir()
         first.write(model, whole, self.run.tokenizers)
         try:
-            found = self._parity(whole, batches)
+            found = replace(self, exporter=first)._parity(whole, batches)
         except RefusedError as error:
             error.exact = True
             raise

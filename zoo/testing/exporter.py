@@ -156,7 +156,7 @@ class ExporterSuite(ComponentSuite):
         precisions = [name for name in CLOSENESS if field is not None and name in get_args(field.annotation)]
         if not precisions:
             pytest.skip("has no option 'weights'")
-        model, other = tiny_model(), tiny_model(seed=4)
+        model, other = self.model(), self.model(seed=4)
         written: Path | None = None
         for name in precisions:
             exporter = self.build(replace(chosen, options=options.model_validate({"weights": name})))
@@ -164,13 +164,13 @@ class ExporterSuite(ComponentSuite):
             folder.mkdir()
             exact = exporter.exact()
             if exact is None:
-                told = exporter.write(model, folder)
+                told = exporter.write(model, folder, tiny_tokenizers())
             else:
                 if written is None:
                     written = tmp_path / "exact"
                     written.mkdir()
-                    exact.write(model, written)
-                told = exporter.write_reduced(model, written, folder)
+                    exact.write(model, written, tiny_tokenizers())
+                told = exporter.write_reduced(model, written, folder, tiny_tokenizers())
             assert told.weights == name
             assert told.changed
             found, far = (

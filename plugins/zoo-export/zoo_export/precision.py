@@ -94,6 +94,7 @@ def _folded(graph: onnx.ModelProto) -> onnx.ModelProto:
     optimizer.fold_constants(model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE)
     optimizer.remove_unused_nodes(model)
     found: onnx.ModelProto = ir.serde.serialize_model(model)
+    found.graph.ClearField("value_info")  # types of what is about to have others
     return found
 
 
@@ -202,14 +203,14 @@ def _nodes_of(graph: onnx.ModelProto, layers: set[str]) -> list[str]:
 
 
 def _without_activations(graph: onnx.ModelProto) -> list[str]:
-    """The nodes that neither a row of a table, nor a weight, nor an input of floats goes into."""
+    """The nodes that neither a row of a table, nor a weight, nor an input of floats goes into but by its shape."""
     matrices = {name for name, item in of_floats(graph).items() if len(item.dims) >= _MATRIX}
     alive = matrices | {
         item.name for item in graph.graph.input if item.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     }
     found = []
     for node in graph.graph.node:
-        if alive.intersection(node.input):
+        if node.op_type not in {"Shape", "Size"} and alive.intersection(node.input):
             alive.update(node.output)
         else:
             found.append(node.name)
