@@ -175,7 +175,8 @@ def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., 
             exporter = current_registry().get("exporter", "onnx")
             chosen = Chosen(exporter, exporter.load_options()())
             out = root / "exports" / kind
-            export_model(root / kind, out, chosen, sources=images[:5], home=home)
+            compared: dict[str, Any] = {"sources": images[:5]} if kind == "text" else {"examples": 5}
+            export_model(root / kind, out, chosen, **compared, home=home)
             twins[kind] = Twins(root / kind, out, ())
         (root / "images").mkdir()
         for place, image in enumerate(images[:12]):
