@@ -46,9 +46,10 @@ class Parity:
 
     examples: int
     largest_difference: float
-    """Of logits, step by step from the cache, along the outputs of the model in torch."""
+    """Of logits, step by step from the cache, along the outputs of the model in torch; of a detector of its scores, and
+    of its boxes as shares of the image."""
     same_outputs: int
-    """Examples whose greedy outputs are identical."""
+    """Examples whose greedy outputs are identical; of a detector, where the same boxes are found."""
     mean_difference: float | None = None
     """The mean absolute difference of the same logits."""
     divergence: float | None = None
@@ -96,15 +97,18 @@ class Exporter(ABC):
         return self.write(model, folder, tokenizers)
 
     def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
-        """What the whole export in `folder` gives for each of the texts or images, as users get it: decoded as its spec
-        decodes, or by a search of another `width`, 1 being greedy.
+        """What the whole export in `folder` gives for each of the texts or images, as users get it: texts, decoded as
+        its spec decodes, or by a search of another `width`, 1 being greedy; or the boxes that it finds.
 
         Raises InputError where it cannot be decoded so.
         """
         from zoo.export.folder import read_export
-        from zoo.export.runtime import load, load_recognizer
+        from zoo.export.runtime import load, load_detector, load_recognizer
 
-        if read_export(folder).reads == "image":
+        export = read_export(folder)
+        if export.boxes is not None:
+            return list(load_detector(folder).detect(list(sources)))
+        if export.reads == "image":
             return list(load_recognizer(folder).recognize(list(sources), width=width))
         return list(load(folder).translate(list(sources), width=width))
 

@@ -15,6 +15,7 @@ from zoo.errors import InputError
 from zoo.export.contracts import KEEP, Exporter, Parity, Written
 from zoo.registry import use_registry
 from zoo.spec.options import Chosen
+from zoo.testing.plain import plain_image_model
 from zoo.testing.suite import ComponentSuite
 from zoo.testing.surroundings import untouched_surroundings
 from zoo.testing.tiny_model import kit_registry, tiny_examples, tiny_model, tiny_tokenizers
@@ -63,14 +64,16 @@ class ExporterSuite(ComponentSuite):
 
     def test_a_model_that_it_cannot_say_is_refused_by_name_and_any_other_is_not(self, chosen: Chosen) -> None:
         exporter = self.build(chosen)
+        models = [self.model(architecture=name) for name in ("encoder-decoder", "causal-lm", "prefix-lm")]
+        models += [plain_image_model(name).eval() for name in ("image-to-text", "image-ctc")]
         refused = []
-        for architecture in ("encoder-decoder", "causal-lm", "prefix-lm"):
+        for model in models:
             try:
-                exporter.refuse(self.model(architecture=architecture))
+                exporter.refuse(model)
             except InputError as error:
                 refused.append(str(error))
         assert all(text.strip() for text in refused), "an error says what cannot be exported"
-        assert len(refused) < 3, "it refuses every model"
+        assert len(refused) < len(models), "it refuses every model"
 
     @pytest.mark.slow
     def test_what_is_written_computes_what_the_model_does(self, chosen: Chosen, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Trial, Written
 from zoo.models.modes import evaluating
-from zoo_export.attention import TRANSLATIONS
+from zoo_export import attention, checks
 from zoo_export.families import family_of
 from zoo_export.graphs import Graph
 from zoo_export.options import OnnxOptions
@@ -92,7 +92,7 @@ class OnnxExporter(Exporter):
             output_names=graph.outputs,
             opset_version=self.options.opset,
             dynamo=True,
-            custom_translation_table=TRANSLATIONS,
+            custom_translation_table={**attention.TRANSLATIONS, **checks.TRANSLATIONS},
             dynamic_shapes=graph.free,
             optimize=True,
             verbose=False,
