@@ -22,7 +22,16 @@ from zoo.testing.surroundings import one_thread
 from zoo.training.quiet import errors_only, quiet
 
 KINDS = ["marian-apart", "m2m100", "m2m100-bpe", "nllb", "bart", "mbart", "t5", "mt5"]
-SEARCH = {"num_beams": 3, "length_penalty": 0.7, "early_stopping": True, "max_length": 15, "renormalize_logits": True}
+SEARCH = {
+    "num_beams": 3,
+    "length_penalty": 1.2,
+    "early_stopping": True,
+    "max_length": 15,
+    "min_length": 4,
+    "repetition_penalty": 1.4,
+    "no_repeat_ngram_size": 3,
+    "renormalize_logits": True,
+}
 LINES = texts(seed=11, count=12)
 
 

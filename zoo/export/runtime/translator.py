@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from zoo.errors import InputError
 from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, EXPORT_FILE, SequencePart, read_export
 from zoo.export.runtime.beam import beam
+from zoo.export.runtime.documents import Document, Read
 from zoo.export.runtime.greedy import greedy
 from zoo.export.runtime.sessions import TEXTS, Graphs, open_graphs
 from zoo.export.runtime.settings import Search, search_of
@@ -20,17 +21,16 @@ LANGUAGE_MODELS = ("causal-lm", "prefix-lm")
 ARCHITECTURES = ("encoder-decoder", *LANGUAGE_MODELS)
 """What this runtime runs."""
 
-Read = str | tuple[str, str]
-"""A text, or a text and the context that stands before it."""
-
 
 def load(folder: Path | str, *, threads: int | None = None) -> Translator:
-    """The export in `folder`, each call of which computes on `threads` threads (None: one a core of the process).
+    """The export in `folder`, each call of which computes on `threads` threads (None: as many as the export
+    says, else one a core of the process).
 
     Raises InputError where there is none, it is damaged, or its model decodes as this runtime cannot.
     """
     folder = Path(folder)
     export = read_export(folder)
+    threads = threads or export.threads
     where = str(folder / EXPORT_FILE)
     if export.architecture not in ARCHITECTURES:
         raise InputError(
@@ -119,6 +119,13 @@ class Translator:
             contexts = self._texts.encoded(["" if isinstance(text, str) else text[1] for text in texts], longest)
         written = self._written(sources, contexts, search, batch_size)
         return self._texts.decoded([[search.start, *row] for row in written])
+
+    def document(self, max_new_tokens: int | None = None) -> Document | None:
+        """What makes sources of a document's lines, where the model reads a sentence with those before it."""
+        reading = self.sequence.context
+        if reading is None:
+            return None
+        return Document(reading, self._texts.length, self.sequence.source_limit(max_new_tokens))
 
     def stream(self, texts: Iterable[Read], **options: Any) -> Iterator[str]:
         """One output a text, in their order, each computed alone and as soon as it is asked for; options as those of
