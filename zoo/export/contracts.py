@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import InputError
+from zoo.errors import InputError, ZooError
 from zoo.export.folder import SequencePart
 from zoo.spec.options import Options
 
@@ -36,6 +36,17 @@ class Written:
     """Who runs it: `zoo.export.folder.Export.kind`."""
 
 
+class RefusedError(ZooError):
+    """The program that is to run an export does not take it."""
+
+    def __init__(self, message: str, operator: str | None = None) -> None:
+        super().__init__(message)
+        self.operator = operator
+        """What it does not have, where it says so."""
+        self.exact = False
+        """Whether it was the export with float32 weights that was refused: fewer bits are not to blame."""
+
+
 Trial = Callable[[Sequence[str], Path], Written]
 """Writes a model with these layers, too, left in float32 into an empty folder."""
 
@@ -46,9 +57,10 @@ class Parity:
 
     examples: int
     largest_difference: float
-    """Of logits, step by step from the cache, along the outputs of the model in torch."""
+    """Of logits, step by step from the cache, along the outputs of the model in torch; of a detector of its scores, and
+    of its boxes as shares of the image."""
     same_outputs: int
-    """Examples whose greedy outputs are identical."""
+    """Examples whose greedy outputs are identical; of a detector, where the same boxes are found."""
     mean_difference: float | None = None
     """The mean absolute difference of the same logits."""
     divergence: float | None = None
@@ -84,7 +96,10 @@ class Exporter(ABC):
     @abstractmethod
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         """Compare what was written with the model, on encoded sources: what its forward pass takes of them, such as
-        ``input_ids`` and ``attention_mask`` ``[B, S]``, or what its image processor makes of images."""
+        ``input_ids`` and ``attention_mask`` ``[B, S]``, or what its image processor makes of images.
+
+        Raises RefusedError where it cannot be run.
+        """
 
     def exact(self) -> Exporter | None:
         """The exporter that changes no layer: what it writes is compared first, to the last digit. None: this one."""
@@ -95,16 +110,23 @@ class Exporter(ABC):
         `folder`."""
         return self.write(model, folder, tokenizers)
 
+    def weaker(self) -> tuple[str, Any] | None:
+        """The option, and its value, that asks less of the program that is to run it. None: this asks the least."""
+        return None
+
     def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
-        """What the whole export in `folder` gives for each of the texts or images, as users get it: decoded as its spec
-        decodes, or by a search of another `width`, 1 being greedy.
+        """What the whole export in `folder` gives for each of the texts or images, as users get it: texts, decoded as
+        its spec decodes, or by a search of another `width`, 1 being greedy; or the boxes that it finds.
 
         Raises InputError where it cannot be decoded so.
         """
         from zoo.export.folder import read_export
-        from zoo.export.runtime import load, load_recognizer
+        from zoo.export.runtime import load, load_detector, load_recognizer
 
-        if read_export(folder).reads == "image":
+        export = read_export(folder)
+        if export.boxes is not None:
+            return list(load_detector(folder).detect(list(sources)))
+        if export.reads == "image":
             return list(load_recognizer(folder).recognize(list(sources), width=width))
         return list(load(folder).translate(list(sources), width=width))
 
@@ -124,9 +146,9 @@ class Exporter(ABC):
         return type(self)(type(self.options).model_validate({**self.options.plain(), KEEP: kept}))
 
     @contextmanager
-    def trials(self, model: Any) -> Iterator[Trial]:
+    def trials(self, model: Any, tokenizers: Any = None) -> Iterator[Trial]:
         """Within the block: what writes `model` again and again, each time with other layers left in float32.
 
         To be overridden where that can begin with what has been written before.
         """
-        yield lambda layers, folder: self.keeping(layers).write(model, folder)
+        yield lambda layers, folder: self.keeping(layers).write(model, folder, tokenizers)

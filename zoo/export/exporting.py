@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError, ZooError
-from zoo.export.contracts import Exporter, Parity, Written
+from zoo.export.boxes import box_part
+from zoo.export.contracts import Exporter, Parity, RefusedError, Written
 from zoo.export.folder import (
     EXPORT_FILE,
     Cache,
     ContextPart,
+    Decision,
     Decoding,
     Export,
     ImagePart,
@@ -36,6 +38,7 @@ from zoo.export.sensitivity import Trials
 from zoo.measure.reading import reader_of, source_of
 from zoo.models.tokenizers import save_tokenizers
 from zoo.spec import distributions_of
+from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.lock import LOCK_NAME
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome, Example
@@ -60,6 +63,8 @@ def export_model(
     metrics: Sequence[Chosen] | None = None,
     max_drop: MaxDrop | None = None,
     sensitivity: bool = False,
+    threads: int | None = None,
+    decisions: Sequence[Decision] = (),
     home: DataHome | None = None,
     progress: Progress = silent,
 ) -> Export:
@@ -73,7 +78,8 @@ def export_model(
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
-    `tolerance`, or another output; `DroppedError` where quality is past `max_drop`.
+    `tolerance`, or another output; `RefusedError` where nothing that was written runs; `DroppedError` where quality is
+    past `max_drop`.
     """
     refuse_place(out)
     run = load_plain(source) if is_plain(source) else load_run(source)
@@ -90,7 +96,7 @@ def export_model(
     else:
         material = given(sources, references, name=taken_from)
     quality = Quality(run, material, max_drop, metrics, progress)
-    job = _Job(source, run, exporter, material, quality, sequence, notes, progress)
+    job = _Job(source, run, exporter, material, quality, sequence, notes, progress, threads, tuple(decisions))
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
 
@@ -107,16 +113,44 @@ class _Job:
     sequence: SequencePart | None
     notes: Sequence[str]
     progress: Progress
+    threads: int | None
+    decisions: tuple[Decision, ...]
 
     def done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
-        """Write the export to `folder`, in whose place `out` will stand, and compare it."""
+        """Write the export to `folder`, in whose place `out` will stand, and compare it: as asked for, or with as much
+        less as it takes to run."""
+        try:
+            return self._done(folder, out, tolerance, sensitivity=sensitivity)
+        except RefusedError as error:
+            job = self._asking_less(error)
+            if job is None:
+                raise
+        for item in folder.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        return job.done(folder, out, tolerance, sensitivity=sensitivity)
+
+    def _asking_less(self, error: RefusedError) -> _Job | None:
+        """The job with the option changed that was refused, and that decision."""
+        options = self.exporter.options
+        refused = self.exporter.exact() if error.exact else self.exporter
+        weaker = None if refused is None else refused.weaker()
+        if weaker is None:
+            return None
+        option, after = weaker
+        at = f" at the operator {error.operator}" if error.operator else f": {str(error)[:200]}"
+        reason = f"{getattr(options, option)} was refused{at}"
+        decision = Decision(what=option, value=after, reason=reason, source="tried on this machine")
+        exporter = type(self.exporter)(options.model_copy(update={option: after}))
+        return replace(self, exporter=exporter, decisions=(*self.decisions, decision))
+
+    def _done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
         self.progress("export", 0, 2)
         batches = self._batches(self.material.examples)
         written, exact = self._written(folder, out, tolerance, batches)
         self.progress("export", 1, 2)
         found = self._parity(folder, batches)
         if not written.changed:
-            _refuse_other_outputs(found, tolerance, out)
+            _refuse_other_outputs(found, tolerance, out, boxes=self.run.model.finds_boxes)
         self._complete(folder, written)
         report = self.quality.report(self.exporter, folder, written, found)
         if (sensitivity or not report.passes) and written.changed and self.exporter.keeps:
@@ -138,19 +172,23 @@ class _Job:
         whole = folder / "exact"
         whole.mkdir()
         first.write(model, whole, self.run.tokenizers)
-        found = self._parity(whole, batches)
-        _refuse_other_outputs(found, tolerance, out)
+        try:
+            found = replace(self, exporter=first)._parity(whole, batches)
+        except RefusedError as error:
+            error.exact = True
+            raise
+        _refuse_other_outputs(found, tolerance, out, boxes=self.run.model.finds_boxes)
         written = self.exporter.write_reduced(model, whole, folder, self.run.tokenizers)
         shutil.rmtree(whole)
         return written, ExactParity(**asdict(found))
 
     def _parity(self, folder: Path, batches: Sequence[dict[str, Any]]) -> Parity:
-        longest = self.run.model.output_limit(self.run.spec.decoding.max_new_tokens)
-        return self.exporter.parity(self.run.model, folder, batches, max_new_tokens=longest)
+        model = self.run.model
+        longest = model.output_limit(self.run.spec.decoding.max_new_tokens) if model.writes_text else 0
+        return self.exporter.parity(model, folder, batches, max_new_tokens=longest)
 
-    def _batches(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        limit = self.run.model.source_limit(self.run.spec.decoding.max_new_tokens)
-        return list(_batches(self.run, [source_of(example) for example in examples], limit))
+    def _batches(self, examples: Sequence[Example]) -> Batches:
+        return Batches(self.run, [source_of(example) for example in examples])
 
     def _explained(self, report: ParityReport, written: Written, scratch: Path) -> ParityReport:
         """The report with the layers that do harm, and, if it is past a bound, what keeping some of them brings."""
@@ -162,7 +200,7 @@ class _Job:
             self._complete(folder, written)
             return self.quality.drops(self.exporter, folder)
 
-        with self.exporter.trials(self.run.model) as trial:
+        with self.exporter.trials(self.run.model, self.run.tokenizers) as trial:
             trials = Trials(self.exporter, trial, written.changed, scratch, self.progress)
             ranking = trials.ranked(lambda folder: self._parity(folder, some))
             remedy = None if report.passes else trials.remedy(ranking, drops_of)
@@ -181,7 +219,9 @@ class _Job:
         else:
             save_tokenizers(self.run.tokenizers, folder)
             shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
-        export = _described(self.run, written, self.sequence, self.notes, report, exact)
+        export = _described(self.run, written, self.sequence, self.notes, report, exact).model_copy(
+            update={"threads": self.threads, "decisions": list(self.decisions)}
+        )
         write_export(export, folder)
         return export
 
@@ -194,27 +234,51 @@ def refuse_place(out: Path) -> None:
         raise InputError(f"holds something else than an export (no {EXPORT_FILE}): take another --out", where=str(out))
 
 
-def _batches(run: Run | PlainRun, sources: Sequence[Source], limit: int) -> Iterator[dict[str, Any]]:
-    """Encoded sources, in batches of like length or size."""
-    reader = reader_of(run.model, run.tokenizers)
-    lengths = reader.lengths(sources)
-    order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
-    size = run.spec.decoding.batch_size
-    for start in range(0, len(order), size):
-        chosen = [sources[index] for index in order[start : start + size]]
-        yield reader.encoded(chosen, torch.device("cpu"), limit=limit)
+class Batches(Sequence[dict[str, Any]]):
+    """Encoded sources, in batches of like length or size. Each is made when it is asked for: pixels of many images are
+    more than memory may hold."""
+
+    def __init__(self, run: Run | PlainRun, sources: Sequence[Source]) -> None:
+        self._reader = reader_of(run.model, run.tokenizers)
+        lengths = self._reader.lengths(sources)
+        order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
+        section = run.spec.detection if isinstance(run.spec, DetectionSpec) else run.spec.decoding
+        self._limit = run.model.source_limit(run.spec.decoding.max_new_tokens) if run.model.writes_text else 0
+        size = section.batch_size
+        self._chosen = [
+            [sources[index] for index in order[start : start + size]] for start in range(0, len(order), size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(place, slice):
+            return [self._encoded(chosen) for chosen in self._chosen[place]]
+        return self._encoded(self._chosen[place])
+
+    def _encoded(self, sources: Sequence[Source]) -> dict[str, Any]:
+        return self._reader.encoded(sources, torch.device("cpu"), limit=self._limit)
 
 
-def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
+def _refuse_other_outputs(found: Parity, tolerance: float, out: Path, *, boxes: bool) -> None:
     if not found.largest_difference <= tolerance:  # NaN, too
+        scores = "scores and boxes" if boxes else "logits"
         raise ZooError(
-            f"logits of the export differ from torch's by {found.largest_difference:.2g}, more than {tolerance:g}, on "
-            f"{found.examples} sources: nothing was written to {out}"
+            f"{scores} of the export differ from torch's by {found.largest_difference:.2g}, more than {tolerance:g}, "
+            f"on {found.examples} sources: nothing was written to {out}"
         )
     if found.same_outputs < found.examples:
+        outputs = "detections" if boxes else "greedy outputs"
         other = found.examples - found.same_outputs
         raise ZooError(
-            f"{other} of {found.examples} greedy outputs of the export are not torch's: nothing was written to {out}"
+            f"{other} of {found.examples} {outputs} of the export are not torch's: nothing was written to {out}"
         )
 
 
@@ -234,6 +298,7 @@ def _described(
         reads=run.model.reads,
         sequence=sequence,
         image=_image(run.model) if run.model.reads == "image" else None,
+        boxes=box_part(run.model, run.spec.detection) if isinstance(run.spec, DetectionSpec) else None,
         opset=written.opset,
         weights=written.weights,
         sizes=written.sizes,
@@ -289,7 +354,9 @@ def _limit(tokens: int) -> int | None:
 
 
 def _image(model: Any) -> ImagePart:
-    """How images are prepared for a recogniser."""
+    """How images are prepared."""
+    if model.section.pixels is not None:
+        return ImagePart(section=model.section.pixels.plain())
     preparation = model.section.image.preparation()
     return ImagePart(
         section=preparation.plain(),

@@ -181,12 +181,12 @@ class PlainRun:
     tokenizers: Tokenizers
 
     def write_beside(self, folder: Path, texts: Sequence[str]) -> None:
-        """Write configuration and tokenizers into the folder of an export.
+        """Write configuration and tokenizers into the folder of an export, beside what its exporter has put there.
 
         Raises InputError where a tokenizer without transformers would read one of `texts` in another way, or write it.
         """
         for name in (CONFIG, GENERATION):
-            if (self.folder / name).is_file():
+            if (self.folder / name).is_file() and not (folder / name).exists():
                 shutil.copyfile(self.folder / name, folder / name)
         tokenizer = self.tokenizers.source
         if tokenizer.is_fast:

@@ -11,6 +11,9 @@ from zoo.spec.options import Options
 Weights = Literal["float32", "int8", "float16", "int4"]
 WEIGHTS: tuple[str, ...] = get_args(Weights)
 
+LOWEST_OPSET = 18
+"""What torch's exporter writes. It tells of lower ones that it converts, and does not."""
+
 
 class OnnxOptions(Options):
     """ONNX by torch's own exporter, its weights as they are or in fewer bits."""
@@ -19,8 +22,8 @@ class OnnxOptions(Options):
         {"weights", "per_channel", "reduced_range", "block_size", "keep_float32"}
     )
     opset: int = Field(
-        default=18,
-        ge=18,
+        default=LOWEST_OPSET,
+        ge=LOWEST_OPSET,
         le=22,
         description="Version of the operators. 18 is what torch's exporter writes, for onnxruntime from 1.14. "
         "23 writes attention as one operator, which onnxruntime 1.32 refuses where all queries share a mask",

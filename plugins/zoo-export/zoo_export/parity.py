@@ -22,6 +22,7 @@ from zoo.images.frames import best_path
 from zoo.images.patches import PATCHES
 from zoo.models.decoding import run_generate
 from zoo.models.modes import evaluating
+from zoo_export.box_parity import compared_boxes
 
 Array = NDArray[Any]
 
@@ -29,6 +30,8 @@ Array = NDArray[Any]
 def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
     """`Parity` over encoded `batches`, by what users run. Where tokens are written one by one: along torch's greedy
     outputs, so that one other token does not hide the rest."""
+    if model.finds_boxes:
+        return compared_boxes(model, folder, batches)
     if model.section.decoder is None:
         return _compared_frames(model, folder, batches, max_new_tokens=max_new_tokens)
     reads = {"pair": TEXTS, "image": PATCHES}.get(model.arrangement)
@@ -81,9 +84,10 @@ def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]]
         differences.add(expected.logits.numpy()[inside], found["logits"][inside])
         best = found["logits"].argmax(axis=-1)  # [B, F]
         rows = best_path(best, found[FRAMES], blank=blank, end=end, longest=max_new_tokens)
-        wanted = [row[1 : 1 + real.sum()].tolist() for row, real in zip(targets, _real(targets, end), strict=True)]
+        width = targets.shape[1] - 1
+        for row, wanted in zip(rows, targets[:, 1:].tolist(), strict=True):
+            same += [*row, *[blank] * (width - len(row))] == wanted  # padding is the blank, which no row has
         examples += len(rows)
-        same += sum(row == other for row, other in zip(rows, wanted, strict=True))
     return _parity(examples, same, differences)
 
 

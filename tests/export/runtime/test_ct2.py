@@ -68,6 +68,7 @@ SPEC: dict[str, Any] = {
 class Pair:
     """A model of ``zoo build``, its export, and sources with their ids."""
 
+    folder: Path
     run: Any
     export: Path
     texts: tuple[str, ...]
@@ -106,7 +107,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     run.model.eval()
     encoded = TextReader(run.tokenizers.source).encoded(texts, torch.device("cpu"), limit=24)
     kept = zip(encoded["input_ids"], encoded["attention_mask"].bool(), strict=True)
-    return Pair(run, out, texts, [ids[real].tolist() for ids, real in kept])
+    return Pair(folder, run, out, texts, [ids[real].tolist() for ids, real in kept])
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,10 @@ def test_beams_without_a_length_penalty_are_those_of_transformers_that_end_when_
         ({}, {}),
         ({"no_repeat_ngram_size": 2, "bad_words_ids": [[0]]}, {"no_repeat_ngram": 2, "banned": (0,)}),
         ({"min_new_tokens": 12}, {"min_new_tokens": 12}),
-        ({"bad_words_ids": [[7], [9], [11]]}, {"banned": (7, 9, 11)}),
+        (
+            {"bad_words_ids": [[0], [7], [9], [55, 1], [58, 58]]},
+            {"banned": (0, 7, 9), "banned_runs": ((55, 1), (58, 58))},
+        ),
         ({"forced_bos_token_id": 9, "forced_eos_token_id": 1}, {"forced_first": 9, "forced_last": 1}),
         ({"max_new_tokens": 1, "forced_bos_token_id": 9}, {"max_new_tokens": 1, "forced_first": 9}),
     ],
@@ -184,7 +188,8 @@ def test_greedy_constraints_hold_in_beams_where_probabilities_are_normalised_wit
         ({"no_repeat_ngram": 1}, "no_repeat_ngram: .* expected 0 or at least 2"),
         ({"no_repeat_ngram": 2, "width": 3}, "no_repeat_ngram: in a beam search"),
         ({"min_new_tokens": 2, "width": 3}, "min_new_tokens: in a beam search"),
-        ({"forced_last": 1, "width": 3}, "special.forced_eos: .* width of 1"),
+        ({"banned_runs": ((4, 5),), "width": 3}, "special.banned: in a beam search"),
+        ({"banned_runs": ((0, 5),)}, "special.banned: .* a banned run begins there"),
     ],
     ids=str,
 )
@@ -208,6 +213,7 @@ def test_each_known_difference_of_a_beam_search_is_told(pair: Pair) -> None:
         ({"length_penalty": 0.0}, "when the best hypothesis is finished"),
         ({"banned": (4,)}, "without the banned tokens"),
         ({"forced_first": 4}, "behind the forced first token"),
+        ({"forced_last": 1}, "before the forced one takes its place"),
     ]:
         (line,) = told(**changes)
         assert words in line
@@ -215,6 +221,16 @@ def test_each_known_difference_of_a_beam_search_is_told(pair: Pair) -> None:
     (line,) = differences(search_of(pair, no_repeat_ngram=2))
     assert "the start token" in line
     assert differences(search_of(pair, no_repeat_ngram=2, banned=(0,))) == []  # which is never written again
+
+
+def test_lower_precision_keeps_the_tokens_texts_and_says_what_was_changed(pair: Pair, tmp_path: Path) -> None:
+    exporter = current_registry().get("exporter", "ctranslate2")
+    chosen = Chosen(exporter, exporter.load_options().model_validate({"weights": "int8"}))
+    with one_thread():
+        export = export_model(pair.folder, tmp_path / "int8", chosen, sources=pair.texts[:3])
+    assert (export.weights, export.exact_parity is not None) == ("int8", True)
+    assert (tmp_path / "int8" / SHARED).read_bytes() == (pair.export / SHARED).read_bytes()
+    assert set(export.sizes) == {WEIGHTS, "config.json", SHARED}
 
 
 def test_texts_are_translated_as_the_exported_search_says_in_any_batch(pair: Pair, translator: Translator) -> None:
@@ -243,7 +259,7 @@ def test_spaces_line_breaks_and_texts_of_special_tokens_are_read_as_in_torch(
     kept = zip(encoded["input_ids"], encoded["attention_mask"].bool(), strict=True)
     sources = [ids[real].tolist() for ids, real in kept]
     texts = pair.run.tokenizers.target.batch_decode(
-        Pair(pair.run, pair.export, pair.texts, sources).generated(), skip_special_tokens=True
+        replace(pair, sources=sources).generated(), skip_special_tokens=True
     )
     empty = [len(row) < 2 for row in sources]  # of which CTranslate2 does not ask the model
     expected = ["" if nothing else text for text, nothing in zip(texts, empty, strict=True)]

@@ -7,11 +7,12 @@ counted without the start token: a difference where a model writes that. Beam se
   of 0 when the best of all is finished, which gives what transformers gives without ``early_stopping``;
 - banned tokens: it normalises probabilities without them (transformers' ``renormalize_logits``), so that without that
   scores differ by how likely the model holds them;
-- a forced first token: of the hypotheses that end right behind it only the likeliest counts.
+- a forced first token: of the hypotheses that end right behind it only the likeliest counts;
+- a forced last token: hypotheses of the greatest length are compared by what is likeliest in its place.
 
-Refused are, with beams: constraints that take likely tokens away, unless probabilities are normalised without them,
-and a forced last token; with either search a repetition penalty and unigrams that must not repeat, where CTranslate2
-leaves the start token out.
+Refused are, with beams, constraints that take likely tokens away, unless probabilities are normalised without them;
+with either search a repetition penalty, unigrams that must not repeat, and banned runs that begin with the start token,
+as CTranslate2 leaves that out.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ def differences(search: Search) -> list[str]:
             "decoding.strategy: of a beam's hypotheses that end right behind the forced first token CTranslate2 takes "
             "but the likeliest"
         )
+    if search.forced_last is not None:
+        found.append(
+            "decoding.strategy: CTranslate2 compares hypotheses of the greatest length by the last token that is "
+            "likeliest, before the forced one takes its place"
+        )
     return found
 
 
@@ -95,10 +101,6 @@ def refuse_search(search: Search) -> None:
                 f"decoding.strategy.{name}: in a beam search CTranslate2 gives the probability of what is forbidden to "
                 f"other tokens: expected 0, found {getattr(search, name)}; or decode with a width of 1"
             )
-    if search.forced_last is not None:
-        raise InputError(
-            "special.forced_eos: CTranslate2 cannot force the last token of a beam search: decode with a width of 1"
-        )
     if search.log_probabilities:
         raise InputError("log_probabilities: CTranslate2 normalises what it gets")
 

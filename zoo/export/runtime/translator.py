@@ -23,12 +23,14 @@ ARCHITECTURES = ("encoder-decoder", *LANGUAGE_MODELS)
 
 
 def load(folder: Path | str, *, threads: int | None = None) -> Translator:
-    """The export in `folder`, each call of which computes on `threads` threads (None: one a core of the process).
+    """The export in `folder`, each call of which computes on `threads` threads (None: as many as the export
+    says, else one a core of the process).
 
     Raises InputError where there is none, it is damaged, or its model decodes as this runtime cannot.
     """
     folder = Path(folder)
     export = read_export(folder)
+    threads = threads or export.threads
     where = str(folder / EXPORT_FILE)
     if export.architecture not in ARCHITECTURES:
         raise InputError(

@@ -6,10 +6,13 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from ctranslate2.converters import transformers as converters
+from ctranslate2.specs.model_spec import OPTIONAL
 
 from zoo.errors import InputError
 from zoo.export.plain import PlainModel
+from zoo.models._compat import t5_scales_output
 
 _NORMS: Mapping[str, dict[str, bool]] = {
     "marian": {"normalize_before": False, "normalize_embedding": False},
@@ -40,4 +43,6 @@ def specification_of(model: PlainModel) -> Any:
         raise InputError(f"CTranslate2 has nothing like this {kind} ({type(error).__name__}: {text})") from error
     if kind not in _NORMS:
         spec.config.layer_norm_epsilon = float(plain.config.layer_norm_epsilon)
+        scaled = t5_scales_output(plain.config)  # the converter goes by whether matrices are tied
+        spec.decoder.scale_outputs = np.float32(plain.config.d_model**-0.5) if scaled else OPTIONAL
     return spec

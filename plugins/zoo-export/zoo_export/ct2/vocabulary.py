@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.models.tokenizers import TargetMode
+
 
 def register_vocabularies(spec: Any, model: Any, tokenizers: Any = None) -> None:
     """Give `spec` the tokens of both sides, and say which are special.
@@ -17,7 +19,8 @@ def register_vocabularies(spec: Any, model: Any, tokenizers: Any = None) -> None
         source, target = ([str(place) for place in range(size)] for size in (source_size, target_size))
     else:
         source = texts_of(tokenizers.source, source_size)
-        alike = tokenizers.shared and source_size == target_size
+        apart = bool(getattr(tokenizers.source, "separate_vocabs", False))  # of Marian's, which is one for both
+        alike = tokenizers.shared and source_size == target_size and not apart
         target = source if alike else texts_of(tokenizers.target, target_size)
     spec.register_source_vocabulary(source)
     spec.register_target_vocabulary(target)
@@ -33,8 +36,12 @@ def register_vocabularies(spec: Any, model: Any, tokenizers: Any = None) -> None
 
 def texts_of(tokenizer: Any, size: int) -> list[str]:
     """The texts of the tokens 0 to `size` - 1, each another."""
-    named = min(size, len(tokenizer))
-    texts = [*tokenizer.convert_ids_to_tokens(list(range(named))), *[None] * (size - named)]
+    if isinstance(tokenizer, TargetMode) and getattr(tokenizer, "separate_vocabs", False):
+        names = {place: text for text, place in tokenizer.target_encoder.items()}
+        texts = [names.get(place) for place in range(size)]
+    else:
+        named = min(size, len(tokenizer))
+        texts = [*tokenizer.convert_ids_to_tokens(list(range(named))), *[None] * (size - named)]
     taken = {text for text in texts if text is not None}
     found: list[str] = []
     seen: set[str] = set()
