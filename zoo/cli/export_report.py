@@ -56,7 +56,9 @@ def _digits(difference: float | None) -> str:
 
 def _drop(row: MetricDrop) -> tuple[str, ...]:
     interval = "-" if row.interval is None else " to ".join(_number(end, row.unit) for end in row.interval)
-    allowed = "any" if row.max_drop is None else f"{row.max_drop:g} {row.unit}"
+    allowed = (
+        "any" if row.max_drop is None else f"{row.max_drop:g} points" if row.unit == "points" else f"{row.max_drop:g}"
+    )
     values = (row.torch, row.export, row.drop)
     return row.metric, *("-" if value is None else _number(value, row.unit) for value in values), interval, allowed
 

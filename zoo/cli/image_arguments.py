@@ -96,8 +96,10 @@ def _named(images: Sequence[Path]) -> Iterator[Path | Told]:
             continue
         try:
             yield from images_in(path) if path.is_dir() else [path]
-        except (InputError, OSError) as error:
+        except InputError as error:
             yield Told(str(path), error=str(error))
+        except OSError as error:
+            yield Told(str(path), error=f"{visible(str(path))}: {error.strerror or error}")
 
 
 def _listed() -> Iterator[Path]:

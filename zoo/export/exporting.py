@@ -17,8 +17,11 @@ from zoo.export.boxes import box_part
 from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
 from zoo.export.material import Material, development, given
+from zoo.export.plain import ANY as _ANY
+from zoo.export.plain import PlainRun, is_plain, load_plain
 from zoo.export.quality import DroppedError, MaxDrop, Quality
 from zoo.export.report import ExactParity, MetricDrop, ParityReport
+from zoo.export.runtime.settings import search_of
 from zoo.export.sensitivity import EXAMPLES as RANKED_ON
 from zoo.export.sensitivity import Trials
 from zoo.measure.reading import reader_of, source_of
@@ -34,8 +37,6 @@ from zoo.training.run import Run, load_run
 
 TOLERANCE = 1e-4
 """Logits of a float32 export may be so far from torch's."""
-_ANY = 2**31 - 1
-"""More new tokens than any model has places for."""
 
 
 def export_model(
@@ -48,31 +49,38 @@ def export_model(
     references: Sequence[str] | None = None,
     taken_from: str = "sources",
     tolerance: float = TOLERANCE,
+    metrics: Sequence[Chosen] | None = None,
     max_drop: MaxDrop | None = None,
     sensitivity: bool = False,
     home: DataHome | None = None,
     progress: Progress = silent,
 ) -> Export:
-    """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
+    """Export the model in `source`, a folder of ``zoo build`` or ``zoo train`` or of a plain seq2seq model of
+    transformers, to the folder `out`.
 
     It is compared with torch on `sources`, texts or images as the model reads them, with a text that is right for each
-    where there are `references`, or on so many `examples` of the spec's development split. An earlier export at `out`
-    stays until the new one is whole. With `sensitivity` the layers that are in less than float32 are ranked.
+    where there are `references`, or on so many `examples` of the spec's development split. `metrics` are measured in
+    the place of the spec's. An earlier export at `out` stays until the new one is whole. With `sensitivity` the layers
+    that are in less than float32 are ranked.
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
     `tolerance`, or another output; `DroppedError` where quality is past `max_drop`.
     """
     refuse_place(out)
-    run = load_run(source)
+    run = load_plain(source) if is_plain(source) else load_run(source)
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
     exporter.refuse(model)
+    if isinstance(run, PlainRun):
+        search_of(_sequence(run), str(source))
     if sources is None:
+        if isinstance(run, PlainRun):
+            raise InputError("a plain model has no data of its own to be compared on: give --sources FILE")
         material = development(run.spec, examples, home, progress)
     else:
         material = given(sources, references, name=taken_from)
-    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, progress), progress)
+    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, metrics, progress), progress)
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
 
@@ -82,7 +90,7 @@ class _Job:
     """One model on its way to another form."""
 
     source: Path
-    run: Run
+    run: Run | PlainRun
     exporter: Exporter
     material: Material
     quality: Quality
@@ -156,8 +164,11 @@ class _Job:
         exact: ExactParity | None = None,
     ) -> Export:
         """Put beside what the exporter has written what it takes to run it."""
-        save_tokenizers(self.run.tokenizers, folder)
-        shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
+        if isinstance(self.run, PlainRun):
+            self.run.write_beside(folder, [example.source for example in self.material.examples])
+        else:
+            save_tokenizers(self.run.tokenizers, folder)
+            shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
         export = _described(self.run, written, report, exact)
         write_export(export, folder)
         return export
@@ -175,7 +186,7 @@ class Batches(Sequence[dict[str, Any]]):
     """Encoded sources, in batches of like length or size. Each is made when it is asked for: pixels of many images are
     more than memory may hold."""
 
-    def __init__(self, run: Run, sources: Sequence[Source]) -> None:
+    def __init__(self, run: Run | PlainRun, sources: Sequence[Source]) -> None:
         self._reader = reader_of(run.model, run.tokenizers)
         lengths = self._reader.lengths(sources)
         order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
@@ -219,7 +230,9 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path, *, boxes: 
         )
 
 
-def _described(run: Run, written: Written, report: ParityReport | None, exact: ExactParity | None = None) -> Export:
+def _described(
+    run: Run | PlainRun, written: Written, report: ParityReport | None, exact: ExactParity | None = None
+) -> Export:
     return Export(
         name=run.spec.name,
         architecture=run.model.section.architecture,
@@ -236,10 +249,11 @@ def _described(run: Run, written: Written, report: ParityReport | None, exact: E
     )
 
 
-def _sequence(run: Run) -> SequencePart:
+def _sequence(run: Run | PlainRun) -> SequencePart:
     """How a model that writes texts does it."""
     model, decoding, config = run.model, run.spec.decoding, run.model.config
     section, generation = model.section, model.generation_config
+    language = model.arrangement == "sequence"
     cache = Cache(
         layers=section.decoder_layers,
         heads=section.heads,
@@ -249,15 +263,16 @@ def _sequence(run: Run) -> SequencePart:
         cache=None if section.decoder is None else cache,
         vocabulary=int(config.vocab_size),
         special=Special(
-            start=int(config.decoder_start_token_id),
+            start=model.separator if language else int(config.decoder_start_token_id),
             end=int(config.eos_token_id),
             padding=int(config.pad_token_id),
             forced_bos=generation.forced_bos_token_id,
             forced_eos=generation.forced_eos_token_id,
             banned=generation.bad_words_ids or [],
         ),
-        max_source_tokens=None if model.reads == "image" else model.source_limit(decoding.max_new_tokens),
-        max_target_tokens=None if section.decoder is None else model.output_limit(_ANY),
+        max_source_tokens=None if model.reads == "image" else _limit(model.source_limit(decoding.max_new_tokens)),
+        max_target_tokens=None if section.decoder is None else _limit(model.output_limit(_ANY)),
+        shared_positions=int(config.max_position_embeddings) if language else None,
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),
@@ -266,6 +281,10 @@ def _sequence(run: Run) -> SequencePart:
         ),
         log_probabilities=model.log_probabilities,
     )
+
+
+def _limit(tokens: int) -> int | None:
+    return None if tokens >= _ANY else tokens
 
 
 def _image(model: Any) -> ImagePart:

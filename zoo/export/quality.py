@@ -21,6 +21,7 @@ from zoo.measure.generation import generate_outputs
 from zoo.measure.reading import source_of
 from zoo.models.decoding import widened
 from zoo.spec.detection_spec import DetectionSpec
+from zoo.spec.options import Chosen
 from zoo.statistics import percentile_interval
 from zoo.tasks import Detection, Example, Metric
 from zoo.tasks.contracts import Progress, silent
@@ -41,7 +42,7 @@ class MaxDrop:
     """By how much metrics may be worse than torch's, each in its own unit."""
 
     first: float | None = None
-    """Of the first metric of the spec, the one that ranks; None: what `ALLOWED` says."""
+    """Of the first metric, the one that ranks in a spec; None: what `ALLOWED` says."""
     named: Mapping[str, float] = field(default_factory=dict)
     """Of others, by name."""
 
@@ -76,7 +77,8 @@ def _past(drop: MetricDrop) -> str:
     if drop.drop is None:
         return f"{drop.metric} of the export's outputs is no number"
     sure = "" if drop.interval is None else f" (95% interval {drop.interval[0]:.3g} to {drop.interval[1]:.3g})"
-    return f"{drop.metric} is {drop.drop:.3g} {drop.unit} worse{sure}, more than {drop.max_drop:.3g}"
+    points = " points" if drop.unit == "points" else ""
+    return f"{drop.metric} is worse by {drop.drop:.3g}{points}{sure}, more than {drop.max_drop:.3g}"
 
 
 def _advice(report: ParityReport) -> str:
@@ -89,9 +91,17 @@ class Quality:
     """A model in torch, as any number of its exports are compared with it: what it writes is made once."""
 
     def __init__(
-        self, run: Run, material: Material, max_drop: MaxDrop | None = None, progress: Progress = silent
+        self,
+        run: Run,
+        material: Material,
+        max_drop: MaxDrop | None = None,
+        metrics: Sequence[Chosen] | None = None,
+        progress: Progress = silent,
     ) -> None:
-        """Raises InputError where `max_drop` is of a metric that cannot be measured on these examples."""
+        """`metrics` are measured in the place of the spec's.
+
+        Raises InputError where `max_drop` is of a metric that cannot be measured on these examples.
+        """
         self.material = material
         self._run = run
         self._progress = progress
@@ -101,7 +111,7 @@ class Quality:
         self._notes: list[str] = []
         self._width = _width(run)
         self._of_torch: dict[int | None, list[Any]] = {}
-        self._metrics = self._measurable()
+        self._metrics = self._measurable(run.spec.evaluation.metrics if metrics is None else metrics)
         self._refuse_unknown()
 
     def report(self, exporter: Exporter, folder: Path, written: Written, found: Parity) -> ParityReport:
@@ -162,13 +172,15 @@ class Quality:
             self._of_torch[width] = _outputs_in_torch(self._run, self._sources, width, self._progress)
         return self._of_torch[width]
 
-    def _measurable(self) -> list[Metric]:
-        """The metrics of the spec that outputs alone decide, each with what it needs; the others are noted."""
+    def _measurable(self, metrics: Sequence[Chosen]) -> list[Metric]:
+        """Those that outputs alone decide, each with what it needs; the others are noted."""
         if not self.material.referenced:
             self._notes.append("no references: outputs are compared, quality is not measured")
             return []
+        if not metrics:
+            self._notes.append("the model names no metrics: give some with --metric for quality to be measured")
         found: list[Metric] = []
-        for chosen in self._run.spec.evaluation.metrics:
+        for chosen in metrics:
             metric: Metric = chosen.create()
             try:
                 self._prepare(metric)
@@ -194,7 +206,7 @@ class Quality:
             if name not in names:
                 reason = "; ".join(self._notes)
                 known = did_you_mean(name, names) if names else "none can be measured"
-                raise InputError(f"--max-drop {name}: no such metric of outputs in the spec ({reason or known})")
+                raise InputError(f"--max-drop {name}: no such metric can be measured ({reason or known})")
         if self._max_drop.first is not None and not names:
             raise InputError(f"--max-drop: no metric can be measured ({'; '.join(self._notes)})")
 

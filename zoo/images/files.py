@@ -61,23 +61,36 @@ def images_in(folder: Path) -> list[Path]:
         path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
     if not found:
-        raise InputError(f"no images here (files that end in {', '.join(sorted(SUFFIXES))})", where=str(folder))
+        raise InputError(
+            f"no images here (files that end in {', '.join(sorted(SUFFIXES))})", where=visible(str(folder))
+        )
     return found
 
 
 def load_image(path: Path) -> NDArray[np.uint8]:
     """The pixels ``[H, W, 3]`` of an image file as it is seen: turned as its EXIF data says, on white where it is
     transparent, in 8 bits. Raises InputError for what is no image, or not whole."""
-    found = read_image(path)
-    return decoded(found.data, (found.height, found.width, 3))
+    _, image, plain = _opened(path, None)
+    return np.asarray((plain or image).convert("RGB"))
 
 
-def read_image(path: Path, where: str | None = None) -> ImageFile:
+def read_image(path: Path, where: str) -> ImageFile:
     """A user's image, decoded once to see that it can be.
 
     Its bytes are kept, but where it is turned by its EXIF data, transparent (white shows through) or of more than 8
-    bits: then as a PNG. Raises InputError for what is no image, or not whole: at `where`, a place that names it, or of
-    the file itself.
+    bits: then as a PNG. Raises InputError at `where` for what is no image, or not whole.
+    """
+    data, image, plain = _opened(path, where)
+    if plain is not None:
+        return encoded(np.asarray(plain))
+    grey = image.mode in {"1", "L"}
+    return ImageFile(data, image.height, image.width, 1 if grey else 3)
+
+
+def _opened(path: Path, where: str | None) -> tuple[bytes, PillowImage, PillowImage | None]:
+    """A file's bytes, the image in it, and how it is seen where that is another.
+
+    Raises InputError for what is no image, or not whole: at `where`, a place that names it, or of the file itself.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -86,6 +99,7 @@ def read_image(path: Path, where: str | None = None) -> ImageFile:
     where = where or shown
     try:
         if not path.is_file():
+            # A pipe would never end.
             raise InputError(f"{what}is no file" if path.exists() else f"{what}no such file", where=where)
         data = path.read_bytes()
     except OSError as error:
@@ -93,16 +107,12 @@ def read_image(path: Path, where: str | None = None) -> ImageFile:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
-            plain = _flattened(image)
+            return data, image, _flattened(image)
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
         raise InputError(f"{what}is no image of a known format ({known})", where=where) from None
     except Exception as error:  # Pillow lets through whatever its decoders meet in a broken file
         raise InputError(f"{what}cannot be read: {_first_line(error)}", where=where) from error
-    if plain is not None:
-        return encoded(np.asarray(plain))
-    grey = image.mode in {"1", "L"}
-    return ImageFile(data, image.height, image.width, 1 if grey else 3)
 
 
 def _flattened(image: PillowImage) -> PillowImage | None:

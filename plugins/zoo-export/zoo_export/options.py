@@ -42,8 +42,8 @@ class OnnxOptions(Options):
     block_size: Literal[16, 32, 64, 128, 256] = Field(
         default=32, description="int4: inputs of a layer that share a scale; the fewer, the closer and the larger"
     )
-    keep_float32: tuple[str, ...] = Field(
-        default=(),
+    keep_float32: list[str] = Field(
+        default=[],
         description="Layers whose weights stay float32, by their names in the torch model, with * and ? as in a shell: "
         "lm_head, decoder.layers.0.*",
     )

@@ -84,9 +84,10 @@ def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]]
         differences.add(expected.logits.numpy()[inside], found["logits"][inside])
         best = found["logits"].argmax(axis=-1)  # [B, F]
         rows = best_path(best, found[FRAMES], blank=blank, end=end, longest=max_new_tokens)
-        wanted = [row[1 : 1 + real.sum()].tolist() for row, real in zip(targets, _real(targets, end), strict=True)]
+        width = targets.shape[1] - 1
+        for row, wanted in zip(rows, targets[:, 1:].tolist(), strict=True):
+            same += [*row, *[blank] * (width - len(row))] == wanted  # padding is the blank, which no row has
         examples += len(rows)
-        same += sum(row == other for row, other in zip(rows, wanted, strict=True))
     return _parity(examples, same, differences)
 
 
@@ -104,14 +105,15 @@ def _search(model: Any, targets: Array, max_new_tokens: int) -> Search:
     """The greedy search that made `targets` ``[B, 1 + T]``: what the model forces and bans holds, whatever its spec
     asks for."""
     config, generation = model.config, model.generation_config
-    banned = [tokens[0] for tokens in generation.bad_words_ids or [] if len(tokens) == 1]
+    banned = [tuple(tokens) for tokens in generation.bad_words_ids or []]
     return Search(
         start=int(targets[0, 0]),
         end=int(config.eos_token_id),
         max_new_tokens=max_new_tokens,
         forced_first=generation.forced_bos_token_id,
         forced_last=generation.forced_eos_token_id,
-        banned=tuple(token for token in banned if token != config.eos_token_id),
+        banned=tuple(run[0] for run in banned if len(run) == 1 and run[0] != config.eos_token_id),
+        banned_runs=tuple(run for run in banned if len(run) > 1),
     )
 
 

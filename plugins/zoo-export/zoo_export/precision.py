@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,11 +17,14 @@ from onnx import helper, numpy_helper
 from onnxscript import optimizer
 
 from zoo.errors import InputError, did_you_mean
+from zoo.export.folder import STATES
 from zoo_export.options import OnnxOptions
 
 _ANY_SIZE = 2**40
 _MATRIX = 2
 """Axes of a weight: what has fewer is a bias or a scale, and no layer."""
+PAST, PRESENT = "past_key_values.", "present."
+"""What the names of caches begin with where they go into a graph, and where they come out."""
 
 Initializers = Mapping[str, onnx.TensorProto]
 
@@ -38,8 +41,12 @@ def reduced(
         if not any(fnmatchcase(name, pattern) for name in names):
             raise InputError(f"keep_float32: no layer '{pattern}' in this model: {did_you_mean(pattern, names)}")
     kept = {name for name in names if any(fnmatchcase(name, pattern) for pattern in options.keep_float32)}
-    change = _CHANGES[options.weights]
-    found = {name: change(_folded(graph), kept, options) for name, graph in graphs.items()}
+    if options.weights == "float16":
+        handed = _handed_on(graphs.values())
+        found = {name: _float16(_folded(graph), kept, handed) for name, graph in graphs.items()}
+    else:
+        change = _int8 if options.weights == "int8" else _int4
+        found = {name: change(_folded(graph), kept, options) for name, graph in graphs.items()}
     return found, tuple(name for name in names if name not in kept)
 
 
@@ -112,8 +119,20 @@ def _int4(graph: onnx.ModelProto, kept: Iterable[str], options: OnnxOptions) -> 
         return found
 
 
-def _float16(graph: onnx.ModelProto, kept: Iterable[str], options: OnnxOptions) -> onnx.ModelProto:
-    """Weights, caches and activations of half the size; logits come out as float32.
+def _handed_on(graphs: Iterable[onnx.ModelProto]) -> set[str]:
+    """What one graph gives and another takes."""
+    made, taken = set(), set()
+    for graph in graphs:
+        made |= {item.name for item in graph.graph.output}
+        taken |= {item.name for item in graph.graph.input}
+    taken |= {name.replace(PAST, PRESENT) for name in taken}
+    both = (made & taken) | {STATES, "last_hidden_state"} if STATES in taken else made & taken
+    return both | {name.replace(PRESENT, PAST) for name in both}
+
+
+def _float16(graph: onnx.ModelProto, kept: Iterable[str], handed: set[str]) -> onnx.ModelProto:
+    """Weights, activations, and what is `handed` from graph to graph, of half the size; what the caller gives and gets
+    stays float32.
 
     What is computed from positions and masks alone stays float32: an angle of a few hundred has no digits left behind
     its point in float16.
@@ -121,18 +140,11 @@ def _float16(graph: onnx.ModelProto, kept: Iterable[str], options: OnnxOptions) 
     with _as_it_was():
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
-        outputs = [item.name for item in graph.graph.output if item.name == "logits"]
+        ends = [item.name for item in (*graph.graph.input, *graph.graph.output) if item.name not in handed]
         found: onnx.ModelProto = convert_float_to_float16(
-            graph, keep_io_types=outputs, node_block_list=[*kept, *_without_activations(graph)]
+            graph, keep_io_types=ends, node_block_list=[*kept, *_without_activations(graph)]
         )
         return found
-
-
-_CHANGES: dict[str, Callable[[onnx.ModelProto, Iterable[str], OnnxOptions], onnx.ModelProto]] = {
-    "int8": _int8,
-    "int4": _int4,
-    "float16": _float16,
-}
 
 
 def _tables_of_8_bits(graph: onnx.ModelProto, kept: Iterable[str]) -> None:

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from zoo.errors import InputError, ZooError
 from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, SIDES, STATES, cache_names
 
+_OF_FEW_BITS = (b"MatMulInteger", b"MatMulNBits")
+"""Products of whole numbers, as graphs call them."""
+
 
 @dataclass(frozen=True)
 class Graphs:
@@ -91,7 +94,8 @@ def session_options(threads: int, *, packed: bool = True) -> Any:
     - Given as paths, weights in files beside a graph are mapped into memory. For matrix products they are copied once
       more, `packed` as the processor likes them. The first step, which a batch takes once, goes without: that costs a
       batch of 16 two hundredths of its time and one of 1 nothing (d=512, 25 tokens), a model opens half a second
-      sooner, and processes share its weights.
+      sooner, and processes share its weights. Weights of few bits are `packed` in every graph: without, a kernel
+      makes float32 numbers of them at each call.
     """
     runtime = _onnxruntime()
     options = runtime.SessionOptions()
@@ -109,13 +113,19 @@ def _open(path: Path, threads: int) -> Any:
     try:
         return _onnxruntime().InferenceSession(
             str(path),
-            sess_options=session_options(threads, packed=path.name != FIRST_STEP),
+            sess_options=session_options(threads, packed=path.name != FIRST_STEP or _has_few_bits(path)),
             providers=["CPUExecutionProvider"],
         )
     except Exception as error:  # onnxruntime's have no base of their own
         text = " ".join(str(error).split())[:200]
         version = _onnxruntime().__version__
         raise InputError(f"onnxruntime {version} cannot open it ({text})", where=str(path)) from error
+
+
+def _has_few_bits(path: Path) -> bool:
+    """Whether a graph, which is small beside its weights, multiplies by weights of 8 or 4 bits."""
+    text = path.read_bytes()
+    return any(name in text for name in _OF_FEW_BITS)
 
 
 def _refuse_other(path: Path, session: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:

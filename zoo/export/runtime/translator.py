@@ -109,19 +109,20 @@ class Translator:
         found: list[list[int]] = [[] for _ in sources]
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
-            read = [contexts[place] for place in chosen] if contexts is not None else [[] for _ in chosen]
+            read = None if contexts is None else [contexts[place] for place in chosen]
             steps = self._steps([sources[place] for place in chosen], read)
             rows = greedy(steps, search) if search.width == 1 else beam(steps, search)
             for place, row in zip(chosen, rows, strict=True):
                 found[place] = row
         return found
 
-    def _steps(self, sources: Sequence[Sequence[int]], contexts: Sequence[Sequence[int]]) -> Steps:
+    def _steps(self, sources: Sequence[Sequence[int]], contexts: Sequence[Sequence[int]] | None) -> Steps:
         padding, start = self.sequence.special.padding, self._search.start
         if self._graphs.encoder is None:
             # A prompt ends in the separator, which begins the target, in the place of the end token.
             return PromptSteps(self._graphs, *padded([[*row[:-1], start] for row in sources], padding, left=True))
         names = ("input_ids", "attention_mask")
         inputs = dict(zip(names, padded(sources, padding), strict=True))
-        inputs |= zip((CONTEXT_IDS, CONTEXT_MASK), padded(contexts, padding), strict=True)
+        if contexts is not None:
+            inputs |= zip((CONTEXT_IDS, CONTEXT_MASK), padded(contexts, padding), strict=True)
         return CachedSteps(self._graphs, inputs, start)
