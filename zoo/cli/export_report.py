@@ -15,7 +15,9 @@ def print_report(report: ParityReport, *, sensitivity: bool) -> None:
     """Print what was compared; with `sensitivity` also what each layer does."""
     largest = _digits(report.largest_difference)
     mean = "" if report.mean_difference is None else f", {report.mean_difference:.1g} on average"
-    click.echo(f"on {report.examples} examples of {report.taken_from} logits differ by {largest} at most{mean}")
+    click.echo(
+        f"on {report.examples} examples of {report.taken_from} {report.compared} differ by {largest} at most{mean}"
+    )
     click.echo()
     print_table([(row.decoding, f"{row.same} of {report.examples}") for row in report.outputs], ("OUTPUTS", "SAME"))
     if report.metrics:
@@ -39,7 +41,7 @@ def _print_layers(report: ParityReport) -> None:
         click.echo("which layers do harm is not known: the exporter cannot leave some in float32")
         return
     shown = report.sensitivity[:SHOWN]
-    print_table([_layer(row) for row in shown], ("LAYERS CHANGED ALONE", "DIVERGENCE", "LARGEST DIFFERENCE OF LOGITS"))
+    print_table([_layer(row) for row in shown], ("LAYERS CHANGED ALONE", "DIVERGENCE", "LARGEST DIFFERENCE"))
     more = len(report.sensitivity) - len(shown)
     if more:
         click.echo(f"and {more} less harmful")
@@ -56,9 +58,7 @@ def _digits(difference: float | None) -> str:
 
 def _drop(row: MetricDrop) -> tuple[str, ...]:
     interval = "-" if row.interval is None else " to ".join(_number(end, row.unit) for end in row.interval)
-    allowed = (
-        "any" if row.max_drop is None else f"{row.max_drop:g} points" if row.unit == "points" else f"{row.max_drop:g}"
-    )
+    allowed = "any" if row.max_drop is None else f"{row.max_drop:g}"
     values = (row.torch, row.export, row.drop)
     return row.metric, *("-" if value is None else _number(value, row.unit) for value in values), interval, allowed
 

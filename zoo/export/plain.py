@@ -181,12 +181,12 @@ class PlainRun:
     tokenizers: Tokenizers
 
     def write_beside(self, folder: Path, texts: Sequence[str]) -> None:
-        """Write configuration and tokenizers into the folder of an export.
+        """Write configuration and tokenizers into the folder of an export, beside what its exporter has put there.
 
         Raises InputError where a tokenizer without transformers would read one of `texts` in another way, or write it.
         """
         for name in (CONFIG, GENERATION):
-            if (self.folder / name).is_file():
+            if (self.folder / name).is_file() and not (folder / name).exists():
                 shutil.copyfile(self.folder / name, folder / name)
         tokenizer = self.tokenizers.source
         if tokenizer.is_fast:
@@ -306,11 +306,10 @@ def _numbers(tokenizer: Any) -> tuple[Numbers, Numbers]:
     unknown = str(tokenizer.unk_token)
     ids = dict(tokenizer.encoder)
     if type(tokenizer).__name__ == "M2M100Tokenizer":
-        languages = {**tokenizer.lang_token_to_id}
         around = [
             tokenizer.convert_ids_to_tokens(tokens) for tokens in (tokenizer.prefix_tokens, tokenizer.suffix_tokens)
         ]
-        both = Numbers({**ids, **languages}, [*special, *languages], (), *around, unknown=unknown)
+        both = Numbers({**ids, **tokenizer.lang_token_to_id}, special, (), *around, unknown=unknown)
         return both, both
     source = Numbers(ids, special, tokenizer.supported_language_codes, (), [str(tokenizer.eos_token)], unknown)
     if not tokenizer.separate_vocabs:

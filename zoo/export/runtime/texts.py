@@ -53,12 +53,19 @@ class Texts:
             return rows
         return [[number if number < self._numbered else self._unknown for number in row] for row in rows]
 
+    def length(self, text: str) -> int:
+        """Tokens of a text, its end token included, however many they are."""
+        return len(self._cutting_at(None).encode(text).ids)
+
     def _cutting_at(self, limit: int | None) -> Any:
         """The source's tokenizer with that limit: one of its own, as calls in other threads may have another."""
         if limit not in self._cutting:
             tokenizer = Tokenizer.from_str(self._source.to_str())
             tokenizer.encode_special_tokens = self._source.encode_special_tokens
-            tokenizer.enable_truncation(limit, direction=self._side)
+            if limit is None:
+                tokenizer.no_truncation()
+            else:
+                tokenizer.enable_truncation(limit, direction=self._side)
             self._cutting[limit] = tokenizer
         return self._cutting[limit]
 
