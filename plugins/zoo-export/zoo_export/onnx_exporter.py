@@ -17,7 +17,7 @@ from typing import Any
 import onnx
 import torch
 
-from zoo.errors import InputError
+from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, RefusedError, Trial, Written
 from zoo.models.modes import evaluating
 from zoo_export import attention, checks
