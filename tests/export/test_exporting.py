@@ -13,14 +13,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from zoo.errors import InputError, ZooError
-from zoo.export.contracts import Exporter, Parity, Written
+from zoo.export.contracts import Exporter, Parity, RefusedError, Written
 from zoo.export.exporting import export_model
-from zoo.export.folder import EXPORT_FILE, Cache, Export, read_export
+from zoo.export.folder import EXPORT_FILE, Cache, Decision, Export, read_export
 from zoo.registry import use_registry
 from zoo.spec.load import resolve_preparation
-from zoo.spec.options import NoOptions
+from zoo.spec.options import NoOptions, Options
 from zoo.tasks import DataHome
 from zoo.testing.glyphs import with_glyphs
 from zoo.testing.surroundings import one_thread
@@ -73,7 +74,7 @@ class Fake(Exporter):
         if self.text == "refused":
             raise InputError("model.position: cannot be said")
 
-    def write(self, model: Any, folder: Path) -> Written:
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         (folder / "model.fake").write_text(self.text)
         return Written({"model.fake": len(self.text)}, opset=18, versions={"fake": "1"})
 
@@ -189,6 +190,79 @@ def test_what_computes_something_else_is_not_put_in_place(
         exported(Fake(found, text="later"))
     assert (tmp_path / "out" / "model.fake").read_text() == "earlier"
     assert [item.name for item in tmp_path.iterdir()] == ["out"]
+
+
+class Weights(Options):
+    weights: str = Field(default="int4", description="x")
+    opset: int = Field(default=19, description="x")
+
+
+class Picky(Fake):
+    """Runs neither 4 bits nor opset 19."""
+
+    def __init__(self, options: Weights) -> None:
+        super().__init__()
+        self.options = options
+
+    def exact(self) -> Exporter | None:
+        return (
+            None if self.options.weights == "float32" else Picky(Weights(weights="float32", opset=self.options.opset))
+        )
+
+    def weaker(self) -> tuple[str, Any] | None:
+        if self.options.weights == "int4":
+            return "weights", "int8"
+        return ("opset", 18) if self.options.opset > 18 else None
+
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
+        assert [item.name for item in folder.iterdir()] in ([], ["exact"]), "nothing is left of what was refused"
+        written = super().write(model, folder, tokenizers)
+        changed = () if self.options.weights == "float32" else ("lm_head",)
+        return replace(written, opset=self.options.opset, weights=self.options.weights, changed=changed)
+
+    def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
+        if self.options.opset > 18:
+            raise RefusedError("no such version")
+        if self.options.weights == "int4":
+            raise RefusedError("no such kernel", "MatMulNBits")
+        return super().parity(model, folder, batches, max_new_tokens=max_new_tokens)
+
+
+def test_what_does_not_run_is_written_asking_less_until_it_does_and_each_step_is_told(
+    exported: Callable[..., Export], tmp_path: Path
+) -> None:
+    asked = Decision(what="weights", value="int4", reason="asked for", source="--to")
+    export = exported(Picky(Weights()), decisions=[asked], threads=1)
+    assert (export.opset, export.weights, export.threads) == (18, "int8", 1)
+    assert export.decisions == [
+        asked,
+        Decision(
+            what="opset", value=18, reason="19 was refused: no such version", source="tried on this machine"
+        ),  # with float32 weights it did not run either: these are not to blame
+        Decision(
+            what="weights",
+            value="int8",
+            reason="int4 was refused at the operator MatMulNBits",
+            source="tried on this machine",
+        ),
+    ]
+    assert read_export(tmp_path / "out") == export
+    assert not (tmp_path / "out" / "exact").exists()
+
+
+def test_what_nothing_less_can_be_asked_of_fails_as_it_was_refused(
+    exported: Callable[..., Export], tmp_path: Path
+) -> None:
+    class Never(Picky):
+        def parity(self, *_: Any, **__: Any) -> Parity:
+            raise RefusedError("nothing runs here")
+
+        def weaker(self) -> tuple[str, Any] | None:
+            return None
+
+    with pytest.raises(RefusedError, match="nothing runs here"):
+        exported(Never(Weights()))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_refused_model_and_an_occupied_place_write_nothing(exported: Callable[..., Export], tmp_path: Path) -> None:

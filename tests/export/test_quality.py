@@ -83,7 +83,7 @@ class Ruining(Exporter):
     def refuse(self, model: Any) -> None:
         pass
 
-    def write(self, model: Any, folder: Path) -> Written:
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         kept = getattr(self.options, "keep_float32", [])
         changed = [name for name in self.noise if not any(fnmatchcase(name, glob) for glob in kept)]
         (folder / "changed.txt").write_text("\n".join(changed))

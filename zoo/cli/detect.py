@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     "--json",
     "as_json",
     is_flag=True,
-    help="A line of JSON for each image: 'image', and 'boxes' (each with 'category', 'name', 'score', 'box') or 'error'.",
+    help="A line of JSON for each image: 'image', and 'boxes' (of each 'category', 'name', 'score', 'box') or 'error'.",
 )
 def command(
     model: Path,

@@ -12,6 +12,7 @@ import click
 from zoo.cli.output import print_json
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError
+from zoo.export.presets import settled, told
 from zoo.registry import current_registry
 from zoo.spec.load import resolve_node
 from zoo.spec.lock import LOCK_NAME, read_lock
@@ -38,6 +39,19 @@ class _ChosenMetric(Options):
     show_default=True,
     metavar="NAME",
     help="The form: 'zoo list exporter'; with options '{use: onnx, opset: 20}'.",
+)
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="Options for a purpose: safe (float32), cpu-fast (8 bits), cpu-small (4 bits), edge (8 bits on any processor, "
+    "one thread), gpu (float16), or auto, which takes the one that fits --target. Each decision is printed with its "
+    "reason. What --to says itself stays. Default: safe; with --target, auto.",
+)
+@click.option(
+    "--target",
+    metavar="MACHINE",
+    help="Where it will run: this-machine, which is tried, avx2, avx512-vnni, avx-vnni, arm or cuda. Without it, this "
+    "machine decides what the preset leaves open.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write.")
 @click.option(
@@ -96,6 +110,8 @@ class _ChosenMetric(Options):
 def command(
     directory: Path,
     form: str,
+    preset: str | None,
+    target: str | None,
     out: Path,
     examples: int,
     file: Path | None,
@@ -114,12 +130,15 @@ def command(
     """
     if not directory.is_dir():
         raise InputError("no such folder; expected one that 'zoo build' or 'zoo train' made", where=str(directory))
-    chosen = _exporter(form)
+    chosen, threads, decisions = settled(_exporter(form), preset, target)
     sources = None if file is None else _sources(file, directory)
     references = None if references_file is None else _references(references_file, file)
     max_drop = _max_drop(drops)
     scored_by = [_resolved(_ChosenMetric, "metric", "--metric", name) for name in metrics] or None
-    from zoo.cli.export_report import print_report
+    if not as_json:
+        for line in told(decisions):
+            click.echo(line)
+    from zoo.cli.export_report import print_remedy, print_report
     from zoo.export.exporting import export_model
     from zoo.export.quality import DroppedError, MaxDrop
 
@@ -137,6 +156,8 @@ def command(
                 metrics=scored_by,
                 max_drop=MaxDrop(*max_drop),
                 sensitivity=sensitivity,
+                threads=threads,
+                decisions=decisions,
                 progress=progress,
             )
     except DroppedError as error:
@@ -144,12 +165,19 @@ def command(
             print_json({"exported": False, "parity": error.report.model_dump()})
         else:
             print_report(error.report, sensitivity=True)
+            print_remedy(error.report, chosen)
         raise
     if as_json:
         print_json(export.model_dump())
         return
+    for line in told(export.decisions[len(decisions) :]):
+        click.echo(line)
     size = sum(export.sizes.values()) / 2**20
-    click.echo(f"exported {export.name} to {out}: {len(export.sizes)} files, {size:.1f} MiB, opset {export.opset}")
+    form = export.kind if export.opset is None else f"{export.kind} opset {export.opset}"
+    files = f"{len(export.sizes)} files, {size:.1f} MiB"
+    click.echo(f"exported {export.name} to {out}: {files}, {form}, {export.weights}")
+    for note in export.notes:
+        click.echo(f"note: {note}")
     assert export.parity is not None  # it is what was asked for
     print_report(export.parity, sensitivity=sensitivity)
 

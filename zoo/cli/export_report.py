@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import click
 
 from zoo.cli.output import print_table
+from zoo.export.contracts import KEEP
 from zoo.export.report import LayerSensitivity, MetricDrop, ParityReport
+from zoo.spec.options import Chosen
 
+_METRICS = ("METRIC", "TORCH", "EXPORT", "DROP", "95% INTERVAL", "ALLOWED")
 SHOWN = 10
 """Layers of the ranking that are printed; the report has all."""
 
@@ -15,13 +21,14 @@ def print_report(report: ParityReport, *, sensitivity: bool) -> None:
     """Print what was compared; with `sensitivity` also what each layer does."""
     largest = _digits(report.largest_difference)
     mean = "" if report.mean_difference is None else f", {report.mean_difference:.1g} on average"
-    click.echo(f"on {report.examples} examples of {report.taken_from} logits differ by {largest} at most{mean}")
+    click.echo(
+        f"on {report.examples} examples of {report.taken_from} {report.compared} differ by {largest} at most{mean}"
+    )
     click.echo()
     print_table([(row.decoding, f"{row.same} of {report.examples}") for row in report.outputs], ("OUTPUTS", "SAME"))
     if report.metrics:
         click.echo()
-        header = ("METRIC", "TORCH", "EXPORT", "DROP", "95% INTERVAL", "ALLOWED")
-        print_table([_drop(row) for row in report.metrics], header)
+        print_table([_drop(row) for row in report.metrics], _METRICS)
     if sensitivity:
         click.echo()
         _print_layers(report)
@@ -29,6 +36,19 @@ def print_report(report: ParityReport, *, sensitivity: bool) -> None:
         click.echo()
     for note in report.notes:
         click.echo(f"note: {note}")
+
+
+def print_remedy(report: ParityReport, chosen: Chosen) -> None:
+    """Print what to ask for in the place of what was `chosen`, where something is known to help."""
+    if report.remedy is None:
+        return
+    if report.remedy.drops:
+        click.echo()
+        click.echo("with the worst layers in float32:")
+        print_table([_drop(row) for row in report.remedy.drops], _METRICS)
+    click.echo()
+    asked_for = json.dumps({**chosen.plain(), KEEP: report.remedy.keep_float32})  # JSON is YAML
+    click.echo(f"--to {shlex.quote(asked_for)}")
 
 
 def _print_layers(report: ParityReport) -> None:
@@ -39,7 +59,7 @@ def _print_layers(report: ParityReport) -> None:
         click.echo("which layers do harm is not known: the exporter cannot leave some in float32")
         return
     shown = report.sensitivity[:SHOWN]
-    print_table([_layer(row) for row in shown], ("LAYERS CHANGED ALONE", "DIVERGENCE", "LARGEST DIFFERENCE OF LOGITS"))
+    print_table([_layer(row) for row in shown], ("LAYERS CHANGED ALONE", "DIVERGENCE", "LARGEST DIFFERENCE"))
     more = len(report.sensitivity) - len(shown)
     if more:
         click.echo(f"and {more} less harmful")
@@ -56,9 +76,7 @@ def _digits(difference: float | None) -> str:
 
 def _drop(row: MetricDrop) -> tuple[str, ...]:
     interval = "-" if row.interval is None else " to ".join(_number(end, row.unit) for end in row.interval)
-    allowed = (
-        "any" if row.max_drop is None else f"{row.max_drop:g} points" if row.unit == "points" else f"{row.max_drop:g}"
-    )
+    allowed = "any" if row.max_drop is None else f"{row.max_drop:g}"
     values = (row.torch, row.export, row.drop)
     return row.metric, *("-" if value is None else _number(value, row.unit) for value in values), interval, allowed
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import InputError
+from zoo.errors import InputError, ZooError
+from zoo.export.folder import SequencePart
 from zoo.spec.options import Options
 
 KEEP = "keep_float32"
@@ -23,13 +24,27 @@ class Written:
 
     sizes: dict[str, int]
     """Bytes of each file."""
-    opset: int
+    opset: int | None
+    """Version of the operators; None where the form has none."""
     versions: dict[str, str]
     """Of the libraries that wrote it."""
     weights: str = "float32"
     """What weights are held as: ``float32``, ``int8``, ..."""
     changed: tuple[str, ...] = ()
     """Layers that are held, or computed, in less than float32: by the names of their modules in torch."""
+    kind: str = "onnx"
+    """Who runs it: `zoo.export.folder.Export.kind`."""
+
+
+class RefusedError(ZooError):
+    """The program that is to run an export does not take it."""
+
+    def __init__(self, message: str, operator: str | None = None) -> None:
+        super().__init__(message)
+        self.operator = operator
+        """What it does not have, where it says so."""
+        self.exact = False
+        """Whether it was the export with float32 weights that was refused: fewer bits are not to blame."""
 
 
 Trial = Callable[[Sequence[str], Path], Written]
@@ -63,23 +78,41 @@ class Exporter(ABC):
     def refuse(self, model: Any) -> None:
         """Raise InputError, naming the component, where `model` cannot be said in this form. Nothing is written yet."""
 
+    def adapted(self, sequence: SequencePart) -> tuple[SequencePart, tuple[str, ...]]:
+        """How what is exported writes texts, of how the model's spec has it, and a line for each difference.
+
+        Raises InputError where it cannot, naming what of the spec.
+        """
+        return sequence, ()
+
     @abstractmethod
-    def write(self, model: Any, folder: Path) -> Written:
-        """Write the graphs of `model`, in evaluation mode on the CPU, into the empty `folder`."""
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
+        """Write `model`, in evaluation mode on the CPU, into the empty `folder`: its graphs, or its weights.
+
+        `tokenizers` are those of source and target (`zoo.models.tokenizers.Tokenizers`), for a form that knows tokens
+        by their texts; without them it calls them by their numbers.
+        """
 
     @abstractmethod
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         """Compare what was written with the model, on encoded sources: what its forward pass takes of them, such as
-        ``input_ids`` and ``attention_mask`` ``[B, S]``, or what its image processor makes of images."""
+        ``input_ids`` and ``attention_mask`` ``[B, S]``, or what its image processor makes of images.
+
+        Raises RefusedError where it cannot be run.
+        """
 
     def exact(self) -> Exporter | None:
         """The exporter that changes no layer: what it writes is compared first, to the last digit. None: this one."""
         return None
 
-    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
         """As `write`, where `exact` is what the exporter of that name has written of the same model. It may lie in
         `folder`."""
-        return self.write(model, folder)
+        return self.write(model, folder, tokenizers)
+
+    def weaker(self) -> tuple[str, Any] | None:
+        """The option, and its value, that asks less of the program that is to run it. None: this asks the least."""
+        return None
 
     def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
         """What the whole export in `folder` gives for each of the texts or images, as users get it: texts, decoded as
@@ -113,9 +146,9 @@ class Exporter(ABC):
         return type(self)(type(self.options).model_validate({**self.options.plain(), KEEP: kept}))
 
     @contextmanager
-    def trials(self, model: Any) -> Iterator[Trial]:
+    def trials(self, model: Any, tokenizers: Any = None) -> Iterator[Trial]:
         """Within the block: what writes `model` again and again, each time with other layers left in float32.
 
         To be overridden where that can begin with what has been written before.
         """
-        yield lambda layers, folder: self.keeping(layers).write(model, folder)
+        yield lambda layers, folder: self.keeping(layers).write(model, folder, tokenizers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,8 +14,19 @@ import torch
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError, ZooError
 from zoo.export.boxes import box_part
-from zoo.export.contracts import Exporter, Parity, Written
-from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
+from zoo.export.contracts import Exporter, Parity, RefusedError, Written
+from zoo.export.folder import (
+    EXPORT_FILE,
+    Cache,
+    ContextPart,
+    Decision,
+    Decoding,
+    Export,
+    ImagePart,
+    SequencePart,
+    Special,
+    write_export,
+)
 from zoo.export.material import Material, development, given
 from zoo.export.plain import ANY as _ANY
 from zoo.export.plain import PlainRun, is_plain, load_plain
@@ -52,6 +63,8 @@ def export_model(
     metrics: Sequence[Chosen] | None = None,
     max_drop: MaxDrop | None = None,
     sensitivity: bool = False,
+    threads: int | None = None,
+    decisions: Sequence[Decision] = (),
     home: DataHome | None = None,
     progress: Progress = silent,
 ) -> Export:
@@ -65,7 +78,8 @@ def export_model(
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
-    `tolerance`, or another output; `DroppedError` where quality is past `max_drop`.
+    `tolerance`, or another output; `RefusedError` where nothing that was written runs; `DroppedError` where quality is
+    past `max_drop`.
     """
     refuse_place(out)
     run = load_plain(source) if is_plain(source) else load_run(source)
@@ -74,13 +88,15 @@ def export_model(
     exporter.refuse(model)
     if isinstance(run, PlainRun):
         search_of(_sequence(run), str(source))
+    sequence, notes = exporter.adapted(_sequence(run)) if model.writes_text else (None, ())
     if sources is None:
         if isinstance(run, PlainRun):
             raise InputError("a plain model has no data of its own to be compared on: give --sources FILE")
         material = development(run.spec, examples, home, progress)
     else:
         material = given(sources, references, name=taken_from)
-    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, metrics, progress), progress)
+    quality = Quality(run, material, max_drop, metrics, progress)
+    job = _Job(source, run, exporter, material, quality, sequence, notes, progress, threads, tuple(decisions))
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
 
@@ -94,10 +110,40 @@ class _Job:
     exporter: Exporter
     material: Material
     quality: Quality
+    sequence: SequencePart | None
+    notes: Sequence[str]
     progress: Progress
+    threads: int | None
+    decisions: tuple[Decision, ...]
 
     def done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
-        """Write the export to `folder`, in whose place `out` will stand, and compare it."""
+        """Write the export to `folder`, in whose place `out` will stand, and compare it: as asked for, or with as much
+        less as it takes to run."""
+        try:
+            return self._done(folder, out, tolerance, sensitivity=sensitivity)
+        except RefusedError as error:
+            job = self._asking_less(error)
+            if job is None:
+                raise
+        for item in folder.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        return job.done(folder, out, tolerance, sensitivity=sensitivity)
+
+    def _asking_less(self, error: RefusedError) -> _Job | None:
+        """The job with the option changed that was refused, and that decision."""
+        options = self.exporter.options
+        refused = self.exporter.exact() if error.exact else self.exporter
+        weaker = None if refused is None else refused.weaker()
+        if weaker is None:
+            return None
+        option, after = weaker
+        at = f" at the operator {error.operator}" if error.operator else f": {str(error)[:200]}"
+        reason = f"{getattr(options, option)} was refused{at}"
+        decision = Decision(what=option, value=after, reason=reason, source="tried on this machine")
+        exporter = type(self.exporter)(options.model_copy(update={option: after}))
+        return replace(self, exporter=exporter, decisions=(*self.decisions, decision))
+
+    def _done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
         self.progress("export", 0, 2)
         batches = self._batches(self.material.examples)
         written, exact = self._written(folder, out, tolerance, batches)
@@ -122,13 +168,17 @@ class _Job:
         model = self.run.model
         first = self.exporter.exact()
         if first is None:
-            return self.exporter.write(model, folder), None
+            return self.exporter.write(model, folder, self.run.tokenizers), None
         whole = folder / "exact"
         whole.mkdir()
-        first.write(model, whole)
-        found = self._parity(whole, batches)
+        first.write(model, whole, self.run.tokenizers)
+        try:
+            found = replace(self, exporter=first)._parity(whole, batches)
+        except RefusedError as error:
+            error.exact = True
+            raise
         _refuse_other_outputs(found, tolerance, out, boxes=self.run.model.finds_boxes)
-        written = self.exporter.write_reduced(model, whole, folder)
+        written = self.exporter.write_reduced(model, whole, folder, self.run.tokenizers)
         shutil.rmtree(whole)
         return written, ExactParity(**asdict(found))
 
@@ -150,7 +200,7 @@ class _Job:
             self._complete(folder, written)
             return self.quality.drops(self.exporter, folder)
 
-        with self.exporter.trials(self.run.model) as trial:
+        with self.exporter.trials(self.run.model, self.run.tokenizers) as trial:
             trials = Trials(self.exporter, trial, written.changed, scratch, self.progress)
             ranking = trials.ranked(lambda folder: self._parity(folder, some))
             remedy = None if report.passes else trials.remedy(ranking, drops_of)
@@ -169,7 +219,9 @@ class _Job:
         else:
             save_tokenizers(self.run.tokenizers, folder)
             shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
-        export = _described(self.run, written, report, exact)
+        export = _described(self.run, written, self.sequence, self.notes, report, exact).model_copy(
+            update={"threads": self.threads, "decisions": list(self.decisions)}
+        )
         write_export(export, folder)
         return export
 
@@ -231,19 +283,27 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path, *, boxes: 
 
 
 def _described(
-    run: Run | PlainRun, written: Written, report: ParityReport | None, exact: ExactParity | None = None
+    run: Run | PlainRun,
+    written: Written,
+    sequence: SequencePart | None,
+    notes: Sequence[str],
+    report: ParityReport | None,
+    exact: ExactParity | None = None,
 ) -> Export:
+    kind: Any = written.kind
     return Export(
+        kind=kind,
         name=run.spec.name,
         architecture=run.model.section.architecture,
         reads=run.model.reads,
-        sequence=_sequence(run) if run.model.writes_text else None,
+        sequence=sequence,
         image=_image(run.model) if run.model.reads == "image" else None,
         boxes=box_part(run.model, run.spec.detection) if isinstance(run.spec, DetectionSpec) else None,
         opset=written.opset,
         weights=written.weights,
         sizes=written.sizes,
         made_with=written.versions,
+        notes=list(notes),
         parity=report,
         exact_parity=exact,
     )
@@ -273,6 +333,7 @@ def _sequence(run: Run | PlainRun) -> SequencePart:
         max_source_tokens=None if model.reads == "image" else _limit(model.source_limit(decoding.max_new_tokens)),
         max_target_tokens=None if section.decoder is None else _limit(model.output_limit(_ANY)),
         shared_positions=int(config.max_position_embeddings) if language else None,
+        context=_context(run),
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),
@@ -281,6 +342,11 @@ def _sequence(run: Run | PlainRun) -> SequencePart:
         ),
         log_probabilities=model.log_probabilities,
     )
+
+
+def _context(run: Run | PlainRun) -> ContextPart | None:
+    reading = None if isinstance(run, PlainRun) else run.spec.task.create().context
+    return None if reading is None else ContextPart(sentences=reading.sentences, second_input=reading.second_input)
 
 
 def _limit(tokens: int) -> int | None:

@@ -28,8 +28,8 @@ MASK, STATES = "encoder_attention_mask", "encoder_hidden_states"
 """What a decoder's graphs call the mask of what the encoder read, and what it gave."""
 
 SCORES, BOXES, REAL = "scores", "boxes", "real"
-"""What a detector's graph gives: of Q boxes the probability of each class ``[B, Q, C]``, ``cx, cy, w, h`` as shares of the
-image ``[B, Q, 4]``, and which are of the image ``[B, Q]``."""
+"""What a detector's graph gives: of Q boxes the probability of each class ``[B, Q, C]``, ``cx, cy, w, h`` as shares of
+the image ``[B, Q, 4]``, and which are of the image ``[B, Q]``."""
 
 CONTEXT_IDS, CONTEXT_MASK = "context_input_ids", "context_attention_mask"
 """The second source of a model that reads context."""
@@ -79,6 +79,13 @@ class Cache(_Part):
     head_width: int
 
 
+class ContextPart(_Part):
+    """What a model reads of a document beside the sentence that it translates."""
+
+    sentences: int = Field(description="Sentences right before it, at most")
+    second_input: bool = Field(description="Whether they are a source of their own; else they stand in front of it")
+
+
 class SequencePart(_Part):
     """How a model that writes texts does it."""
 
@@ -93,6 +100,7 @@ class SequencePart(_Part):
     shared_positions: int | None = Field(
         default=None, description="Of a language model: positions that source and target share, in the place of both"
     )
+    context: ContextPart | None = Field(default=None, description="What is read beside a sentence; None: nothing")
     decoding: Decoding
     log_probabilities: bool = Field(
         default=False, description="Whether the graphs' logits are log-probabilities to be taken as they are"
@@ -150,21 +158,33 @@ class BoxPart(_Part):
     batch_size: int
 
 
+class Decision(_Part):
+    """Why an export is as it is, in one thing."""
+
+    what: str
+    value: Any
+    reason: str
+    source: str = Field(description="A document, or what was tried")
+
+
 class Export(_Part):
     """What ``export.json`` says."""
 
     format: Literal["zoo.export/1"] = "zoo.export/1"
-    kind: Literal["onnx"] = "onnx"
+    kind: Literal["onnx", "ctranslate2"] = Field(default="onnx", description="Whose form it has, and who runs it")
     name: str
     architecture: str
     reads: Literal["text", "image"]
     sequence: SequencePart | None = Field(default=None, description="How texts are written; None: it writes none")
     image: ImagePart | None = Field(default=None, description="How images are prepared; None: it reads none")
     boxes: BoxPart | None = Field(default=None, description="How boxes are found; None: it finds none")
-    opset: int
+    opset: int | None = Field(default=None, description="Version of the operators, of ONNX")
     weights: str = Field(default="float32", description="What weights are held as")
+    threads: int | None = Field(default=None, description="Of each call; None: one a core of the process")
+    decisions: list[Decision] = Field(default_factory=list, description="What was chosen, and why")
     sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
+    notes: list[str] = Field(default_factory=list, description="Where it does not do quite what the model's spec says")
     parity: ParityReport | None = Field(default=None, description="How far it is from the model in torch")
     exact_parity: ExactParity | None = Field(
         default=None, description="How far it was before its weights were made smaller; None: they were not"

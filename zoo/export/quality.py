@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zoo.errors import InputError, ZooError, did_you_mean
 from zoo.export.contracts import KEEP, Exporter, Parity, Written
 from zoo.export.material import Material
+from zoo.export.plain import PlainRun
 from zoo.export.report import MetricDrop, ParityReport, SameOutputs, finite
 from zoo.measure.detecting import detect_all
 from zoo.measure.generation import generate_outputs
@@ -68,7 +69,7 @@ class DroppedError(ZooError):
         self.report = report
         clauses = [_past(drop) for drop in report.metrics if not drop.passes]
         if report.largest_difference is None:
-            clauses = ["the export's logits are no finite numbers"]
+            clauses = [f"the export's {report.compared} are no finite numbers"]
         where = f"on {report.examples} examples of {report.taken_from}"
         super().__init__(f"{' and '.join(clauses)}, {where}: nothing was written to {out}{_advice(report)}")
 
@@ -92,7 +93,7 @@ class Quality:
 
     def __init__(
         self,
-        run: Run,
+        run: Run | PlainRun,
         material: Material,
         max_drop: MaxDrop | None = None,
         metrics: Sequence[Chosen] | None = None,
@@ -100,8 +101,11 @@ class Quality:
     ) -> None:
         """`metrics` are measured in the place of the spec's.
 
-        Raises InputError where `max_drop` is of a metric that cannot be measured on these examples.
+        Raises InputError where `max_drop` is of a metric that cannot be measured on these examples, or the references
+        are not of the model's kind.
         """
+        if run.model.finds_boxes and material.referenced and material.task is None:
+            raise InputError("--references: texts, but the model finds boxes: its spec's own data has what is right")
         self.material = material
         self._run = run
         self._progress = progress
@@ -120,7 +124,7 @@ class Quality:
         metrics: list[MetricDrop] = []
         notes = list(self._notes)
         if not math.isfinite(found.largest_difference):
-            notes.append("without finite logits neither outputs nor their quality are compared")
+            notes.append("without finite numbers neither outputs nor their quality are compared")
         else:
             try:
                 mine = exporter.outputs(folder, self._sources)
@@ -132,6 +136,7 @@ class Quality:
                 outputs += self._same(exporter, folder, mine)
                 metrics = self._drops(mine)
         return ParityReport(
+            compared="scores and boxes" if self._run.model.finds_boxes else "logits",
             examples=found.examples,
             taken_from=self.material.taken_from,
             largest_difference=finite(found.largest_difference),
@@ -241,7 +246,7 @@ def measured_drop(
     )
 
 
-def _as_read(run: Run, material: Material) -> list[Example]:
+def _as_read(run: Run | PlainRun, material: Material) -> list[Example]:
     """The examples as evaluation gives them to the model: context that does not fit gives way."""
     model = run.model
     if not model.writes_text or model.reads != "text":
@@ -250,7 +255,7 @@ def _as_read(run: Run, material: Material) -> list[Example]:
     return fitted(run.tokenizers.source, material.examples, limit)
 
 
-def _width(run: Run) -> int | None:
+def _width(run: Run | PlainRun) -> int | None:
     """How many hypotheses the spec's search keeps; None where no search fits: there are no others, or outputs are drawn
     at random."""
     if not run.model.writes_text or run.model.section.decoder is None:
@@ -259,7 +264,7 @@ def _width(run: Run) -> int | None:
     return None if settings.get("do_sample") else int(settings.get("num_beams") or 1)
 
 
-def _outputs_in_torch(run: Run, sources: Sequence[Any], width: int | None, progress: Progress) -> list[Any]:
+def _outputs_in_torch(run: Run | PlainRun, sources: Sequence[Any], width: int | None, progress: Progress) -> list[Any]:
     if isinstance(run.spec, DetectionSpec):
         return list(detect_all(run.model, sources, run.spec.detection, progress))
     decoding = run.spec.decoding

@@ -149,8 +149,8 @@ def leave_padding_out(model: nn.Module, places: RealPlaces, heads: int, dropout:
 class SinePositions(nn.Module):
     """Sines and cosines of the row and of the column of a map's places, as transformers 5 has them.
 
-    Its own are kept for each size, which no graph can do, and transformers 4 counts places column by column, though maps
-    are laid out row by row: on any that is not square positions would depend on the padding.
+    Its own are kept for each size, which no graph can do, and transformers 4 counts places column by column, though
+    maps are laid out row by row: on any that is not square positions would depend on the padding.
     """
 
     def __init__(self, width: int, temperature: float) -> None:

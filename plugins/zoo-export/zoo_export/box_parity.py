@@ -99,8 +99,8 @@ def _padded(images: Tensor, multiple: int) -> Tensor:
 
 
 def _aligned(expected: Floats, rows: Floats) -> Floats | None:
-    """`rows` ``[q, C + 4]`` in the order of `expected`: each where it stands, unless that is none of its like; None where
-    there are fewer or more."""
+    """`rows` ``[q, C + 4]`` in the order of `expected`: each where it stands, unless that is none of its like; None
+    where there are fewer or more."""
     if rows.shape != expected.shape:
         return None
     moved = np.flatnonzero(~(np.abs(rows - expected).max(axis=1, initial=0) <= _NEAR))

@@ -25,8 +25,8 @@ def refuse(model: Any) -> None:
     if model.detector.choice is None:
         chosen = model.section.detector.id
         raise InputError(
-            f"model.detector: '{chosen}' does not say how what it finds is chosen from its boxes (`Detector.choice`): it "
-            "cannot be exported"
+            f"model.detector: '{chosen}' does not say how what it finds is chosen from its boxes (`Detector.choice`): "
+            "it cannot be exported"
         )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import logging
+import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
@@ -16,19 +18,26 @@ import onnx
 import torch
 
 from zoo.errors import InputError, ZooError
-from zoo.export.contracts import Exporter, Parity, Trial, Written
+from zoo.export.contracts import Exporter, Parity, RefusedError, Trial, Written
 from zoo.models.modes import evaluating
 from zoo_export import attention, checks
 from zoo_export.families import family_of
 from zoo_export.graphs import Graph
-from zoo_export.options import OnnxOptions
+from zoo_export.options import LOWEST_OPSET, OnnxOptions
 from zoo_export.parity import compared
-from zoo_export.precision import reduced
+from zoo_export.precision import LAYER, PRODUCTS, reduced
 from zoo_export.storage import load_graphs, save_graphs, sizes
 
-_LAYERS = ("MatMul", "Gemm", "Gather", "Conv", "LSTM")
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """Where torch's exporter says which modules a node comes from."""
+
+_REFUSALS = (
+    r"Could not find an implementation for (?:the node )?(?:\S+:)?([\w.]+)\(",
+    r"(?:[\w.]*:)?(\w+)\(-?\d+\) is not a registered function/op",
+    r"while running (\w+) node",
+    r"No [Oo]p registered for (\w+)",
+)
+"""How onnxruntime names an operator."""
 
 
 class OnnxExporter(Exporter):
@@ -41,8 +50,10 @@ class OnnxExporter(Exporter):
 
     def refuse(self, model: Any) -> None:
         family_of(model).refuse(model)
+        if model.finds_boxes and self.options.weights != "float32":
+            raise InputError(f"weights: detectors are exported in float32 alone yet, not in '{self.options.weights}'")
 
-    def write(self, model: Any, folder: Path) -> Written:
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         return self._saved(self._graphs(model), folder)
 
     def exact(self) -> Exporter | None:
@@ -50,11 +61,18 @@ class OnnxExporter(Exporter):
             return None
         return OnnxExporter(OnnxOptions(opset=self.options.opset))
 
-    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
         return self._saved(load_graphs(exact), folder)
 
+    def weaker(self) -> tuple[str, Any] | None:
+        if self.options.weights != "float32":
+            return "weights", "int8" if self.options.weights == "int4" else "float32"
+        if self.options.opset > LOWEST_OPSET:
+            return "opset", self.options.opset - 1
+        return None
+
     @contextmanager
-    def trials(self, model: Any) -> Iterator[Trial]:
+    def trials(self, model: Any, tokenizers: Any = None) -> Iterator[Trial]:
         graphs = self._graphs(model)
 
         def trial(layers: Sequence[str], folder: Path) -> Written:
@@ -82,7 +100,11 @@ class OnnxExporter(Exporter):
     def _graphs(self, model: Any) -> dict[str, onnx.ModelProto]:
         """The graphs of a model, in float32, by the names of their files."""
         with evaluating(model), _quiet():
-            return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
+            try:
+                return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
+            except torch.onnx.OnnxExporterError as error:
+                what = model.section.detector.id if model.finds_boxes else model.section.architecture
+                raise ZooError(f"a model with '{what}' cannot be exported to ONNX: {_cause(error)}") from error
 
     def _graph(self, graph: Graph) -> onnx.ModelProto:
         program = torch.onnx.export(
@@ -99,8 +121,6 @@ class OnnxExporter(Exporter):
         )
         assert program is not None  # without a file to write
         _name_layers(program.model.graph)
-        for node in program.model.graph:
-            node.metadata_props.clear()  # where in the source it comes from: more bytes than the graph
         made: onnx.ModelProto = program.model_proto
         return made
 
@@ -110,23 +130,38 @@ class OnnxExporter(Exporter):
         except Exception as error:
             if not isinstance(error, InputError) and not type(error).__module__.startswith("onnxruntime."):
                 raise
-            text = " ".join(str(error).split())[:300]
-            raise ZooError(f"onnxruntime does not run what was written ({type(error).__name__}: {text})") from error
+            text = " ".join(str(error).split())
+            told = f"onnxruntime does not run what was written ({type(error).__name__}: {text[:300]})"
+            raise RefusedError(told, refused_operator(text)) from error
+
+
+def refused_operator(text: str) -> str | None:
+    """The operator that onnxruntime says it does not have, or fails to run."""
+    found = next(filter(None, (re.search(pattern, text) for pattern in _REFUSALS)), None)
+    return found[1] if found else None
+
+
+def _cause(error: BaseException) -> str:
+    """What is at the bottom of an error of torch's exporter, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _name_layers(graph: Any) -> None:
-    """Name nodes that may have weights by their modules in torch: ``decoder.layers.0.feedforward.up``."""
-    taken: set[str] = set()
+    """Have products, and tables of embeddings, tell their modules in torch: ``decoder.layers.0.feedforward.up``. Take
+    away what else nodes tell of where they come from: more bytes than the graph."""
+    taken: Counter[str] = Counter()
     for node in graph:
-        if node.op_type not in _LAYERS:
+        scopes = [scope for scope in ast.literal_eval(node.metadata_props.get(_SCOPES, "[]")) if scope]
+        node.metadata_props.clear()
+        *modules, operator = scopes or [""]
+        if not modules or not (node.op_type in PRODUCTS or (node.op_type == "Gather" and "embedding" in operator)):
             continue
-        scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
-        modules = [scope for scope in scopes[:-1] if scope]  # the last is the operator's own
-        if modules:
-            name = modules[-1].removeprefix("model.")
-            count = sum(other == name or other.startswith(f"{name}:") for other in taken)
-            node.name = f"{name}:{count + 1}" if count else name
-            taken.add(node.name)
+        layer = modules[-1].removeprefix("model.")
+        node.metadata_props[LAYER] = layer
+        node.name = f"{layer}:{taken[layer]}" if taken[layer] else layer
+        taken[layer] += 1
 
 
 @contextmanager

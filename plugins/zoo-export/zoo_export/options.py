@@ -11,6 +11,9 @@ from zoo.spec.options import Options
 Weights = Literal["float32", "int8", "float16", "int4"]
 WEIGHTS: tuple[str, ...] = get_args(Weights)
 
+LOWEST_OPSET = 18
+"""What torch's exporter writes. It tells of lower ones that it converts, and does not."""
+
 
 class OnnxOptions(Options):
     """ONNX by torch's own exporter, its weights as they are or in fewer bits."""
@@ -19,8 +22,8 @@ class OnnxOptions(Options):
         {"weights", "per_channel", "reduced_range", "block_size", "keep_float32"}
     )
     opset: int = Field(
-        default=18,
-        ge=18,
+        default=LOWEST_OPSET,
+        ge=LOWEST_OPSET,
         le=22,
         description="Version of the operators. 18 is what torch's exporter writes, for onnxruntime from 1.14. "
         "23 writes attention as one operator, which onnxruntime 1.32 refuses where all queries share a mask",
@@ -53,3 +56,22 @@ class OnnxOptions(Options):
         if self.keep_float32 and self.weights == "float32":
             raise ValueError("keep_float32: with weights 'float32' every layer stays so; choose other weights")
         return self
+
+
+class Ctranslate2Options(Options):
+    """CTranslate2, by its own specification of a Transformer."""
+
+    weights: Literal[
+        "float32",
+        "float16",
+        "bfloat16",
+        "int16",
+        "int8",
+        "int8_float32",
+        "int8_float16",
+        "int8_bfloat16",
+    ] = Field(
+        default="float32",
+        description="What weights are stored as, by CTranslate2's names: int8 and int16 matrices, a factor each row or "
+        "matrix, with the rest in what is named behind; a processor that cannot compute in it has them converted",
+    )

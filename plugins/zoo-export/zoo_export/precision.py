@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,6 +23,11 @@ from zoo_export.options import OnnxOptions
 _ANY_SIZE = 2**40
 _MATRIX = 2
 """Axes of a weight: what has fewer is a bias or a scale, and no layer."""
+LAYER = "zoo.layer"
+"""Under which a node says what module it computes."""
+PRODUCTS = ("MatMul", "Gemm")
+PLACES_OF_WEIGHTS = {**dict.fromkeys(PRODUCTS, 1), "Gather": 0}
+"""Operators with layers' weights, and which input these are."""
 PAST, PRESENT = "past_key_values.", "present."
 """What the names of caches begin with where they go into a graph, and where they come out."""
 
@@ -36,44 +41,50 @@ def reduced(
 
     Raises InputError where a layer to be kept is not there.
     """
-    names = sorted({name for graph in graphs.values() for name in layers_of(graph)})
+    folded = {name: _folded(graph) for name, graph in graphs.items()}
+    layers = sorted({layer_of(node) for graph in folded.values() for node in layer_nodes(graph)})
     for pattern in options.keep_float32:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise InputError(f"keep_float32: no layer '{pattern}' in this model: {did_you_mean(pattern, names)}")
-    kept = {name for name in names if any(fnmatchcase(name, pattern) for pattern in options.keep_float32)}
-    if options.weights == "float16":
-        handed = _handed_on(graphs.values())
-        found = {name: _float16(_folded(graph), kept, handed) for name, graph in graphs.items()}
-    else:
-        change = _int8 if options.weights == "int8" else _int4
-        found = {name: change(_folded(graph), kept, options) for name, graph in graphs.items()}
-    return found, tuple(name for name in names if name not in kept)
+        if not any(fnmatchcase(layer, pattern) for layer in layers):
+            raise InputError(f"keep_float32: no layer '{pattern}' in this model: {did_you_mean(pattern, layers)}")
+    kept = {layer for layer in layers if any(fnmatchcase(layer, pattern) for pattern in options.keep_float32)}
+    handed = _handed_on(folded.values())
+    found = {}
+    for name, graph in folded.items():
+        if options.weights == "float16":
+            found[name] = _float16(graph, kept, handed)
+        elif options.weights == "int8":
+            found[name] = _int8(graph, kept, options)
+        else:
+            found[name] = _int4(graph, kept, options)
+    return found, tuple(layer for layer in layers if layer not in kept)
 
 
-def layers_of(graph: onnx.ModelProto) -> list[str]:
-    """The layers of a graph that have weights to change: products and tables, named by their modules in torch."""
-    return [node.name for node in _weighty(graph, ("MatMul", "Gemm", "Gather"), of_floats(_folded(graph)))]
+def layer_of(node: onnx.NodeProto) -> str:
+    """The module in torch that a node computes; empty where it is none's."""
+    return next((item.value for item in node.metadata_props if item.key == LAYER), "")
+
+
+def layer_nodes(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes of a graph that multiply by a matrix of float32 weights, or take rows of such a table."""
+    weights = of_floats(graph)
+    found = []
+    for node in graph.graph.node:
+        if layer_of(node) and node.op_type in PLACES_OF_WEIGHTS:
+            weight = weights.get(node.input[PLACES_OF_WEIGHTS[node.op_type]])
+            if weight is not None and len(weight.dims) == _MATRIX:
+                found.append(node)
+    return found
 
 
 def float_products(graph: onnx.ModelProto) -> list[str]:
-    """Layers of a graph that multiply by float32 weights."""
-    return [node.name for node in _weighty(graph, ("MatMul", "Gemm"), of_floats(graph))]
+    """Products of a graph with a matrix of float32 weights, by the names of their nodes."""
+    weights = {name for name, item in of_floats(graph).items() if len(item.dims) == _MATRIX}
+    return [node.name for node in graph.graph.node if node.op_type in PRODUCTS and weights.intersection(node.input)]
 
 
 def of_floats(graph: onnx.ModelProto) -> Initializers:
     """The float32 tensors that a graph has of itself."""
     return {item.name: item for item in graph.graph.initializer if item.data_type == onnx.TensorProto.FLOAT}
-
-
-def _weighty(graph: onnx.ModelProto, kinds: Sequence[str], weights: Initializers) -> list[onnx.NodeProto]:
-    """The nodes of these kinds with a matrix of weights: what a Gather reads, or what a product multiplies by."""
-    found = []
-    for node in graph.graph.node:
-        if node.op_type in kinds:
-            weight = weights.get(node.input[0 if node.op_type == "Gather" else 1])
-            if weight is not None and len(weight.dims) == _MATRIX:
-                found.append(node)
-    return found
 
 
 def _folded(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -83,21 +94,25 @@ def _folded(graph: onnx.ModelProto) -> onnx.ModelProto:
     optimizer.fold_constants(model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE)
     optimizer.remove_unused_nodes(model)
     found: onnx.ModelProto = ir.serde.serialize_model(model)
+    found.graph.ClearField("value_info")  # types of what is about to have others
     return found
 
 
-def _int8(graph: onnx.ModelProto, kept: Iterable[str], options: OnnxOptions) -> onnx.ModelProto:
+def _int8(graph: onnx.ModelProto, kept: set[str], options: OnnxOptions) -> onnx.ModelProto:
     """Products of 8 bits: weights once, activations as they come."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     _tables_of_8_bits(graph, kept)
+    chosen = [node.name for node in layer_nodes(graph) if layer_of(node) not in kept]
+    if not chosen:
+        return graph
     with tempfile.TemporaryDirectory() as folder, _as_it_was():
         path = Path(folder) / "graph.onnx"
         quantize_dynamic(
             graph,
             path,
-            op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=list(kept),
+            op_types_to_quantize=list(PRODUCTS),
+            nodes_to_quantize=chosen,
             per_channel=options.per_channel,
             reduce_range=options.reduced_range,
             weight_type=QuantType.QInt8,
@@ -106,14 +121,14 @@ def _int8(graph: onnx.ModelProto, kept: Iterable[str], options: OnnxOptions) -> 
         return onnx.load(path)
 
 
-def _int4(graph: onnx.ModelProto, kept: Iterable[str], options: OnnxOptions) -> onnx.ModelProto:
+def _int4(graph: onnx.ModelProto, kept: set[str], options: OnnxOptions) -> onnx.ModelProto:
     """Products with weights of 4 bits, by blocks; activations are rounded to 8 bits, block by block and row by row."""
     with _as_it_was():
         from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
 
         _tables_of_8_bits(graph, kept)
         chosen = DefaultWeightOnlyQuantConfig(block_size=options.block_size, is_symmetric=True, accuracy_level=4)
-        quantizer = MatMulNBitsQuantizer(graph, nodes_to_exclude=list(kept), algo_config=chosen)
+        quantizer = MatMulNBitsQuantizer(graph, nodes_to_exclude=_nodes_of(graph, kept), algo_config=chosen)
         quantizer.process()
         found: onnx.ModelProto = quantizer.model.model
         return found
@@ -134,7 +149,7 @@ _FLOAT32_ALONE = ("ScatterElements",)
 """Operators that onnxruntime's processors have in float32 alone: sums of what falls together, in CTC heads."""
 
 
-def _float16(graph: onnx.ModelProto, kept: Iterable[str], handed: set[str]) -> onnx.ModelProto:
+def _float16(graph: onnx.ModelProto, kept: set[str], handed: set[str]) -> onnx.ModelProto:
     """Weights, activations, and what is `handed` from graph to graph, of half the size; what the caller gives and gets
     stays float32.
 
@@ -147,20 +162,18 @@ def _float16(graph: onnx.ModelProto, kept: Iterable[str], handed: set[str]) -> o
         ends = [item.name for item in (*graph.graph.input, *graph.graph.output) if item.name not in handed]
         whole = [node.name for node in graph.graph.node if node.op_type in _FLOAT32_ALONE]
         found: onnx.ModelProto = convert_float_to_float16(
-            graph, keep_io_types=ends, node_block_list=[*kept, *whole, *_without_activations(graph)]
+            graph, keep_io_types=ends, node_block_list=[*_nodes_of(graph, kept), *whole, *_without_activations(graph)]
         )
         return found
 
 
-def _tables_of_8_bits(graph: onnx.ModelProto, kept: Iterable[str]) -> None:
+def _tables_of_8_bits(graph: onnx.ModelProto, kept: set[str]) -> None:
     """Tables ``[V, D]`` that rows are taken from: each row as 8 bits and a scale, which it is multiplied by once it has
     been taken."""
-    kept = set(kept)
     weights = of_floats(graph)
     made: set[str] = set()
-    for node in _weighty(graph, ("Gather",), weights):
-        axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
-        if node.name in kept or axis != 0:
+    for node in layer_nodes(graph):
+        if node.op_type != "Gather" or layer_of(node) in kept:
             continue
         table, indices = node.input
         names = [f"{table}_{what}" for what in ("int8", "scale")]
@@ -190,15 +203,19 @@ def _tables_of_8_bits(graph: onnx.ModelProto, kept: Iterable[str]) -> None:
             graph.graph.initializer.remove(item)
 
 
+def _nodes_of(graph: onnx.ModelProto, layers: set[str]) -> list[str]:
+    return [node.name for node in graph.graph.node if layer_of(node) in layers]
+
+
 def _without_activations(graph: onnx.ModelProto) -> list[str]:
-    """The nodes that neither a row of a table, nor a weight, nor an input of floats goes into."""
+    """The nodes that neither a row of a table, nor a weight, nor an input of floats goes into but by its shape."""
     matrices = {name for name, item in of_floats(graph).items() if len(item.dims) >= _MATRIX}
     alive = matrices | {
         item.name for item in graph.graph.input if item.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     }
     found = []
     for node in graph.graph.node:
-        if alive.intersection(node.input):
+        if node.op_type not in {"Shape", "Size"} and alive.intersection(node.input):
             alive.update(node.output)
         else:
             found.append(node.name)

@@ -14,8 +14,8 @@ WEIGHTS = "model.onnx_data"
 """The file with the weights of every graph of a folder."""
 _SMALL = 1024
 """Bytes of a tensor up to which it stands in its graph: onnxruntime reads shapes before it opens other files."""
-_PAGE = 4096
-"""Tensors begin at pages of memory, so that the file can be mapped."""
+_LARGE, _PAGE, _LINE = 2**20, 4096, 64
+"""Tensors of so many bytes begin at a page of memory, to be mapped for themselves; others at a line of the cache."""
 
 
 def save_graphs(graphs: Mapping[str, onnx.ModelProto], folder: Path) -> None:
@@ -29,7 +29,8 @@ def save_graphs(graphs: Mapping[str, onnx.ModelProto], folder: Path) -> None:
                     continue
                 key = hashlib.sha256(tensor.raw_data).digest()
                 if key not in places:
-                    file.write(b"\0" * (-file.tell() % _PAGE))
+                    step = _PAGE if len(tensor.raw_data) >= _LARGE else _LINE
+                    file.write(b"\0" * (-file.tell() % step))
                     places[key] = file.tell(), len(tensor.raw_data)
                     file.write(tensor.raw_data)
                 offset, length = places[key]

@@ -1,8 +1,8 @@
-"""Runs exports with onnxruntime, numpy and tokenizers: nothing here imports torch or transformers.
+"""Runs exports with onnxruntime or CTranslate2, numpy and tokenizers: nothing here imports torch or transformers.
 
 ``load(folder).translate(texts)`` gives what the model's own decoding gives in torch, greedy or by beams;
-``load_recognizer(folder).recognize(images)`` what it reads in images, ``load_detector(folder).detect(images)`` the boxes
-that it finds in them.
+``load_recognizer(folder).recognize(images)`` what it reads in images, ``load_detector(folder).detect(images)`` the
+boxes that it finds in them.
 """
 
 from __future__ import annotations

@@ -28,13 +28,15 @@ ARCHITECTURES = ("image-to-text", "image-ctc")
 
 
 def load_recognizer(folder: Path | str, *, threads: int | None = None) -> Recognizer:
-    """The export in `folder`, each call of which computes on `threads` threads (None: one a core of the process).
+    """The export in `folder`, each call of which computes on `threads` threads (None: as many as the export
+    says, else one a core of the process).
 
     Raises InputError where there is none, it is damaged, its model decodes as this runtime cannot, or a plugin that
     images are prepared with is not installed.
     """
     folder = Path(folder)
     export = read_export(folder)
+    threads = threads or export.threads
     where = str(folder / EXPORT_FILE)
     if export.architecture not in ARCHITECTURES:
         raise InputError(

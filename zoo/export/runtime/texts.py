@@ -37,7 +37,9 @@ class Texts:
         self._target, settings = _read(own) if own.is_dir() else _read(folder)
         self._clean_up = bool(settings.get("clean_up_tokenization_spaces", False))
         self._strip = bool(settings.get(STRIP, False))
-        self._numbered, self._unknown = read.get(NUMBERED), read.get(UNKNOWN)
+        numbered = read.get(NUMBERED)
+        self._numbered: int | None = None if numbered is None else int(numbered)
+        self._unknown = int(read.get(UNKNOWN, 0))
         self._source.no_padding()
         self._cutting: dict[int | None, Any] = {longest_source: self._source}
         if longest_source is None:
@@ -53,12 +55,19 @@ class Texts:
             return rows
         return [[number if number < self._numbered else self._unknown for number in row] for row in rows]
 
+    def length(self, text: str) -> int:
+        """Tokens of a text, its end token included, however many they are."""
+        return len(self._cutting_at(None).encode(text).ids)
+
     def _cutting_at(self, limit: int | None) -> Any:
         """The source's tokenizer with that limit: one of its own, as calls in other threads may have another."""
         if limit not in self._cutting:
             tokenizer = Tokenizer.from_str(self._source.to_str())
             tokenizer.encode_special_tokens = self._source.encode_special_tokens
-            tokenizer.enable_truncation(limit, direction=self._side)
+            if limit is None:
+                tokenizer.no_truncation()
+            else:
+                tokenizer.enable_truncation(limit, direction=self._side)
             self._cutting[limit] = tokenizer
         return self._cutting[limit]
 

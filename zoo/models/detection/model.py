@@ -114,10 +114,10 @@ class ZooForObjectDetection(OwnLossModel):
     def detect(self, pixel_values: Tensor, pixel_mask: Tensor) -> list[Found]:
         """What is found in each image, boxes cut to it."""
         predictions = self.detector(pixel_values, pixel_mask)
-        return [Found(item.scores, item.labels, _cut(item.boxes)) for item in self.detector.found(predictions)]
+        return [Found(item.scores, item.labels, cut(item.boxes)) for item in self.detector.found(predictions)]
 
 
-def _cut(boxes: Tensor) -> Tensor:
+def cut(boxes: Tensor) -> Tensor:
     """``cx, cy, w, h`` ``[k, 4]`` cut to the unit square."""
     half = boxes[:, 2:].clamp(min=0) / 2
     low, high = (boxes[:, :2] - half).clamp(0, 1), (boxes[:, :2] + half).clamp(0, 1)
