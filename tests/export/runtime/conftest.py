@@ -167,7 +167,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., 
     image = {"model.image.patch_position": {"use": "factorized", "rows": 2, "columns": 8}}
     common = {"training.steps": 0, "decoding.batch_size": 5, "decoding.max_new_tokens": 12, **image}
     kinds = {
-        "text": {"decoding.strategy": strategy, "model.image.registers": 1, "model.image.registers_in_memory": True},
+        "text": {"decoding.strategy": strategy, "model.image.registers": 1},
         "ctc": {"model.architecture": "image-ctc", "model.tie_embeddings": "none", **absent},
     }
     twins = {}
