@@ -191,6 +191,11 @@ class Quality:
                 self._prepare(metric)
             except ZooError as error:
                 self._notes.append(f"{metric.name} is not measured: {error}")
+                if chosen is metrics[0] and self._max_drop.first is not None:
+                    # The bound is in this one's unit: it must not become another's.
+                    raise InputError(
+                        f"--max-drop: the first metric, {self._notes[-1]}; or bound another by name"
+                    ) from None
             else:
                 found.append(metric)
         return found
