@@ -29,8 +29,8 @@ from zoo.statistics import percentile_interval
 from zoo.tasks import DataHome, Detection, Example, SummedMetric
 from zoo.testing.surroundings import one_thread
 from zoo.training import build, load_run
+from zoo.training.loading import Run
 from zoo.training.preparation import prepare_task
-from zoo.training.run import Run
 
 SPEC: dict[str, Any] = {
     "name": "tiny",

@@ -27,7 +27,7 @@ from zoo.statistics import percentile_interval
 from zoo.tasks import Detection, Example, Metric
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
-from zoo.training.run import Run
+from zoo.training.loading import Run
 
 BEAM = 4
 """Hypotheses that are compared where the spec searches with one."""
