@@ -150,7 +150,7 @@ class _Job:
         written, exact = self._written(folder, out, tolerance, batches)
         self.progress("export", 1, 2)
         found = self._parity(folder, batches)
-        if not written.changed:
+        if exact is None and not written.changed:
             _refuse_other_outputs(found, tolerance, out, boxes=self.run.model.finds_boxes)
         self._complete(folder, written)
         report = self.quality.report(self.exporter, folder, written, found)

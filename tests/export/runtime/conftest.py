@@ -167,7 +167,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., 
     image = {"model.image.patch_position": {"use": "factorized", "rows": 2, "columns": 8}}
     common = {"training.steps": 0, "decoding.batch_size": 5, "decoding.max_new_tokens": 12, **image}
     kinds = {
-        "text": {"decoding.strategy": strategy, "model.image.registers": 1, "model.image.registers_in_memory": True},
+        "text": {"decoding.strategy": strategy, "model.image.registers": 1},
         "ctc": {"model.architecture": "image-ctc", "model.tie_embeddings": "none", **absent},
     }
     twins = {}
@@ -185,7 +185,8 @@ def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., 
             exporter = current_registry().get("exporter", "onnx")
             chosen = Chosen(exporter, exporter.load_options()())
             out = root / "exports" / kind
-            export_model(root / kind, out, chosen, sources=images[:5], home=home)
+            compared: dict[str, Any] = {"sources": images[:5]} if kind == "text" else {"examples": 5}
+            export_model(root / kind, out, chosen, **compared, home=home)
             twins[kind] = Twins(root / kind, out, ())
         (root / "images").mkdir()
         for place, image in enumerate(images[:12]):
