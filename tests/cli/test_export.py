@@ -56,6 +56,8 @@ SPEC: dict[str, Any] = {
         ([".", "--to", "onyx", "--out", "out"], "did you mean 'onnx'"),
         ([".", "--to", "{use: onnx, opsett: 20}", "--out", "out"], "did you mean 'opset'"),
         ([".", "--to", "{use: onnx, opset: 9}", "--out", "out"], "opset"),
+        ([".", "--preset", "cpu-fats", "--out", "out"], "did you mean 'cpu-fast'"),
+        ([".", "--target", "avx512-vni", "--out", "out"], "did you mean 'avx512-vnni'"),
         ([".", "--sources", "none.txt", "--out", "out"], "none.txt: no such file"),
         ([".", "--sources", "empty.txt", "--out", "out"], "empty.txt: no lines of text: expected one source a line"),
         ([".", "--sources", "latin.txt", "--out", "out"], "latin.txt: byte 2 is not UTF-8"),
@@ -106,7 +108,10 @@ def test_a_built_model_is_exported_and_compared(
         to = ["--to", "{use: onnx, opset: 20}", "--sources", "lines.txt", "--references", "right.txt"]
         capsys.readouterr()
         assert main(["export", "model", *to, "--out", "exported"]) == 0, capsys.readouterr().err
-    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" (")[0] for line in lines[:2]] == ["weights: float32", "opset: 20"]
+    assert lines[1] == "opset: 20 (asked for; the preset 'safe' would have 18; --to)"
+    told = [line.split() for line in lines[3:]]
     assert told[0][:4] == ["exported", "tiny", "to", "exported:"]
     assert told[1][:8] == ["on", "2", "examples", "of", "lines.txt", "logits", "differ", "by"]
     assert ["greedy", "2", "of", "2"] in told
@@ -119,6 +124,34 @@ def test_a_built_model_is_exported_and_compared(
     assert (found.parity.examples, found.parity.taken_from) == (2, "lines.txt")
     files = [item for item in Path("exported").iterdir() if item.name in found.sizes]
     assert sum(found.sizes.values()) == sum(item.stat().st_size for item in files)
+
+
+@pytest.mark.soak
+def test_a_preset_writes_what_its_machine_computes_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    Path("spec.yaml").write_text(yaml.safe_dump(SPEC))
+    Path("lines.txt").write_text("ta nutux\n\ntep\n")
+    with one_thread():
+        assert main(["build", "spec.yaml", "--out", "model"]) == 0
+        for name, target, weights in (("edge", "arm", "int8"), ("cpu-small", "avx2", "int4")):
+            capsys.readouterr()
+            asked = ["--preset", name, "--target", target, "--sources", "lines.txt", "--out", name]
+            assert main(["export", "model", *asked]) == 0, capsys.readouterr().err
+            told = capsys.readouterr().out.splitlines()
+            assert told[0].startswith(f"weights: {weights} (")
+            found = read_export(Path(name))
+            assert found.weights == weights
+            assert [f"{item.what}: {item.value} (" for item in found.decisions] == [
+                line[: line.index("(") + 1] for line in told[: len(found.decisions)]
+            ]
+            assert found.exact_parity is not None
+            assert found.exact_parity.largest_difference < 1e-4
+            assert main(["translate", name, "lines.txt"]) == 0
+            assert len(capsys.readouterr().out.splitlines()) == 3
+    assert read_export(Path("edge")).threads == 1
 
 
 def test_an_export_that_is_past_its_bound_is_told_with_the_layers_that_do_harm(

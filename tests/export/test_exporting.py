@@ -214,9 +214,9 @@ class Picky(Fake):
             return "weights", "int8"
         return ("opset", 18) if self.options.opset > 18 else None
 
-    def write(self, model: Any, folder: Path) -> Written:
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         assert [item.name for item in folder.iterdir()] in ([], ["exact"]), "nothing is left of what was refused"
-        written = super().write(model, folder)
+        written = super().write(model, folder, tokenizers)
         changed = () if self.options.weights == "float32" else ("lm_head",)
         return replace(written, opset=self.options.opset, weights=self.options.weights, changed=changed)
 
