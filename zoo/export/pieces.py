@@ -134,14 +134,18 @@ def _nowhere(number: int) -> str:
 
 
 def _read(file: Path) -> Any:
-    schema: Any
-    try:
-        from sentencepiece import sentencepiece_model_pb2 as schema
-    except ImportError:  # beside a protobuf that is too old for it
-        from transformers.utils import sentencepiece_model_pb2_new as schema
-    proto = schema.ModelProto()
+    proto = _schema().ModelProto()
     try:
         proto.ParseFromString(file.read_bytes())
     except Exception as error:  # protobuf's own, of which there are several
         raise InputError("is no SentencePiece model", where=str(file)) from error
     return proto
+
+
+def _schema() -> Any:
+    """SentencePiece's own protocol buffer; transformers' copy beside a protobuf that is too old for it."""
+    try:
+        from sentencepiece import sentencepiece_model_pb2 as found
+    except ImportError:
+        from transformers.utils import sentencepiece_model_pb2_new as found
+    return found

@@ -285,8 +285,9 @@ def _decoding(generation: GenerationConfig, where: str) -> Any:
     longest = generation.max_new_tokens
     if longest is None and generation.max_length not in (None, GenerationConfig().max_length):
         longest = generation.max_length - 1  # the start token counts
+    strategy: Any = SavedSearch(search)
     return DecodingSection.model_construct(
-        strategy=SavedSearch(search), max_new_tokens=max(1, longest or _NEW_TOKENS), batch_size=BATCH_SIZE
+        strategy=strategy, max_new_tokens=max(1, longest or _NEW_TOKENS), batch_size=BATCH_SIZE
     )
 
 
@@ -306,10 +307,11 @@ def _numbers(tokenizer: Any) -> tuple[Numbers, Numbers]:
     unknown = str(tokenizer.unk_token)
     ids = dict(tokenizer.encoder)
     if type(tokenizer).__name__ == "M2M100Tokenizer":
-        around = [
-            tokenizer.convert_ids_to_tokens(tokens) for tokens in (tokenizer.prefix_tokens, tokenizer.suffix_tokens)
-        ]
-        both = Numbers({**ids, **tokenizer.lang_token_to_id}, special, (), *around, unknown=unknown)
+        before, behind = (
+            tokenizer.convert_ids_to_tokens(found) for found in (tokenizer.prefix_tokens, tokenizer.suffix_tokens)
+        )
+        numbered = {**ids, **tokenizer.lang_token_to_id}
+        both = Numbers(numbered, special, before=before, behind=behind, unknown=unknown)
         return both, both
     source = Numbers(ids, special, tokenizer.supported_language_codes, (), [str(tokenizer.eos_token)], unknown)
     if not tokenizer.separate_vocabs:
@@ -344,6 +346,6 @@ def _refuse_other_texts(tokenizer: Any, folder: Path, texts: Sequence[str], limi
     for text, ids, found in zip(texts, expected, mine.encoded(texts), strict=True):
         if list(ids) != list(found):
             raise InputError(f"its tokenizer.json reads {text[:60]!r} in another way than transformers", where=where)
-    for text, output, found in zip(texts, outputs, mine.decoded(written), strict=True):
-        if output != found:
+    for text, output, mine_written in zip(texts, outputs, mine.decoded(written), strict=True):
+        if output != mine_written:
             raise InputError(f"its tokenizer.json writes {text[:60]!r} in another way than transformers", where=where)
