@@ -37,11 +37,13 @@ class Numbers:
     behind: Sequence[str] = ()
     """Tokens that every source ends with."""
     unknown: str = "<unk>"
+    rows: int = 0
+    """Numbers that a model has at least: those without a token are written as the unknown one."""
 
     @property
     def size(self) -> int:
         """One more than the largest number."""
-        return max(self.ids.values()) + 1
+        return max(max(self.ids.values()) + 1, self.rows)
 
     def strings(self) -> list[str]:
         """The token of each number; a string that no text can hold where a number has none."""
@@ -93,7 +95,15 @@ def decoding_tokenizer(numbers: Numbers) -> Tokenizer:
     """The tokenizer that gives the texts of numbers. It is of no use to cut with."""
     unknown = numbers.ids[numbers.unknown]
     tokenizer = Tokenizer(models.Unigram([(token, 0.0) for token in numbers.strings()], unk_id=unknown))
-    tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.Fuse()])
+    said = numbers.unknown
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace(Regex(_nowhere("[0-9]+")), said),
+            decoders.Replace(SPACE, " "),
+            decoders.Fuse(),
+            decoders.Replace(f"{said} ", said),  # SentencePiece begins anew behind it, without a space
+        ]
+    )
     _add(tokenizer, numbers)
     return tokenizer
 
@@ -128,7 +138,7 @@ def _pairs(tokens: Sequence[str], cut: Mapping[str, float], numbers: Numbers) ->
     )
 
 
-def _nowhere(number: int) -> str:
+def _nowhere(number: int | str) -> str:
     """A string with a space, of which a text has none left once it is cut."""
     return f"unused {number}"
 

@@ -58,7 +58,8 @@ def _numbers(tokenizer: Any) -> tuple[Numbers, Numbers]:
             tokenizer.convert_ids_to_tokens(found) for found in (tokenizer.prefix_tokens, tokenizer.suffix_tokens)
         )
         numbered = {**ids, **tokenizer.lang_token_to_id}
-        both = Numbers(numbered, special, before=before, behind=behind, unknown=unknown)
+        rows = max(numbered.values()) + 1 + int(tokenizer.num_madeup_words)
+        both = Numbers(numbered, special, before=before, behind=behind, unknown=unknown, rows=rows)
         return both, both
     source = Numbers(ids, special, tokenizer.supported_language_codes, (), [str(tokenizer.eos_token)], unknown)
     if not tokenizer.separate_vocabs:
