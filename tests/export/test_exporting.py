@@ -13,13 +13,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from zoo.errors import InputError, ZooError
-from zoo.export.contracts import Exporter, Parity, Written
+from zoo.export.contracts import Exporter, Parity, RefusedError, Written
 from zoo.export.exporting import export_model
-from zoo.export.folder import EXPORT_FILE, Export, read_export
-from zoo.spec.options import NoOptions
+from zoo.export.folder import EXPORT_FILE, Cache, Decision, Export, read_export
+from zoo.registry import use_registry
+from zoo.spec.load import resolve_preparation
+from zoo.spec.options import NoOptions, Options
 from zoo.tasks import DataHome
+from zoo.testing.glyphs import with_glyphs
 from zoo.testing.surroundings import one_thread
 from zoo.training import build
 
@@ -70,7 +74,7 @@ class Fake(Exporter):
         if self.text == "refused":
             raise InputError("model.position: cannot be said")
 
-    def write(self, model: Any, folder: Path) -> Written:
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         (folder / "model.fake").write_text(self.text)
         return Written({"model.fake": len(self.text)}, opset=18, versions={"fake": "1"})
 
@@ -79,6 +83,9 @@ class Fake(Exporter):
         assert max_new_tokens == 20
         self.batches = batches
         return self.found
+
+    def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
+        raise InputError("nothing runs it")
 
 
 @pytest.fixture(scope="module")
@@ -111,18 +118,23 @@ def test_an_export_says_what_its_runtime_needs(exported: Callable[..., Export], 
     fake = Fake()
     export = exported(fake)
     assert read_export(tmp_path / "out") == export
-    assert (export.name, export.architecture, export.layers, export.heads, export.head_width) == (
-        "tiny",
-        "encoder-decoder",
-        1,
-        2,
-        8,
-    )
-    assert export.decoding.strategy == "beam"
-    assert export.decoding.options["width"] == 3
-    assert (export.max_source_tokens, export.max_target_tokens) == (64, 64)
-    assert export.special.end != export.special.padding
-    assert export.parity == {"examples": 12, "largest_difference": 1e-6, "same_outputs": 12}
+    assert (export.name, export.architecture, export.reads) == ("tiny", "encoder-decoder", "text")
+    assert export.image is None
+    sequence = export.sequence
+    assert sequence is not None
+    assert sequence.cache == Cache(layers=1, heads=2, head_width=8)
+    assert sequence.decoding.strategy == "beam"
+    assert sequence.decoding.options["width"] == 3
+    assert (sequence.max_source_tokens, sequence.max_target_tokens) == (64, 64)
+    assert sequence.special.end != sequence.special.padding
+    assert export.parity is not None
+    assert export.parity.model_dump(exclude_defaults=True) == {
+        "examples": 12,
+        "taken_from": "dev",
+        "largest_difference": 1e-6,
+        "outputs": [{"decoding": "greedy", "same": 12}],
+        "notes": ["nothing runs it: outputs as used and their quality are not compared"],
+    }
     left = {item.name for item in (tmp_path / "out").iterdir()} - {"special_tokens_map.json"}  # of transformers 4
     assert left == {EXPORT_FILE, "model.fake", "tokenizer.json", "tokenizer_config.json", "zoo.lock.yaml"}
     sizes = [len(batch["input_ids"]) for batch in fake.batches]
@@ -135,6 +147,28 @@ def test_sources_of_ones_own_are_compared_instead_of_the_development_split(expor
     fake = Fake(replace(SAME, examples=2, same_outputs=2))
     exported(fake, sources=["ta nutux", "tep"])
     assert [len(batch["input_ids"]) for batch in fake.batches] == [2]
+
+
+def test_a_recogniser_is_compared_on_images_and_says_how_they_are_prepared(
+    glyph_spec: Callable[..., Any], tmp_path: Path
+) -> None:
+    fake = Fake(replace(SAME, examples=6, same_outputs=6))
+    chosen: Any = SimpleNamespace(create=lambda: fake)
+    home = DataHome(tmp_path / "home")
+    with use_registry(with_glyphs()), one_thread():
+        spec = glyph_spec(**{"training.steps": 0, "decoding.batch_size": 4, "decoding.max_new_tokens": 20})
+        build(spec, tmp_path / "model", home)
+        export = export_model(tmp_path / "model", tmp_path / "out", chosen, examples=6, home=home)
+        assert read_export(tmp_path / "out") == export
+        assert export.reads == "image"
+        assert export.image is not None
+        assert resolve_preparation(export.image.section) == spec.model.image.preparation()
+        assert list(export.image.plugins) == [spec.model.image.input.component.distribution]
+    assert export.sequence is not None
+    assert export.sequence.max_source_tokens is None
+    assert [len(batch["pixel_values"]) for batch in fake.batches] == [4, 2]
+    counts = [batch["patch_mask"].sum(-1).max().item() for batch in fake.batches]
+    assert counts == sorted(counts, reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +190,79 @@ def test_what_computes_something_else_is_not_put_in_place(
         exported(Fake(found, text="later"))
     assert (tmp_path / "out" / "model.fake").read_text() == "earlier"
     assert [item.name for item in tmp_path.iterdir()] == ["out"]
+
+
+class Weights(Options):
+    weights: str = Field(default="int4", description="x")
+    opset: int = Field(default=19, description="x")
+
+
+class Picky(Fake):
+    """Runs neither 4 bits nor opset 19."""
+
+    def __init__(self, options: Weights) -> None:
+        super().__init__()
+        self.options = options
+
+    def exact(self) -> Exporter | None:
+        return (
+            None if self.options.weights == "float32" else Picky(Weights(weights="float32", opset=self.options.opset))
+        )
+
+    def weaker(self) -> tuple[str, Any] | None:
+        if self.options.weights == "int4":
+            return "weights", "int8"
+        return ("opset", 18) if self.options.opset > 18 else None
+
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
+        assert [item.name for item in folder.iterdir()] in ([], ["exact"]), "nothing is left of what was refused"
+        written = super().write(model, folder, tokenizers)
+        changed = () if self.options.weights == "float32" else ("lm_head",)
+        return replace(written, opset=self.options.opset, weights=self.options.weights, changed=changed)
+
+    def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
+        if self.options.opset > 18:
+            raise RefusedError("no such version")
+        if self.options.weights == "int4":
+            raise RefusedError("no such kernel", "MatMulNBits")
+        return super().parity(model, folder, batches, max_new_tokens=max_new_tokens)
+
+
+def test_what_does_not_run_is_written_asking_less_until_it_does_and_each_step_is_told(
+    exported: Callable[..., Export], tmp_path: Path
+) -> None:
+    asked = Decision(what="weights", value="int4", reason="asked for", source="--to")
+    export = exported(Picky(Weights()), decisions=[asked], threads=1)
+    assert (export.opset, export.weights, export.threads) == (18, "int8", 1)
+    assert export.decisions == [
+        asked,
+        Decision(
+            what="opset", value=18, reason="19 was refused: no such version", source="tried on this machine"
+        ),  # with float32 weights it did not run either: these are not to blame
+        Decision(
+            what="weights",
+            value="int8",
+            reason="int4 was refused at the operator MatMulNBits",
+            source="tried on this machine",
+        ),
+    ]
+    assert read_export(tmp_path / "out") == export
+    assert not (tmp_path / "out" / "exact").exists()
+
+
+def test_what_nothing_less_can_be_asked_of_fails_as_it_was_refused(
+    exported: Callable[..., Export], tmp_path: Path
+) -> None:
+    class Never(Picky):
+        def parity(self, *_: Any, **__: Any) -> Parity:
+            raise RefusedError("nothing runs here")
+
+        def weaker(self) -> tuple[str, Any] | None:
+            return None
+
+    with pytest.raises(RefusedError, match="nothing runs here"):
+        exported(Never(Weights()))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_refused_model_and_an_occupied_place_write_nothing(exported: Callable[..., Export], tmp_path: Path) -> None:

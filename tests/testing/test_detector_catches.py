@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.models.detection import Candidates, Detector, Found, Labels, Matched, Matcher
+from zoo.models.detection import Candidates, Choice, Detector, Found, Labels, Matched, Matcher, Scored
 from zoo.models.detection.contracts import real_sizes
 from zoo.spec.options import Options
 from zoo.testing import ComponentSuite, DetectorSuite, MatcherSuite
@@ -121,6 +121,15 @@ class LeastSureFirst(Grid):
         return [Found(*item) for item in flipped]
 
 
+class ChoosesOtherwise(Grid):
+    """Says that it takes away what overlaps, and does not."""
+
+    choice = Choice(several=False, nms_iou=0.01)
+
+    def scored(self, predictions: Mapping[str, Any]) -> Scored:
+        return Scored(predictions["logits"].sigmoid(), predictions["boxes"], predictions["real"])
+
+
 class SaysFewer(Grid):
     """Says that it finds three boxes."""
 
@@ -163,6 +172,12 @@ class Forgets(Grid):
         (SeesPadding, "test_padding_changes_nothing_where_that_is_claimed", (), r"in \(64, 96\)"),
         (Coarse, "test_mixed_precision_gives_losses_in_single_of_like_size", (), "box"),
         (LeastSureFirst, "test_what_is_found_is_sorted_and_of_the_classes", (), "not surest first"),
+        (
+            ChoosesOtherwise,
+            "test_what_is_found_is_what_is_chosen_from_its_scores_and_boxes",
+            (),
+            "than its choice says",
+        ),
         (SaysFewer, "test_what_is_found_is_sorted_and_of_the_classes", (), "more boxes than it says"),
         (NeverLearns, "test_boxes_take_the_shape_that_is_taught", (), "are taught"),
     ],

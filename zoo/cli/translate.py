@@ -5,14 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from zoo.cli.model_folder import kind_of
 from zoo.errors import InputError
 
-Translate = Callable[[list[str]], list[str]]
+if TYPE_CHECKING:
+    from zoo.export.runtime.documents import Document, Read
+
+    Translate = Callable[[list[Read]], list[str]]
 
 BATCHES = 16
 """Batches' worth of lines of a file that are read at once: so many that those of like length find each other."""
@@ -31,68 +36,84 @@ BATCHES = 16
     help="Lines translated at once. Default: the spec's of a FILE; 1 of standard input.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute on. Default: one a core.")
+@click.option(
+    "--context/--no-context",
+    default=True,
+    show_default=True,
+    help="Whether a model that reads context reads each line with those before it, back to an empty line, which begins "
+    "another document.",
+)
 def command(
-    model: Path, file: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
+    model: Path,
+    file: Path,
+    width: int | None,
+    max_new_tokens: int | None,
+    batch_size: int | None,
+    threads: int | None,
+    context: bool,
 ) -> None:
     """Translate the lines of FILE, or of standard input, with MODEL: a folder of 'zoo export' or of 'zoo train'.
 
     Each line gives one line, an empty one an empty one. Of standard input each line is translated, and written, before
-    the next is read, unless there is a --batch-size. What else decoding needs is the spec's. An export is run without
-    torch.
+    the next is read, unless there is a --batch-size. A model of a task with context reads the lines as documents. What
+    else decoding needs is the spec's. An export is run without torch.
     """
     with ExitStack() as stack:
         stream, name = _opened(file, stack)
-        kind = _kind(model)
-        load = _exported if kind == "export" else _trained
-        translate, size = load(model, width, max_new_tokens, batch_size, threads)
+        load = _exported if kind_of(model) == "export" else _trained
+        loaded = load(model, width, max_new_tokens, batch_size, threads)
         streaming = stream is sys.stdin.buffer
-        count = (batch_size or 1) if streaming else size * BATCHES
+        count = (batch_size or 1) if streaming else loaded.batch_size * BATCHES
+        document = loaded.document if context else None
         for block in _blocks(_lines(stream, name), count):
-            _write(_translated(block, translate))
+            _write(_translated(block, loaded.translate, document))
 
 
-def _kind(model: Path) -> str:
-    from zoo.export.folder import EXPORT_FILE
+@dataclass(frozen=True)
+class _Loaded:
+    """A model, whatever runs it."""
 
-    expected = "expected one that 'zoo export' or 'zoo train' made"
-    if not model.is_dir():
-        raise InputError(f"no such folder; {expected}", where=str(model))
-    if (model / EXPORT_FILE).is_file():
-        return "export"
-    if not (model / "config.json").is_file():
-        raise InputError(f"neither {EXPORT_FILE} nor config.json here; {expected}", where=str(model))
-    return "training"
+    translate: Translate
+    batch_size: int
+    document: Document | None
+    """What makes sources of lines; None: each is one."""
 
 
 def _exported(
     folder: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
-) -> tuple[Translate, int]:
-    """What translates with an export, and the size of its batches. Without torch."""
+) -> _Loaded:
+    """An export, without torch."""
     from zoo.export.runtime import load
 
     translator = load(folder, threads=threads)
 
-    def translate(texts: list[str]) -> list[str]:
+    def translate(texts: list[Read]) -> list[str]:
         return translator.translate(texts, width=width, max_new_tokens=max_new_tokens, batch_size=batch_size)
 
-    return translate, batch_size or translator.export.decoding.batch_size
+    size = batch_size or translator.sequence.decoding.batch_size
+    return _Loaded(translate, size, translator.document(max_new_tokens))
 
 
 def _trained(
     folder: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
-) -> tuple[Translate, int]:
-    """What translates with a model in torch, and the size of its batches."""
+) -> _Loaded:
+    """A model in torch."""
     import torch
 
+    from zoo.export.plain import is_plain, load_plain
+    from zoo.export.runtime.documents import Document
     from zoo.measure import default_device, generate_outputs
     from zoo.models.decoding import widened
     from zoo.training import load_run
 
     if threads is not None:
         torch.set_num_threads(threads)
-    run = load_run(folder)
+    plain = is_plain(folder)
+    run = load_plain(folder) if plain else load_run(folder)
     if run.model.reads != "text":
-        raise InputError("its model reads images: this command translates texts", where=str(folder))
+        raise InputError(
+            "its model reads images: this command translates texts (see 'zoo recognize')", where=str(folder)
+        )
     decoding = run.spec.decoding
     changes = {
         "strategy": None if width is None else widened(decoding.strategy, width),
@@ -100,18 +121,25 @@ def _trained(
         "batch_size": batch_size,
     }
     decoding = decoding.model_copy(update={name: value for name, value in changes.items() if value is not None})
-    model = run.model.to(default_device()).eval()
+    model, tokenizer = run.model.to(default_device()).eval(), run.tokenizers.source
     limit = model.source_limit(decoding.max_new_tokens)
 
-    def translate(texts: list[str]) -> list[str]:
+    def translate(texts: list[Read]) -> list[str]:
         return list(generate_outputs(model, run.tokenizers, texts, decoding, max_source_tokens=limit).outputs)
 
-    return translate, decoding.batch_size
+    reading = None if plain else run.spec.task.create().context
+    document = None if reading is None else Document(reading, lambda text: len(tokenizer(text)["input_ids"]), limit)
+    return _Loaded(translate, decoding.batch_size, document)
 
 
-def _translated(lines: list[str], translate: Translate) -> list[str]:
+def _translated(lines: list[str], translate: Translate, document: Document | None) -> list[str]:
     """One line for each: an output's own line breaks become spaces, and what has no text is not asked for."""
-    texts = [line for line in lines if line.strip()]
+    texts: list[Read] = []
+    for line in lines:
+        if line.strip():
+            texts.append(line if document is None else document.source(line))
+        elif document is not None:
+            document.ends()
     outputs = iter(translate(texts) if texts else [])
     return [" ".join(next(outputs).splitlines()) if line.strip() else "" for line in lines]
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.errors import InputError, ZooError
+from zoo.export.folder import SequencePart
 from zoo.spec.options import Options
+
+KEEP = "keep_float32"
+"""The option of an exporter that changes layers: those that it leaves as they are, by their names in torch, or globs of
+such names."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +24,31 @@ class Written:
 
     sizes: dict[str, int]
     """Bytes of each file."""
-    opset: int
+    opset: int | None
+    """Version of the operators; None where the form has none."""
     versions: dict[str, str]
     """Of the libraries that wrote it."""
+    weights: str = "float32"
+    """What weights are held as: ``float32``, ``int8``, ..."""
+    changed: tuple[str, ...] = ()
+    """Layers that are held, or computed, in less than float32: by the names of their modules in torch."""
+    kind: str = "onnx"
+    """Who runs it: `zoo.export.folder.Export.kind`."""
+
+
+class RefusedError(ZooError):
+    """The program that is to run an export does not take it."""
+
+    def __init__(self, message: str, operator: str | None = None) -> None:
+        super().__init__(message)
+        self.operator = operator
+        """What it does not have, where it says so."""
+        self.exact = False
+        """Whether it was the export with float32 weights that was refused: fewer bits are not to blame."""
+
+
+Trial = Callable[[Sequence[str], Path], Written]
+"""Writes a model with these layers, too, left in float32 into an empty folder."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +57,15 @@ class Parity:
 
     examples: int
     largest_difference: float
-    """Of logits, step by step from the cache, along the outputs of the model in torch."""
+    """Of logits, step by step from the cache, along the outputs of the model in torch; of a detector of its scores, and
+    of its boxes as shares of the image."""
     same_outputs: int
-    """Examples whose greedy outputs are identical."""
+    """Examples whose greedy outputs are identical; of a detector, where the same boxes are found."""
+    mean_difference: float | None = None
+    """The mean absolute difference of the same logits."""
+    divergence: float | None = None
+    """How far probabilities of the next token are from torch's on average: Kullback-Leibler, in nats a token. None
+    where a model gives none."""
 
 
 class Exporter(ABC):
@@ -43,10 +78,77 @@ class Exporter(ABC):
     def refuse(self, model: Any) -> None:
         """Raise InputError, naming the component, where `model` cannot be said in this form. Nothing is written yet."""
 
+    def adapted(self, sequence: SequencePart) -> tuple[SequencePart, tuple[str, ...]]:
+        """How what is exported writes texts, of how the model's spec has it, and a line for each difference.
+
+        Raises InputError where it cannot, naming what of the spec.
+        """
+        return sequence, ()
+
     @abstractmethod
-    def write(self, model: Any, folder: Path) -> Written:
-        """Write the graphs of `model`, in evaluation mode on the CPU, into the empty `folder`."""
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
+        """Write `model`, in evaluation mode on the CPU, into the empty `folder`: its graphs, or its weights.
+
+        `tokenizers` are those of source and target (`zoo.models.tokenizers.Tokenizers`), for a form that knows tokens
+        by their texts; without them it calls them by their numbers.
+        """
 
     @abstractmethod
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
-        """Compare what was written with the model, on encoded sources: ``input_ids``, ``attention_mask`` ``[B, S]``."""
+        """Compare what was written with the model, on encoded sources: what its forward pass takes of them, such as
+        ``input_ids`` and ``attention_mask`` ``[B, S]``, or what its image processor makes of images.
+
+        Raises RefusedError where it cannot be run.
+        """
+
+    def exact(self) -> Exporter | None:
+        """The exporter that changes no layer: what it writes is compared first, to the last digit. None: this one."""
+        return None
+
+    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
+        """As `write`, where `exact` is what the exporter of that name has written of the same model. It may lie in
+        `folder`."""
+        return self.write(model, folder, tokenizers)
+
+    def weaker(self) -> tuple[str, Any] | None:
+        """The option, and its value, that asks less of the program that is to run it. None: this asks the least."""
+        return None
+
+    def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
+        """What the whole export in `folder` gives for each of the texts or images, as users get it: texts, decoded as
+        its spec decodes, or by a search of another `width`, 1 being greedy; or the boxes that it finds.
+
+        Raises InputError where it cannot be decoded so.
+        """
+        from zoo.export.folder import read_export
+        from zoo.export.runtime import load, load_detector, load_recognizer
+
+        export = read_export(folder)
+        if export.boxes is not None:
+            return list(load_detector(folder).detect(list(sources)))
+        if export.reads == "image":
+            return list(load_recognizer(folder).recognize(list(sources), width=width))
+        return list(load(folder).translate(list(sources), width=width))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether layers can be left in float32."""
+        return KEEP in type(self.options).model_fields
+
+    def keeping(self, layers: Sequence[str]) -> Exporter:
+        """The exporter that leaves these layers, too, in float32.
+
+        Raises InputError where it has no option for that.
+        """
+        if not self.keeps:
+            raise InputError(f"the exporter has no option '{KEEP}'")
+        kept = [*getattr(self.options, KEEP), *layers]
+        return type(self)(type(self.options).model_validate({**self.options.plain(), KEEP: kept}))
+
+    @contextmanager
+    def trials(self, model: Any, tokenizers: Any = None) -> Iterator[Trial]:
+        """Within the block: what writes `model` again and again, each time with other layers left in float32.
+
+        To be overridden where that can begin with what has been written before.
+        """
+        yield lambda layers, folder: self.keeping(layers).write(model, folder, tokenizers)

@@ -10,12 +10,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo.atomic import write_atomic
 from zoo.errors import InputError
+from zoo.export.report import ExactParity, ParityReport
 
 EXPORT_FILE = "export.json"
 FORMAT = "zoo.export/1"
 
 ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
 """The three graphs of a model that reads a source and writes a target, named as `optimum` names them."""
+
+WHOLE = "model.onnx"
+"""The one graph of a model that gives all at once, named as `optimum` names it."""
+
+FRAMES = "frames"
+"""How many frames each image has, in what a CTC head gives."""
+
+MASK, STATES = "encoder_attention_mask", "encoder_hidden_states"
+"""What a decoder's graphs call the mask of what the encoder read, and what it gave."""
+
+SCORES, BOXES, REAL = "scores", "boxes", "real"
+"""What a detector's graph gives: of Q boxes the probability of each class ``[B, Q, C]``, ``cx, cy, w, h`` as shares of
+the image ``[B, Q, 4]``, and which are of the image ``[B, Q]``."""
+
+CONTEXT_IDS, CONTEXT_MASK = "context_input_ids", "context_attention_mask"
+"""The second source of a model that reads context."""
 
 TARGET_TOKENIZER = "target_tokenizer"
 """Where the target's tokenizer stands, if it is another than the source's at the top: as in a model's folder (of which
@@ -54,29 +71,124 @@ class Decoding(_Part):
     batch_size: int
 
 
-class Export(_Part):
-    """What ``export.json`` says."""
+class Cache(_Part):
+    """The keys and values that a decoder keeps from step to step."""
 
-    format: Literal["zoo.export/1"] = "zoo.export/1"
-    kind: Literal["onnx"] = "onnx"
-    name: str
-    architecture: str
     layers: int = Field(description="Layers of the decoder: each has a cache of its own")
     heads: int
     head_width: int
+
+
+class ContextPart(_Part):
+    """What a model reads of a document beside the sentence that it translates."""
+
+    sentences: int = Field(description="Sentences right before it, at most")
+    second_input: bool = Field(description="Whether they are a source of their own; else they stand in front of it")
+
+
+class SequencePart(_Part):
+    """How a model that writes texts does it."""
+
+    cache: Cache | None = Field(description="None: all of an output is written at once (CTC)")
     vocabulary: int
     special: Special
-    max_source_tokens: int | None = Field(description="Longest source that the model can place; None: any")
+    max_source_tokens: int | None = Field(
+        description="Longest source that the model can place; None: any, as of images, which have the size that they "
+        "are resized to"
+    )
     max_target_tokens: int | None = Field(description="Longest target that the model can place; None: any")
+    shared_positions: int | None = Field(
+        default=None, description="Of a language model: positions that source and target share, in the place of both"
+    )
+    context: ContextPart | None = Field(default=None, description="What is read beside a sentence; None: nothing")
     decoding: Decoding
     log_probabilities: bool = Field(
         default=False, description="Whether the graphs' logits are log-probabilities to be taken as they are"
     )
-    opset: int
-    dtype: Literal["float32"] = "float32"
-    sizes: dict[str, int] = Field(description="Bytes of each graph")
+
+    def source_limit(self, new_tokens: int | None = None) -> int | None:
+        """The longest source, in tokens, behind which `new_tokens` can be written: as `decoding` has it where None."""
+        if self.shared_positions is None:
+            return self.max_source_tokens
+        # A target that might take all leaves the source one half.
+        new = new_tokens or self.decoding.max_new_tokens
+        return self.shared_positions - min(new, self.shared_positions // 2)
+
+    def target_limit(self, new_tokens: int | None = None) -> int | None:
+        """How many of `new_tokens` can be written behind a source of `source_limit(new_tokens)`; None: all."""
+        return self.max_target_tokens if self.shared_positions is None else self.source_limit(new_tokens)
+
+
+class ImagePart(_Part):
+    """How images are prepared for a model that reads them."""
+
+    section: dict[str, Any] = Field(
+        description="Of a recogniser what `zoo.spec.image_section.ImagePreparation` is, of a detector what "
+        "`zoo.spec.pixel_section.PixelSection` is, as plain data"
+    )
+    grid_limit: tuple[int, int] | None = Field(
+        default=None, description="Most rows and columns of patches that the model has places for; None: any"
+    )
+    plugins: dict[str, str] = Field(
+        default_factory=dict, description="Distributions that its components come from, with their versions"
+    )
+
+
+class Category(_Part):
+    """What a detector looks for."""
+
+    number: int = Field(description="The number that the data have for it")
+    name: str
+
+
+class BoxPart(_Part):
+    """How boxes are found by a model that finds some."""
+
+    categories: list[Category] = Field(description="That of each class of the graph's scores")
+    multiple: int = Field(description="Both sides of a batch are padded to whole multiples of so many pixels")
+    several: bool = Field(description="Whether a box may be found as each of several classes, or as its likeliest one")
+    candidates: int | None = Field(
+        description="Surest pairs of a box and a class that are looked at; None: as many as the image has boxes"
+    )
+    nms_iou: float | None = Field(
+        description="A box that overlaps a surer one of its class by more is taken away; None: none is"
+    )
+    min_score: float = Field(description="Boxes below this confidence are left out, where nothing else is asked for")
+    max_detections: int = Field(description="Boxes of an image that are kept at most, where nothing else is asked for")
+    batch_size: int
+
+
+class Decision(_Part):
+    """Why an export is as it is, in one thing."""
+
+    what: str
+    value: Any
+    reason: str
+    source: str = Field(description="A document, or what was tried")
+
+
+class Export(_Part):
+    """What ``export.json`` says."""
+
+    format: Literal["zoo.export/1"] = "zoo.export/1"
+    kind: Literal["onnx", "ctranslate2"] = Field(default="onnx", description="Whose form it has, and who runs it")
+    name: str
+    architecture: str
+    reads: Literal["text", "image"]
+    sequence: SequencePart | None = Field(default=None, description="How texts are written; None: it writes none")
+    image: ImagePart | None = Field(default=None, description="How images are prepared; None: it reads none")
+    boxes: BoxPart | None = Field(default=None, description="How boxes are found; None: it finds none")
+    opset: int | None = Field(default=None, description="Version of the operators, of ONNX")
+    weights: str = Field(default="float32", description="What weights are held as")
+    threads: int | None = Field(default=None, description="Of each call; None: one a core of the process")
+    decisions: list[Decision] = Field(default_factory=list, description="What was chosen, and why")
+    sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
-    parity: dict[str, Any] | None = Field(default=None, description="How far it is from the model in torch")
+    notes: list[str] = Field(default_factory=list, description="Where it does not do quite what the model's spec says")
+    parity: ParityReport | None = Field(default=None, description="How far it is from the model in torch")
+    exact_parity: ExactParity | None = Field(
+        default=None, description="How far it was before its weights were made smaller; None: they were not"
+    )
 
 
 def write_export(export: Export, folder: Path) -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "reserve_layers",
     "save_tokenizer",
     "sdpa_mask",
+    "t5_scales_output",
 ]
 
 V5 = int(transformers.__version__.split(".")[0]) >= 5
@@ -145,3 +146,8 @@ class CompatibleModel(PreTrainedModel):  # type: ignore[misc]
     def tied_names(self) -> dict[str, str]:
         """Names of parameters that are another one's alias: ``{alias: canonical}``."""
         return dict(self._tied_weights_keys or {})
+
+
+def t5_scales_output(config: Any) -> bool:
+    """Whether a T5 or mT5 of transformers multiplies by D^-0.5 what its output matrix reads."""
+    return bool(getattr(config, "scale_decoder_outputs", False) if V5 else config.tie_word_embeddings)

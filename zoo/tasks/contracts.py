@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.spec.options import Options
+from zoo.tasks.context import ContextReading
 from zoo.tasks.detection import GroundTruth
 from zoo.tasks.home import DataHome
 from zoo.tasks.images import ImageSource
@@ -184,6 +185,11 @@ class Task(ABC):
     @abstractmethod
     def name(self) -> str:
         """The board this task's models compete on, such as ``office-zh-en``."""
+
+    @property
+    def context(self) -> ContextReading | None:
+        """What its models read of a document beside the sentence that they translate; None: nothing."""
+        return None
 
     @abstractmethod
     def prepare(self, home: DataHome, progress: Progress = silent) -> PreparedTask:

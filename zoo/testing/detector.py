@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zoo.models._compat import compute_layers_again
 from zoo.models.assemble import assemble
+from zoo.models.detection.choosing import chosen as pick
 from zoo.models.detection.contracts import Detector, Found, Labels, corners
 from zoo.models.detection.model import ZooForObjectDetection
 from zoo.spec import resolve_model
@@ -152,6 +153,26 @@ class DetectorSuite(TorchSuite):
             half = item.boxes[:, 2:] / 2
             assert (item.boxes[:, :2] - half >= -1e-6).all(), "the host cuts boxes to the image"
             assert (item.boxes[:, :2] + half <= 1 + 1e-6).all()
+
+    def test_what_is_found_is_what_is_chosen_from_its_scores_and_boxes(self, chosen: Chosen) -> None:
+        """Where it says how: an export has the scores and boxes, and chooses by that."""
+        model = self.model(chosen)
+        if model.detector.choice is None:
+            pytest.skip("it does not say how: it cannot be exported")
+        with torch.no_grad():
+            predictions = model.detector(**some_images())
+            scored = model.detector.scored(predictions)
+            found = model.detector.found(predictions)
+        images, boxes, _ = scored.boxes.shape
+        assert images == 2
+        assert scored.scores.shape == (images, boxes, len(CATEGORIES))
+        assert scored.real.shape == (images, boxes)
+        assert scored.real.dtype == torch.bool
+        picked = pick(scored, corners(scored.boxes), model.detector.choice)
+        for mine, one, of_image in zip(found, picked, scored.boxes, strict=True):
+            assert torch.equal(mine.scores, one.scores), "other boxes are found than its choice says"
+            assert torch.equal(mine.labels, one.labels), "other classes are found than its choice says"
+            assert torch.equal(mine.boxes, of_image[one.places]), "other boxes are found than its choice says"
 
     def test_images_of_a_batch_do_not_see_each_other(self, chosen: Chosen) -> None:
         model = self.model(chosen)

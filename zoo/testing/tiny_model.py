@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from zoo.registry.discovery import PluginReport, discover
 from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Options
 from zoo.tasks import Example
+from zoo.testing.plain import COMPONENTS
 
 DISTRIBUTION = "zoo-testing"
 WORDS = ("the", "a", "cat", "dog", "sees", "hears", "red", "old", "house", "tree", ".", ",", '"', "«", "»")
@@ -86,7 +88,7 @@ _PARTS = {"position": Sines, "normalization": LayerNorm, "feedforward": TwoMatri
 
 
 def kit_registry() -> Registry:
-    """What is installed, and the kit's own components."""
+    """What is installed, and the kit's own components, the plain ones of `zoo.testing.plain` too."""
     found = discover()
     found.reports.append(PluginReport(DISTRIBUTION, "0", "testing", __name__, status="ok"))
     for kind, part in {**_PARTS, "fusion": TopLayer}.items():
@@ -94,14 +96,25 @@ def kit_registry() -> Registry:
             kind=kind, name="kit", target=f"{__name__}:{part.__name__}", summary="Of the conformance kit"
         )
         found.components.append(RegisteredComponent(declared, DISTRIBUTION, "0"))
+    kinds = Registry(found)
+    for declared in COMPONENTS:
+        base = kinds.kind(declared.kind).options_base
+        found.components.append(RegisteredComponent(declared, DISTRIBUTION, "0", base))
     return Registry(found)
 
 
-def tiny_model(seed: int = 3, architecture: str = "encoder-decoder") -> Any:
-    """Two layers each side, width 16, over the vocabulary of `tiny_tokenizers`; in evaluation mode."""
+def tiny_model(
+    seed: int = 3, architecture: str = "encoder-decoder", components: Mapping[str, str] | None = None
+) -> Any:
+    """Two layers each side, width 16, over the vocabulary of `tiny_tokenizers`; in evaluation mode.
+
+    `components` are other ones than the kit's, by their slots.
+    """
     registry = kit_registry()
     component = f"{DISTRIBUTION}/kit"
-    of_two_stacks = {"encoder": {"layers": 2}, "fusion": component}
+    made_of = {**dict.fromkeys((*_PARTS, "fusion"), component), **(components or {})}
+    fusion = made_of.pop("fusion")
+    of_two_stacks = {"encoder": {"layers": 2}, "fusion": fusion}
     section = ModelSection.model_validate(
         {
             "architecture": architecture,
@@ -111,7 +124,7 @@ def tiny_model(seed: int = 3, architecture: str = "encoder-decoder") -> Any:
             "dropout": 0.1,
             "max_positions": 64,
             **(of_two_stacks if architecture == "encoder-decoder" else {}),
-            **dict.fromkeys(_PARTS, component),
+            **made_of,
         },
         context={"registry": registry},
     )

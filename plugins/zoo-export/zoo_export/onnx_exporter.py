@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import ast
 import logging
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
-from torch import Tensor, nn
 
 from zoo.errors import InputError, ZooError
-from zoo.export.contracts import Exporter, Parity, Written
-from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, cache_names
+from zoo.export.contracts import Exporter, Parity, RefusedError, Trial, Written
 from zoo.models.modes import evaluating
-from zoo_export.graphs import EncoderGraph, FirstStepGraph, NextStepGraph
-from zoo_export.options import OnnxOptions
+from zoo_export import attention, checks
+from zoo_export.families import family_of
+from zoo_export.graphs import Graph
+from zoo_export.options import LOWEST_OPSET, OnnxOptions
 from zoo_export.parity import compared
+from zoo_export.precision import LAYER, PRODUCTS, reduced
+from zoo_export.storage import load_graphs, save_graphs, sizes
 
-_BATCH, _SOURCE, _TARGET = 3, 5, 2
-"""Sizes of the example that is traced: each another, and none 1, so that no size is taken for a constant."""
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where torch's exporter says which modules a node comes from."""
+
+_REFUSALS = (
+    r"Could not find an implementation for (?:the node )?(?:\S+:)?([\w.]+)\(",
+    r"(?:[\w.]*:)?(\w+)\(-?\d+\) is not a registered function/op",
+    r"while running (\w+) node",
+    r"No [Oo]p registered for (\w+)",
+)
+"""How onnxruntime names an operator."""
 
 
 class OnnxExporter(Exporter):
-    """Encoder, first step and cached step of an encoder-decoder, each a graph with its weights in a file beside it.
+    """The graphs of a model's family, and a file with the weights of all.
 
     Names of graphs, inputs and outputs are optimum's. Shapes are free but for the number of new tokens, which is one.
     """
@@ -35,78 +49,82 @@ class OnnxExporter(Exporter):
     options: OnnxOptions
 
     def refuse(self, model: Any) -> None:
-        architecture = model.section.architecture
-        if architecture != "encoder-decoder":
-            raise InputError(f"a model of the architecture '{architecture}' cannot be exported to ONNX yet")
-        for slot in ("output_fusion", "context_encoder"):
-            chosen = getattr(model.section, slot)
-            if chosen is not None:
-                raise InputError(f"model.{slot}: a model with '{chosen.id}' cannot be exported to ONNX yet")
-        _refuse_masks_of_fusions(model)
+        family_of(model).refuse(model)
+        if model.finds_boxes and self.options.weights != "float32":
+            raise InputError(
+                f"weights: detectors are exported in float32 alone yet (preset 'safe'), not in '{self.options.weights}'"
+            )
 
-    def write(self, model: Any, folder: Path) -> Written:
-        layers = len(model.decoder.layers)
-        with evaluating(model), torch.no_grad(), _quiet():
-            ids = torch.arange(_BATCH * _SOURCE).view(_BATCH, _SOURCE) % model.config.vocab_size  # [B, S]
-            mask = torch.ones_like(ids)
-            start = torch.full((_BATCH, 1), int(model.config.decoder_start_token_id))
-            states = EncoderGraph(model)(ids, mask)
-            free: Any = torch.export.Dim.AUTO
-            of_states = {0: free, states.ndim - 2: free}
-            rows = {0: free, 1: free}
-            self._write(
-                EncoderGraph(model),
-                {"input_ids": ids, "attention_mask": mask},
-                ({**rows}, {**rows}),
-                ["last_hidden_state"],
-                folder / ENCODER,
-            )
-            self._write(
-                FirstStepGraph(model),
-                {"input_ids": start, "encoder_hidden_states": states, "encoder_attention_mask": mask},
-                ({0: free}, of_states, {**rows}),
-                ["logits", *cache_names("present", layers)],
-                folder / FIRST_STEP,
-            )
-            first = FirstStepGraph(model)(start, states, mask)
-            # Two tokens are held, so that their number is no constant.
-            second = NextStepGraph(model)(start, mask, *first[1:])
-            past = _interleaved(second[1:], first[1:])
-            self._write(
-                NextStepGraph(model),
-                {
-                    "input_ids": start,
-                    "encoder_attention_mask": mask,
-                    **dict(zip(cache_names("past_key_values", layers), past, strict=True)),
-                },
-                ({0: free}, {**rows}, tuple({0: free, 2: free} for _ in past)),
-                ["logits", *cache_names("present", layers, ("decoder",))],
-                folder / NEXT_STEP,
-            )
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
+        return self._saved(self._graphs(model), folder)
+
+    def exact(self) -> Exporter | None:
+        if self.options.weights == "float32":
+            return None
+        return OnnxExporter(OnnxOptions(opset=self.options.opset))
+
+    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
+        return self._saved(load_graphs(exact), folder)
+
+    def weaker(self) -> tuple[str, Any] | None:
+        if self.options.weights != "float32":
+            return "weights", "int8" if self.options.weights == "int4" else "float32"
+        if self.options.opset > LOWEST_OPSET:
+            return "opset", self.options.opset - 1
+        return None
+
+    @contextmanager
+    def trials(self, model: Any, tokenizers: Any = None) -> Iterator[Trial]:
+        graphs = self._graphs(model)
+
+        def trial(layers: Sequence[str], folder: Path) -> Written:
+            exporter = self.keeping(layers)
+            assert isinstance(exporter, OnnxExporter)
+            return exporter._saved(graphs, folder)
+
+        yield trial
+
+    def _saved(self, graphs: Mapping[str, onnx.ModelProto], folder: Path) -> Written:
+        """The float32 `graphs`, which stay as they are, with the weights that options ask for, in `folder`."""
+        changed: tuple[str, ...] = ()
+        if self.options.weights != "float32":
+            graphs, changed = reduced(graphs, self.options)
+        save_graphs(graphs, folder)
+        libraries = ["torch", "onnx", "onnxscript", *(["onnxruntime"] if changed else [])]
         return Written(
-            sizes={file.name: file.stat().st_size for file in sorted(folder.iterdir())},
+            sizes=sizes(folder),
             opset=self.options.opset,
-            versions={name: metadata.version(name) for name in ("torch", "onnx", "onnxscript")},
+            weights=self.options.weights,
+            versions={name: metadata.version(name) for name in libraries},
+            changed=changed,
         )
 
-    def _write(
-        self, graph: nn.Module, inputs: dict[str, Tensor], dynamic: tuple[Any, ...], outputs: list[str], path: Path
-    ) -> None:
+    def _graphs(self, model: Any) -> dict[str, onnx.ModelProto]:
+        """The graphs of a model, in float32, by the names of their files."""
+        with evaluating(model), _quiet():
+            try:
+                return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
+            except torch.onnx.OnnxExporterError as error:
+                what = model.section.detector.id if model.finds_boxes else model.section.architecture
+                raise ZooError(f"a model with '{what}' cannot be exported to ONNX: {_cause(error)}") from error
+
+    def _graph(self, graph: Graph) -> onnx.ModelProto:
         program = torch.onnx.export(
-            graph,
-            tuple(inputs.values()),
-            input_names=list(inputs),
-            output_names=outputs,
+            graph.module,
+            tuple(graph.inputs.values()),
+            input_names=list(graph.inputs),
+            output_names=graph.outputs,
             opset_version=self.options.opset,
             dynamo=True,
-            dynamic_shapes=dynamic,
+            custom_translation_table={**attention.TRANSLATIONS, **checks.TRANSLATIONS},
+            dynamic_shapes=graph.free,
             optimize=True,
             verbose=False,
         )
         assert program is not None  # without a file to write
-        for node in program.model.graph:
-            node.metadata_props.clear()  # where in the source it comes from: more bytes than the graph
-        program.save(str(path), external_data=True)
+        _name_layers(program.model.graph)
+        made: onnx.ModelProto = program.model_proto
+        return made
 
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         try:
@@ -114,30 +132,38 @@ class OnnxExporter(Exporter):
         except Exception as error:
             if not isinstance(error, InputError) and not type(error).__module__.startswith("onnxruntime."):
                 raise
-            text = " ".join(str(error).split())[:300]
-            raise ZooError(f"onnxruntime does not run what was written ({type(error).__name__}: {text})") from error
+            text = " ".join(str(error).split())
+            told = f"onnxruntime does not run what was written ({type(error).__name__}: {text[:300]})"
+            raise RefusedError(told, refused_operator(text)) from error
 
 
-def _interleaved(own: Sequence[Tensor], both: Sequence[Tensor]) -> list[Tensor]:
-    """Two tensors a layer of `own`, then the two of the memory that `both` has behind its own."""
-    layers = range(len(own) // 2)
-    return [
-        tensor for layer in layers for tensor in (*own[2 * layer : 2 * layer + 2], *both[4 * layer + 2 : 4 * layer + 4])
-    ]
+def refused_operator(text: str) -> str | None:
+    """The operator that onnxruntime says it does not have, or fails to run."""
+    found = next(filter(None, (re.search(pattern, text) for pattern in _REFUSALS)), None)
+    return found[1] if found else None
 
 
-def _refuse_masks_of_fusions(model: Any) -> None:
-    """Raise InputError where the fusion hides parts of its memory by a mask of its own: no graph carries it on."""
-    ids = torch.full((1, 2), int(model.config.eos_token_id))  # [1, S]
-    mask = torch.ones(1, 2, dtype=torch.bool)
-    with evaluating(model), torch.no_grad():
-        states = model.states_for_fusion(model.encoder(ids, mask))  # [1, L or 1, S, D]
-        memory = model.decoder.fusion.memory(states, mask, 0)
-    if memory.mask is not mask:
-        chosen = model.section.fusion.id
-        raise InputError(
-            f"model.fusion: a model with '{chosen}', which masks its memory, cannot be exported to ONNX yet"
-        )
+def _cause(error: BaseException) -> str:
+    """What is at the bottom of an error of torch's exporter, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _name_layers(graph: Any) -> None:
+    """Have products, and tables of embeddings, tell their modules in torch: ``decoder.layers.0.feedforward.up``. Take
+    away what else nodes tell of where they come from: more bytes than the graph."""
+    taken: Counter[str] = Counter()
+    for node in graph:
+        scopes = [scope for scope in ast.literal_eval(node.metadata_props.get(_SCOPES, "[]")) if scope]
+        node.metadata_props.clear()
+        *modules, operator = scopes or [""]
+        if not modules or not (node.op_type in PRODUCTS or (node.op_type == "Gather" and "embedding" in operator)):
+            continue
+        layer = modules[-1].removeprefix("model.")
+        node.metadata_props[LAYER] = layer
+        node.name = f"{layer}:{taken[layer]}" if taken[layer] else layer
+        taken[layer] += 1
 
 
 @contextmanager

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from zoo.export.exporting import export_model
-from zoo.registry import current_registry
+from zoo.measure import generate_outputs
+from zoo.measure.reading import source_of
+from zoo.models.decoding import widened
+from zoo.registry import current_registry, use_registry
 from zoo.spec import resolve
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome
+from zoo.testing.glyphs import with_glyphs
 from zoo.testing.surroundings import one_thread
 from zoo.training import build, load_run
 from zoo.training.preparation import prepare_task
@@ -59,25 +65,131 @@ class Twins:
 
     torch: Path
     export: Path
-    sources: tuple[str, ...]
+    sources: tuple[Any, ...]
+    """Texts, or texts with their contexts."""
+
+
+def make_twins(tmp_path_factory: pytest.TempPathFactory, task: dict[str, Any] | None = None, **model: Any) -> Twins:
+    """Twins whose task and model sections have these keys changed, or left out where None.
+
+    Untrained, but sure of itself, so that outputs differ and some end.
+    """
+    home = DataHome(tmp_path_factory.mktemp("home"))
+    folder, out = tmp_path_factory.mktemp("models") / "tiny", tmp_path_factory.mktemp("exports") / "tiny"
+    section = {name: value for name, value in {**SPEC["model"], **model}.items() if value is not None}
+    spec = resolve({**SPEC, "model": section, "task": {**SPEC["task"], **(task or {})}})
+    sources = tuple(source_of(example) for example in prepare_task(spec, home).examples("dev"))
+    with one_thread():
+        build(spec, folder, home)
+        model_made = load_run(folder).model
+        with torch.no_grad():
+            for matrix in model_made.parameters():
+                if matrix.ndim == 2:
+                    matrix.mul_(2.0)
+            model_made.lm_head.weight[model_made.config.eos_token_id] *= 2.0
+        model_made.save_pretrained(folder)
+        exporter = current_registry().get("exporter", "onnx")
+        export_model(folder, out, Chosen(exporter, exporter.load_options()()), sources=sources[:5])
+    return Twins(folder, out, sources)
 
 
 @pytest.fixture(scope="session")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
-    """Untrained, but sure of itself, so that outputs differ and some end."""
-    home = DataHome(tmp_path_factory.mktemp("home"))
-    folder, out = tmp_path_factory.mktemp("models") / "tiny", tmp_path_factory.mktemp("exports") / "tiny"
-    spec = resolve(SPEC)
-    sources = tuple(example.source for example in prepare_task(spec, home).examples("dev"))
-    with one_thread():
-        build(spec, folder, home)
-        model = load_run(folder).model
-        with torch.no_grad():
-            for matrix in model.parameters():
-                if matrix.ndim == 2:
-                    matrix.mul_(2.0)
-            model.lm_head.weight[model.config.eos_token_id] *= 2.0
-        model.save_pretrained(folder)
-        exporter = current_registry().get("exporter", "onnx")
-        export_model(folder, out, Chosen(exporter, exporter.load_options()()), sources=sources[:5])
-    return Twins(folder, out, sources)
+    """An encoder-decoder."""
+    return make_twins(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def language_twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    """A prefix-lm that reads the two sentences before, and has its 96 positions for source and target together."""
+    task = {"use": "doc2sent", "context_sentences": 2}
+    return make_twins(tmp_path_factory, task, architecture="prefix-lm", encoder=None, fusion=None, max_positions=96)
+
+
+@pytest.fixture(scope="session")
+def context_twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    """An encoder-decoder with a second encoder for the two sentences before."""
+    task = {"use": "doc2sent", "context_sentences": 2, "context_as": "second-input"}
+    return make_twins(tmp_path_factory, task, context_encoder="inside")
+
+
+OfTorch = Callable[..., list[str]]
+
+
+def outputs_of(twins: Twins) -> OfTorch:
+    """Outputs in torch, with other settings than the spec's where these are given."""
+    run = load_run(twins.torch)
+    run.model.eval()
+
+    def translate(width: int | None = None, **changes: Any) -> list[str]:
+        decoding = run.spec.decoding
+        if width is not None:
+            changes["strategy"] = widened(decoding.strategy, width)
+        decoding = decoding.model_copy(update=changes)
+        limit = run.model.source_limit(decoding.max_new_tokens)
+        with one_thread():
+            return list(
+                generate_outputs(run.model, run.tokenizers, twins.sources, decoding, max_source_tokens=limit).outputs
+            )
+
+    return translate
+
+
+@pytest.fixture(scope="session")
+def of_torch(twins: Twins) -> OfTorch:
+    """Of the encoder-decoder."""
+    return outputs_of(twins)
+
+
+@pytest.fixture(scope="session")
+def of_language_model(language_twins: Twins) -> OfTorch:
+    """Of the prefix-lm."""
+    return outputs_of(language_twins)
+
+
+@dataclass(frozen=True)
+class Readers:
+    """A folder of ``zoo build`` and an export of it, of each kind of recogniser, and images on disk."""
+
+    text: Twins
+    ctc: Twins
+    images: Path
+
+
+@pytest.fixture(scope="session")
+def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., Any]) -> Iterator[Readers]:
+    """Untrained, but with outputs that differ."""
+    root = tmp_path_factory.mktemp("readers")
+    home = DataHome(root / "home")
+    absent = dict.fromkeys(("model.decoder", "model.position", "model.fusion"))
+    strategy = {"use": "beam", "width": 3}
+    # A table of 2 rows and 8 columns has no place for larger images.
+    image = {"model.image.patch_position": {"use": "factorized", "rows": 2, "columns": 8}}
+    common = {"training.steps": 0, "decoding.batch_size": 5, "decoding.max_new_tokens": 12, **image}
+    kinds = {
+        "text": {"decoding.strategy": strategy, "model.image.registers": 1},
+        "ctc": {"model.architecture": "image-ctc", "model.tie_embeddings": "none", **absent},
+    }
+    twins = {}
+    with use_registry(with_glyphs()), one_thread():
+        for kind, changes in kinds.items():
+            spec = glyph_spec(**common, **changes)
+            images = [example.image for example in prepare_task(spec, home).examples("dev")]
+            build(spec, root / kind, home)
+            model = load_run(root / kind).model
+            with torch.no_grad():
+                for matrix in model.parameters():
+                    if matrix.ndim == 2:
+                        matrix.mul_(3.0)
+            model.save_pretrained(root / kind)
+            exporter = current_registry().get("exporter", "onnx")
+            chosen = Chosen(exporter, exporter.load_options()())
+            out = root / "exports" / kind
+            compared: dict[str, Any] = {"sources": images[:5]} if kind == "text" else {"examples": 5}
+            export_model(root / kind, out, chosen, **compared, home=home)
+            twins[kind] = Twins(root / kind, out, ())
+        (root / "images").mkdir()
+        for place, image in enumerate(images[:12]):
+            assert image is not None
+            Image.fromarray(image.load()).save(root / "images" / f"{place:02}.png")
+        yield Readers(**twins, images=root / "images")

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from zoo.errors import InputError, did_you_mean
-from zoo.export.folder import Export
+from zoo.export.folder import SequencePart
 
 _ALWAYS = frozenset({"no_repeat_ngram", "repetition_penalty", "min_new_tokens"})
 _OPTIONS: Mapping[str, frozenset[str]] = {
     "greedy": _ALWAYS,
-    "beam": _ALWAYS | {"width", "length_penalty", "early_stopping"},
+    "beam": _ALWAYS | {"width", "length_penalty", "early_stopping", "renormalize"},
 }
 """The strategies that this runtime has, with their options, each of which is a field of `Search`."""
 
@@ -27,6 +27,8 @@ class Search:
     """Hypotheses that grow together; 1 is greedy."""
     length_penalty: float = 1.0
     early_stopping: bool = False
+    renormalize: bool = False
+    """Whether scores are log-probabilities again once they have been constrained."""
     no_repeat_ngram: int = 0
     repetition_penalty: float = 1.0
     min_new_tokens: int = 0
@@ -36,6 +38,8 @@ class Search:
     """Token that an output of the greatest length ends with."""
     banned: tuple[int, ...] = ()
     """Tokens that are never written."""
+    banned_runs: tuple[tuple[int, ...], ...] = ()
+    """Runs of two or more tokens that are never written: what would end one is not chosen behind the rest of it."""
     log_probabilities: bool = False
     """Whether the model's scores are log-probabilities to be taken as they are."""
 
@@ -47,6 +51,7 @@ class Search:
             or self.repetition_penalty != 1.0
             or self.min_new_tokens
             or self.banned
+            or self.banned_runs
             or self.forced_first is not None
             or self.forced_last is not None
         )
@@ -77,9 +82,9 @@ class Search:
         )
 
 
-def search_of(export: Export, where: str) -> Search:
+def search_of(sequence: SequencePart, where: str) -> Search:
     """What the spec of the exported model asks for. Raises InputError naming what this runtime does not have."""
-    decoding, special = export.decoding, export.special
+    decoding, special = sequence.decoding, sequence.special
     strategy = decoding.strategy.rpartition("/")[2]
     if strategy not in _OPTIONS:
         raise InputError(
@@ -95,15 +100,14 @@ def search_of(export: Export, where: str) -> Search:
                 f"{did_you_mean(name, known)}",
                 where=where,
             )
-    if any(len(tokens) != 1 for tokens in special.banned):
-        raise InputError("special.banned: only single tokens can be banned without torch", where=where)
     return Search(
         start=special.start,
         end=special.end,
         max_new_tokens=decoding.max_new_tokens,
         forced_first=special.forced_bos,
         forced_last=special.forced_eos,
-        banned=tuple(tokens[0] for tokens in special.banned if tokens[0] != special.end),
-        log_probabilities=export.log_probabilities,
+        banned=tuple(tokens[0] for tokens in special.banned if len(tokens) == 1 and tokens[0] != special.end),
+        banned_runs=tuple(tuple(tokens) for tokens in special.banned if len(tokens) > 1),
+        log_probabilities=sequence.log_probabilities,
         **decoding.options,
     )

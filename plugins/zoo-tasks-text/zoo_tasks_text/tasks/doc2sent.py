@@ -11,6 +11,7 @@ from functools import cached_property
 
 from zoo.tasks import Example, Pair, Split
 from zoo.tasks.alignment import wide
+from zoo.tasks.context import ContextReading
 from zoo_tasks_text.tasks.documents import DocumentOrder
 from zoo_tasks_text.tasks.draws import below
 from zoo_tasks_text.tasks.options import ContextKind, DocToSentOptions
@@ -131,3 +132,13 @@ class DocToSent(ParallelTask):
 
     options: DocToSentOptions
     prepared_class = PreparedDocToSent
+
+    @property
+    def context(self) -> ContextReading | None:
+        """That of evaluation. A control's context is none of a document's own: nothing is read then."""
+        kind = self.options.evaluation_context or self.options.context
+        if kind != "true" and self.options.context_as == "prefix":
+            return None
+        return ContextReading(
+            self.options.context_sentences if kind == "true" else 0, self.options.context_as == "second-input"
+        )
