@@ -84,7 +84,8 @@ def _trained(
     """What translates with a model in torch, and the size of its batches."""
     import torch
 
-    from zoo.measure import default_device, generate_outputs
+    from zoo.measure.device import default_device
+    from zoo.measure.generation import generate_outputs
     from zoo.models.decoding import widened
     from zoo.training import load_run
 

@@ -70,7 +70,7 @@ def evaluate_peer(
 def measure_peer(spec: PeerSpec, sources: Sequence[Source], *, progress: Progress = silent) -> Performance:
     """Everything that `spec.measurement` asks for; latency is that of a call with one source.
 
-    Errors are those of `zoo.measure.measure_performance`.
+    Errors are those of `zoo.measure.performance.measure_performance`.
     """
     request = PeerRequest(
         peer=spec.peer.plain(),

@@ -18,7 +18,7 @@ from zoo.errors import InputError
 from zoo.export.folder import ENCODER, EXPORT_FILE, NEXT_STEP
 from zoo.export.runtime import Translator, load
 from zoo.export.runtime.sessions import session_options
-from zoo.measure import generate_outputs
+from zoo.measure.generation import generate_outputs
 from zoo.models.decoding import widened
 from zoo.testing.surroundings import one_thread
 from zoo.training import load_run

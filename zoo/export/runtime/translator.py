@@ -8,12 +8,14 @@ from typing import Any
 
 from zoo.errors import InputError
 from zoo.export.folder import EXPORT_FILE, Export, read_export
+from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.greedy import greedy
 from zoo.export.runtime.sessions import Graphs, open_graphs
 from zoo.export.runtime.settings import Search, search_of
 from zoo.export.runtime.steps import CachedSteps
 from zoo.export.runtime.texts import Texts, padded
+from zoo.tasks.images import Source
 
 ARCHITECTURE = "encoder-decoder"
 """What this runtime runs."""
@@ -62,6 +64,17 @@ class Translator:
         search = self._changed(max_new_tokens=max_new_tokens, width=width, length_penalty=length_penalty)
         written = self._written(self._texts.encoded(texts), search, batch_size)
         return self._texts.decoded([[search.start, *row] for row in written])
+
+    def answer(self, sources: Sequence[Source], *, batch_size: int | None = None) -> Answers:
+        """As `zoo.export.runtime.answers.Answering` has it."""
+        texts = [text for text in sources if isinstance(text, str)]
+        if len(texts) < len(sources):
+            raise InputError(f"the export reads texts alone, but was given {len(sources) - len(texts)} other sources")
+        search = self._search
+        written = self._written(self._texts.encoded(texts), search, batch_size)
+        unfinished = sum(not row or row[-1] != search.end for row in written)
+        outputs = tuple(self._texts.decoded([[search.start, *row] for row in written]))
+        return Answers(outputs, tokens=sum(map(len, written)), unfinished=unfinished)
 
     def stream(self, texts: Iterable[str], **options: Any) -> Iterator[str]:
         """One output a text, in their order, each computed alone and as soon as it is asked for; options as those of
