@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import yaml
 
 from zoo.cli.main import main
 from zoo.export.folder import read_export
+from zoo.export.quality import DroppedError
+from zoo.export.report import LayerSensitivity, MetricDrop, ParityReport, Remedy, SameOutputs
 from zoo.testing.surroundings import one_thread
 
 SPEC: dict[str, Any] = {
@@ -58,6 +61,16 @@ SPEC: dict[str, Any] = {
         ([".", "--sources", "latin.txt", "--out", "out"], "latin.txt: byte 2 is not UTF-8"),
         ([".", "--out", "out"], "not a folder of 'zoo build' or 'zoo train'"),
         ([".", "--out", "."], "holds something else than an export"),
+        ([".", "--references", "latin.txt", "--out", "out"], "--references: of which sources? Give --sources, too"),
+        ([".", "--sources", "two.txt", "--references", "none.txt", "--out", "out"], "none.txt: no such file"),
+        (
+            [".", "--sources", "two.txt", "--references", "empty.txt", "--out", "out"],
+            "empty.txt: 2 lines, but 3 in two.txt: expected one each",
+        ),
+        ([".", "--max-drop", "-1", "--out", "out"], "--max-drop -1: expected a number from 0 up, or NAME=NUMBER"),
+        ([".", "--max-drop", "chrf=nan", "--out", "out"], "--max-drop chrf=nan: expected a number"),
+        ([".", "--max-drop", "=1", "--out", "out"], "--max-drop =1: expected a number"),
+        ([".", "--max-drop", "1", "--max-drop", "2", "--out", "out"], "--max-drop 2: given twice"),
     ],
 )
 def test_bad_input_gets_one_line_and_nothing_is_written(
@@ -70,10 +83,11 @@ def test_bad_input_gets_one_line_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     Path("empty.txt").write_text("\n \n")
     Path("latin.txt").write_bytes("na\xefve".encode("latin-1"))
+    Path("two.txt").write_text("one\n\ntwo\n")
     assert main(["export", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert expected in line
-    assert {item.name for item in tmp_path.iterdir()} == {"empty.txt", "latin.txt"}
+    assert {item.name for item in tmp_path.iterdir()} == {"empty.txt", "latin.txt", "two.txt"}
 
 
 @pytest.mark.slow
@@ -87,16 +101,74 @@ def test_a_built_model_is_exported_and_compared(
     with one_thread():
         assert main(["build", "spec.yaml", "--out", "model"]) == 0
         Path("lines.txt").write_text("ta nutux\n\ntep\n")
-        to = ["--to", "{use: onnx, opset: 20}"]
-        assert main(["export", "model", *to, "--sources", "lines.txt", "--out", "exported"]) == 0, (
-            capsys.readouterr().err
-        )
-    told = capsys.readouterr().out
-    assert "exported tiny to exported: 6 files" in told
-    assert "on 2 sources: logits differ by" in told
-    assert "2 greedy outputs are the same" in told
+        Path("right.txt").write_text("jol\n\njok\n")
+        to = ["--to", "{use: onnx, opset: 20}", "--sources", "lines.txt", "--references", "right.txt"]
+        capsys.readouterr()
+        assert main(["export", "model", *to, "--out", "exported"]) == 0, capsys.readouterr().err
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert told[0][:4] == ["exported", "tiny", "to", "exported:"]
+    assert told[1][:8] == ["on", "2", "examples", "of", "lines.txt", "logits", "differ", "by"]
+    assert ["greedy", "2", "of", "2"] in told
+    assert ["beam", "of", "4", "2", "of", "2"] in told
+    (metric,) = [row for row in told if row[:1] == ["chrf"]]
+    assert metric[3:] == ["0.00", "0.00", "to", "0.00", "1", "points"]
     found = read_export(Path("exported"))
     assert found.opset == 20
     assert found.parity is not None
-    assert found.parity["examples"] == found.parity["same_outputs"] == 2
-    assert sum(found.sizes.values()) == sum(item.stat().st_size for item in Path("exported").glob("*.onnx*"))
+    assert (found.parity.examples, found.parity.taken_from) == (2, "lines.txt")
+    files = [item for item in Path("exported").iterdir() if item.name in found.sizes]
+    assert sum(found.sizes.values()) == sum(item.stat().st_size for item in files)
+
+
+def test_an_export_that_is_past_its_bound_is_told_with_the_layers_that_do_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model").mkdir()
+    report = ParityReport(
+        examples=200,
+        taken_from="dev",
+        largest_difference=2.5,
+        mean_difference=0.04,
+        divergence=0.01,
+        outputs=[SameOutputs(decoding="greedy", same=150)],
+        metrics=[
+            MetricDrop(
+                metric="cer",
+                direction="lower",
+                unit="fraction",
+                signature="-",
+                torch=0.1,
+                export=0.125,
+                drop=0.025,
+                interval=(0.02, 0.031),
+                max_drop=0.01,
+            )
+        ],
+        changed_layers=12,
+        sensitivity=[
+            LayerSensitivity(layers=f"decoder.layers.{place}.*", divergence=0.01 / (1 + place), largest_difference=2.4)
+            for place in range(12)
+        ],
+        remedy=Remedy(keep_float32=["decoder.layers.0.*"], drops=[]),
+        notes=["no references"],
+    )
+
+    def past(source: Path, out: Path, *_: Any, **__: Any) -> None:
+        raise DroppedError(report, out)
+
+    monkeypatch.setattr("zoo.export.exporting.export_model", past)
+    arguments = ["export", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert "cer is worse by 0.025 (95% interval 0.02 to 0.031), more than 0.01, on 200 examples of dev" in line
+    assert line.endswith('within the bound with keep_float32: ["decoder.layers.0.*"]')
+    rows = [row.split() for row in out.splitlines()]
+    assert ["cer", "0.1000", "0.1250", "0.0250", "0.0200", "to", "0.0310", "0.01"] in rows
+    assert ["decoder.layers.0.*", "0.01", "2.4"] in rows
+    assert ["and", "2", "less", "harmful"] in rows
+    assert ["note:", "no", "references"] in rows
+    assert main([*arguments, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert not told["exported"]
+    assert ParityReport.model_validate(told["parity"]) == report

@@ -17,9 +17,12 @@ import pytest
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.exporting import export_model
-from zoo.export.folder import EXPORT_FILE, Export, read_export
+from zoo.export.folder import EXPORT_FILE, Cache, Export, read_export
+from zoo.registry import use_registry
+from zoo.spec.load import resolve_preparation
 from zoo.spec.options import NoOptions
 from zoo.tasks import DataHome
+from zoo.testing.glyphs import with_glyphs
 from zoo.testing.surroundings import one_thread
 from zoo.training import build
 
@@ -80,6 +83,9 @@ class Fake(Exporter):
         self.batches = batches
         return self.found
 
+    def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
+        raise InputError("nothing runs it")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
@@ -111,18 +117,23 @@ def test_an_export_says_what_its_runtime_needs(exported: Callable[..., Export], 
     fake = Fake()
     export = exported(fake)
     assert read_export(tmp_path / "out") == export
-    assert (export.name, export.architecture, export.layers, export.heads, export.head_width) == (
-        "tiny",
-        "encoder-decoder",
-        1,
-        2,
-        8,
-    )
-    assert export.decoding.strategy == "beam"
-    assert export.decoding.options["width"] == 3
-    assert (export.max_source_tokens, export.max_target_tokens) == (64, 64)
-    assert export.special.end != export.special.padding
-    assert export.parity == {"examples": 12, "largest_difference": 1e-6, "same_outputs": 12}
+    assert (export.name, export.architecture, export.reads) == ("tiny", "encoder-decoder", "text")
+    assert export.image is None
+    sequence = export.sequence
+    assert sequence is not None
+    assert sequence.cache == Cache(layers=1, heads=2, head_width=8)
+    assert sequence.decoding.strategy == "beam"
+    assert sequence.decoding.options["width"] == 3
+    assert (sequence.max_source_tokens, sequence.max_target_tokens) == (64, 64)
+    assert sequence.special.end != sequence.special.padding
+    assert export.parity is not None
+    assert export.parity.model_dump(exclude_defaults=True) == {
+        "examples": 12,
+        "taken_from": "dev",
+        "largest_difference": 1e-6,
+        "outputs": [{"decoding": "greedy", "same": 12}],
+        "notes": ["nothing runs it: outputs as used and their quality are not compared"],
+    }
     left = {item.name for item in (tmp_path / "out").iterdir()} - {"special_tokens_map.json"}  # of transformers 4
     assert left == {EXPORT_FILE, "model.fake", "tokenizer.json", "tokenizer_config.json", "zoo.lock.yaml"}
     sizes = [len(batch["input_ids"]) for batch in fake.batches]
@@ -135,6 +146,28 @@ def test_sources_of_ones_own_are_compared_instead_of_the_development_split(expor
     fake = Fake(replace(SAME, examples=2, same_outputs=2))
     exported(fake, sources=["ta nutux", "tep"])
     assert [len(batch["input_ids"]) for batch in fake.batches] == [2]
+
+
+def test_a_recogniser_is_compared_on_images_and_says_how_they_are_prepared(
+    glyph_spec: Callable[..., Any], tmp_path: Path
+) -> None:
+    fake = Fake(replace(SAME, examples=6, same_outputs=6))
+    chosen: Any = SimpleNamespace(create=lambda: fake)
+    home = DataHome(tmp_path / "home")
+    with use_registry(with_glyphs()), one_thread():
+        spec = glyph_spec(**{"training.steps": 0, "decoding.batch_size": 4, "decoding.max_new_tokens": 20})
+        build(spec, tmp_path / "model", home)
+        export = export_model(tmp_path / "model", tmp_path / "out", chosen, examples=6, home=home)
+        assert read_export(tmp_path / "out") == export
+        assert export.reads == "image"
+        assert export.image is not None
+        assert resolve_preparation(export.image.section) == spec.model.image.preparation()
+        assert list(export.image.plugins) == [spec.model.image.input.component.distribution]
+    assert export.sequence is not None
+    assert export.sequence.max_source_tokens is None
+    assert [len(batch["pixel_values"]) for batch in fake.batches] == [4, 2]
+    counts = [batch["patch_mask"].sum(-1).max().item() for batch in fake.batches]
+    assert counts == sorted(counts, reverse=True)
 
 
 @pytest.mark.parametrize(

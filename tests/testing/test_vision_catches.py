@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zoo.images.inputs import ImageInput, Placement
 from zoo.models.contracts import Formula, Term
 from zoo.models.vision.contracts import PatchPosition, rows_and_columns
-from zoo.models.vision.inputs import ImageInput, Placement
 from zoo.registry import use_registry
 from zoo.spec.options import Options
 from zoo.testing import ComponentSuite, ImageInputSuite, PatchPositionSuite

@@ -39,6 +39,7 @@ from zoo.bench.work import WorkFolder
 from zoo.errors import InputError, ZooError
 from zoo.export.exporting import export_model
 from zoo.export.measuring import evaluate_export, measure_export, refuse_unexportable
+from zoo.export.quality import MaxDrop
 from zoo.lifeline import end_with_parent
 from zoo.measure.baselines import copy_baseline
 from zoo.measure.cpu import load_average
@@ -181,7 +182,10 @@ def run_exported(spec: Spec, work: WorkFolder, home: DataHome, progress: Progres
         return Outcome(status=training.status, error=training.error, environment=told, **trained)
     folder = work.path / "export"
     shutil.rmtree(folder, ignore_errors=True)  # a killed attempt's
-    export = export_model(shared.run, folder, spec.export, home=home, progress=progress)
+    # By how much it is worse is what the cell is to find out.
+    export = export_model(
+        shared.run, folder, spec.export, max_drop=MaxDrop(unbounded=True), home=home, progress=progress
+    )
     evaluation = evaluate_export(spec, folder, examples, metrics=metrics, progress=progress)
     performance = []
     if spec.measurement.processes:

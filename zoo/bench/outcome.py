@@ -205,10 +205,10 @@ def export_part(export: Export) -> ExportPart:
     """What ran, as a record holds it."""
     return ExportPart(
         exporter=export.kind,
-        weights=export.dtype,
+        weights=export.weights,
         runtime=runtime_versions(export),
         made_with=export.made_with,
-        parity=export.parity,
+        parity=None if export.parity is None else export.parity.model_dump(),
     )
 
 

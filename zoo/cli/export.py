@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +14,11 @@ from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError
 from zoo.registry import current_registry
 from zoo.spec.load import resolve_node
+from zoo.spec.lock import LOCK_NAME, read_lock
 from zoo.spec.node import Entry, Mark, mapping
 from zoo.spec.options import Chosen, Options, Slot
 from zoo.spec.reader import read_text
+from zoo.tasks.images import Source
 
 
 class _Choice(Options):
@@ -42,46 +46,96 @@ class _Choice(Options):
 @click.option(
     "--sources",
     "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Compare on the lines of FILE instead, where the data is not at hand; for a model that reads images, a folder "
+    "of them or a list of their paths.",
+)
+@click.option(
+    "--references",
+    "references_file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Compare on the lines of FILE instead, where the data is not at hand.",
+    help="The texts that are right for --sources, line by line: without them, quality is not measured there.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0.0, min_open=True),
     default=1e-4,
     show_default=True,
-    help="Fail where logits differ by more.",
+    help="Fail where logits of an export that is in float32 throughout differ by more; its greedy outputs must be the "
+    "same. Nothing of the kind is asked of int8 and its like: see --max-drop.",
+)
+@click.option(
+    "--max-drop",
+    "drops",
+    multiple=True,
+    metavar="[METRIC=]DROP",
+    help="Fail where the export scores worse than the model by more than DROP, in the metric's own unit: of the spec's "
+    "first metric, or of the one that is named; repeatable. Default: of the first metric 1 point, or 0.01 where its "
+    "scale ends at 1. The score itself counts, not its interval, which is printed: more --examples make it narrower.",
+)
+@click.option(
+    "--sensitivity",
+    is_flag=True,
+    help="Print what each layer does that is in less than float32; without it, only of an export that fails.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: what export.json says.")
 def command(
-    directory: Path, form: str, out: Path, examples: int, file: Path | None, tolerance: float, as_json: bool
+    directory: Path,
+    form: str,
+    out: Path,
+    examples: int,
+    file: Path | None,
+    references_file: Path | None,
+    tolerance: float,
+    drops: tuple[str, ...],
+    sensitivity: bool,
+    as_json: bool,
 ) -> None:
     """Write the model in DIR, a folder of 'zoo build' or 'zoo train', as another program reads it.
 
-    What is written is compared with the model before it is put in place: an earlier export in the folder stays where
-    that fails.
+    What is written is compared with the model before it is put in place: logits, outputs, and the spec's metrics on
+    both. An earlier export in the folder stays where that fails.
     """
     if not directory.is_dir():
         raise InputError("no such folder; expected one that 'zoo build' or 'zoo train' made", where=str(directory))
     chosen = _exporter(form)
-    sources = None if file is None else _lines(file)
+    sources = None if file is None else _sources(file, directory)
+    references = None if references_file is None else _references(references_file, file)
+    max_drop = _max_drop(drops)
+    from zoo.cli.export_report import print_report
     from zoo.export.exporting import export_model
+    from zoo.export.quality import DroppedError, MaxDrop
 
-    with TerminalProgress() as progress:
-        export = export_model(
-            directory, out, chosen, examples=examples, sources=sources, tolerance=tolerance, progress=progress
-        )
+    try:
+        with TerminalProgress() as progress:
+            export = export_model(
+                directory,
+                out,
+                chosen,
+                examples=examples,
+                sources=sources,
+                references=references,
+                taken_from="" if file is None else file.name,
+                tolerance=tolerance,
+                max_drop=MaxDrop(*max_drop),
+                sensitivity=sensitivity,
+                progress=progress,
+            )
+    except DroppedError as error:
+        if as_json:
+            print_json({"exported": False, "parity": error.report.model_dump()})
+        else:
+            print_report(error.report, sensitivity=True)
+        raise
     if as_json:
         print_json(export.model_dump())
         return
-    found = export.parity or {}
     size = sum(export.sizes.values()) / 2**20
     click.echo(f"exported {export.name} to {out}: {len(export.sizes)} files, {size:.1f} MiB, opset {export.opset}")
-    click.echo(
-        f"on {found['examples']} sources: logits differ by {found['largest_difference']:.1g} at most, "
-        f"{found['same_outputs']} greedy outputs are the same"
-    )
+    assert export.parity is not None  # it is what was asked for
+    print_report(export.parity, sensitivity=sensitivity)
 
 
 def _exporter(text: str) -> Chosen:
@@ -92,13 +146,38 @@ def _exporter(text: str) -> Chosen:
     return resolve_node(root, _Choice, current_registry()).exporter
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"byte {error.start} is not UTF-8", where=str(file)) from None
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(file)) from None
-    if not lines:
-        raise InputError("no lines of text: expected one source a line", where=str(file))
-    return lines
+def _sources(file: Path, directory: Path) -> list[Source]:
+    """What `file` holds for the model in `directory`: texts, where it says nothing of itself."""
+    from zoo.export.sources import read_sources
+
+    lock = directory / LOCK_NAME
+    return read_sources(file, "image" if lock.is_file() and read_lock(lock).spec.model.reads_images else "text")
+
+
+def _references(file: Path, sources: Path | None) -> list[str]:
+    from zoo.export.sources import read_references
+
+    if sources is None:
+        raise InputError("--references: of which sources? Give --sources, too; the spec's own data has its references")
+    return read_references(file, sources)
+
+
+def _max_drop(given: Sequence[str]) -> tuple[float | None, dict[str, float]]:
+    """What ``--max-drop`` allows the first metric, and others by their names."""
+    first: float | None = None
+    named: dict[str, float] = {}
+    for text in given:
+        name, equals, number = text.rpartition("=")
+        try:
+            drop = float(number)
+        except ValueError:
+            drop = math.nan
+        if not math.isfinite(drop) or drop < 0 or (equals and not name):
+            raise InputError(f"--max-drop {text}: expected a number from 0 up, or NAME=NUMBER")
+        if (name in named) if name else (first is not None):
+            raise InputError(f"--max-drop {text}: given twice")
+        if name:
+            named[name] = drop
+        else:
+            first = drop
+    return first, named

@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("zoo.cli.evaluate:command", "Score a trained model."),
     "export": ("zoo.cli.export:command", "Write a trained model as another program reads it, such as ONNX."),
     "translate": ("zoo.cli.translate:command", "Translate lines of text with a trained or exported model."),
+    "recognize": ("zoo.cli.recognize:command", "Read the texts in images with a trained or exported model."),
     "measure": ("zoo.cli.measure:command", "Latency, throughput and memory of models; compare them in turn."),
     "backends": ("zoo.cli.backends:command", "Attention kernels, time and memory of a step, model by model of a grid."),
     "bench": ("zoo.cli.bench:command", "Train, score and measure every cell of specs; append records."),

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import click
 
+from zoo.cli.model_folder import kind_of
 from zoo.errors import InputError
 
 Translate = Callable[[list[str]], list[str]]
@@ -42,26 +43,12 @@ def command(
     """
     with ExitStack() as stack:
         stream, name = _opened(file, stack)
-        kind = _kind(model)
-        load = _exported if kind == "export" else _trained
+        load = _exported if kind_of(model) == "export" else _trained
         translate, size = load(model, width, max_new_tokens, batch_size, threads)
         streaming = stream is sys.stdin.buffer
         count = (batch_size or 1) if streaming else size * BATCHES
         for block in _blocks(_lines(stream, name), count):
             _write(_translated(block, translate))
-
-
-def _kind(model: Path) -> str:
-    from zoo.export.folder import EXPORT_FILE
-
-    expected = "expected one that 'zoo export' or 'zoo train' made"
-    if not model.is_dir():
-        raise InputError(f"no such folder; {expected}", where=str(model))
-    if (model / EXPORT_FILE).is_file():
-        return "export"
-    if not (model / "config.json").is_file():
-        raise InputError(f"neither {EXPORT_FILE} nor config.json here; {expected}", where=str(model))
-    return "training"
 
 
 def _exported(
@@ -75,7 +62,7 @@ def _exported(
     def translate(texts: list[str]) -> list[str]:
         return translator.translate(texts, width=width, max_new_tokens=max_new_tokens, batch_size=batch_size)
 
-    return translate, batch_size or translator.export.decoding.batch_size
+    return translate, batch_size or translator.sequence.decoding.batch_size
 
 
 def _trained(
@@ -93,7 +80,9 @@ def _trained(
         torch.set_num_threads(threads)
     run = load_run(folder)
     if run.model.reads != "text":
-        raise InputError("its model reads images: this command translates texts", where=str(folder))
+        raise InputError(
+            "its model reads images: this command translates texts (see 'zoo recognize')", where=str(folder)
+        )
     decoding = run.spec.decoding
     changes = {
         "strategy": None if width is None else widened(decoding.strategy, width),

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.errors import InputError
 from zoo.spec.options import Options
+
+KEEP = "keep_float32"
+"""The option of an exporter that changes layers: those that it leaves as they are, by their names in torch, or globs of
+such names."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,14 @@ class Written:
     opset: int
     versions: dict[str, str]
     """Of the libraries that wrote it."""
+    weights: str = "float32"
+    """What weights are held as: ``float32``, ``int8``, ..."""
+    changed: tuple[str, ...] = ()
+    """Layers that are held, or computed, in less than float32: by the names of their modules in torch."""
+
+
+Trial = Callable[[Sequence[str], Path], Written]
+"""Writes a model with these layers, too, left in float32 into an empty folder."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,11 @@ class Parity:
     """Of logits, step by step from the cache, along the outputs of the model in torch."""
     same_outputs: int
     """Examples whose greedy outputs are identical."""
+    mean_difference: float | None = None
+    """The mean absolute difference of the same logits."""
+    divergence: float | None = None
+    """How far probabilities of the next token are from torch's on average: Kullback-Leibler, in nats a token. None
+    where a model gives none."""
 
 
 class Exporter(ABC):
@@ -49,4 +68,50 @@ class Exporter(ABC):
 
     @abstractmethod
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
-        """Compare what was written with the model, on encoded sources: ``input_ids``, ``attention_mask`` ``[B, S]``."""
+        """Compare what was written with the model, on encoded sources: what its forward pass takes of them, such as
+        ``input_ids`` and ``attention_mask`` ``[B, S]``, or what its image processor makes of images."""
+
+    def exact(self) -> Exporter | None:
+        """The exporter that changes no layer: what it writes is compared first, to the last digit. None: this one."""
+        return None
+
+    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+        """As `write`, where `exact` is what the exporter of that name has written of the same model. It may lie in
+        `folder`."""
+        return self.write(model, folder)
+
+    def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
+        """What the whole export in `folder` gives for each of the texts or images, as users get it: decoded as its spec
+        decodes, or by a search of another `width`, 1 being greedy.
+
+        Raises InputError where it cannot be decoded so.
+        """
+        from zoo.export.folder import read_export
+        from zoo.export.runtime import load, load_recognizer
+
+        if read_export(folder).reads == "image":
+            return list(load_recognizer(folder).recognize(list(sources), width=width))
+        return list(load(folder).translate(list(sources), width=width))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether layers can be left in float32."""
+        return KEEP in type(self.options).model_fields
+
+    def keeping(self, layers: Sequence[str]) -> Exporter:
+        """The exporter that leaves these layers, too, in float32.
+
+        Raises InputError where it has no option for that.
+        """
+        if not self.keeps:
+            raise InputError(f"the exporter has no option '{KEEP}'")
+        kept = [*getattr(self.options, KEEP), *layers]
+        return type(self)(type(self.options).model_validate({**self.options.plain(), KEEP: kept}))
+
+    @contextmanager
+    def trials(self, model: Any) -> Iterator[Trial]:
+        """Within the block: what writes `model` again and again, each time with other layers left in float32.
+
+        To be overridden where that can begin with what has been written before.
+        """
+        yield lambda layers, folder: self.keeping(layers).write(model, folder)

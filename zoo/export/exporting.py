@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ import torch
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Written
-from zoo.export.folder import EXPORT_FILE, Decoding, Export, Special, write_export
-from zoo.measure.reading import TextReader, source_of
+from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
+from zoo.export.material import Material, development, given
+from zoo.export.quality import DroppedError, MaxDrop, Quality
+from zoo.export.report import ExactParity, MetricDrop, ParityReport
+from zoo.export.sensitivity import EXAMPLES as RANKED_ON
+from zoo.export.sensitivity import Trials
+from zoo.measure.reading import reader_of, source_of
 from zoo.models.tokenizers import save_tokenizers
-from zoo.spec import Spec
+from zoo.spec import distributions_of
 from zoo.spec.lock import LOCK_NAME
 from zoo.spec.options import Chosen
-from zoo.tasks import DataHome
+from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
-from zoo.training.preparation import prepare_task
+from zoo.tasks.images import Source
 from zoo.training.run import Run, load_run
 
 TOLERANCE = 1e-4
@@ -36,38 +42,123 @@ def export_model(
     chosen: Chosen,
     *,
     examples: int = 200,
-    sources: Sequence[str] | None = None,
+    sources: Sequence[Source] | None = None,
+    references: Sequence[str] | None = None,
+    taken_from: str = "sources",
     tolerance: float = TOLERANCE,
+    max_drop: MaxDrop | None = None,
+    sensitivity: bool = False,
     home: DataHome | None = None,
     progress: Progress = silent,
 ) -> Export:
     """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
 
-    It is compared with torch on `sources`, or on so many `examples` of the spec's development split. An earlier export
-    at `out` stays until the new one is whole. Raises InputError where the model cannot be exported or `out` holds
-    something else, ZooError where logits differ by more than `tolerance` or an output is another.
+    It is compared with torch on `sources`, texts or images as the model reads them, with a text that is right for each
+    where there are `references`, or on so many `examples` of the spec's development split. An earlier export at `out`
+    stays until the new one is whole. With `sensitivity` the layers that are in less than float32 are ranked.
+
+    Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
+    measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
+    `tolerance`, or another output; `DroppedError` where quality is past `max_drop`.
     """
     refuse_place(out)
     run = load_run(source)
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
     exporter.refuse(model)
-    texts = list(sources) if sources is not None else development_sources(run.spec, examples, home, progress)
-    decoding = run.spec.decoding
-    limit = model.source_limit(decoding.max_new_tokens)
-    longest = model.output_limit(decoding.max_new_tokens)
+    if sources is None:
+        material = development(run.spec, examples, home, progress)
+    else:
+        material = given(sources, references, name=taken_from)
+    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, progress), progress)
     with atomic_directory(out) as folder:
-        progress("export", 0, 2)
-        written = exporter.write(model, folder)
-        progress("export", 1, 2)
-        save_tokenizers(run.tokenizers, folder)
-        shutil.copyfile(source / LOCK_NAME, folder / LOCK_NAME)
-        found = exporter.parity(model, folder, list(_batches(run, texts, limit)), max_new_tokens=longest)
+        return job.done(folder, out, tolerance, sensitivity=sensitivity)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One model on its way to another form."""
+
+    source: Path
+    run: Run
+    exporter: Exporter
+    material: Material
+    quality: Quality
+    progress: Progress
+
+    def done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
+        """Write the export to `folder`, in whose place `out` will stand, and compare it."""
+        self.progress("export", 0, 2)
+        batches = self._batches(self.material.examples)
+        written, exact = self._written(folder, out, tolerance, batches)
+        self.progress("export", 1, 2)
+        found = self._parity(folder, batches)
+        if not written.changed:
+            _refuse_other_outputs(found, tolerance, out)
+        self._complete(folder, written)
+        report = self.quality.report(self.exporter, folder, written, found)
+        if (sensitivity or not report.passes) and written.changed and self.exporter.keeps:
+            report = self._explained(report, written, out.parent)
+        if not report.passes:
+            raise DroppedError(report, out)
+        export = self._complete(folder, written, report, exact)
+        self.progress("export", 2, 2)
+        return export
+
+    def _written(
+        self, folder: Path, out: Path, tolerance: float, batches: Sequence[dict[str, Any]]
+    ) -> tuple[Written, ExactParity | None]:
+        """What is written, and how it compared before its weights were made smaller, if they were."""
+        model = self.run.model
+        first = self.exporter.exact()
+        if first is None:
+            return self.exporter.write(model, folder), None
+        whole = folder / "exact"
+        whole.mkdir()
+        first.write(model, whole)
+        found = self._parity(whole, batches)
         _refuse_other_outputs(found, tolerance, out)
-        export = _described(run, written, found)
+        written = self.exporter.write_reduced(model, whole, folder)
+        shutil.rmtree(whole)
+        return written, ExactParity(**asdict(found))
+
+    def _parity(self, folder: Path, batches: Sequence[dict[str, Any]]) -> Parity:
+        longest = self.run.model.output_limit(self.run.spec.decoding.max_new_tokens)
+        return self.exporter.parity(self.run.model, folder, batches, max_new_tokens=longest)
+
+    def _batches(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        limit = self.run.model.source_limit(self.run.spec.decoding.max_new_tokens)
+        return list(_batches(self.run, [source_of(example) for example in examples], limit))
+
+    def _explained(self, report: ParityReport, written: Written, scratch: Path) -> ParityReport:
+        """The report with the layers that do harm, and, if it is past a bound, what keeping some of them brings."""
+        some = self._batches(self.material.examples[:RANKED_ON])
+
+        def drops_of(folder: Path, written: Written) -> list[MetricDrop] | None:
+            if not math.isfinite(self._parity(folder, some).largest_difference):
+                return None
+            self._complete(folder, written)
+            return self.quality.drops(self.exporter, folder)
+
+        with self.exporter.trials(self.run.model) as trial:
+            trials = Trials(self.exporter, trial, written.changed, scratch, self.progress)
+            ranking = trials.ranked(lambda folder: self._parity(folder, some))
+            remedy = None if report.passes else trials.remedy(ranking, drops_of)
+        return report.model_copy(update={"sensitivity": ranking, "remedy": remedy})
+
+    def _complete(
+        self,
+        folder: Path,
+        written: Written,
+        report: ParityReport | None = None,
+        exact: ExactParity | None = None,
+    ) -> Export:
+        """Put beside what the exporter has written what it takes to run it."""
+        save_tokenizers(self.run.tokenizers, folder)
+        shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
+        export = _described(self.run, written, report, exact)
         write_export(export, folder)
-        progress("export", 2, 2)
-    return export
+        return export
 
 
 def refuse_place(out: Path) -> None:
@@ -78,20 +169,14 @@ def refuse_place(out: Path) -> None:
         raise InputError(f"holds something else than an export (no {EXPORT_FILE}): take another --out", where=str(out))
 
 
-def development_sources(spec: Spec, count: int, home: DataHome | None = None, progress: Progress = silent) -> list[str]:
-    """The first sources of the development split; fewer where it has fewer. Raises ZooError without the data."""
-    task = prepare_task(spec, home or DataHome.default(), progress)
-    return [str(source_of(example)) for example in task.examples("dev")[:count]]
-
-
-def _batches(run: Run, texts: Sequence[str], limit: int) -> Iterator[dict[str, Any]]:
-    """Encoded sources, in batches of like length."""
-    reader = TextReader(run.tokenizers.source)
-    lengths = reader.lengths(texts)
-    order = sorted(range(len(texts)), key=lambda index: (-lengths[index], index))
+def _batches(run: Run, sources: Sequence[Source], limit: int) -> Iterator[dict[str, Any]]:
+    """Encoded sources, in batches of like length or size."""
+    reader = reader_of(run.model, run.tokenizers)
+    lengths = reader.lengths(sources)
+    order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
     size = run.spec.decoding.batch_size
     for start in range(0, len(order), size):
-        chosen = [texts[index] for index in order[start : start + size]]
+        chosen = [sources[index] for index in order[start : start + size]]
         yield reader.encoded(chosen, torch.device("cpu"), limit=limit)
 
 
@@ -108,15 +193,33 @@ def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
         )
 
 
-def _described(run: Run, written: Written, found: Parity) -> Export:
-    model, decoding, config = run.model, run.spec.decoding, run.model.config
-    section, generation = model.section, model.generation_config
+def _described(run: Run, written: Written, report: ParityReport | None, exact: ExactParity | None = None) -> Export:
     return Export(
         name=run.spec.name,
-        architecture=section.architecture,
+        architecture=run.model.section.architecture,
+        reads=run.model.reads,
+        sequence=_sequence(run) if run.model.writes_text else None,
+        image=_image(run.model) if run.model.reads == "image" else None,
+        opset=written.opset,
+        weights=written.weights,
+        sizes=written.sizes,
+        made_with=written.versions,
+        parity=report,
+        exact_parity=exact,
+    )
+
+
+def _sequence(run: Run) -> SequencePart:
+    """How a model that writes texts does it."""
+    model, decoding, config = run.model, run.spec.decoding, run.model.config
+    section, generation = model.section, model.generation_config
+    cache = Cache(
         layers=section.decoder_layers,
         heads=section.heads,
         head_width=section.head_dim or section.d_model // section.heads,
+    )
+    return SequencePart(
+        cache=None if section.decoder is None else cache,
         vocabulary=int(config.vocab_size),
         special=Special(
             start=int(config.decoder_start_token_id),
@@ -126,8 +229,8 @@ def _described(run: Run, written: Written, found: Parity) -> Export:
             forced_eos=generation.forced_eos_token_id,
             banned=generation.bad_words_ids or [],
         ),
-        max_source_tokens=model.source_limit(decoding.max_new_tokens),
-        max_target_tokens=model.output_limit(_ANY),
+        max_source_tokens=None if model.reads == "image" else model.source_limit(decoding.max_new_tokens),
+        max_target_tokens=None if section.decoder is None else model.output_limit(_ANY),
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),
@@ -135,8 +238,14 @@ def _described(run: Run, written: Written, found: Parity) -> Export:
             batch_size=decoding.batch_size,
         ),
         log_probabilities=model.log_probabilities,
-        opset=written.opset,
-        sizes=written.sizes,
-        made_with=written.versions,
-        parity=asdict(found),
+    )
+
+
+def _image(model: Any) -> ImagePart:
+    """How images are prepared for a recogniser."""
+    preparation = model.section.image.preparation()
+    return ImagePart(
+        section=preparation.plain(),
+        grid_limit=model.encoder.position.grid_limit,
+        plugins=distributions_of(preparation),
     )

@@ -12,11 +12,12 @@ import torch
 from zoo.errors import InputError
 from zoo.export.folder import Export
 from zoo.export.requests import ExportRequest
-from zoo.export.runtime import load
+from zoo.export.runtime.answers import open_export
 from zoo.measure.evaluate import Evaluation, score_outputs
 from zoo.measure.performance import Performance, measure_performances, sent_sources
 from zoo.measure.reading import source_of
 from zoo.spec import Spec
+from zoo.spec.outputs import outputs_section
 from zoo.tasks.contracts import Example, Metric, Progress, silent
 from zoo.tasks.images import Source
 
@@ -37,8 +38,8 @@ def evaluate_export(
 
     Metrics that read likelihoods give no score: what runs an export shows none. Nor are probes read off it.
     """
-    runner: Any = load(folder, threads=torch.get_num_threads())
-    size = runner.export.decoding.batch_size * TOGETHER
+    runner = open_export(folder, threads=torch.get_num_threads())
+    size = outputs_section(spec).batch_size * TOGETHER
     outputs: list[Any] = []
     tokens, unfinished, counted = 0, 0, False
     for start in range(0, len(examples), size):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from zoo.export.folder import read_export
-from zoo.export.runtime import load
+from zoo.export.runtime.answers import open_export
 from zoo.measure.answering import Answer
 from zoo.measure.probe import Probe, Request
 from zoo.tasks.images import Source
@@ -33,14 +33,13 @@ class ExportRequest(Request):
 
     def precision(self) -> str:
         """What the weights are held in."""
-        return read_export(self.directory).dtype
+        return read_export(self.directory).weights
 
     def opened(self) -> Answer:
         """The export, ready to answer."""
-        runner: Any = load(self.directory, threads=self.threads)
+        runner = open_export(self.directory, threads=self.threads)
 
         def answer(sources: Sequence[Source]) -> int | None:
-            tokens: int | None = runner.answer(sources, batch_size=len(sources)).tokens
-            return tokens
+            return runner.answer(sources, batch_size=len(sources)).tokens
 
         return answer

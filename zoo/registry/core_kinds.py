@@ -75,7 +75,7 @@ def zoo_kinds() -> Iterator[Kind]:
     yield Kind(
         "image-input",
         "How an image is resized and padded before it is cut into patches",
-        f"{_VISION}.inputs:ImageInput",
+        "zoo.images.inputs:ImageInput",
         suite="zoo.testing.image_input:ImageInputSuite",
     )
     yield Kind(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,8 +16,8 @@ class PatchSection(Options):
     width: int = Field(default=16, ge=1, le=1024, description="Columns of pixels Pw")
 
 
-class ImageSection(Options):
-    """Images as an encoder reads them."""
+class ImagePreparation(Options):
+    """What becomes of an image before a model reads it."""
 
     input: Annotated[Chosen, Slot("image-input")] = Field(
         description="Resize policy: which size an image gets, and on which canvas it stands"
@@ -33,6 +33,26 @@ class ImageSection(Options):
     resample: Literal["bilinear", "bicubic", "lanczos"] = Field(
         default="bilinear", description="Filter of resizing (Pillow's, which low-passes where it shrinks)"
     )
+
+    @field_validator("std")
+    @classmethod
+    def _deviations_are_positive(cls, value: list[float]) -> list[float]:
+        if min(value) <= 0:
+            raise ValueError(f"expected numbers above 0, found {min(value)}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_number_for_each_channel(self) -> Self:
+        for name in ("mean", "std"):
+            found = len(getattr(self, name))
+            if found not in (1, self.channels):
+                raise ValueError(f"{name}: expected 1 number or {self.channels}, one for each channel, found {found}")
+        return self
+
+
+class ImageSection(ImagePreparation):
+    """Images as an encoder reads them."""
+
     patch_position: Annotated[Chosen, Slot("patch-position")] = Field(
         description="How the encoder knows where a patch stands"
     )
@@ -52,20 +72,9 @@ class ImageSection(Options):
         default=1, ge=1, le=64, description="Frames that an image-ctc writes for each column of patches"
     )
 
-    @field_validator("std")
-    @classmethod
-    def _deviations_are_positive(cls, value: list[float]) -> list[float]:
-        if min(value) <= 0:
-            raise ValueError(f"expected numbers above 0, found {min(value)}")
-        return value
-
-    @model_validator(mode="after")
-    def _one_number_for_each_channel(self) -> ImageSection:
-        for name in ("mean", "std"):
-            found = len(getattr(self, name))
-            if found not in (1, self.channels):
-                raise ValueError(f"{name}: expected 1 number or {self.channels}, one for each channel, found {found}")
-        return self
+    def preparation(self) -> ImagePreparation:
+        """The part that says how images are prepared."""
+        return ImagePreparation.model_validate({name: getattr(self, name) for name in ImagePreparation.model_fields})
 
     @model_validator(mode="after")
     def _registers_are_there_to_be_seen(self) -> ImageSection:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from zoo.errors import InputError, InputErrorGroup, did_you_mean
 from zoo.registry import Registry, current_registry
-from zoo.spec.image_section import ImageSection
+from zoo.spec.image_section import ImagePreparation, ImageSection
 from zoo.spec.model_section import ModelSection
 from zoo.spec.node import Node
 from zoo.spec.options import Chosen, Options
@@ -113,6 +113,11 @@ def resolve_model(plain: Mapping[str, Any], registry: Registry | None = None) ->
 def resolve_image(plain: Mapping[str, Any], registry: Registry | None = None) -> ImageSection:
     """An image section from plain data, such as the one in a saved image processor's file."""
     return _resolve_plain(plain, ImageSection, registry)
+
+
+def resolve_preparation(plain: Mapping[str, Any], registry: Registry | None = None) -> ImagePreparation:
+    """How images are prepared, from plain data such as an export's."""
+    return _resolve_plain(plain, ImagePreparation, registry)
 
 
 def _resolve_plain(plain: Mapping[str, Any], model: type[SectionT], registry: Registry | None) -> SectionT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from zoo.errors import InputError
-from zoo.export.contracts import Exporter, Parity, Written
+from zoo.export.contracts import KEEP, Exporter, Parity, Written
 from zoo.registry import use_registry
 from zoo.spec.options import Chosen
 from zoo.testing.suite import ComponentSuite
@@ -79,9 +80,38 @@ class ExporterSuite(ComponentSuite):
         assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
         assert not model.training
         found = self.parity(chosen, model, tmp_path)
-        assert found.examples == found.same_outputs == 5
-        assert found.largest_difference < 1e-4
+        assert found.examples == 5
+        assert math.isfinite(found.largest_difference)
+        if not written.changed:
+            assert found.same_outputs == 5, "what is in float32 throughout writes what the model does"
+            assert found.largest_difference < 1e-4
         assert self.parity(chosen, tiny_model(seed=4), tmp_path).largest_difference > 1e-2
+
+    @pytest.mark.slow
+    def test_layers_that_it_changes_are_told_and_can_be_kept(self, chosen: Chosen, tmp_path: Path) -> None:
+        """What it takes to find the layers that do harm: names that the model knows, and trials with others kept."""
+        exporter, model = self.build(chosen), tiny_model()
+        if not exporter.keeps:
+            pytest.skip(f"has no option '{KEEP}': it changes no layers, or all of them")
+        with exporter.trials(model) as trial:
+            folders = [tmp_path / name for name in ("all", "but-one", "none")]
+            for folder in folders:
+                folder.mkdir()
+            changed = trial((), folders[0]).changed
+            if not changed:
+                pytest.skip("changes no layer with these options")
+            assert len(set(changed)) == len(changed)
+            assert set(changed) <= {name for name, _ in model.named_modules()}, "layers have their names in torch"
+            assert trial(changed[:1], folders[1]).changed == changed[1:]
+            assert trial(changed, folders[2]).changed == ()
+        found = [exporter.parity(model, folder, [_batch()], max_new_tokens=NEW_TOKENS) for folder in folders]
+        assert found[0].largest_difference > found[2].largest_difference, "its layers are said to be changed"
+        assert found[2].largest_difference < 1e-4
+        assert found[2].same_outputs == 5
+        for one in found:
+            assert one.mean_difference is not None
+            assert one.divergence is not None
+            assert one.mean_difference <= one.largest_difference
 
     def parity(self, chosen: Chosen, model: Any, folder: Path) -> Parity:
         """The comparison of one batch."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.models.vision.inputs import ImageInput, Placement
+from zoo.images.inputs import ImageInput, Placement
 from zoo.models.vision.processor import ZooImageProcessor
 from zoo.registry import use_registry
 from zoo.spec.options import Chosen
@@ -22,7 +22,7 @@ PATCH = (16, 8)
 
 
 class ImageInputSuite(InAnImageModel):
-    """Resize policies: see `zoo.models.vision.inputs.ImageInput`. Patches are 16 x 8 pixels."""
+    """Resize policies: see `zoo.images.inputs.ImageInput`. Patches are 16 x 8 pixels."""
 
     kind: ClassVar[str] = "image-input"
 

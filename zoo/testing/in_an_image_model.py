@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.images.patches import PATCHES
 from zoo.models import load_model
 from zoo.models._compat import CACHE, new_cache
-from zoo.models.vision.packing import PATCHES, pack
+from zoo.models.vision.packing import pack
 from zoo.registry import use_registry
 from zoo.spec.options import Chosen
 from zoo.testing.in_a_model import TOLERANCE, moved

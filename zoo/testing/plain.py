@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.images.inputs import ImageInput, Placement
 from zoo.models import ZooForCausalLM, ZooForConditionalGeneration, assemble
 from zoo.models.base import ZooModel
 from zoo.models.contracts import (
@@ -28,7 +29,6 @@ from zoo.models.contracts import (
     Sublayer,
 )
 from zoo.models.vision.contracts import PatchPosition
-from zoo.models.vision.inputs import ImageInput, Placement
 from zoo.registry import Component, Registry, current_registry, use_registry
 from zoo.spec import resolve_model
 from zoo.spec.options import Chosen, Options, Slot

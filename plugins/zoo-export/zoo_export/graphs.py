@@ -1,8 +1,9 @@
-"""An encoder-decoder as three functions of tensors: what the graphs of an export compute."""
+"""What a graph of an export is before it is written, and the cache that it can hold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,31 +13,61 @@ from torch import Tensor, nn
 from zoo.export.folder import SIDES
 
 KeysAndValues = tuple[Tensor, Tensor]
+BATCH, SOURCE = 3, 5
+"""Sizes of the example that is traced: each another, and none 1, so that no size is taken for a constant."""
+FREE: Any = torch.export.Dim.AUTO
+ROWS: Any = {0: FREE, 1: FREE}
+"""Of a tensor ``[B, L, ...]``: batch and length are free."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One file: a function of tensors, what it is traced with, and the names of what goes in and comes out."""
+
+    file: str
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: list[str]
+    free: tuple[Any, ...]
+    """The free dimensions of each input; those of a function's ``*tensors`` as one tuple."""
+
+
+class GraphModule(nn.Module):
+    """A function of tensors over a whole model."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
 
 
 class FlatCache:
     """One side of a cache as plain tensors ``[B, H, L, Dh]``: transformers' own holds state that no graph can have."""
 
     def __init__(self, held: Sequence[KeysAndValues] = ()) -> None:
-        self.held = list(held)
-
-    @property
-    def layers(self) -> list[Any]:
+        self.layers: list[Any] = [SimpleNamespace(keys=keys, values=values) for keys, values in held]
         """As `transformers.Cache` has them."""
-        return [SimpleNamespace(keys=keys, values=values) for keys, values in self.held]
+
+    def __getitem__(self, layer: int) -> KeysAndValues:
+        return self.layers[layer].keys, self.layers[layer].values
 
     def get_seq_length(self, layer: int = 0) -> int:
         """Tokens held."""
-        return self.held[layer][0].shape[-2] if self.held else 0
+        return self.layers[layer].keys.shape[-2] if self.layers else 0
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *args: Any) -> KeysAndValues:
         """Add keys and values ``[B, H, T, Dh]`` of a layer; returns all that it has now."""
-        if layer < len(self.held):
-            old_keys, old_values = self.held[layer]
-            self.held[layer] = torch.cat((old_keys, keys), dim=-2), torch.cat((old_values, values), dim=-2)
+        while len(self.layers) <= layer:
+            self.layers.append(SimpleNamespace(keys=None, values=None))
+        held = self.layers[layer]
+        if held.keys is None:
+            held.keys, held.values = keys, values
         else:
-            self.held.append((keys, values))
-        return self.held[layer]
+            held.keys, held.values = torch.cat((held.keys, keys), dim=-2), torch.cat((held.values, values), dim=-2)
+        return self[layer]
+
+    def flat(self) -> tuple[Tensor, ...]:
+        """Keys and values of one layer after another."""
+        return tuple(tensor for layer in range(len(self.layers)) for tensor in self[layer])
 
 
 class FlatCaches:
@@ -52,48 +83,25 @@ class FlatCaches:
 
     def flat(self, sides: tuple[str, ...] = SIDES) -> tuple[Tensor, ...]:
         """In the order of `zoo.export.folder.cache_names`."""
-        held = {"decoder": self.self_attention_cache.held, "encoder": self.cross_attention_cache.held}
-        layers = range(len(self.self_attention_cache.held))
+        held = {"decoder": self.self_attention_cache, "encoder": self.cross_attention_cache}
+        layers = range(len(self.self_attention_cache.layers))
         return tuple(tensor for layer in layers for side in sides for tensor in held[side][layer])
 
-    @classmethod
-    def of(cls, flat: Sequence[Tensor]) -> FlatCaches:
-        """The inverse of `flat` of both sides."""
-        rows = [flat[start : start + 4] for start in range(0, len(flat), 4)]
-        return cls([(row[0], row[1]) for row in rows], [(row[2], row[3]) for row in rows])
+
+def in_pairs(flat: Sequence[Tensor]) -> list[KeysAndValues]:
+    """Keys and values of one layer after another, from tensors in a row."""
+    return [(flat[place], flat[place + 1]) for place in range(0, len(flat), 2)]
 
 
-class _Graph(nn.Module):
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
+def both_sides(flat: Sequence[Tensor]) -> tuple[list[KeysAndValues], list[KeysAndValues]]:
+    """The decoder's keys and values and those of its memory, from tensors in the order of `cache_names`."""
+    pairs = in_pairs(flat)
+    return pairs[0::2], pairs[1::2]
 
 
-class EncoderGraph(_Graph):
-    """Source ids and mask ``[B, S]`` -> what the decoder reads: ``[B, S, D]``, or ``[B, L, S, D]`` of every layer."""
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        encoded = self.model.encoder(input_ids, attention_mask)
-        states: Tensor = self.model.states_for_fusion(encoded)  # [B, L or 1, S, D]
-        return states if self.model.encoder.keep_layers else states[:, 0]
-
-
-class FirstStepGraph(_Graph):
-    """The start token ``[B, 1]`` and the memory -> logits ``[B, 1, V]`` and both caches."""
-
-    def forward(
-        self, input_ids: Tensor, encoder_hidden_states: Tensor, encoder_attention_mask: Tensor
-    ) -> tuple[Tensor, ...]:
-        states = encoder_hidden_states if self.model.encoder.keep_layers else encoder_hidden_states[:, None]
-        caches = FlatCaches()
-        decoded = self.model.decoder(input_ids, None, states, encoder_attention_mask, caches)
-        return self.model._logits(decoded.last_hidden_state), *caches.flat()
-
-
-class NextStepGraph(_Graph):
-    """The newest token ``[B, 1]`` and both caches -> logits ``[B, 1, V]`` and the decoder's cache, one longer."""
-
-    def forward(self, input_ids: Tensor, encoder_attention_mask: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
-        caches = FlatCaches.of(past)
-        decoded = self.model.decoder(input_ids, None, None, encoder_attention_mask, caches)
-        return self.model._logits(decoded.last_hidden_state), *caches.flat(("decoder",))
+def interleaved(own: Sequence[Tensor], both: Sequence[Tensor]) -> list[Tensor]:
+    """Two tensors a layer of `own`, then the two of the memory that `both` has behind its own."""
+    layers = range(len(own) // 2)
+    return [
+        tensor for layer in layers for tensor in (*own[2 * layer : 2 * layer + 2], *both[4 * layer + 2 : 4 * layer + 4])
+    ]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import ClassVar, Literal, Self, get_args
+
+from pydantic import Field, model_validator
 
 from zoo.spec.options import Options
 
+Weights = Literal["float32", "int8", "float16", "int4"]
+WEIGHTS: tuple[str, ...] = get_args(Weights)
+
 
 class OnnxOptions(Options):
-    """ONNX by torch's own exporter."""
+    """ONNX by torch's own exporter, its weights as they are or in fewer bits."""
 
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32"}
+    )
     opset: int = Field(
         default=18,
         ge=18,
@@ -17,3 +25,31 @@ class OnnxOptions(Options):
         description="Version of the operators. 18 is what torch's exporter writes, for onnxruntime from 1.14. "
         "23 writes attention as one operator, which onnxruntime 1.32 refuses where all queries share a mask",
     )
+    weights: Weights = Field(
+        default="float32",
+        description="Numbers that the weights are written as. int8: every product with a weight is computed in 8 bits, "
+        "activations rounded as they come. float16: half the size, faster on GPUs alone. int4: the smallest",
+    )
+    per_channel: bool = Field(
+        default=True,
+        description="int8: a scale for each output of a layer, not one for the whole layer",
+    )
+    reduced_range: bool = Field(
+        default=False,
+        description="int8: weights of 7 bits. For x86 processors without VNNI, where sums of two products of 8 bits "
+        "do not fit their 16 bits and are cut",
+    )
+    block_size: Literal[16, 32, 64, 128, 256] = Field(
+        default=32, description="int4: inputs of a layer that share a scale; the fewer, the closer and the larger"
+    )
+    keep_float32: list[str] = Field(
+        default=[],
+        description="Layers whose weights stay float32, by their names in the torch model, with * and ? as in a shell: "
+        "lm_head, decoder.layers.0.*",
+    )
+
+    @model_validator(mode="after")
+    def _keeps_of_something(self) -> Self:
+        if self.keep_float32 and self.weights == "float32":
+            raise ValueError("keep_float32: with weights 'float32' every layer stays so; choose other weights")
+        return self

@@ -10,9 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from zoo.errors import ZooError
 from zoo.export.contracts import Parity
-from zoo.export.runtime.sessions import open_graphs
-from zoo.export.runtime.steps import CachedSteps
+from zoo.export.differences import Differences
+from zoo.export.folder import FRAMES, WHOLE
+from zoo.export.runtime.constraints import constrain
+from zoo.export.runtime.sessions import TEXTS, open_graph, open_graphs, run
+from zoo.export.runtime.settings import Search
+from zoo.export.runtime.steps import CachedSteps, PromptSteps, Steps
+from zoo.images.frames import best_path
+from zoo.images.patches import PATCHES
 from zoo.models.decoding import run_generate
 from zoo.models.modes import evaluating
 
@@ -20,32 +27,89 @@ Array = NDArray[Any]
 
 
 def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
-    """`Parity` over encoded `batches`, by the steps that users take: along torch's greedy outputs, so that one other
-    token does not hide the rest."""
-    graphs = open_graphs(folder, len(model.decoder.layers))
-    start = int(model.config.decoder_start_token_id)
+    """`Parity` over encoded `batches`, by what users run. Where tokens are written one by one: along torch's greedy
+    outputs, so that one other token does not hide the rest."""
+    if model.section.decoder is None:
+        return _compared_frames(model, folder, batches, max_new_tokens=max_new_tokens)
+    reads = {"pair": TEXTS, "image": PATCHES}.get(model.arrangement)
+    graphs = open_graphs(folder, model.section.decoder_layers, reads=reads)
     examples = same = 0
-    largest = 0.0
+    differences = Differences()
     for batch in batches:
-        ids, mask = batch["input_ids"], batch["attention_mask"]
         with evaluating(model), torch.no_grad():
-            written = run_generate(model, batch, {}, max_new_tokens=max_new_tokens)  # [B, 1 + T]
-            expected = model(
-                input_ids=ids, attention_mask=mask, decoder_input_ids=written[:, :-1], use_cache=False
-            ).logits.numpy()  # [B, T, V]
-        targets = written.numpy()
-        real = _real(targets, int(model.config.eos_token_id))  # [B, T]
+            prompts = model.prompts(batch)
+            written = model.written(run_generate(model, prompts, {}, max_new_tokens=max_new_tokens), prompts)
+            expected = model.target_logits(batch, written[:, 1:]).numpy()  # [B, T, V]
+        targets = written.numpy()  # [B, 1 + T]
+        search = _search(model, targets, max_new_tokens)
+        real = _real(targets, search.end)  # [B, T]
         agrees = np.ones(len(targets), dtype=bool)
-        steps = CachedSteps(graphs, ids.numpy(), mask.numpy(), start)
+        inputs = {name: tensor.numpy() for name, tensor in prompts.items()}
+        steps: Steps
+        if graphs.encoder is None:
+            steps = PromptSteps(graphs, inputs["input_ids"], inputs["attention_mask"])
+        else:
+            steps = CachedSteps(graphs, inputs, search.start)
         for place in range(targets.shape[1] - 1):
             logits = steps.advance(targets[:, place]) if place else steps.logits()  # [B, V]
             rows = real[:, place]
-            if rows.any():
-                largest = max(largest, float(np.abs(logits[rows] - expected[rows, place]).max()))
+            differences.add(expected[rows, place], logits[rows])
+            if search.constrained:
+                logits = logits.copy()
+                constrain(logits, targets[:, : place + 1], search)
             agrees &= ~rows | (logits.argmax(-1) == targets[:, place + 1])
         examples += len(targets)
         same += int(agrees.sum())
-    return Parity(examples=examples, largest_difference=largest, same_outputs=same)
+    return _parity(examples, same, differences)
+
+
+def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
+    """`Parity` of a CTC head: logits frame by frame."""
+    session = open_graph(folder / WHOLE, None, PATCHES, ("logits", FRAMES))
+    blank, end = model.blank, int(model.config.eos_token_id)
+    examples = same = 0
+    differences = Differences()
+    for batch in batches:
+        with evaluating(model), torch.no_grad():
+            expected = model(**batch, return_dict=True)
+            targets = run_generate(model, batch, {}, max_new_tokens=max_new_tokens).numpy()  # [B, 1 + T]
+        found = run(session, {name: tensor.numpy() for name, tensor in batch.items()})
+        frames = expected.frames.numpy()  # [B]
+        if not np.array_equal(found[FRAMES], frames):
+            raise ZooError(f"images have {found[FRAMES].tolist()} frames in the export, {frames.tolist()} in torch")
+        inside = np.arange(found["logits"].shape[1]) < frames[:, None]  # [B, F]
+        differences.add(expected.logits.numpy()[inside], found["logits"][inside])
+        best = found["logits"].argmax(axis=-1)  # [B, F]
+        rows = best_path(best, found[FRAMES], blank=blank, end=end, longest=max_new_tokens)
+        wanted = [row[1 : 1 + real.sum()].tolist() for row, real in zip(targets, _real(targets, end), strict=True)]
+        examples += len(rows)
+        same += sum(row == other for row, other in zip(rows, wanted, strict=True))
+    return _parity(examples, same, differences)
+
+
+def _parity(examples: int, same: int, differences: Differences) -> Parity:
+    return Parity(
+        examples=examples,
+        largest_difference=differences.largest,
+        same_outputs=same,
+        mean_difference=differences.mean,
+        divergence=differences.divergence,
+    )
+
+
+def _search(model: Any, targets: Array, max_new_tokens: int) -> Search:
+    """The greedy search that made `targets` ``[B, 1 + T]``: what the model forces and bans holds, whatever its spec
+    asks for."""
+    config, generation = model.config, model.generation_config
+    banned = [tokens[0] for tokens in generation.bad_words_ids or [] if len(tokens) == 1]
+    return Search(
+        start=int(targets[0, 0]),
+        end=int(config.eos_token_id),
+        max_new_tokens=max_new_tokens,
+        forced_first=generation.forced_bos_token_id,
+        forced_last=generation.forced_eos_token_id,
+        banned=tuple(token for token in banned if token != config.eos_token_id),
+    )
 
 
 def _real(targets: Array, end: int) -> Array:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from zoo.images.patches import PATCHES
 from zoo.models import assemble
-from zoo.models.vision.packing import PATCHES, pack
+from zoo.models.vision.packing import pack
 from zoo.registry import use_registry
 from zoo.spec import resolve_model
 from zoo.testing.in_a_model import moved

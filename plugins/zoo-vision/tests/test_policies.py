@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import InputError
-from zoo.models.vision.inputs import ImageInput, Placement
+from zoo.images.inputs import ImageInput, Placement
 from zoo.models.vision.processor import ZooImageProcessor
 from zoo.registry import current_registry
 from zoo.spec.options import Chosen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from zoo.errors import InputError
-from zoo.models.vision.inputs import ImageInput, Placement
+from zoo.images.inputs import ImageInput, Placement
 from zoo.spec.options import Options
 from zoo_vision.options import LargeOptions, LetterboxOptions, NativeOptions, SquashOptions
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from zoo.export.exporting import export_model
-from zoo.registry import current_registry
+from zoo.registry import current_registry, use_registry
 from zoo.spec import resolve
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome
+from zoo.testing.glyphs import with_glyphs
 from zoo.testing.surroundings import one_thread
 from zoo.training import build, load_run
 from zoo.training.preparation import prepare_task
@@ -81,3 +84,50 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
         exporter = current_registry().get("exporter", "onnx")
         export_model(folder, out, Chosen(exporter, exporter.load_options()()), sources=sources[:5])
     return Twins(folder, out, sources)
+
+
+@dataclass(frozen=True)
+class Readers:
+    """A folder of ``zoo build`` and an export of it, of each kind of recogniser, and images on disk."""
+
+    text: Twins
+    ctc: Twins
+    images: Path
+
+
+@pytest.fixture(scope="session")
+def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., Any]) -> Iterator[Readers]:
+    """Untrained, but with outputs that differ."""
+    root = tmp_path_factory.mktemp("readers")
+    home = DataHome(root / "home")
+    absent = dict.fromkeys(("model.decoder", "model.position", "model.fusion"))
+    strategy = {"use": "beam", "width": 3}
+    # A table of 2 rows and 8 columns has no place for larger images.
+    image = {"model.image.patch_position": {"use": "factorized", "rows": 2, "columns": 8}}
+    common = {"training.steps": 0, "decoding.batch_size": 5, "decoding.max_new_tokens": 12, **image}
+    kinds = {
+        "text": {"decoding.strategy": strategy, "model.image.registers": 1, "model.image.registers_in_memory": True},
+        "ctc": {"model.architecture": "image-ctc", "model.tie_embeddings": "none", **absent},
+    }
+    twins = {}
+    with use_registry(with_glyphs()), one_thread():
+        for kind, changes in kinds.items():
+            spec = glyph_spec(**common, **changes)
+            images = [example.image for example in prepare_task(spec, home).examples("dev")]
+            build(spec, root / kind, home)
+            model = load_run(root / kind).model
+            with torch.no_grad():
+                for matrix in model.parameters():
+                    if matrix.ndim == 2:
+                        matrix.mul_(3.0)
+            model.save_pretrained(root / kind)
+            exporter = current_registry().get("exporter", "onnx")
+            chosen = Chosen(exporter, exporter.load_options()())
+            out = root / "exports" / kind
+            export_model(root / kind, out, chosen, sources=images[:5], home=home)
+            twins[kind] = Twins(root / kind, out, ())
+        (root / "images").mkdir()
+        for place, image in enumerate(images[:12]):
+            assert image is not None
+            Image.fromarray(image.load()).save(root / "images" / f"{place:02}.png")
+        yield Readers(**twins, images=root / "images")

@@ -7,26 +7,19 @@ from typing import Any
 import pytest
 
 from zoo.errors import InputError
-from zoo.export.folder import Decoding, Export, Special
+from zoo.export.folder import Cache, Decoding, SequencePart, Special
 from zoo.export.runtime.settings import search_of
 from zoo.registry import current_registry
 
 
-def export_of(strategy: str, options: dict[str, Any], **special: Any) -> Export:
-    return Export(
-        name="tiny",
-        architecture="encoder-decoder",
-        layers=1,
-        heads=2,
-        head_width=8,
+def sequence_of(strategy: str, options: dict[str, Any], **special: Any) -> SequencePart:
+    return SequencePart(
+        cache=Cache(layers=1, heads=2, head_width=8),
         vocabulary=9,
         special=Special(start=0, end=1, padding=0, **special),
         max_source_tokens=64,
         max_target_tokens=30,
         decoding=Decoding(strategy=strategy, options=options, max_new_tokens=20, batch_size=4),
-        opset=18,
-        sizes={},
-        made_with={},
     )
 
 
@@ -34,7 +27,7 @@ def test_every_option_of_the_strategies_that_search_is_understood() -> None:
     """All that the kit's greedy and beam have: none is ignored, none is missing."""
     for name in ("greedy", "beam"):
         options = current_registry().get("decoding", name).load_options()()
-        search = search_of(export_of(name, options.model_dump()), "here")
+        search = search_of(sequence_of(name, options.model_dump()), "here")
         assert {option: getattr(search, option) for option in options.model_dump()} == options.model_dump()
         assert search.width == getattr(options, "width", 1)
         assert search.max_new_tokens == 20
@@ -54,12 +47,12 @@ def test_what_cannot_be_decoded_is_refused_by_name(
     strategy: str, options: dict[str, Any], special: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(InputError, match=expected):
-        search_of(export_of(strategy, options, **special), "here")
+        search_of(sequence_of(strategy, options, **special), "here")
 
 
 def test_a_call_changes_what_it_names_within_the_places_of_the_model() -> None:
     options = {"width": 3, "min_new_tokens": 6, "length_penalty": 0.5}
-    search = search_of(export_of("zoo-decoding/beam", options, forced_eos=1, banned=[[0], [1]]), "here")
+    search = search_of(sequence_of("zoo-decoding/beam", options, forced_eos=1, banned=[[0], [1]]), "here")
     assert search.banned == (0,)  # banning the end would have no output end
     assert search.changed(limit=30) == search
     longer = search.changed(limit=30, max_new_tokens=50, width=1, length_penalty=0.0)

@@ -64,7 +64,7 @@ def test_outputs_are_those_of_torch(twins: Any, translator: Translator, of_torch
 
 
 def test_ids_end_where_the_model_ended(translator: Translator) -> None:
-    end = translator.export.special.end
+    end = translator.sequence.special.end
     rows = translator.generate([[9, 8, 7, end], [5, end]], width=1, max_new_tokens=20)
     assert all(len(row) <= 20 for row in rows)
     assert all(token != end for row in rows for token in row[:-1])
@@ -133,7 +133,7 @@ def test_what_is_not_there_or_damaged_is_named(twins: Any, tmp_path: Path) -> No
     (folder / EXPORT_FILE).write_text(json.dumps(told | {"architecture": "detector"}))
     with pytest.raises(InputError, match="'detector': expected 'encoder-decoder'"):
         load(folder)
-    told["decoding"] |= {"strategy": "sampling", "options": {}}
+    told["sequence"]["decoding"] |= {"strategy": "sampling", "options": {}}
     (folder / EXPORT_FILE).write_text(json.dumps(told))
     with pytest.raises(InputError, match="'sampling' is not among those that run without torch"):
         load(folder)

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from zoo.errors import InputError
+from zoo.images.inputs import Placement
 from zoo.models import ZooImageProcessor
-from zoo.models.vision.inputs import Placement
 from zoo.models.vision.packing import pack, unpacking
 from zoo.registry import use_registry
 from zoo.testing.plain import IMAGE, PlainImageInput, with_plain_components

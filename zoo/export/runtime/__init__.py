@@ -1,8 +1,24 @@
-"""Runs exported encoder-decoders with onnxruntime, numpy and tokenizers: nothing here imports torch or transformers.
+"""Runs exports with onnxruntime, numpy and tokenizers: nothing here imports torch or transformers.
 
-``load(folder).translate(texts)`` gives what the model's own decoding gives in torch, greedy or by beams.
+``load(folder).translate(texts)`` gives what the model's own decoding gives in torch, greedy or by beams;
+``load_recognizer(folder).recognize(images)`` what it reads in images.
 """
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.export.runtime.translator import Translator, load
 
-__all__ = ["Translator", "load"]
+if TYPE_CHECKING:
+    from zoo.export.runtime.recognizer import Recognizer
+
+__all__ = ["Translator", "load", "load_recognizer"]
+
+
+def load_recognizer(folder: Path | str, *, threads: int | None = None) -> Recognizer:
+    """See `zoo.export.runtime.recognizer`, which is imported here: a translator has no need of it."""
+    from zoo.export.runtime.recognizer import load_recognizer as load_it
+
+    return load_it(folder, threads=threads)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from zoo.export.folder import Export
-from zoo.tasks.images import Source
+from zoo.export.folder import read_export
+from zoo.export.runtime.settings import Search
+from zoo.export.runtime.texts import Texts
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,28 @@ class Answers:
     unfinished: int = 0
     """Outputs that met the length limit before an end token."""
 
+    @classmethod
+    def of(cls, written: Sequence[Sequence[int]], search: Search, texts: Texts) -> Answers:
+        """The answers of the ids that `search` has written."""
+        unfinished = sum(not row or row[-1] != search.end for row in written)
+        outputs = tuple(texts.decoded([[search.start, *row] for row in written]))
+        return cls(outputs, tokens=sum(map(len, written)), unfinished=unfinished)
+
 
 class Answering(Protocol):
     """An opened export."""
 
-    export: Export
-
-    def answer(self, sources: Sequence[Source], *, batch_size: int | None = None) -> Answers:
+    def answer(self, sources: Sequence[Any], *, batch_size: int | None = None) -> Answers:
         """An output for each source, decoded as the model's spec decodes, in batches of like size.
 
         Raises InputError for sources that the model does not read.
         """
+
+
+def open_export(folder: Path, *, threads: int | None = None) -> Answering:
+    """What answers with the export in `folder`, whatever it reads and gives; errors as those of `load` and its like."""
+    from zoo.export.runtime import load, load_recognizer
+
+    if read_export(folder).reads == "image":
+        return load_recognizer(folder, threads=threads)
+    return load(folder, threads=threads)

@@ -112,6 +112,8 @@ def _candidates(
         logits -= normaliser[:, None]  # constraints are laid on log-probabilities
         normaliser[:] = 0.0
         constrain(logits, written.reshape(len(logits), -1), search)
+        if search.renormalize:
+            normaliser = log_normaliser(logits, scratch)
     values, tokens = best(logits, 2 * width)  # [N * K, C]
     values = (values - normaliser[:, None]) + running.reshape(-1, 1)
     values, tokens = values.reshape(sentences, -1), tokens.reshape(sentences, -1)  # [N, K * C]

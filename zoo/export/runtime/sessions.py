@@ -1,53 +1,78 @@
-"""The three graphs of an export, opened by onnxruntime: threads, memory, and what is refused."""
+"""The graphs of an export, opened by onnxruntime: threads, memory, and what is refused."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+from numpy.typing import NDArray
 
 from zoo.errors import InputError, ZooError
-from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, SIDES, cache_names
+from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP, SIDES, STATES, cache_names
 
-MASK = "encoder_attention_mask"
-STATES = "encoder_hidden_states"
+_OF_FEW_BITS = (b"MatMulInteger", b"MatMulNBits")
+"""Products of whole numbers, as graphs call them."""
 
 
 @dataclass(frozen=True)
 class Graphs:
     """Open sessions. They hold nothing of a call: any number of threads may run them at once."""
 
-    encoder: Any
     first: Any
     following: Any
     layers: int
+    encoder: Any = None
+    """None of a language model, whose first step reads its prompt."""
 
 
-def open_graphs(folder: Path, layers: int, threads: int | None = None) -> Graphs:
+TEXTS = ("input_ids", "attention_mask")
+"""What an encoder of texts takes."""
+
+
+def open_graphs(
+    folder: Path, layers: int, threads: int | None = None, *, reads: Sequence[str] | None = TEXTS
+) -> Graphs:
     """The graphs in `folder`, of a decoder of so many layers, each to run on `threads` threads (None: as many as the
-    process has cores).
+    process has cores), with an encoder that takes what `reads` names; None: without one.
 
-    The three are opened at once: most of the time goes into optimising them, outside of Python's lock.
+    They are opened at once: most of the time goes into optimising them, outside of Python's lock.
     Raises InputError where onnxruntime cannot open one, or it has not the inputs and outputs of an export; ZooError
     where onnxruntime is not installed.
     """
-    names = [ENCODER, FIRST_STEP, NEXT_STEP]
+    names = [FIRST_STEP, NEXT_STEP, *([ENCODER] if reads else [])]
     chosen = threads or usable_cores()
     _onnxruntime()  # imported before the threads that need it
     with ThreadPoolExecutor(len(names)) as pool:
-        opened = list(pool.map(lambda name: _open(folder / name, chosen), names))
-    encoder, first, following = opened
-    past = cache_names("past_key_values", layers)
-    _refuse_other(folder / ENCODER, encoder, ["input_ids", "attention_mask"], ["last_hidden_state"])
-    present = cache_names("present", layers)
-    _refuse_other(folder / FIRST_STEP, first, ["input_ids", STATES], ["logits", *present])
+        first, following, *reading = pool.map(lambda name: _open(folder / name, chosen), names)
+    sides = SIDES if reads else SIDES[:1]
+    past, present = (cache_names(prefix, layers, sides) for prefix in ("past_key_values", "present"))
+    for session in reading:
+        _refuse_other(folder / ENCODER, session, reads or (), ["last_hidden_state"])
+    given = ["input_ids", STATES if reads else "attention_mask"]
+    _refuse_other(folder / FIRST_STEP, first, given, ["logits", *present])
     own = cache_names("present", layers, SIDES[:1])
     _refuse_other(folder / NEXT_STEP, following, ["input_ids", *past], ["logits", *own])
-    return Graphs(encoder, first, following, layers)
+    return Graphs(first, following, layers, *reading)
+
+
+def open_graph(path: Path, threads: int | None, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+    """The one graph of a model that gives all at once; errors as those of `open_graphs`."""
+    _onnxruntime()
+    session = _open(path, threads or usable_cores())
+    _refuse_other(path, session, inputs, outputs)
+    return session
+
+
+def run(session: Any, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """All outputs of a graph by name, of as many of `feeds` as it takes."""
+    names = [made.name for made in session.get_outputs()]
+    taken = {given.name: feeds[given.name] for given in session.get_inputs() if given.name in feeds}
+    return dict(zip(names, session.run(names, taken), strict=True))
 
 
 def usable_cores() -> int:
@@ -69,7 +94,8 @@ def session_options(threads: int, *, packed: bool = True) -> Any:
     - Given as paths, weights in files beside a graph are mapped into memory. For matrix products they are copied once
       more, `packed` as the processor likes them. The first step, which a batch takes once, goes without: that costs a
       batch of 16 two hundredths of its time and one of 1 nothing (d=512, 25 tokens), a model opens half a second
-      sooner, and processes share its weights.
+      sooner, and processes share its weights. Weights of few bits are `packed` in every graph: without, a kernel
+      makes float32 numbers of them at each call.
     """
     runtime = _onnxruntime()
     options = runtime.SessionOptions()
@@ -87,7 +113,7 @@ def _open(path: Path, threads: int) -> Any:
     try:
         return _onnxruntime().InferenceSession(
             str(path),
-            sess_options=session_options(threads, packed=path.name != FIRST_STEP),
+            sess_options=session_options(threads, packed=path.name != FIRST_STEP or _has_few_bits(path)),
             providers=["CPUExecutionProvider"],
         )
     except Exception as error:  # onnxruntime's have no base of their own
@@ -96,7 +122,13 @@ def _open(path: Path, threads: int) -> Any:
         raise InputError(f"onnxruntime {version} cannot open it ({text})", where=str(path)) from error
 
 
-def _refuse_other(path: Path, session: Any, inputs: list[str], outputs: list[str]) -> None:
+def _has_few_bits(path: Path) -> bool:
+    """Whether a graph, which is small beside its weights, multiplies by weights of 8 or 4 bits."""
+    text = path.read_bytes()
+    return any(name in text for name in _OF_FEW_BITS)
+
+
+def _refuse_other(path: Path, session: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     there = {"input": {i.name for i in session.get_inputs()}, "output": {o.name for o in session.get_outputs()}}
     for what, names in (("input", inputs), ("output", outputs)):
         missing = [name for name in names if name not in there[what]]

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from zoo.errors import InputError, did_you_mean
-from zoo.export.folder import Export
+from zoo.export.folder import SequencePart
 
 _ALWAYS = frozenset({"no_repeat_ngram", "repetition_penalty", "min_new_tokens"})
 _OPTIONS: Mapping[str, frozenset[str]] = {
     "greedy": _ALWAYS,
-    "beam": _ALWAYS | {"width", "length_penalty", "early_stopping"},
+    "beam": _ALWAYS | {"width", "length_penalty", "early_stopping", "renormalize"},
 }
 """The strategies that this runtime has, with their options, each of which is a field of `Search`."""
 
@@ -27,6 +27,8 @@ class Search:
     """Hypotheses that grow together; 1 is greedy."""
     length_penalty: float = 1.0
     early_stopping: bool = False
+    renormalize: bool = False
+    """Whether scores are log-probabilities again once they have been constrained."""
     no_repeat_ngram: int = 0
     repetition_penalty: float = 1.0
     min_new_tokens: int = 0
@@ -77,9 +79,9 @@ class Search:
         )
 
 
-def search_of(export: Export, where: str) -> Search:
+def search_of(sequence: SequencePart, where: str) -> Search:
     """What the spec of the exported model asks for. Raises InputError naming what this runtime does not have."""
-    decoding, special = export.decoding, export.special
+    decoding, special = sequence.decoding, sequence.special
     strategy = decoding.strategy.rpartition("/")[2]
     if strategy not in _OPTIONS:
         raise InputError(
@@ -104,6 +106,6 @@ def search_of(export: Export, where: str) -> Search:
         forced_first=special.forced_bos,
         forced_last=special.forced_eos,
         banned=tuple(tokens[0] for tokens in special.banned if tokens[0] != special.end),
-        log_probabilities=export.log_probabilities,
+        log_probabilities=sequence.log_probabilities,
         **decoding.options,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.export.folder import SIDES, cache_names
-from zoo.export.runtime.sessions import MASK, STATES, Graphs
+from zoo.export.folder import MASK, SIDES, STATES, cache_names
+from zoo.export.runtime.sessions import Graphs, run
 
 DROP_SHARE = 1 / 8
 """Share of a batch's rows that must have ended before they are taken out of it. Taking one out copies the keys and
@@ -37,32 +38,25 @@ def worth_dropping(ended: NDArray[np.bool_]) -> bool:
     return bool(ended.sum() >= DROP_SHARE * ended.size)
 
 
-class CachedSteps:
-    """`Steps` over the graphs of an export. One call's own: not to be shared between threads.
+class _Cached:
+    """`Steps` from a cache. One call's own: not to be shared between threads.
 
-    What the following step takes of the source, keys and values and mask, is bound once. What it takes of the target is
-    what the step before gave: bound as it came, without a copy; a new order of beams is copied into buffers
-    that are kept.
+    What a step takes of the source is `held`, by the names of inputs: bound once. What it takes of what has been
+    written, keys and values, is what the step before gave: bound as it came, without a copy; a new order of beams is
+    copied into buffers that are kept.
     """
 
-    def __init__(self, graphs: Graphs, input_ids: NDArray[np.int64], mask: NDArray[np.int64], start: int) -> None:
-        """Read sources ``[B, S]`` and take the first step."""
-        states = graphs.encoder.run(["last_hidden_state"], {"input_ids": input_ids, "attention_mask": mask})[0]
-        sides = {side: cache_names("present", graphs.layers, (side,)) for side in SIDES}
-        feeds = {"input_ids": np.full((len(mask), 1), start, np.int64), STATES: states, MASK: mask}
-        feeds = {name: feeds[name] for name in (given.name for given in graphs.first.get_inputs())}
-        logits, *cache = graphs.first.run(["logits", *sides["decoder"], *sides["encoder"]], feeds)
-        count = len(sides["decoder"])
-        self._session = graphs.following
-        self._binding = graphs.following.io_binding()
-        taken = {given.name for given in graphs.following.get_inputs()}
-        of_source = dict(zip(cache_names("past_key_values", graphs.layers, ("encoder",)), cache[count:], strict=True))
-        self._of_source = {name: value for name, value in {**of_source, MASK: mask}.items() if name in taken}
-        self._past_names = cache_names("past_key_values", graphs.layers, ("decoder",))
-        self._present_names = sides["decoder"]
-        self._past: list[Any] = cache[:count]
+    def __init__(
+        self, session: Any, layers: int, logits: NDArray[np.float32], past: list[Any], held: dict[str, NDArray[Any]]
+    ) -> None:
+        self._session = session
+        self._binding = session.io_binding()
+        self._of_source = {given.name: held[given.name] for given in session.get_inputs() if given.name in held}
+        self._past_names = cache_names("past_key_values", layers, ("decoder",))
+        self._present_names = cache_names("present", layers, ("decoder",))
+        self._past = past
         self._logits: NDArray[np.float32] = logits[:, -1]  # [B, V]
-        self._buffers: list[NDArray[np.float32] | None] = [None] * count
+        self._buffers: list[NDArray[np.float32] | None] = [None] * len(past)
         self._bound = False
 
     def logits(self) -> NDArray[np.float32]:
@@ -123,10 +117,48 @@ class CachedSteps:
             return value
         buffer = self._buffers[place]
         if buffer is None or buffer.size < value.size:
-            self._buffers[place] = buffer = np.empty(2 * value.size, np.float32)
+            self._buffers[place] = buffer = np.empty(2 * value.size, value.dtype)
         out = buffer[: value.size].reshape(value.shape)
         # "clip" as numpy would write by way of another copy if it had to be able to refuse.
         return np.take(value, rows, axis=0, out=out, mode="clip")
+
+
+class CachedSteps(_Cached):
+    """Steps of a model that reads a source with its encoder."""
+
+    def __init__(self, graphs: Graphs, inputs: Mapping[str, NDArray[Any]], start: int) -> None:
+        """Read sources, then take the first step.
+
+        They are ``input_ids`` and ``attention_mask`` ``[B, S]``, and contexts where the model takes any, or images as
+        `zoo.images.patches.PatchMaker` makes them.
+        """
+        of_source = {name: value for name, value in inputs.items() if name not in {"input_ids", "attention_mask"}}
+        held = {**of_source, **run(graphs.encoder, inputs)}
+        held.setdefault(MASK, inputs.get("attention_mask"))  # an encoder of images gives one
+        held[STATES] = held.pop("last_hidden_state")
+        first = run(graphs.first, {**held, "input_ids": np.full((len(held[STATES]), 1), start, np.int64)})
+        sides = {side: cache_names("present", graphs.layers, (side,)) for side in SIDES}
+        past = [first.pop(name) for name in sides["decoder"]]
+        names = cache_names("past_key_values", graphs.layers, ("encoder",))
+        held |= {name: first.pop(made) for name, made in zip(names, sides["encoder"], strict=True)}
+        logits = first.pop("logits")
+        super().__init__(graphs.following, graphs.layers, logits, past, {**held, **first})
+
+
+class PromptSteps(_Cached):
+    """Steps of a language model, which goes on where its prompt ends."""
+
+    def __init__(self, graphs: Graphs, input_ids: NDArray[np.int64], mask: NDArray[np.int64]) -> None:
+        """Read prompts ``[B, S]``, padded on the left."""
+        first = run(graphs.first, {"input_ids": input_ids, "attention_mask": mask})
+        past = [first[name] for name in cache_names("present", graphs.layers, SIDES[:1])]
+        super().__init__(graphs.following, graphs.layers, first["logits"], past, {"attention_mask": mask})
+
+    def advance(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        mask = self._of_source["attention_mask"]  # [R, P]
+        self._of_source["attention_mask"] = longer = np.pad(mask, ((0, 0), (0, 1)), constant_values=1)  # [R, P + 1]
+        self._binding.bind_cpu_input("attention_mask", longer)
+        return super().advance(tokens)
 
 
 def _array(value: Any) -> NDArray[np.float32]:

@@ -14,6 +14,10 @@ from tokenizers import Tokenizer
 from zoo.errors import InputError
 from zoo.export.folder import TARGET_TOKENIZER
 
+STRIP, NUMBERED, UNKNOWN = "zoo_strip_decoded", "zoo_numbered", "zoo_unknown"
+"""What `zoo export` adds to the tokenizer_config.json of a tokenizer that was none of tokenizers' own: whether what is
+decoded loses the spaces around it; from which number on pieces are the unknown token, and that one's number."""
+
 _CLOSE = [".", "?", "!", ","]
 _ENDS = ["n't", "'m", "'s", "'ve", "'re"]
 _SETTLED = [*((f" {mark}", mark) for mark in _CLOSE), (" ' ", "'"), *((f" {end}", end) for end in _ENDS)]
@@ -27,37 +31,60 @@ class Texts:
     def __init__(self, folder: Path, *, longest_source: int | None) -> None:
         """Raises InputError where a tokenizer is missing or damaged."""
         own = folder / TARGET_TOKENIZER
-        self._source, _ = _read(folder)
-        self._target, self._clean_up = _read(own) if own.is_dir() else _read(folder)
+        self._longest = longest_source
+        self._source, read = _read(folder)
+        self._side = read.get("truncation_side", "right")
+        self._target, settings = _read(own) if own.is_dir() else _read(folder)
+        self._clean_up = bool(settings.get("clean_up_tokenization_spaces", False))
+        self._strip = bool(settings.get(STRIP, False))
+        self._numbered, self._unknown = read.get(NUMBERED), read.get(UNKNOWN)
         self._source.no_padding()
+        self._cutting: dict[int | None, Any] = {longest_source: self._source}
         if longest_source is None:
             self._source.no_truncation()
         else:
-            self._source.enable_truncation(longest_source, direction=_settings(folder).get("truncation_side", "right"))
+            self._source.enable_truncation(longest_source, direction=self._side)
 
-    def encoded(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, its end token included, cut to the longest source that the model can place."""
-        return [encoding.ids for encoding in self._source.encode_batch_fast(list(texts))]
+    def encoded(self, texts: Sequence[str], longest: int | None = None) -> list[list[int]]:
+        """Token ids of each text, its end token included, cut to the longest source that the model can place, or to one
+        of `longest` tokens."""
+        rows = [encoding.ids for encoding in self._cutting_at(longest or self._longest).encode_batch_fast(list(texts))]
+        if self._numbered is None:
+            return rows
+        return [[number if number < self._numbered else self._unknown for number in row] for row in rows]
+
+    def _cutting_at(self, limit: int | None) -> Any:
+        """The source's tokenizer with that limit: one of its own, as calls in other threads may have another."""
+        if limit not in self._cutting:
+            tokenizer = Tokenizer.from_str(self._source.to_str())
+            tokenizer.encode_special_tokens = self._source.encode_special_tokens
+            tokenizer.enable_truncation(limit, direction=self._side)
+            self._cutting[limit] = tokenizer
+        return self._cutting[limit]
 
     def decoded(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """The texts of token ids, special tokens left out."""
         found: list[str] = self._target.decode_batch([list(row) for row in rows], skip_special_tokens=True)
-        return [_settled(text) for text in found] if self._clean_up else found
+        found = [_settled(text) for text in found] if self._clean_up else found
+        return [text.strip() for text in found] if self._strip else found
 
 
-def padded(rows: Sequence[Sequence[int]], padding: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ids and mask, both ``[B, S]``, padded on the right to the longest row."""
-    longest = max(map(len, rows))
+def padded(
+    rows: Sequence[Sequence[int]], padding: int, *, left: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ids and mask, both ``[B, S]``, padded on the right, or on the `left`, to the longest row; S is 1 at least."""
+    longest = max(1, *map(len, rows))
     ids = np.full((len(rows), longest), padding, np.int64)
     mask = np.zeros((len(rows), longest), np.int64)
     for place, row in enumerate(rows):
-        ids[place, : len(row)] = row
-        mask[place, : len(row)] = 1
+        where = slice(longest - len(row), longest) if left else slice(len(row))
+        ids[place, where] = row
+        mask[place, where] = 1
     return ids, mask
 
 
-def _read(folder: Path) -> tuple[Any, bool]:
-    """The tokenizer in `folder`, and whether its texts are cleaned up."""
+def _read(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """The tokenizer in `folder`, and what transformers keeps beside it."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise InputError("no tokenizer.json here: not a folder of 'zoo export'", where=str(folder))
@@ -67,7 +94,7 @@ def _read(folder: Path) -> tuple[Any, bool]:
         raise InputError(f"cannot be read ({' '.join(str(error).split())[:200]})", where=str(path)) from error
     settings = _settings(folder)
     tokenizer.encode_special_tokens = bool(settings.get("split_special_tokens", False))
-    return tokenizer, bool(settings.get("clean_up_tokenization_spaces", False))
+    return tokenizer, settings
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import InputError
-from zoo.export.folder import EXPORT_FILE, Export, read_export
+from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, EXPORT_FILE, SequencePart, read_export
 from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.greedy import greedy
-from zoo.export.runtime.sessions import Graphs, open_graphs
+from zoo.export.runtime.sessions import TEXTS, Graphs, open_graphs
 from zoo.export.runtime.settings import Search, search_of
-from zoo.export.runtime.steps import CachedSteps
+from zoo.export.runtime.steps import CachedSteps, PromptSteps, Steps
 from zoo.export.runtime.texts import Texts, padded
-from zoo.tasks.images import Source
 
-ARCHITECTURE = "encoder-decoder"
+LANGUAGE_MODELS = ("causal-lm", "prefix-lm")
+"""Architectures that read a source as a prompt."""
+ARCHITECTURES = ("encoder-decoder", *LANGUAGE_MODELS)
 """What this runtime runs."""
+
+Read = str | tuple[str, str]
+"""A text, or a text and the context that stands before it."""
 
 
 def load(folder: Path | str, *, threads: int | None = None) -> Translator:
@@ -28,55 +32,53 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
     """
     folder = Path(folder)
     export = read_export(folder)
-    if export.architecture != ARCHITECTURE:
+    where = str(folder / EXPORT_FILE)
+    if export.architecture not in ARCHITECTURES:
         raise InputError(
-            f"an export of the architecture '{export.architecture}': expected '{ARCHITECTURE}'",
-            where=str(folder / EXPORT_FILE),
+            f"an export of the architecture '{export.architecture}': expected {', '.join(ARCHITECTURES)}", where=where
         )
-    search = search_of(export, str(folder / EXPORT_FILE))
-    texts = Texts(folder, longest_source=export.max_source_tokens)
-    return Translator(export, open_graphs(folder, export.layers, threads), texts, search)
+    sequence = export.sequence
+    if sequence is None or sequence.cache is None:
+        raise InputError("says nothing of a decoder's cache: not of 'zoo export'", where=where)
+    search = search_of(sequence, where)
+    reads = None if export.architecture in LANGUAGE_MODELS else TEXTS
+    graphs = open_graphs(folder, sequence.cache.layers, threads, reads=reads)
+    return Translator(sequence, graphs, Texts(folder, longest_source=sequence.source_limit()), search)
 
 
 class Translator:
     """Translates texts as the exported model does in torch. Thread-safe: a call shares nothing with another but what
     never changes."""
 
-    def __init__(self, export: Export, graphs: Graphs, texts: Texts, search: Search) -> None:
-        self.export = export
+    def __init__(self, sequence: SequencePart, graphs: Graphs, texts: Texts, search: Search) -> None:
+        self.sequence = sequence
         self._graphs = graphs
         self._texts = texts
         self._search = search
 
     def translate(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Read],
         *,
         max_new_tokens: int | None = None,
         width: int | None = None,
         length_penalty: float | None = None,
         batch_size: int | None = None,
     ) -> list[str]:
-        """One output a text, in their order. What is not given is as the model's spec has it; a width of 1 is greedy.
+        """One output a text, in their order; a model that reads context as a second source takes it beside the text.
+        What is not given is as the model's spec has it; a width of 1 is greedy.
 
         Batches hold texts of like length, longest first. Raises InputError for values below 1.
         """
         search = self._changed(max_new_tokens=max_new_tokens, width=width, length_penalty=length_penalty)
-        written = self._written(self._texts.encoded(texts), search, batch_size)
+        written = self._read_and_written(texts, search, max_new_tokens, batch_size)
         return self._texts.decoded([[search.start, *row] for row in written])
 
-    def answer(self, sources: Sequence[Source], *, batch_size: int | None = None) -> Answers:
+    def answer(self, sources: Sequence[Any], *, batch_size: int | None = None) -> Answers:
         """As `zoo.export.runtime.answers.Answering` has it."""
-        texts = [text for text in sources if isinstance(text, str)]
-        if len(texts) < len(sources):
-            raise InputError(f"the export reads texts alone, but was given {len(sources) - len(texts)} other sources")
-        search = self._search
-        written = self._written(self._texts.encoded(texts), search, batch_size)
-        unfinished = sum(not row or row[-1] != search.end for row in written)
-        outputs = tuple(self._texts.decoded([[search.start, *row] for row in written]))
-        return Answers(outputs, tokens=sum(map(len, written)), unfinished=unfinished)
+        return Answers.of(self._read_and_written(sources, self._search, None, batch_size), self._search, self._texts)
 
-    def stream(self, texts: Iterable[str], **options: Any) -> Iterator[str]:
+    def stream(self, texts: Iterable[Read], **options: Any) -> Iterator[str]:
         """One output a text, in their order, each computed alone and as soon as it is asked for; options as those of
         `translate`."""
         return (output for text in texts for output in self.translate([text], **options))
@@ -88,22 +90,49 @@ class Translator:
 
         `changes` as the first three options of `translate`.
         """
-        return self._written(sources, self._changed(**changes), batch_size)
+        return self._written(sources, None, self._changed(**changes), batch_size)
 
     def _changed(self, **changes: Any) -> Search:
-        return self._search.changed(limit=self.export.max_target_tokens, **changes)
+        return self._search.changed(limit=self.sequence.target_limit(changes.get("max_new_tokens")), **changes)
 
-    def _written(self, sources: Sequence[Sequence[int]], search: Search, batch_size: int | None) -> list[list[int]]:
+    def _read_and_written(
+        self, texts: Sequence[Read], search: Search, max_new_tokens: int | None, batch_size: int | None
+    ) -> list[list[int]]:
+        """The ids written for each text."""
+        longest = self.sequence.source_limit(max_new_tokens)
+        sources = self._texts.encoded([text if isinstance(text, str) else text[0] for text in texts], longest)
+        contexts = None
+        if not all(isinstance(text, str) for text in texts):
+            contexts = self._texts.encoded(["" if isinstance(text, str) else text[1] for text in texts], longest)
+        return self._written(sources, contexts, search, batch_size)
+
+    def _written(
+        self,
+        sources: Sequence[Sequence[int]],
+        contexts: Sequence[Sequence[int]] | None,
+        search: Search,
+        batch_size: int | None,
+    ) -> list[list[int]]:
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size: expected at least 1, found {batch_size}")
-        size = batch_size or self.export.decoding.batch_size
+        size = batch_size or self.sequence.decoding.batch_size
         order = sorted(range(len(sources)), key=lambda place: (-len(sources[place]), place))
         found: list[list[int]] = [[] for _ in sources]
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
-            ids, mask = padded([sources[place] for place in chosen], self.export.special.padding)
-            steps = CachedSteps(self._graphs, ids, mask, search.start)
+            read = [contexts[place] for place in chosen] if contexts is not None else [[] for _ in chosen]
+            steps = self._steps([sources[place] for place in chosen], read)
             rows = greedy(steps, search) if search.width == 1 else beam(steps, search)
             for place, row in zip(chosen, rows, strict=True):
                 found[place] = row
         return found
+
+    def _steps(self, sources: Sequence[Sequence[int]], contexts: Sequence[Sequence[int]]) -> Steps:
+        padding, start = self.sequence.special.padding, self._search.start
+        if self._graphs.encoder is None:
+            # A prompt ends in the separator, which begins the target, in the place of the end token.
+            return PromptSteps(self._graphs, *padded([[*row[:-1], start] for row in sources], padding, left=True))
+        names = ("input_ids", "attention_mask")
+        inputs = dict(zip(names, padded(sources, padding), strict=True))
+        inputs |= zip((CONTEXT_IDS, CONTEXT_MASK), padded(contexts, padding), strict=True)
+        return CachedSteps(self._graphs, inputs, start)

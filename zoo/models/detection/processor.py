@@ -13,7 +13,7 @@ from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 
 from zoo.errors import InputError, did_you_mean
-from zoo.models.vision.processor import as_array
+from zoo.images.patches import as_array
 from zoo.spec.pixel_section import PixelSection
 
 _RESAMPLE = {

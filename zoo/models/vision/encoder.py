@@ -117,7 +117,7 @@ class ImageEncoder(LayerStack):
         if self.registers is not None:
             images = 1 if segments is None else int(segments.max())
             count = images * self.register_count
-            rows = self.registers.to(x.dtype).repeat(images, 1).expand(len(x), -1, -1)  # [B, K*R, D]
+            rows = self.registers.to(x.dtype).repeat(images, 1).expand(x.shape[0], -1, -1)  # [B, K*R, D]
             x, bare = torch.cat((rows, x), dim=1), torch.cat((rows, bare), dim=1)  # [B, L, D]
             places = F.pad(places, (count, 0), value=REGISTER)  # [B, L]
             if segments is not None:
@@ -230,8 +230,8 @@ class ImageEncoder(LayerStack):
             mask = exists if mask is None else mask & exists
         if mask is None:
             return None
-        everything = torch.ones_like(mask) if exists is None else exists
-        return torch.where(mask.any(-1, keepdim=True), mask, everything)
+        nothing = ~mask.any(-1, keepdim=True)  # [M, 1]
+        return mask | (nothing if exists is None else nothing & exists)  # no `where`: onnxruntime has none of booleans
 
 
 def _gathered(tokens: Tensor, index: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ from transformers import GenerationConfig
 from transformers.modeling_outputs import CausalLMOutput
 
 from zoo.errors import InputError
+from zoo.images.frames import best_path
 from zoo.models.backends import backend_name
 from zoo.models.base import IGNORED, ZooModel, default_flag, refuse_other_architecture
 from zoo.models.configuration import ZooConfig
@@ -160,7 +161,7 @@ class ZooForImageCTC(ZooModel):
             )
         columns, counts = self._columns(encoder_outputs)  # [M, W, D], [M]
         logits = self.lm_head(columns)  # [M, W, frames * V]
-        logits = logits.view(len(logits), -1, self.config.vocab_size)  # [M, F, V]
+        logits = logits.view(logits.shape[0], -1, self.config.vocab_size)  # [M, F, V]
         counts = counts * self.frames
         output = CTCOutput(
             loss=None if labels is None else self._alignment_loss(logits, counts, labels, num_items_in_batch),
@@ -184,7 +185,7 @@ class ZooForImageCTC(ZooModel):
         widths = (last - first + 1).squeeze(-1)  # [M]
         at = (column - first).clamp_min(0).masked_fill(~counted, 0)  # [M, S]
         weight = counted.to(states.dtype)[..., None]  # [M, S, 1]
-        columns = states.new_zeros(len(states), int(widths.max()), states.shape[-1])  # [M, W, D]
+        columns = states.new_zeros(states.shape[0], int(widths.max()), states.shape[-1])  # [M, W, D]
         sums = columns.scatter_add(1, at[..., None].expand_as(states), states * weight)  # [M, W, D]
         patches = torch.zeros_like(columns[..., :1]).scatter_add(1, at[..., None], weight)  # [M, W, 1]
         return sums / patches.clamp_min(1), widths
@@ -239,17 +240,14 @@ class ZooForImageCTC(ZooModel):
             return_dict=True,
         )
         best = output.logits.argmax(-1)  # [M, F]
-        inside = torch.arange(best.shape[1], device=best.device) < output.frames[:, None]  # [M, F]
-        before = F.pad(best[:, :-1], (1, 0), value=self.blank)  # [M, F]
-        kept = (best != self.blank) & (best != before) & inside  # [M, F]
-        order = (~kept).long().sort(dim=-1, stable=True).indices  # [M, F]
-        lengths = kept.sum(-1)  # [M]
-        longest = int(lengths.max())
-        sequences = best.gather(1, order)[:, :longest]  # [M, T]
-        place = torch.arange(longest + 1, device=best.device)  # [T + 1]
-        sequences = F.pad(sequences, (0, 1), value=self.blank)
-        sequences = sequences.masked_fill(place >= lengths[:, None], int(self.config.pad_token_id))
-        sequences = sequences.masked_fill(place == lengths[:, None], int(self.config.eos_token_id))
-        if max_new_tokens is not None:
-            sequences = sequences[:, :max_new_tokens]
-        return F.pad(sequences, (1, 0), value=int(self.config.decoder_start_token_id))  # [M, 1 + T]
+        rows = best_path(
+            best.cpu().numpy(),
+            output.frames.cpu().numpy(),
+            blank=self.blank,
+            end=int(self.config.eos_token_id),
+            longest=max_new_tokens,
+        )
+        start, padding = int(self.config.decoder_start_token_id), int(self.config.pad_token_id)
+        longest = max(map(len, rows))
+        padded = [[start, *row, *[padding] * (longest - len(row))] for row in rows]
+        return torch.tensor(padded, device=best.device)  # [M, 1 + T]

@@ -31,6 +31,7 @@ class ZooForImageToText(ZooModel):
     """
 
     arrangement = "image"
+    output_fusion = None
     main_input_name = "pixel_values"
     _no_split_modules = ["EncoderLayer", "DecoderLayer"]  # noqa: RUF012 - transformers' own habit
 
@@ -166,7 +167,7 @@ class ZooForImageToText(ZooModel):
             decoder_position_ids,
             **options,
         )
-        logits = self.lm_head(decoded.last_hidden_state)  # [M, T, V]
+        logits = self._logits(decoded.last_hidden_state)  # [M, T, V]
         output = Seq2SeqLMOutput(
             loss=None if labels is None else self._loss(logits, labels, num_items_in_batch),
             logits=logits,
@@ -179,6 +180,11 @@ class ZooForImageToText(ZooModel):
             encoder_attentions=encoder_outputs.attentions,
         )
         return output if default_flag(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _logits(self, states: Tensor) -> Tensor:
+        """``[M, T, D]`` -> ``[M, T, V]``."""
+        logits: Tensor = self.lm_head(states)
+        return logits
 
     def states_for_fusion(self, encoder_outputs: ImageEncoderOutput) -> Tensor:
         """``[M, L, S, D]``, or ``[M, 1, S, D]`` where the fusion needs the top only."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-PATCHES = ("pixel_values", "patch_mask", "patch_positions", "patch_grid")
+from zoo.images.patches import PATCHES
 
 
 def pack(encoded: Mapping[str, Tensor], rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.models.vision.packing import PATCHES, pack
+from zoo.images.patches import PATCHES
+from zoo.models.vision.packing import pack
 from zoo.training.data.batching import MicroBatch
 from zoo.training.data.collate import IGNORED, Batch, Rows
 from zoo.training.data.images import EncodedImages

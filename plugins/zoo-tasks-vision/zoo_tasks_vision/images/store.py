@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from zoo.atomic import atomic_directory, locked, sweep, write_atomic
 from zoo.errors import ZooError
+from zoo.images.files import ImageFile, decoded
 from zoo.tasks import DataHome, Example, GroundTruth, PreparedTask, Split
 from zoo.tasks.contracts import SPLITS, Output
-from zoo_tasks_vision.images.files import ImageFile, decoded
 
 FORMAT = "zoo.images/1"
 FACTS = "facts.json"

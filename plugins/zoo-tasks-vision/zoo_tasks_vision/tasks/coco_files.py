@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import InputError, visible
-from zoo_tasks_vision.images.files import ImageFile
+from zoo.images.files import ImageFile
 from zoo_tasks_vision.tasks.file_options import CocoFilesOptions
 from zoo_tasks_vision.tasks.own_files import Entry, OwnFilesTask
 

@@ -8,10 +8,10 @@ from importlib import metadata
 from typing import Any
 
 from zoo.errors import ZooError
+from zoo.images.files import encoded
 from zoo.tasks import DataHome, Split, Task
 from zoo.tasks.contracts import SPLITS, Progress, silent
 from zoo_tasks_vision.fonts.faces import Face
-from zoo_tasks_vision.images.files import encoded
 from zoo_tasks_vision.images.store import PreparedImages, Recipe, Writers, prepared
 from zoo_tasks_vision.pages.options import GeneratedPagesOptions
 from zoo_tasks_vision.pages.typesetting import POINTS, Font, Typesetter, clipped, pdf_of, rasterised, settable

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import InputError, visible
+from zoo.images.files import ImageFile
 from zoo_tasks_vision.bands import band
-from zoo_tasks_vision.images.files import ImageFile
 from zoo_tasks_vision.tasks.file_options import ImageTextFilesOptions
 from zoo_tasks_vision.tasks.own_files import Entry, OwnFilesTask
 

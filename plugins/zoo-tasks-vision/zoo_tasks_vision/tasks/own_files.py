@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from zoo.errors import InputError, visible
+from zoo.images.files import ImageFile, read_image
 from zoo.tasks import DataHome, Split, Task
 from zoo.tasks.contracts import SPLITS, Output, Progress, silent
-from zoo_tasks_vision.images.files import ImageFile, read_image
 from zoo_tasks_vision.images.store import PreparedImages, Recipe, Writers, prepared
 from zoo_tasks_vision.tasks.file_options import OwnFilesOptions
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import ZooError
+from zoo.images.files import encoded
 from zoo.tasks import DataHome, Split, Task
 from zoo.tasks.contracts import SPLITS, Output, Progress, silent
 from zoo_tasks_vision.bands import band
-from zoo_tasks_vision.images.files import encoded
 from zoo_tasks_vision.images.store import ImageWriter, PreparedImages, Recipe, Writers, prepared
 from zoo_tasks_vision.pages import books as library
 from zoo_tasks_vision.pages import poppler

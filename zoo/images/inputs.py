@@ -1,4 +1,4 @@
-"""The contract of resize policies. Nothing here imports torch: a policy is arithmetic on sizes."""
+"""The contract of resize policies: a policy is arithmetic on sizes, and its module imports no torch."""
 
 from __future__ import annotations
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
 """Of Pillow's formats those whose reading starts no other program."""
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+"""Ends of the names of files of these formats, in small letters."""
 _ORIENTATION = 0x0112
 
 
@@ -48,30 +52,53 @@ def encoded(pixels: NDArray[np.uint8]) -> ImageFile:
     return ImageFile(stream.getvalue(), pixels.shape[0], pixels.shape[1], 1 if pixels.ndim == 2 else 3)
 
 
-def read_image(path: Path, where: str) -> ImageFile:
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder, by name; those of its own folders are not looked for, nor hidden ones.
+
+    Raises InputError where there are none.
+    """
+    found = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+    if not found:
+        raise InputError(f"no images here (files that end in {', '.join(sorted(SUFFIXES))})", where=str(folder))
+    return found
+
+
+def load_image(path: Path) -> NDArray[np.uint8]:
+    """The pixels ``[H, W, 3]`` of an image file as it is seen: turned as its EXIF data says, on white where it is
+    transparent, in 8 bits. Raises InputError for what is no image, or not whole."""
+    found = read_image(path)
+    return decoded(found.data, (found.height, found.width, 3))
+
+
+def read_image(path: Path, where: str | None = None) -> ImageFile:
     """A user's image, decoded once to see that it can be.
 
     Its bytes are kept, but where it is turned by its EXIF data, transparent (white shows through) or of more than 8
-    bits: then as a PNG. Raises InputError at `where` for what is no image, or not whole.
+    bits: then as a PNG. Raises InputError for what is no image, or not whole: at `where`, a place that names it, or of
+    the file itself.
     """
     from PIL import Image, UnidentifiedImageError
 
-    name = visible(str(path))
+    shown = visible(str(path))
+    what = f"image '{shown}' " if where else ""
+    where = where or shown
     try:
         if not path.is_file():
-            raise InputError(f"image '{name}' is no file", where=where)  # a pipe would never end
+            raise InputError(f"{what}is no file" if path.exists() else f"{what}no such file", where=where)
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"image '{name}' cannot be read: {error.strerror}", where=where) from error
+        raise InputError(f"{what}cannot be read: {error.strerror}", where=where) from error
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
             plain = _flattened(image)
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
-        raise InputError(f"image '{name}' is no image of a known format ({known})", where=where) from None
+        raise InputError(f"{what}is no image of a known format ({known})", where=where) from None
     except Exception as error:  # Pillow lets through whatever its decoders meet in a broken file
-        raise InputError(f"image '{name}' cannot be read: {_first_line(error)}", where=where) from error
+        raise InputError(f"{what}cannot be read: {_first_line(error)}", where=where) from error
     if plain is not None:
         return encoded(np.asarray(plain))
     grey = image.mode in {"1", "L"}
@@ -97,7 +124,8 @@ def _flattened(image: PillowImage) -> PillowImage | None:
         paper = Image.new("RGBA", found.size, (255, 255, 255, 255))
         paper.alpha_composite(found)
         found = paper
-    return found if found.mode == "L" else found.convert("RGB")
+    flat: PillowImage = found if found.mode == "L" else found.convert("RGB")
+    return flat
 
 
 def _first_line(error: BaseException) -> str:

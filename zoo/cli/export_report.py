@@ -1,0 +1,68 @@
+"""How an export compares with its model, as tables."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.cli.output import print_table
+from zoo.export.report import LayerSensitivity, MetricDrop, ParityReport
+
+SHOWN = 10
+"""Layers of the ranking that are printed; the report has all."""
+
+
+def print_report(report: ParityReport, *, sensitivity: bool) -> None:
+    """Print what was compared; with `sensitivity` also what each layer does."""
+    largest = _digits(report.largest_difference)
+    mean = "" if report.mean_difference is None else f", {report.mean_difference:.1g} on average"
+    click.echo(f"on {report.examples} examples of {report.taken_from} logits differ by {largest} at most{mean}")
+    click.echo()
+    print_table([(row.decoding, f"{row.same} of {report.examples}") for row in report.outputs], ("OUTPUTS", "SAME"))
+    if report.metrics:
+        click.echo()
+        header = ("METRIC", "TORCH", "EXPORT", "DROP", "95% INTERVAL", "ALLOWED")
+        print_table([_drop(row) for row in report.metrics], header)
+    if sensitivity:
+        click.echo()
+        _print_layers(report)
+    if report.notes:
+        click.echo()
+    for note in report.notes:
+        click.echo(f"note: {note}")
+
+
+def _print_layers(report: ParityReport) -> None:
+    if not report.changed_layers:
+        click.echo("all layers are in float32: none of them does anything to the outputs")
+        return
+    if not report.sensitivity:
+        click.echo("which layers do harm is not known: the exporter cannot leave some in float32")
+        return
+    shown = report.sensitivity[:SHOWN]
+    print_table([_layer(row) for row in shown], ("LAYERS CHANGED ALONE", "DIVERGENCE", "LARGEST DIFFERENCE OF LOGITS"))
+    more = len(report.sensitivity) - len(shown)
+    if more:
+        click.echo(f"and {more} less harmful")
+
+
+def _layer(row: LayerSensitivity) -> tuple[str, ...]:
+    divergence = "-" if row.divergence is None else f"{row.divergence:.2g}"
+    return row.layers, divergence, _digits(row.largest_difference)
+
+
+def _digits(difference: float | None) -> str:
+    return "without bound" if difference is None else f"{difference:.2g}"
+
+
+def _drop(row: MetricDrop) -> tuple[str, ...]:
+    interval = "-" if row.interval is None else " to ".join(_number(end, row.unit) for end in row.interval)
+    allowed = (
+        "any" if row.max_drop is None else f"{row.max_drop:g} points" if row.unit == "points" else f"{row.max_drop:g}"
+    )
+    values = (row.torch, row.export, row.drop)
+    return row.metric, *("-" if value is None else _number(value, row.unit) for value in values), interval, allowed
+
+
+def _number(value: float, unit: str) -> str:
+    found = f"{value:.2f}" if unit == "points" else f"{value:.4f}"
+    return found.removeprefix("-") if not float(found) else found
