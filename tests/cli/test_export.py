@@ -67,6 +67,7 @@ SPEC: dict[str, Any] = {
             [".", "--sources", "two.txt", "--references", "empty.txt", "--out", "out"],
             "empty.txt: 2 lines, but 3 in two.txt: expected one each",
         ),
+        ([".", "--metric", "blue", "--out", "out"], "did you mean 'bleu'"),
         ([".", "--max-drop", "-1", "--out", "out"], "--max-drop -1: expected a number from 0 up, or NAME=NUMBER"),
         ([".", "--max-drop", "chrf=nan", "--out", "out"], "--max-drop chrf=nan: expected a number"),
         ([".", "--max-drop", "=1", "--out", "out"], "--max-drop =1: expected a number"),

@@ -73,7 +73,7 @@ class Fake(Exporter):
         if self.text == "refused":
             raise InputError("model.position: cannot be said")
 
-    def write(self, model: Any, folder: Path) -> Written:
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         (folder / "model.fake").write_text(self.text)
         return Written({"model.fake": len(self.text)}, opset=18, versions={"fake": "1"})
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from zoo.errors import InputError
-from zoo.export.sources import read_sources
+from zoo.export.sources import read_references, read_sources
 from zoo.tasks import PixelImage
 
 
@@ -33,6 +33,20 @@ def test_images_are_those_of_a_folder_or_of_a_list_from_its_own_folder(tmp_path:
 def test_texts_are_the_lines_that_hold_any(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("one\n \ntwo\n")
     assert read_sources(tmp_path / "lines.txt", "text") == ["one", "two"]
+
+
+def test_references_are_read_line_by_line_beside_their_sources(tmp_path: Path) -> None:
+    sources, references = tmp_path / "lines.txt", tmp_path / "right.txt"
+    sources.write_text("one\u2028still one\n \ntwo\nthree\n")
+    references.write_text("eins\nof nothing\n\ndrei")
+    assert read_sources(sources, "text") == ["one\u2028still one", "two", "three"]
+    assert read_references(references, sources) == ["eins", "", "drei"]
+    assert read_references(references, tmp_path) == ["eins", "of nothing", "", "drei"]  # of a folder's images
+    references.write_text("eins\n")
+    with pytest.raises(InputError, match=r"right\.txt: 1 lines, but 4 in .*lines\.txt: expected one each"):
+        read_references(references, sources)
+    with pytest.raises(InputError, match="gone: no such file"):
+        read_references(tmp_path / "gone", sources)
 
 
 @pytest.mark.parametrize(

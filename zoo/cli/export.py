@@ -25,6 +25,10 @@ class _Choice(Options):
     exporter: Annotated[Chosen, Slot("exporter")]
 
 
+class _ChosenMetric(Options):
+    metric: Annotated[Chosen, Slot("metric")]
+
+
 @click.command("export")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option(
@@ -67,13 +71,21 @@ class _Choice(Options):
     "same. Nothing of the kind is asked of int8 and its like: see --max-drop.",
 )
 @click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Score both with this metric in the place of the spec's: 'zoo list metric'; with options '{use: NAME, ...}'; "
+    "repeatable.",
+)
+@click.option(
     "--max-drop",
     "drops",
     multiple=True,
     metavar="[METRIC=]DROP",
-    help="Fail where the export scores worse than the model by more than DROP, in the metric's own unit: of the spec's "
-    "first metric, or of the one that is named; repeatable. Default: of the first metric 1 point, or 0.01 where its "
-    "scale ends at 1. The score itself counts, not its interval, which is printed: more --examples make it narrower.",
+    help="Fail where the export scores worse than the model by more than DROP, in the metric's own unit: of the first "
+    "metric, or of the one that is named; repeatable. Default: of the first metric 1 point, or 0.01 where its scale "
+    "ends at 1. The score itself counts, not its interval, which is printed: more --examples make it narrower.",
 )
 @click.option(
     "--sensitivity",
@@ -89,11 +101,13 @@ def command(
     file: Path | None,
     references_file: Path | None,
     tolerance: float,
+    metrics: tuple[str, ...],
     drops: tuple[str, ...],
     sensitivity: bool,
     as_json: bool,
 ) -> None:
-    """Write the model in DIR, a folder of 'zoo build' or 'zoo train', as another program reads it.
+    """Write the model in DIR, a folder of 'zoo build' or 'zoo train', as another program reads it; or a plain seq2seq
+    model of transformers (Marian, BART, M2M100, T5), compared on --sources.
 
     What is written is compared with the model before it is put in place: logits, outputs, and the spec's metrics on
     both. An earlier export in the folder stays where that fails.
@@ -104,6 +118,7 @@ def command(
     sources = None if file is None else _sources(file, directory)
     references = None if references_file is None else _references(references_file, file)
     max_drop = _max_drop(drops)
+    scored_by = [_resolved(_ChosenMetric, "metric", "--metric", name) for name in metrics] or None
     from zoo.cli.export_report import print_report
     from zoo.export.exporting import export_model
     from zoo.export.quality import DroppedError, MaxDrop
@@ -119,6 +134,7 @@ def command(
                 references=references,
                 taken_from="" if file is None else file.name,
                 tolerance=tolerance,
+                metrics=scored_by,
                 max_drop=MaxDrop(*max_drop),
                 sensitivity=sensitivity,
                 progress=progress,
@@ -133,17 +149,26 @@ def command(
         print_json(export.model_dump())
         return
     size = sum(export.sizes.values()) / 2**20
-    click.echo(f"exported {export.name} to {out}: {len(export.sizes)} files, {size:.1f} MiB, opset {export.opset}")
+    form = export.kind if export.opset is None else f"{export.kind} opset {export.opset}"
+    click.echo(f"exported {export.name} to {out}: {len(export.sizes)} files, {size:.1f} MiB, {form}")
+    for note in export.notes:
+        click.echo(f"note: {note}")
     assert export.parity is not None  # it is what was asked for
     print_report(export.parity, sensitivity=sensitivity)
 
 
 def _exporter(text: str) -> Chosen:
     """The exporter that ``--to`` names. Raises InputError for an unknown name, option or value."""
-    where = f"--to {text}"
+    return _resolved(_Choice, "exporter", "--to", text)
+
+
+def _resolved(choice: type[Options], slot: str, option: str, text: str) -> Chosen:
+    """The component that `text`, the value of an `option`, names."""
+    where = f"{option} {text}"
     node = read_text(text, where, place=False)
-    root = mapping({"exporter": Entry(Mark(where), node)}, Mark(where))
-    return resolve_node(root, _Choice, current_registry()).exporter
+    root = mapping({slot: Entry(Mark(where), node)}, Mark(where))
+    chosen: Chosen = getattr(resolve_node(root, choice, current_registry()), slot)
+    return chosen
 
 
 def _sources(file: Path, directory: Path) -> list[Source]:

@@ -15,7 +15,9 @@ def print_report(report: ParityReport, *, sensitivity: bool) -> None:
     """Print what was compared; with `sensitivity` also what each layer does."""
     largest = _digits(report.largest_difference)
     mean = "" if report.mean_difference is None else f", {report.mean_difference:.1g} on average"
-    click.echo(f"on {report.examples} examples of {report.taken_from} logits differ by {largest} at most{mean}")
+    click.echo(
+        f"on {report.examples} examples of {report.taken_from} {report.compared} differ by {largest} at most{mean}"
+    )
     click.echo()
     print_table([(row.decoding, f"{row.same} of {report.examples}") for row in report.outputs], ("OUTPUTS", "SAME"))
     if report.metrics:
@@ -39,7 +41,7 @@ def _print_layers(report: ParityReport) -> None:
         click.echo("which layers do harm is not known: the exporter cannot leave some in float32")
         return
     shown = report.sensitivity[:SHOWN]
-    print_table([_layer(row) for row in shown], ("LAYERS CHANGED ALONE", "DIVERGENCE", "LARGEST DIFFERENCE OF LOGITS"))
+    print_table([_layer(row) for row in shown], ("LAYERS CHANGED ALONE", "DIVERGENCE", "LARGEST DIFFERENCE"))
     more = len(report.sensitivity) - len(shown)
     if more:
         click.echo(f"and {more} less harmful")

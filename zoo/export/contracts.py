@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import InputError
+from zoo.export.folder import SequencePart
 from zoo.spec.options import Options
 
 KEEP = "keep_float32"
@@ -23,13 +24,16 @@ class Written:
 
     sizes: dict[str, int]
     """Bytes of each file."""
-    opset: int
+    opset: int | None
+    """Version of the operators; None where the form has none."""
     versions: dict[str, str]
     """Of the libraries that wrote it."""
     weights: str = "float32"
     """What weights are held as: ``float32``, ``int8``, ..."""
     changed: tuple[str, ...] = ()
     """Layers that are held, or computed, in less than float32: by the names of their modules in torch."""
+    kind: str = "onnx"
+    """Who runs it: `zoo.export.folder.Export.kind`."""
 
 
 Trial = Callable[[Sequence[str], Path], Written]
@@ -42,9 +46,10 @@ class Parity:
 
     examples: int
     largest_difference: float
-    """Of logits, step by step from the cache, along the outputs of the model in torch."""
+    """Of logits, step by step from the cache, along the outputs of the model in torch; of a detector of its scores, and
+    of its boxes as shares of the image."""
     same_outputs: int
-    """Examples whose greedy outputs are identical."""
+    """Examples whose greedy outputs are identical; of a detector, where the same boxes are found."""
     mean_difference: float | None = None
     """The mean absolute difference of the same logits."""
     divergence: float | None = None
@@ -62,9 +67,20 @@ class Exporter(ABC):
     def refuse(self, model: Any) -> None:
         """Raise InputError, naming the component, where `model` cannot be said in this form. Nothing is written yet."""
 
+    def adapted(self, sequence: SequencePart) -> tuple[SequencePart, tuple[str, ...]]:
+        """How what is exported writes texts, of how the model's spec has it, and a line for each difference.
+
+        Raises InputError where it cannot, naming what of the spec.
+        """
+        return sequence, ()
+
     @abstractmethod
-    def write(self, model: Any, folder: Path) -> Written:
-        """Write the graphs of `model`, in evaluation mode on the CPU, into the empty `folder`."""
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
+        """Write `model`, in evaluation mode on the CPU, into the empty `folder`: its graphs, or its weights.
+
+        `tokenizers` are those of source and target (`zoo.models.tokenizers.Tokenizers`), for a form that knows tokens
+        by their texts; without them it calls them by their numbers.
+        """
 
     @abstractmethod
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
@@ -75,21 +91,24 @@ class Exporter(ABC):
         """The exporter that changes no layer: what it writes is compared first, to the last digit. None: this one."""
         return None
 
-    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
         """As `write`, where `exact` is what the exporter of that name has written of the same model. It may lie in
         `folder`."""
-        return self.write(model, folder)
+        return self.write(model, folder, tokenizers)
 
     def outputs(self, folder: Path, sources: Sequence[Any], *, width: int | None = None) -> list[Any]:
-        """What the whole export in `folder` gives for each of the texts or images, as users get it: decoded as its spec
-        decodes, or by a search of another `width`, 1 being greedy.
+        """What the whole export in `folder` gives for each of the texts or images, as users get it: texts, decoded as
+        its spec decodes, or by a search of another `width`, 1 being greedy; or the boxes that it finds.
 
         Raises InputError where it cannot be decoded so.
         """
         from zoo.export.folder import read_export
-        from zoo.export.runtime import load, load_recognizer
+        from zoo.export.runtime import load, load_detector, load_recognizer
 
-        if read_export(folder).reads == "image":
+        export = read_export(folder)
+        if export.boxes is not None:
+            return list(load_detector(folder).detect(list(sources)))
+        if export.reads == "image":
             return list(load_recognizer(folder).recognize(list(sources), width=width))
         return list(load(folder).translate(list(sources), width=width))
 
@@ -109,9 +128,9 @@ class Exporter(ABC):
         return type(self)(type(self.options).model_validate({**self.options.plain(), KEEP: kept}))
 
     @contextmanager
-    def trials(self, model: Any) -> Iterator[Trial]:
+    def trials(self, model: Any, tokenizers: Any = None) -> Iterator[Trial]:
         """Within the block: what writes `model` again and again, each time with other layers left in float32.
 
         To be overridden where that can begin with what has been written before.
         """
-        yield lambda layers, folder: self.keeping(layers).write(model, folder)
+        yield lambda layers, folder: self.keeping(layers).write(model, folder, tokenizers)

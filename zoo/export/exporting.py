@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 
 from zoo.atomic import atomic_directory
 from zoo.errors import InputError, ZooError
+from zoo.export.boxes import box_part
 from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.folder import EXPORT_FILE, Cache, Decoding, Export, ImagePart, SequencePart, Special, write_export
 from zoo.export.material import Material, development, given
+from zoo.export.plain import ANY as _ANY
+from zoo.export.plain import PlainRun, is_plain, load_plain
 from zoo.export.quality import DroppedError, MaxDrop, Quality
 from zoo.export.report import ExactParity, MetricDrop, ParityReport
+from zoo.export.runtime.settings import search_of
 from zoo.export.sensitivity import EXAMPLES as RANKED_ON
 from zoo.export.sensitivity import Trials
 from zoo.measure.reading import reader_of, source_of
 from zoo.models.tokenizers import save_tokenizers
 from zoo.spec import distributions_of
+from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.lock import LOCK_NAME
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome, Example
@@ -32,8 +37,6 @@ from zoo.training.run import Run, load_run
 
 TOLERANCE = 1e-4
 """Logits of a float32 export may be so far from torch's."""
-_ANY = 2**31 - 1
-"""More new tokens than any model has places for."""
 
 
 def export_model(
@@ -46,31 +49,40 @@ def export_model(
     references: Sequence[str] | None = None,
     taken_from: str = "sources",
     tolerance: float = TOLERANCE,
+    metrics: Sequence[Chosen] | None = None,
     max_drop: MaxDrop | None = None,
     sensitivity: bool = False,
     home: DataHome | None = None,
     progress: Progress = silent,
 ) -> Export:
-    """Export the model in `source`, a folder of ``zoo build`` or ``zoo train``, to the folder `out`.
+    """Export the model in `source`, a folder of ``zoo build`` or ``zoo train`` or of a plain seq2seq model of
+    transformers, to the folder `out`.
 
     It is compared with torch on `sources`, texts or images as the model reads them, with a text that is right for each
-    where there are `references`, or on so many `examples` of the spec's development split. An earlier export at `out`
-    stays until the new one is whole. With `sensitivity` the layers that are in less than float32 are ranked.
+    where there are `references`, or on so many `examples` of the spec's development split. `metrics` are measured in
+    the place of the spec's. An earlier export at `out` stays until the new one is whole. With `sensitivity` the layers
+    that are in less than float32 are ranked.
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
     `tolerance`, or another output; `DroppedError` where quality is past `max_drop`.
     """
     refuse_place(out)
-    run = load_run(source)
+    run = load_plain(source) if is_plain(source) else load_run(source)
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
     exporter.refuse(model)
+    if isinstance(run, PlainRun):
+        search_of(_sequence(run), str(source))
+    sequence, notes = exporter.adapted(_sequence(run)) if model.writes_text else (None, ())
     if sources is None:
+        if isinstance(run, PlainRun):
+            raise InputError("a plain model has no data of its own to be compared on: give --sources FILE")
         material = development(run.spec, examples, home, progress)
     else:
         material = given(sources, references, name=taken_from)
-    job = _Job(source, run, exporter, material, Quality(run, material, max_drop, progress), progress)
+    quality = Quality(run, material, max_drop, metrics, progress)
+    job = _Job(source, run, exporter, material, quality, sequence, notes, progress)
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
 
@@ -80,10 +92,12 @@ class _Job:
     """One model on its way to another form."""
 
     source: Path
-    run: Run
+    run: Run | PlainRun
     exporter: Exporter
     material: Material
     quality: Quality
+    sequence: SequencePart | None
+    notes: Sequence[str]
     progress: Progress
 
     def done(self, folder: Path, out: Path, tolerance: float, *, sensitivity: bool) -> Export:
@@ -94,7 +108,7 @@ class _Job:
         self.progress("export", 1, 2)
         found = self._parity(folder, batches)
         if not written.changed:
-            _refuse_other_outputs(found, tolerance, out)
+            _refuse_other_outputs(found, tolerance, out, boxes=self.run.model.finds_boxes)
         self._complete(folder, written)
         report = self.quality.report(self.exporter, folder, written, found)
         if (sensitivity or not report.passes) and written.changed and self.exporter.keeps:
@@ -112,23 +126,23 @@ class _Job:
         model = self.run.model
         first = self.exporter.exact()
         if first is None:
-            return self.exporter.write(model, folder), None
+            return self.exporter.write(model, folder, self.run.tokenizers), None
         whole = folder / "exact"
         whole.mkdir()
-        first.write(model, whole)
+        first.write(model, whole, self.run.tokenizers)
         found = self._parity(whole, batches)
-        _refuse_other_outputs(found, tolerance, out)
-        written = self.exporter.write_reduced(model, whole, folder)
+        _refuse_other_outputs(found, tolerance, out, boxes=self.run.model.finds_boxes)
+        written = self.exporter.write_reduced(model, whole, folder, self.run.tokenizers)
         shutil.rmtree(whole)
         return written, ExactParity(**asdict(found))
 
     def _parity(self, folder: Path, batches: Sequence[dict[str, Any]]) -> Parity:
-        longest = self.run.model.output_limit(self.run.spec.decoding.max_new_tokens)
-        return self.exporter.parity(self.run.model, folder, batches, max_new_tokens=longest)
+        model = self.run.model
+        longest = model.output_limit(self.run.spec.decoding.max_new_tokens) if model.writes_text else 0
+        return self.exporter.parity(model, folder, batches, max_new_tokens=longest)
 
-    def _batches(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        limit = self.run.model.source_limit(self.run.spec.decoding.max_new_tokens)
-        return list(_batches(self.run, [source_of(example) for example in examples], limit))
+    def _batches(self, examples: Sequence[Example]) -> Batches:
+        return Batches(self.run, [source_of(example) for example in examples])
 
     def _explained(self, report: ParityReport, written: Written, scratch: Path) -> ParityReport:
         """The report with the layers that do harm, and, if it is past a bound, what keeping some of them brings."""
@@ -140,7 +154,7 @@ class _Job:
             self._complete(folder, written)
             return self.quality.drops(self.exporter, folder)
 
-        with self.exporter.trials(self.run.model) as trial:
+        with self.exporter.trials(self.run.model, self.run.tokenizers) as trial:
             trials = Trials(self.exporter, trial, written.changed, scratch, self.progress)
             ranking = trials.ranked(lambda folder: self._parity(folder, some))
             remedy = None if report.passes else trials.remedy(ranking, drops_of)
@@ -154,9 +168,12 @@ class _Job:
         exact: ExactParity | None = None,
     ) -> Export:
         """Put beside what the exporter has written what it takes to run it."""
-        save_tokenizers(self.run.tokenizers, folder)
-        shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
-        export = _described(self.run, written, report, exact)
+        if isinstance(self.run, PlainRun):
+            self.run.write_beside(folder, [example.source for example in self.material.examples])
+        else:
+            save_tokenizers(self.run.tokenizers, folder)
+            shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
+        export = _described(self.run, written, self.sequence, self.notes, report, exact)
         write_export(export, folder)
         return export
 
@@ -169,50 +186,86 @@ def refuse_place(out: Path) -> None:
         raise InputError(f"holds something else than an export (no {EXPORT_FILE}): take another --out", where=str(out))
 
 
-def _batches(run: Run, sources: Sequence[Source], limit: int) -> Iterator[dict[str, Any]]:
-    """Encoded sources, in batches of like length or size."""
-    reader = reader_of(run.model, run.tokenizers)
-    lengths = reader.lengths(sources)
-    order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
-    size = run.spec.decoding.batch_size
-    for start in range(0, len(order), size):
-        chosen = [sources[index] for index in order[start : start + size]]
-        yield reader.encoded(chosen, torch.device("cpu"), limit=limit)
+class Batches(Sequence[dict[str, Any]]):
+    """Encoded sources, in batches of like length or size. Each is made when it is asked for: pixels of many images are
+    more than memory may hold."""
+
+    def __init__(self, run: Run | PlainRun, sources: Sequence[Source]) -> None:
+        self._reader = reader_of(run.model, run.tokenizers)
+        lengths = self._reader.lengths(sources)
+        order = sorted(range(len(sources)), key=lambda index: (-lengths[index], index))
+        section = run.spec.detection if isinstance(run.spec, DetectionSpec) else run.spec.decoding
+        self._limit = run.model.source_limit(run.spec.decoding.max_new_tokens) if run.model.writes_text else 0
+        size = section.batch_size
+        self._chosen = [
+            [sources[index] for index in order[start : start + size]] for start in range(0, len(order), size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(place, slice):
+            return [self._encoded(chosen) for chosen in self._chosen[place]]
+        return self._encoded(self._chosen[place])
+
+    def _encoded(self, sources: Sequence[Source]) -> dict[str, Any]:
+        return self._reader.encoded(sources, torch.device("cpu"), limit=self._limit)
 
 
-def _refuse_other_outputs(found: Parity, tolerance: float, out: Path) -> None:
+def _refuse_other_outputs(found: Parity, tolerance: float, out: Path, *, boxes: bool) -> None:
     if not found.largest_difference <= tolerance:  # NaN, too
+        scores = "scores and boxes" if boxes else "logits"
         raise ZooError(
-            f"logits of the export differ from torch's by {found.largest_difference:.2g}, more than {tolerance:g}, on "
-            f"{found.examples} sources: nothing was written to {out}"
+            f"{scores} of the export differ from torch's by {found.largest_difference:.2g}, more than {tolerance:g}, "
+            f"on {found.examples} sources: nothing was written to {out}"
         )
     if found.same_outputs < found.examples:
+        outputs = "detections" if boxes else "greedy outputs"
         other = found.examples - found.same_outputs
         raise ZooError(
-            f"{other} of {found.examples} greedy outputs of the export are not torch's: nothing was written to {out}"
+            f"{other} of {found.examples} {outputs} of the export are not torch's: nothing was written to {out}"
         )
 
 
-def _described(run: Run, written: Written, report: ParityReport | None, exact: ExactParity | None = None) -> Export:
+def _described(
+    run: Run | PlainRun,
+    written: Written,
+    sequence: SequencePart | None,
+    notes: Sequence[str],
+    report: ParityReport | None,
+    exact: ExactParity | None = None,
+) -> Export:
+    kind: Any = written.kind
     return Export(
+        kind=kind,
         name=run.spec.name,
         architecture=run.model.section.architecture,
         reads=run.model.reads,
-        sequence=_sequence(run) if run.model.writes_text else None,
+        sequence=sequence,
         image=_image(run.model) if run.model.reads == "image" else None,
+        boxes=box_part(run.model, run.spec.detection) if isinstance(run.spec, DetectionSpec) else None,
         opset=written.opset,
         weights=written.weights,
         sizes=written.sizes,
         made_with=written.versions,
+        notes=list(notes),
         parity=report,
         exact_parity=exact,
     )
 
 
-def _sequence(run: Run) -> SequencePart:
+def _sequence(run: Run | PlainRun) -> SequencePart:
     """How a model that writes texts does it."""
     model, decoding, config = run.model, run.spec.decoding, run.model.config
     section, generation = model.section, model.generation_config
+    language = model.arrangement == "sequence"
     cache = Cache(
         layers=section.decoder_layers,
         heads=section.heads,
@@ -222,15 +275,16 @@ def _sequence(run: Run) -> SequencePart:
         cache=None if section.decoder is None else cache,
         vocabulary=int(config.vocab_size),
         special=Special(
-            start=int(config.decoder_start_token_id),
+            start=model.separator if language else int(config.decoder_start_token_id),
             end=int(config.eos_token_id),
             padding=int(config.pad_token_id),
             forced_bos=generation.forced_bos_token_id,
             forced_eos=generation.forced_eos_token_id,
             banned=generation.bad_words_ids or [],
         ),
-        max_source_tokens=None if model.reads == "image" else model.source_limit(decoding.max_new_tokens),
-        max_target_tokens=None if section.decoder is None else model.output_limit(_ANY),
+        max_source_tokens=None if model.reads == "image" else _limit(model.source_limit(decoding.max_new_tokens)),
+        max_target_tokens=None if section.decoder is None else _limit(model.output_limit(_ANY)),
+        shared_positions=int(config.max_position_embeddings) if language else None,
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),
@@ -241,8 +295,14 @@ def _sequence(run: Run) -> SequencePart:
     )
 
 
+def _limit(tokens: int) -> int | None:
+    return None if tokens >= _ANY else tokens
+
+
 def _image(model: Any) -> ImagePart:
-    """How images are prepared for a recogniser."""
+    """How images are prepared."""
+    if model.section.pixels is not None:
+        return ImagePart(section=model.section.pixels.plain())
     preparation = model.section.image.preparation()
     return ImagePart(
         section=preparation.plain(),

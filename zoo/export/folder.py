@@ -27,6 +27,10 @@ FRAMES = "frames"
 MASK, STATES = "encoder_attention_mask", "encoder_hidden_states"
 """What a decoder's graphs call the mask of what the encoder read, and what it gave."""
 
+SCORES, BOXES, REAL = "scores", "boxes", "real"
+"""What a detector's graph gives: of Q boxes the probability of each class ``[B, Q, C]``, ``cx, cy, w, h`` as shares of the
+image ``[B, Q, 4]``, and which are of the image ``[B, Q]``."""
+
 CONTEXT_IDS, CONTEXT_MASK = "context_input_ids", "context_attention_mask"
 """The second source of a model that reads context."""
 
@@ -111,7 +115,8 @@ class ImagePart(_Part):
     """How images are prepared for a model that reads them."""
 
     section: dict[str, Any] = Field(
-        description="Of a recogniser what `zoo.spec.image_section.ImagePreparation` is, as plain data"
+        description="Of a recogniser what `zoo.spec.image_section.ImagePreparation` is, of a detector what "
+        "`zoo.spec.pixel_section.PixelSection` is, as plain data"
     )
     grid_limit: tuple[int, int] | None = Field(
         default=None, description="Most rows and columns of patches that the model has places for; None: any"
@@ -121,20 +126,46 @@ class ImagePart(_Part):
     )
 
 
+class Category(_Part):
+    """What a detector looks for."""
+
+    number: int = Field(description="The number that the data have for it")
+    name: str
+
+
+class BoxPart(_Part):
+    """How boxes are found by a model that finds some."""
+
+    categories: list[Category] = Field(description="That of each class of the graph's scores")
+    multiple: int = Field(description="Both sides of a batch are padded to whole multiples of so many pixels")
+    several: bool = Field(description="Whether a box may be found as each of several classes, or as its likeliest one")
+    candidates: int | None = Field(
+        description="Surest pairs of a box and a class that are looked at; None: as many as the image has boxes"
+    )
+    nms_iou: float | None = Field(
+        description="A box that overlaps a surer one of its class by more is taken away; None: none is"
+    )
+    min_score: float = Field(description="Boxes below this confidence are left out, where nothing else is asked for")
+    max_detections: int = Field(description="Boxes of an image that are kept at most, where nothing else is asked for")
+    batch_size: int
+
+
 class Export(_Part):
     """What ``export.json`` says."""
 
     format: Literal["zoo.export/1"] = "zoo.export/1"
-    kind: Literal["onnx"] = "onnx"
+    kind: Literal["onnx", "ctranslate2"] = Field(default="onnx", description="Whose form it has, and who runs it")
     name: str
     architecture: str
     reads: Literal["text", "image"]
     sequence: SequencePart | None = Field(default=None, description="How texts are written; None: it writes none")
     image: ImagePart | None = Field(default=None, description="How images are prepared; None: it reads none")
-    opset: int
+    boxes: BoxPart | None = Field(default=None, description="How boxes are found; None: it finds none")
+    opset: int | None = Field(default=None, description="Version of the operators, of ONNX")
     weights: str = Field(default="float32", description="What weights are held as")
     sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
+    notes: list[str] = Field(default_factory=list, description="Where it does not do quite what the model's spec says")
     parity: ParityReport | None = Field(default=None, description="How far it is from the model in torch")
     exact_parity: ExactParity | None = Field(
         default=None, description="How far it was before its weights were made smaller; None: they were not"

@@ -28,15 +28,17 @@ from zoo.models.base import IGNORED, shift_right
 from zoo.models.decoding import Decoding
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.lock import LOCK_NAME
-from zoo.spec.options import NoOptions
+from zoo.spec.options import Options
 from zoo.spec.pretrained.checkpoint import CONFIG, GENERATION, Checkpoint
+from zoo.spec.sections import DecodingSection
 from zoo.training.quiet import errors_only, quiet
 
 MODEL_TYPES = ("marian", "bart", "mbart", "m2m_100", "t5", "mt5")
 """What config.json may call its model."""
 BATCH_SIZE = 32
 """Sources at once, of which no generation_config.json says anything."""
-_ANY = 2**31 - 1
+ANY = 2**31 - 1
+"""More tokens than any model has places for."""
 _NEW_TOKENS = 20
 """What transformers' `generate` writes at most where nobody says how much."""
 
@@ -69,25 +71,41 @@ def is_plain(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and not (folder / LOCK_NAME).is_file()
 
 
+class GreedyOptions(Options):
+    """A saved greedy search, in the words of `zoo.export.runtime.settings.Search`."""
+
+    no_repeat_ngram: int = 0
+    repetition_penalty: float = 1.0
+    min_new_tokens: int = 0
+
+
+class BeamOptions(GreedyOptions):
+    """A saved beam search."""
+
+    width: int
+    length_penalty: float = 1.0
+    early_stopping: bool = False
+    renormalize: bool = False
+
+
 @dataclass(frozen=True)
 class SavedSearch:
     """How a saved model decodes, where a spec has a chosen strategy."""
 
-    name: str
-    options: dict[str, Any]
+    options: GreedyOptions
+
+    @property
+    def name(self) -> str:
+        return "beam" if isinstance(self.options, BeamOptions) else "greedy"
 
     def create(self) -> Decoding:
         return _Saved(self.options)
 
 
 class _Saved(Decoding):
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(NoOptions())
-        self._options = options
-
     def settings(self) -> dict[str, Any]:
         names = {"width": "num_beams", "no_repeat_ngram": "no_repeat_ngram_size", "renormalize": "renormalize_logits"}
-        return {names.get(name, name): value for name, value in self._options.items()}
+        return {names.get(name, name): value for name, value in self.options.model_dump().items()}
 
 
 class PlainModel(nn.Module):
@@ -121,7 +139,7 @@ class PlainModel(nn.Module):
         )
         self._positions = getattr(config, "max_position_embeddings", None)
         limits = [limit for limit in (self._positions, longest_source) if limit is not None]
-        self._longest_source = int(min(limits, default=_ANY))
+        self._longest_source = int(min(limits, default=ANY))
 
     @property
     def device(self) -> torch.device:
@@ -205,7 +223,7 @@ def load_plain(folder: Path) -> PlainRun:
         raise InputError(
             f"its tokenizer is run in Python ({type(tokenizer).__name__}), and has no tokenizer.json", where=str(folder)
         )
-    longest = tokenizer.model_max_length if tokenizer.model_max_length < _ANY else None
+    longest = tokenizer.model_max_length if tokenizer.model_max_length < ANY else None
     name = folder.resolve().name
     decoding = _decoding(model.generation_config, f"{folder}: {GENERATION}")
     plain = PlainModel(model, longest)
@@ -255,28 +273,27 @@ def _decoding(generation: GenerationConfig, where: str) -> Any:
         "repetition_penalty": generation.repetition_penalty or 1.0,
         "min_new_tokens": max(generation.min_new_tokens or 0, (generation.min_length or 0) - 1, 0),
     }
+    search = GreedyOptions(**options)
     if width > 1:
-        options |= {
-            "width": width,
-            "length_penalty": 1.0 if generation.length_penalty is None else generation.length_penalty,
-            "early_stopping": bool(generation.early_stopping),
-        }
-        if generation.renormalize_logits:
-            options["renormalize"] = True
+        search = BeamOptions(
+            **options,
+            width=width,
+            length_penalty=1.0 if generation.length_penalty is None else generation.length_penalty,
+            early_stopping=bool(generation.early_stopping),
+            renormalize=bool(generation.renormalize_logits),
+        )
     longest = generation.max_new_tokens
     if longest is None and generation.max_length not in (None, GenerationConfig().max_length):
         longest = generation.max_length - 1  # the start token counts
-    return SimpleNamespace(
-        strategy=SavedSearch("beam" if width > 1 else "greedy", options),
-        max_new_tokens=max(1, longest or _NEW_TOKENS),
-        batch_size=BATCH_SIZE,
+    return DecodingSection.model_construct(
+        strategy=SavedSearch(search), max_new_tokens=max(1, longest or _NEW_TOKENS), batch_size=BATCH_SIZE
     )
 
 
 def _settle(generation: GenerationConfig) -> None:
     """Take away what the options of the search say already, so that another search is not bound by it."""
     default = GenerationConfig()
-    for name in ("min_length", "min_new_tokens", "max_length", "max_new_tokens"):
+    for name in ("min_length", "min_new_tokens", "max_length", "max_new_tokens", "renormalize_logits"):
         setattr(generation, name, getattr(default, name))
     suppressed = list(generation.suppress_tokens or [])
     generation.bad_words_ids = [*(generation.bad_words_ids or []), *([token] for token in suppressed)] or None
@@ -289,11 +306,10 @@ def _numbers(tokenizer: Any) -> tuple[Numbers, Numbers]:
     unknown = str(tokenizer.unk_token)
     ids = dict(tokenizer.encoder)
     if type(tokenizer).__name__ == "M2M100Tokenizer":
-        languages = {**tokenizer.lang_token_to_id}
         around = [
             tokenizer.convert_ids_to_tokens(tokens) for tokens in (tokenizer.prefix_tokens, tokenizer.suffix_tokens)
         ]
-        both = Numbers({**ids, **languages}, [*special, *languages], (), *around, unknown=unknown)
+        both = Numbers({**ids, **tokenizer.lang_token_to_id}, special, (), *around, unknown=unknown)
         return both, both
     source = Numbers(ids, special, tokenizer.supported_language_codes, (), [str(tokenizer.eos_token)], unknown)
     if not tokenizer.separate_vocabs:
@@ -321,8 +337,8 @@ def _write_converted(tokenizer: Any, folder: Path, out: Path) -> None:
 
 
 def _refuse_other_texts(tokenizer: Any, folder: Path, texts: Sequence[str], limit: int, where: str) -> None:
-    mine = Texts(folder, longest_source=limit if limit < _ANY else None)
-    expected = tokenizer(list(texts), truncation=limit < _ANY, max_length=limit if limit < _ANY else None)["input_ids"]
+    mine = Texts(folder, longest_source=limit if limit < ANY else None)
+    expected = tokenizer(list(texts), truncation=limit < ANY, max_length=limit if limit < ANY else None)["input_ids"]
     written = tokenizer(text_target=list(texts))["input_ids"]
     outputs = tokenizer.batch_decode(written, skip_special_tokens=True)
     for text, ids, found in zip(texts, expected, mine.encoded(texts), strict=True):

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from zoo.errors import InputError, ZooError, did_you_mean
 from zoo.export.contracts import KEEP, Exporter, Parity, Written
 from zoo.export.material import Material
+from zoo.export.plain import PlainRun
 from zoo.export.report import MetricDrop, ParityReport, SameOutputs, finite
 from zoo.measure.detecting import detect_all
 from zoo.measure.generation import generate_outputs
 from zoo.measure.reading import source_of
 from zoo.models.decoding import widened
 from zoo.spec.detection_spec import DetectionSpec
+from zoo.spec.options import Chosen
 from zoo.statistics import percentile_interval
 from zoo.tasks import Detection, Example, Metric
 from zoo.tasks.contracts import Progress, silent
@@ -41,7 +43,7 @@ class MaxDrop:
     """By how much metrics may be worse than torch's, each in its own unit."""
 
     first: float | None = None
-    """Of the first metric of the spec, the one that ranks; None: what `ALLOWED` says."""
+    """Of the first metric, the one that ranks in a spec; None: what `ALLOWED` says."""
     named: Mapping[str, float] = field(default_factory=dict)
     """Of others, by name."""
     unbounded: bool = False
@@ -71,7 +73,7 @@ class DroppedError(ZooError):
         self.report = report
         clauses = [_past(drop) for drop in report.metrics if not drop.passes]
         if report.largest_difference is None:
-            clauses = ["the export's logits are no finite numbers"]
+            clauses = [f"the export's {report.compared} are no finite numbers"]
         where = f"on {report.examples} examples of {report.taken_from}"
         super().__init__(f"{' and '.join(clauses)}, {where}: nothing was written to {out}{_advice(report)}")
 
@@ -94,9 +96,17 @@ class Quality:
     """A model in torch, as any number of its exports are compared with it: what it writes is made once."""
 
     def __init__(
-        self, run: Run, material: Material, max_drop: MaxDrop | None = None, progress: Progress = silent
+        self,
+        run: Run | PlainRun,
+        material: Material,
+        max_drop: MaxDrop | None = None,
+        metrics: Sequence[Chosen] | None = None,
+        progress: Progress = silent,
     ) -> None:
-        """Raises InputError where `max_drop` is of a metric that cannot be measured on these examples."""
+        """`metrics` are measured in the place of the spec's.
+
+        Raises InputError where `max_drop` is of a metric that cannot be measured on these examples.
+        """
         self.material = material
         self._run = run
         self._progress = progress
@@ -106,7 +116,7 @@ class Quality:
         self._notes: list[str] = []
         self._width = _width(run)
         self._of_torch: dict[int | None, list[Any]] = {}
-        self._metrics = self._measurable()
+        self._metrics = self._measurable(run.spec.evaluation.metrics if metrics is None else metrics)
         self._refuse_unknown()
 
     def report(self, exporter: Exporter, folder: Path, written: Written, found: Parity) -> ParityReport:
@@ -115,7 +125,7 @@ class Quality:
         metrics: list[MetricDrop] = []
         notes = list(self._notes)
         if not math.isfinite(found.largest_difference):
-            notes.append("without finite logits neither outputs nor their quality are compared")
+            notes.append("without finite numbers neither outputs nor their quality are compared")
         else:
             try:
                 mine = exporter.outputs(folder, self._sources)
@@ -127,6 +137,7 @@ class Quality:
                 outputs += self._same(exporter, folder, mine)
                 metrics = self._drops(mine)
         return ParityReport(
+            compared="scores and boxes" if self._run.model.finds_boxes else "logits",
             examples=found.examples,
             taken_from=self.material.taken_from,
             largest_difference=finite(found.largest_difference),
@@ -167,13 +178,15 @@ class Quality:
             self._of_torch[width] = _outputs_in_torch(self._run, self._sources, width, self._progress)
         return self._of_torch[width]
 
-    def _measurable(self) -> list[Metric]:
-        """The metrics of the spec that outputs alone decide, each with what it needs; the others are noted."""
+    def _measurable(self, metrics: Sequence[Chosen]) -> list[Metric]:
+        """Those that outputs alone decide, each with what it needs; the others are noted."""
         if not self.material.referenced:
             self._notes.append("no references: outputs are compared, quality is not measured")
             return []
+        if not metrics:
+            self._notes.append("the model names no metrics: give some with --metric for quality to be measured")
         found: list[Metric] = []
-        for chosen in self._run.spec.evaluation.metrics:
+        for chosen in metrics:
             metric: Metric = chosen.create()
             try:
                 self._prepare(metric)
@@ -199,7 +212,7 @@ class Quality:
             if name not in names:
                 reason = "; ".join(self._notes)
                 known = did_you_mean(name, names) if names else "none can be measured"
-                raise InputError(f"--max-drop {name}: no such metric of outputs in the spec ({reason or known})")
+                raise InputError(f"--max-drop {name}: no such metric can be measured ({reason or known})")
         if self._max_drop.first is not None and not names:
             raise InputError(f"--max-drop: no metric can be measured ({'; '.join(self._notes)})")
 
@@ -234,7 +247,7 @@ def measured_drop(
     )
 
 
-def _as_read(run: Run, material: Material) -> list[Example]:
+def _as_read(run: Run | PlainRun, material: Material) -> list[Example]:
     """The examples as evaluation gives them to the model: context that does not fit gives way."""
     model = run.model
     if not model.writes_text or model.reads != "text":
@@ -243,7 +256,7 @@ def _as_read(run: Run, material: Material) -> list[Example]:
     return fitted(run.tokenizers.source, material.examples, limit)
 
 
-def _width(run: Run) -> int | None:
+def _width(run: Run | PlainRun) -> int | None:
     """How many hypotheses the spec's search keeps; None where no search fits: there are no others, or outputs are drawn
     at random."""
     if not run.model.writes_text or run.model.section.decoder is None:
@@ -252,7 +265,7 @@ def _width(run: Run) -> int | None:
     return None if settings.get("do_sample") else int(settings.get("num_beams") or 1)
 
 
-def _outputs_in_torch(run: Run, sources: Sequence[Any], width: int | None, progress: Progress) -> list[Any]:
+def _outputs_in_torch(run: Run | PlainRun, sources: Sequence[Any], width: int | None, progress: Progress) -> list[Any]:
     if isinstance(run.spec, DetectionSpec):
         return list(detect_all(run.model, sources, run.spec.detection, progress))
     decoding = run.spec.decoding

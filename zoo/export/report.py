@@ -84,6 +84,9 @@ class ParityReport(_Part):
 
     examples: int
     taken_from: str = Field(description="The split of the spec's data, or a file")
+    compared: Literal["logits", "scores and boxes"] = Field(
+        default="logits", description="What the differences below are of"
+    )
     largest_difference: float | None = Field(
         description="Of logits along torch's greedy outputs, each step from the cache. None: some are no finite numbers"
     )

@@ -47,10 +47,11 @@ def _read(path: Path, expected: str = "") -> list[str]:
     if not path.is_file():
         raise InputError("no such file", where=str(path))
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         more = f": {expected}" if expected else ""
         raise InputError(f"byte {error.start} is not UTF-8{more}", where=str(path)) from None
+    return text.removesuffix("\n").split("\n") if text else []  # a text may hold what str.splitlines takes for an end
 
 
 def _lines(path: Path, empty: str, expected: str = "") -> list[str]:

@@ -13,11 +13,12 @@ from zoo.errors import InputError
 from zoo.images.inputs import ImageInput, Placement
 from zoo.spec.image_section import ImagePreparation
 
-_RESAMPLE = {
+RESAMPLE = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+"""Filters of resizing, as sections name them."""
 PATCHES = ("pixel_values", "patch_mask", "patch_positions", "patch_grid")
 """What a batch of images is made of."""
 
@@ -122,7 +123,7 @@ class PatchMaker:
         """The image in its new size and number of channels, ``[C, h, w]``."""
         picture = Image.fromarray(image).convert("L" if self._section.channels == 1 else "RGB")
         if picture.size != (placed.width, placed.height):
-            picture = picture.resize((placed.width, placed.height), _RESAMPLE[self._section.resample])
+            picture = picture.resize((placed.width, placed.height), RESAMPLE[self._section.resample])
         pixels = np.asarray(picture)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)  # [C, h, w]
 

@@ -77,7 +77,7 @@ def save_tokenizers(tokenizers: Tokenizers, folder: Path) -> None:
         return
     save_tokenizer(tokenizers.source, folder)
     if not tokenizers.shared:
-        (folder / TARGET_FOLDER).mkdir()
+        (folder / TARGET_FOLDER).mkdir(exist_ok=True)
         save_tokenizer(tokenizers.target, folder / TARGET_FOLDER)
 
 

@@ -35,6 +35,11 @@ class ExporterSuite(ComponentSuite):
 
     kind: ClassVar[str] = "exporter"
 
+    def model(self, seed: int = 3, architecture: str = "encoder-decoder") -> Any:
+        """A tiny model, of the kit's own components, but for those that the record's trait ``components`` names by
+        their slots: what an exporter writes that has a form for some components only."""
+        return tiny_model(seed, architecture, self.registered().traits.get("components"))
+
     @pytest.fixture(autouse=True)
     def _components_of_the_model(self) -> Iterator[None]:
         """The tiny model is made of the kit's own, which no plugin brings."""
@@ -54,14 +59,14 @@ class ExporterSuite(ComponentSuite):
             exporter.refuse(model)
         except InputError as error:
             pytest.skip(f"refuses a plain encoder-decoder: {error}")
-        return exporter.write(model, folder)
+        return exporter.write(model, folder, tiny_tokenizers())
 
     def test_a_model_that_it_cannot_say_is_refused_by_name_and_any_other_is_not(self, chosen: Chosen) -> None:
         exporter = self.build(chosen)
         refused = []
         for architecture in ("encoder-decoder", "causal-lm", "prefix-lm"):
             try:
-                exporter.refuse(tiny_model(architecture=architecture))
+                exporter.refuse(self.model(architecture=architecture))
             except InputError as error:
                 refused.append(str(error))
         assert all(text.strip() for text in refused), "an error says what cannot be exported"
@@ -70,7 +75,7 @@ class ExporterSuite(ComponentSuite):
     @pytest.mark.slow
     def test_what_is_written_computes_what_the_model_does(self, chosen: Chosen, tmp_path: Path) -> None:
         """Files are told as they are; model and global state are left alone; another model is told from it."""
-        model = tiny_model()
+        model = self.model()
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         with untouched_surroundings():
             written = self.export(chosen, model, tmp_path)
@@ -85,12 +90,12 @@ class ExporterSuite(ComponentSuite):
         if not written.changed:
             assert found.same_outputs == 5, "what is in float32 throughout writes what the model does"
             assert found.largest_difference < 1e-4
-        assert self.parity(chosen, tiny_model(seed=4), tmp_path).largest_difference > 1e-2
+        assert self.parity(chosen, self.model(seed=4), tmp_path).largest_difference > 1e-2
 
     @pytest.mark.slow
     def test_layers_that_it_changes_are_told_and_can_be_kept(self, chosen: Chosen, tmp_path: Path) -> None:
         """What it takes to find the layers that do harm: names that the model knows, and trials with others kept."""
-        exporter, model = self.build(chosen), tiny_model()
+        exporter, model = self.build(chosen), self.model()
         if not exporter.keeps:
             pytest.skip(f"has no option '{KEEP}': it changes no layers, or all of them")
         with exporter.trials(model) as trial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -97,11 +98,18 @@ def kit_registry() -> Registry:
     return Registry(found)
 
 
-def tiny_model(seed: int = 3, architecture: str = "encoder-decoder") -> Any:
-    """Two layers each side, width 16, over the vocabulary of `tiny_tokenizers`; in evaluation mode."""
+def tiny_model(
+    seed: int = 3, architecture: str = "encoder-decoder", components: Mapping[str, str] | None = None
+) -> Any:
+    """Two layers each side, width 16, over the vocabulary of `tiny_tokenizers`; in evaluation mode.
+
+    `components` are other ones than the kit's, by their slots.
+    """
     registry = kit_registry()
     component = f"{DISTRIBUTION}/kit"
-    of_two_stacks = {"encoder": {"layers": 2}, "fusion": component}
+    made_of = {**dict.fromkeys((*_PARTS, "fusion"), component), **(components or {})}
+    fusion = made_of.pop("fusion")
+    of_two_stacks = {"encoder": {"layers": 2}, "fusion": fusion}
     section = ModelSection.model_validate(
         {
             "architecture": architecture,
@@ -111,7 +119,7 @@ def tiny_model(seed: int = 3, architecture: str = "encoder-decoder") -> Any:
             "dropout": 0.1,
             "max_positions": 64,
             **(of_two_stacks if architecture == "encoder-decoder" else {}),
-            **dict.fromkeys(_PARTS, component),
+            **made_of,
         },
         context={"registry": registry},
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo_detection.overlap import pairwise_iou, surviving
+from zoo.models.detection.overlap import pairwise_iou, surviving
 
 from zoo.errors import InputError
 from zoo.models.detection import Candidates
@@ -232,7 +232,7 @@ def test_overlap_is_intersection_over_union() -> None:
 def test_a_box_survives_unless_a_surer_survivor_of_its_class_overlaps_it_too_much(
     monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr("zoo_detection.overlap._BLOCK", block)
+    monkeypatch.setattr("zoo.models.detection.overlap._BLOCK", block)
     draw = torch.Generator().manual_seed(0)
     low = torch.rand(60, 2, generator=draw)
     boxes = torch.cat((low, low + 0.2 + 0.3 * torch.rand(60, 2, generator=draw)), 1)
@@ -255,7 +255,7 @@ def test_of_very_many_boxes_no_square_of_their_number_is_held(monkeypatch: pytes
         largest[0] = max(largest[0], found.numel())
         return found
 
-    monkeypatch.setattr("zoo_detection.overlap.pairwise_iou", counted)
+    monkeypatch.setattr("zoo.models.detection.overlap.pairwise_iou", counted)
     low = torch.arange(3000.0)[:, None].repeat(1, 2)
     kept = surviving(torch.cat((low, low + 0.5), 1), torch.zeros(3000, dtype=torch.int64), 0.5)
     assert len(kept) == 3000

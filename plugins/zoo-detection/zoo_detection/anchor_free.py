@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.models.detection import Candidates, Detector, Found, Labels, Matched, Matcher
+from zoo.models.detection import Candidates, Choice, Detector, Labels, Matched, Matcher, Scored
 from zoo.models.detection.contracts import box_loss_of, corners, in_shape, real_sizes
 from zoo_detection.backbone import Backbone, ConvBlock, Pyramid
 from zoo_detection.options import AnchorFreeOptions
-from zoo_detection.overlap import surviving
 
 _PRIOR = 0.01
 """How sure every place is of every class to begin with (arXiv:1708.02002, section 4.1)."""
@@ -50,6 +49,8 @@ class AnchorFree(Detector):
         self.scales = nn.Parameter(torch.ones(len(options.levels)))
         self.matcher: Matcher = options.matcher.create()
         self.box_loss = box_loss_of(options.box_loss)
+        self.choice = Choice(several=True, candidates=options.candidates, nms_iou=options.nms_iou)
+        self.stride = max(options.levels)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -72,7 +73,7 @@ class AnchorFree(Detector):
             )
             places.append(torch.stack((x, y), -1).reshape(-1, 2) * stride)  # [q, 2]
             strides.append(torch.full((rows * columns,), float(stride), device=features.device))
-        raw = torch.cat(sides, 1).reshape(len(pixel_values), -1, 4, self.bins)  # [B, Q, 4, bins]
+        raw = torch.cat(sides, 1).unflatten(-1, (4, self.bins))  # [B, Q, 4, bins]
         points, steps = torch.cat(places), torch.cat(strides)
         sizes = real_sizes(pixel_mask)  # [B, 2]
         distances = self._distances(raw) * steps[:, None]  # [B, Q, 4], pixels
@@ -140,20 +141,9 @@ class AnchorFree(Detector):
             rows.append(distribution_loss(predictions["sides"][part.image, part.places], distances).mean(-1))
         return torch.cat(rows)
 
-    def found(self, predictions: Mapping[str, Any]) -> list[Found]:
-        """The surest boxes, those taken away that overlap a surer one of their class (`nms_iou`)."""
-        answers = []
-        for number, real in enumerate(predictions["real"]):
-            scores = predictions["logits"][number, real].sigmoid()  # [q, C]
-            boxes = predictions["boxes"][number, real]  # [q, 4]
-            surest = scores.flatten().topk(min(self.options.candidates, scores.numel()))
-            rows, classes = surest.indices // self.classes, surest.indices % self.classes  # [k] each
-            chosen = boxes[rows]
-            kept = torch.arange(len(rows), device=rows.device)
-            if self.options.nms_iou is not None:
-                kept = surviving(corners(chosen), classes, self.options.nms_iou)
-            answers.append(Found(surest.values[kept], classes[kept], chosen[kept]))
-        return answers
+    def scored(self, predictions: Mapping[str, Any]) -> Scored:
+        """Every place with every class."""
+        return Scored(predictions["logits"].sigmoid(), predictions["boxes"], predictions["real"])
 
 
 class _Part(NamedTuple):

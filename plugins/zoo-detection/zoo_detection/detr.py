@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig
 
 from zoo.errors import InputError
-from zoo.models.detection import Candidates, Detector, Found, Labels, Matched, Matcher
+from zoo.models.detection import Candidates, Choice, Detector, Labels, Matched, Matcher, Scored
 from zoo.models.detection.contracts import box_loss_of, in_shape, real_sizes
 from zoo_detection.backbone import Backbone
 from zoo_detection.options import DetrOptions
@@ -28,12 +28,14 @@ class Detr(Detector):
     """
 
     options: DetrOptions
+    choice = Choice(several=False)
     padding_invariant = True
 
     def __init__(self, options: DetrOptions, classes: int) -> None:
         """Raises InputError where the matcher gives a box several queries: none would be taken away."""
         super().__init__(options, classes)
         self.most = options.queries
+        self.stride = options.stride
         self.matcher: Matcher = options.matcher.create()
         if not self.matcher.one_to_one:
             raise InputError(f"detr: the matcher '{options.matcher.name}' is not of one to one: take hungarian")
@@ -96,14 +98,10 @@ class Detr(Detector):
             "box": box.sum() / count,
         }
 
-    def found(self, predictions: Mapping[str, Any]) -> list[Found]:
-        """Each query's likeliest class, surest first."""
-        answers = []
-        for logits, boxes in zip(predictions["logits"][-1], predictions["boxes"][-1], strict=True):
-            scores, classes = logits.softmax(-1)[:, :-1].max(-1)  # [Q] each
-            order = scores.argsort(descending=True)
-            answers.append(Found(scores[order], classes[order], boxes[order]))
-        return answers
+    def scored(self, predictions: Mapping[str, Any]) -> Scored:
+        """Every query with every class but the one that is none."""
+        scores, boxes = predictions["logits"][-1].softmax(-1)[..., :-1], predictions["boxes"][-1]
+        return Scored(scores, boxes, torch.ones_like(scores[..., 0], dtype=torch.bool))
 
 
 class LastMap(nn.Module):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -27,14 +26,14 @@ class RealPlaces:
         self._forget()
 
     def _forget(self) -> None:
-        self._maps: dict[tuple[int, int], Tensor] = {}
+        self._maps: list[Tensor] = []
         self.last = self.flat = self.share = torch.empty(0)
 
     @contextmanager
     def of(self, maps: Sequence[Tensor], share: Tensor) -> Iterator[None]:
         """Of 0 and 1, ``[B, 1, h, w]``, each of another size, the coarsest last; `share` ``[B, 2]`` is the part of the
         frame's width and height that the image has."""
-        self._maps = {(item.shape[-2], item.shape[-1]): item for item in maps}
+        self._maps = list(maps)
         self.last = maps[-1].flatten(1).bool()[:, None, None]  # [B, 1, 1, h * w]
         self.flat = torch.cat([item.flatten(1) for item in maps], dim=1).bool()  # [B, S]
         self.share = torch.cat((share, share), dim=1)[:, None, None]  # [B, 1, 1, 4]
@@ -45,7 +44,8 @@ class RealPlaces:
 
     def at(self, features: Tensor) -> Tensor:
         """Those of a map ``[B, C, h, w]``: ``[B, 1, h, w]`` of 0 and 1."""
-        return self._maps[features.shape[-2], features.shape[-1]]
+        # By comparing, not as keys: while a graph is made of this, sizes are symbols, which have no hash.
+        return next(item for item in self._maps if item.shape[-2:] == features.shape[-2:])
 
 
 class RealNorm(nn.BatchNorm2d):
@@ -131,12 +131,13 @@ def leave_padding_out(model: nn.Module, places: RealPlaces, heads: int, dropout:
     """Change the parts of transformers' `RTDetrModel` or `DFineModel`, in place."""
     module: Any
     for module in list(model.modules()):
-        positions = getattr(type(module), "build_2d_sincos_position_embedding", None)
-        if positions is not None:
-            module.build_2d_sincos_position_embedding = partial(_rows_first, positions)
+        if hasattr(module, "build_2d_sincos_position_embedding"):  # transformers 4
+            module.build_2d_sincos_position_embedding = sine_positions
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm2d):
                 setattr(module, name, RealNorm(child, places))
+            elif name == "position_embedding":
+                module.position_embedding = SinePositions(child.embed_dim, child.temperature)
             elif name == "encoder_attn":
                 module.encoder_attn = InFrame(child, places)
             elif name == "self_attn" and hasattr(module, "encoder_attn"):  # a layer of the decoder
@@ -145,8 +146,32 @@ def leave_padding_out(model: nn.Module, places: RealPlaces, heads: int, dropout:
                 module.self_attn = SelfAttention(child, heads, dropout, places)
 
 
-def _rows_first(positions: Any, width: int, height: int, *args: Any, **kwargs: Any) -> Tensor:
-    """transformers 4 counts places column by column, and adds that to maps that are laid out row by row: on any that is
-    not square positions would depend on the padding."""
-    made: Tensor = positions(height, width, *args, **kwargs)
-    return made
+class SinePositions(nn.Module):
+    """Sines and cosines of the row and of the column of a map's places, as transformers 5 has them.
+
+    Its own are kept for each size, which no graph can do, and transformers 4 counts places column by column, though maps
+    are laid out row by row: on any that is not square positions would depend on the padding.
+    """
+
+    def __init__(self, width: int, temperature: float) -> None:
+        super().__init__()
+        self.width, self.temperature = width, temperature
+
+    def forward(self, *, height: int, width: int, device: Any, dtype: torch.dtype) -> Tensor:
+        """``[1, height * width, D]``, row by row."""
+        return sine_positions(width, height, self.width, self.temperature, device, dtype)
+
+
+def sine_positions(
+    width: int, height: int, channels: int, temperature: float, device: Any = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """``[1, height * width, channels]``: a quarter of the channels each for sines and cosines of the row, and of the
+    column, their frequencies from 1 down to about 1 / `temperature`."""
+    steps = torch.arange(channels // 4, dtype=torch.float64, device=device) / (channels // 4)
+    frequencies = 1.0 / temperature**steps  # [channels / 4]
+    angles = [
+        torch.arange(side, dtype=torch.float64, device=device)[:, None] * frequencies for side in (height, width)
+    ]  # [height, channels / 4], [width, channels / 4]
+    rows = torch.cat((angles[0].sin(), angles[0].cos()), -1)[:, None].expand(-1, width, -1)
+    columns = torch.cat((angles[1].sin(), angles[1].cos()), -1)[None].expand(height, -1, -1)
+    return torch.cat((rows, columns), -1).flatten(0, 1)[None].to(dtype)

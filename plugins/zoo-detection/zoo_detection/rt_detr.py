@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, ResNetConfig, RTDetrConfig, RTDetrForO
 from transformers.models.rt_detr.modeling_rt_detr import get_contrastive_denoising_training_group
 
 from zoo.errors import InputError
-from zoo.models.detection import Detector, Found, Labels, Matcher
+from zoo.models.detection import Choice, Detector, Labels, Matcher, Scored
 from zoo.models.detection.contracts import box_loss_of, real_sizes
 from zoo_detection.backbone import Backbone
 from zoo_detection.options import RtDetrOptions
@@ -43,6 +43,7 @@ class RtDetr(Detector):
     """
 
     options: RtDetrOptions
+    choice = Choice(several=True)
     padding_invariant = True
     needs_labels = True
     name: ClassVar[str] = "rt-detr"
@@ -62,6 +63,7 @@ class RtDetr(Detector):
         begin_as_published(self.model)
         self.places = RealPlaces()
         self.most = options.queries
+        self.stride = options.levels[-1]
         leave_padding_out(self.model, self.places, options.heads, options.dropout)
 
     def configuration(self, channels: Sequence[int]) -> Any:
@@ -128,8 +130,9 @@ class RtDetr(Detector):
         found = self.backbone(pixel_values, pixel_mask)
         maps = [found[stride] for stride in self.options.levels]
         last = self.options.levels[-1]
-        frame = sizes.new_tensor([side * last for side in maps[-1][0].shape[-2:]])
-        with self.places.of([real for _, real in maps], (sizes / frame).flip(1)):
+        rows, columns = maps[-1][0].shape[-2:]
+        share = torch.stack((sizes[:, 1] / (columns * last), sizes[:, 0] / (rows * last)), dim=1)  # [B, 2]
+        with self.places.of([real for _, real in maps], share):
             return self._read([features for features, _ in maps], sizes, labels)
 
     def _read(self, maps: list[Tensor], sizes: Tensor, labels: Sequence[Labels] | None) -> dict[str, Any]:
@@ -145,7 +148,7 @@ class RtDetr(Detector):
         content = model.enc_output(memory * valid[..., None].to(memory.dtype))  # [B, S, D]
         logits = model.enc_score_head(content)  # [B, S, C]
         surest = logits.detach().float().amax(-1).masked_fill(~valid, -torch.inf)  # [B, S]
-        chosen = surest.topk(min(self.options.queries, surest.shape[1]), dim=1).indices  # [B, Q]
+        chosen = surest.topk(torch.sym_min(self.options.queries, surest.shape[1]), dim=1).indices  # [B, Q]
         alive = valid.gather(1, chosen)  # [B, Q]
         content, logits, anchors = (
             item.gather(1, chosen[..., None].expand(-1, -1, item.shape[-1])) for item in (content, logits, anchors)
@@ -161,7 +164,9 @@ class RtDetr(Detector):
         mask = seen[:, None, None].expand(-1, -1, seen.shape[1], -1)  # [B, 1, T, T]
         if noise is not None:
             mask = mask & noise["mask"]
-        shape = torch.tensor(shapes, device=memory.device)  # [levels, 2]
+        # One by one, as they are symbols where a graph is made of this.
+        sides = [torch.full((), side, device=memory.device) for pair in shapes for side in pair]
+        shape = torch.stack(sides).view(-1, 2)  # [levels, 2]
         decoded = model.decoder(
             inputs_embeds=queries,
             encoder_hidden_states=memory,
@@ -250,13 +255,7 @@ class RtDetr(Detector):
         """All but the box loss, over all layers."""
         return class_and_distance(answered, self.options.alpha, self.options.gamma)
 
-    def found(self, predictions: Mapping[str, Any]) -> list[Found]:
-        """Of all queries and classes the surest pairs, as many as there are queries: a query may be of two classes."""
-        answers = []
+    def scored(self, predictions: Mapping[str, Any]) -> Scored:
+        """Every query with every class: of them, the surest pairs are found, as many as there are queries."""
         last = predictions["layers"][-1]
-        for logits, boxes, alive in zip(last.logits, last.boxes, predictions["alive"], strict=True):
-            scores = logits[alive].sigmoid().flatten()  # [q * C]
-            best, order = scores.topk(int(alive.sum()))
-            query, label = order // self.classes, order % self.classes
-            answers.append(Found(best, label, boxes[alive][query]))
-        return answers
+        return Scored(last.logits.sigmoid(), last.boxes, predictions["alive"])

@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.models.boxes import BoxLoss
 from zoo.models.detection import Candidates, Labels, Matcher
 from zoo.models.detection.contracts import corners, in_shape
-from zoo_detection.overlap import paired_iou
+from zoo.models.detection.overlap import paired_iou
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,16 @@ from typing import Any
 import onnxruntime
 import pytest
 import torch
+from torch import Tensor
 from zoo_export.onnx_exporter import OnnxExporter
 from zoo_export.options import OnnxOptions
 
 from zoo.errors import InputError
 from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP
 from zoo.models import assemble
+from zoo.models.contracts import Fusion, Memory
 from zoo.spec import resolve_model
+from zoo.spec.options import NoOptions
 from zoo.testing.surroundings import one_thread
 
 SECTION: dict[str, Any] = {
@@ -62,11 +65,11 @@ def batches() -> list[dict[str, Any]]:
     return found
 
 
-def assert_same(model: Any, folder: Path, **options: Any) -> None:
+def assert_same(model: Any, folder: Path, given: list[dict[str, Any]] | None = None, **options: Any) -> None:
     exporter = OnnxExporter(OnnxOptions.model_validate(options))
     exporter.refuse(model)
     exporter.write(model, folder)
-    found = exporter.parity(model, folder, batches(), max_new_tokens=12)
+    found = exporter.parity(model, folder, batches() if given is None else given, max_new_tokens=12)
     assert found.examples == 7
     assert found.largest_difference < 2e-5
     assert found.same_outputs == 7
@@ -115,20 +118,79 @@ def test_names_and_shapes_are_those_that_optimum_reads_and_nothing_tells_where_i
     assert str(Path(__file__).parents[3]).encode() not in (exported / NEXT_STEP).read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"output_fusion": "surface-soft"}, r"model\.output_fusion: a model with 'zoo-fusion/surface-soft'"),
-        ({"context_encoder": "gated"}, r"model\.context_encoder: a model with 'zoo-multi-encoder/gated'"),
-    ],
-)
-def test_what_no_graph_says_yet_is_refused_by_name(changes: dict[str, Any], expected: str) -> None:
-    with pytest.raises(InputError, match=expected):
-        OnnxExporter(OnnxOptions()).refuse(model_of(**changes))
+def contexts(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The batches with contexts of 6, 3, 0 and 1 tokens; the second has none at all."""
+    draw, lengths = torch.Generator().manual_seed(5), torch.tensor([6, 3, 0, 1])
+    for batch in (batches[0], batches[2]):
+        rows = len(batch["input_ids"])
+        batch["context_input_ids"] = torch.randint(4, VOCABULARY, (rows, 6), generator=draw)
+        batch["context_attention_mask"] = (torch.arange(6) < lengths[:rows, None]).long()
+    return batches
 
 
-def test_an_architecture_without_two_stacks_is_refused() -> None:
+class HidesTheFirst(Fusion):
+    """The second layer's memory has no first token, where there is another, and is another memory than the first's."""
+
+    needs_all_layers = False
+
+    def memory(self, layer_states: Tensor, mask: Tensor | None, decoder_layer: int) -> Memory:
+        top = layer_states[:, -1]  # [B, S, D]
+        real = top.new_ones(top.shape[:2], dtype=torch.bool) if mask is None else mask.clone()
+        if decoder_layer:
+            lone = real.sum(-1, keepdim=True) < 2  # [B, 1]
+            real = torch.cat((real[:, :1] & lone, real[:, 1:]), dim=1)  # [B, S]
+        return Memory(top * (1 + decoder_layer), top, real)
+
+
+def hiding(model: Any) -> Any:
+    model.decoder.fusion = HidesTheFirst(NoOptions(), model.decoder.fusion.context)
+    return model
+
+
+@pytest.mark.slow
+def test_what_a_step_needs_of_the_source_is_carried_to_it(tmp_path: Path) -> None:
+    """The masks of a fusion; the source's embeddings and states, and the scores as they are, of an output fusion; a
+    context's keys and values, where there is one."""
+    model = hiding(model_of(output_fusion="surface-hard", context_encoder="inside"))
+    with one_thread():
+        assert_same(model, tmp_path, contexts(batches()))
+
+
+CARRIED = {
+    "surface-soft behind every layer": {"output_fusion": "surface-soft", "fusion": "transparent"},
+    "gated": {"context_encoder": "gated"},
+    "outside": {"context_encoder": "outside"},
+    "ignored": {"context_encoder": {"use": "inside", "context": "ignored"}},
+}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", CARRIED)
+def test_each_kind_of_context_and_output_fusion_gives_torchs_logits(tmp_path: Path, name: str) -> None:
+    changes = CARRIED[name]
+    assert_same(model_of(**changes), tmp_path, contexts(batches()) if "context_encoder" in changes else None)
+
+
+def language_model(**changes: Any) -> Any:
     section = {name: value for name, value in SECTION.items() if name not in {"encoder", "fusion"}}
-    model = assemble(resolve_model({**section, "architecture": "causal-lm"}), VOCABULARY, seed=3)
-    with pytest.raises(InputError, match="'causal-lm' cannot be exported to ONNX yet"):
+    return assemble(resolve_model({**section, **changes}), VOCABULARY, seed=3).eval()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("architecture", ["causal-lm", "prefix-lm"])
+@pytest.mark.parametrize("position", SCHEMES, ids=str)
+def test_language_models_go_on_from_the_cache_with_every_scheme(
+    tmp_path: Path, architecture: str, position: Any
+) -> None:
+    found = batches()
+    for batch in found:
+        ends = batch["attention_mask"].sum(-1, keepdim=True) - 1
+        batch["input_ids"].scatter_(1, ends, 1)  # as tokenizers end a source
+    assert_same(language_model(architecture=architecture, position=position), tmp_path, found)
+
+
+@pytest.mark.parametrize("context", ["shuffled", "gaussian"])
+def test_a_context_of_another_sentence_is_refused_by_name(context: str) -> None:
+    model = model_of(context_encoder={"use": "gated", "context": context})
+    with pytest.raises(InputError, match=rf"model\.context_encoder: 'zoo-multi-encoder/gated' with context: {context}"):
         OnnxExporter(OnnxOptions()).refuse(model)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from zoo.errors import InputError
 from zoo.export.plain import PlainModel
-from zoo_export import image_graphs, language_graphs, plain_graphs, text_graphs
+from zoo_export import detection_graphs, image_graphs, language_graphs, plain_graphs, text_graphs
 from zoo_export.graphs import Graph
 
 
@@ -26,6 +26,7 @@ _OF_ARCHITECTURES: dict[str, Family] = {
     "prefix-lm": language_graphs,
     "image-to-text": image_graphs,
     "image-ctc": image_graphs,
+    "detector": detection_graphs,
 }
 
 

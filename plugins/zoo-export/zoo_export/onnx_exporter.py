@@ -18,7 +18,7 @@ import torch
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, Trial, Written
 from zoo.models.modes import evaluating
-from zoo_export.attention import TRANSLATIONS
+from zoo_export import attention, checks
 from zoo_export.families import family_of
 from zoo_export.graphs import Graph
 from zoo_export.options import OnnxOptions
@@ -42,7 +42,7 @@ class OnnxExporter(Exporter):
     def refuse(self, model: Any) -> None:
         family_of(model).refuse(model)
 
-    def write(self, model: Any, folder: Path) -> Written:
+    def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         return self._saved(self._graphs(model), folder)
 
     def exact(self) -> Exporter | None:
@@ -50,11 +50,11 @@ class OnnxExporter(Exporter):
             return None
         return OnnxExporter(OnnxOptions(opset=self.options.opset))
 
-    def write_reduced(self, model: Any, exact: Path, folder: Path) -> Written:
+    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
         return self._saved(load_graphs(exact), folder)
 
     @contextmanager
-    def trials(self, model: Any) -> Iterator[Trial]:
+    def trials(self, model: Any, tokenizers: Any = None) -> Iterator[Trial]:
         graphs = self._graphs(model)
 
         def trial(layers: Sequence[str], folder: Path) -> Written:
@@ -92,7 +92,7 @@ class OnnxExporter(Exporter):
             output_names=graph.outputs,
             opset_version=self.options.opset,
             dynamo=True,
-            custom_translation_table=TRANSLATIONS,
+            custom_translation_table={**attention.TRANSLATIONS, **checks.TRANSLATIONS},
             dynamic_shapes=graph.free,
             optimize=True,
             verbose=False,

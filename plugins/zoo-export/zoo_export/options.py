@@ -53,3 +53,22 @@ class OnnxOptions(Options):
         if self.keep_float32 and self.weights == "float32":
             raise ValueError("keep_float32: with weights 'float32' every layer stays so; choose other weights")
         return self
+
+
+class Ctranslate2Options(Options):
+    """CTranslate2, by its own specification of a Transformer."""
+
+    weights: Literal[
+        "float32",
+        "float16",
+        "bfloat16",
+        "int16",
+        "int8",
+        "int8_float32",
+        "int8_float16",
+        "int8_bfloat16",
+    ] = Field(
+        default="float32",
+        description="What weights are stored as, by CTranslate2's names: int8 and int16 matrices, a factor each row or "
+        "matrix, with the rest in what is named behind; a processor that cannot compute in it has them converted",
+    )

@@ -22,6 +22,7 @@ from zoo.images.frames import best_path
 from zoo.images.patches import PATCHES
 from zoo.models.decoding import run_generate
 from zoo.models.modes import evaluating
+from zoo_export.box_parity import compared_boxes
 
 Array = NDArray[Any]
 
@@ -29,6 +30,8 @@ Array = NDArray[Any]
 def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
     """`Parity` over encoded `batches`, by what users run. Where tokens are written one by one: along torch's greedy
     outputs, so that one other token does not hide the rest."""
+    if model.finds_boxes:
+        return compared_boxes(model, folder, batches)
     if model.section.decoder is None:
         return _compared_frames(model, folder, batches, max_new_tokens=max_new_tokens)
     reads = {"pair": TEXTS, "image": PATCHES}.get(model.arrangement)
@@ -101,14 +104,15 @@ def _search(model: Any, targets: Array, max_new_tokens: int) -> Search:
     """The greedy search that made `targets` ``[B, 1 + T]``: what the model forces and bans holds, whatever its spec
     asks for."""
     config, generation = model.config, model.generation_config
-    banned = [tokens[0] for tokens in generation.bad_words_ids or [] if len(tokens) == 1]
+    banned = [tuple(tokens) for tokens in generation.bad_words_ids or []]
     return Search(
         start=int(targets[0, 0]),
         end=int(config.eos_token_id),
         max_new_tokens=max_new_tokens,
         forced_first=generation.forced_bos_token_id,
         forced_last=generation.forced_eos_token_id,
-        banned=tuple(token for token in banned if token != config.eos_token_id),
+        banned=tuple(run[0] for run in banned if len(run) == 1 and run[0] != config.eos_token_id),
+        banned_runs=tuple(run for run in banned if len(run) > 1),
     )
 
 

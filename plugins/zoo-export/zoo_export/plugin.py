@@ -15,3 +15,19 @@ def zoo_components() -> Iterator[Component]:
         summary="Three ONNX graphs (encoder, first step, cached step), as onnxruntime and optimum read them",
         references=("https://onnx.ai", "https://onnxruntime.ai"),
     )
+    yield Component(
+        kind="exporter",
+        name="ctranslate2",
+        target="zoo_export.ct2.exporter:Ctranslate2Exporter",
+        options="zoo_export.options:Ctranslate2Options",
+        summary="A model of CTranslate2, of the components that it has",
+        references=("https://opennmt.net/CTranslate2/",),
+        traits={
+            "components": {
+                "block": "zoo-blocks/pre-norm",
+                "normalization": "zoo-blocks/layer-norm",
+                "feedforward": "zoo-blocks/mlp",
+                "fusion": "zoo-fusion/top",
+            }
+        },
+    )

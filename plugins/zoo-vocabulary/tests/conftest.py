@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
+from zoo.testing.checkpoints import write_checkpoint
 from zoo.testing.surroundings import one_thread
 
 # Not `checkpoints`: the core's tests have a module of that name.
 sys.path.insert(0, str(Path(__file__).parent))
-
-from saved_models import write_checkpoint
 
 
 @pytest.fixture(autouse=True)

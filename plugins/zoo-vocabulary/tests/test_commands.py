@@ -9,9 +9,9 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from saved_models import texts
 
 from zoo.cli.main import main
+from zoo.testing.checkpoints import texts
 
 
 def told(capsys) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from saved_models import TIED, texts, unusual
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from unusual_words import unusual
 from zoo_vocabulary.cli import _init
 from zoo_vocabulary.extend import extend
 from zoo_vocabulary.folder import open_model
@@ -18,6 +18,7 @@ from zoo_vocabulary.prune import prune
 from zoo_vocabulary.texts import Corpus
 
 from zoo.errors import InputError
+from zoo.testing.checkpoints import TIED, texts
 
 KINDS = ["marian", "m2m100", "m2m100-bpe", "nllb", "mbart", "t5", "mt5", "llama"]
 LANGUAGE_MODELS = {"gpt2", "llama"}

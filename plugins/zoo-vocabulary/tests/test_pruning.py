@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from saved_models import CHECKPOINTS, TIED, texts
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from zoo_vocabulary.folder import open_model
 from zoo_vocabulary.prune import prune
@@ -17,6 +16,7 @@ from zoo_vocabulary.texts import Corpus
 from zoo_vocabulary.weights import vocabulary_tensors
 
 from zoo.errors import InputError
+from zoo.testing.checkpoints import CHECKPOINTS, TIED, texts
 
 KINDS = [kind for kind in CHECKPOINTS if kind != "marian-apart"]
 LANGUAGE_MODELS = {"gpt2", "llama"}

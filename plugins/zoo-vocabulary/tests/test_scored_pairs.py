@@ -9,8 +9,8 @@ import pytest
 import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from saved_models import unusual
 from transformers import AutoTokenizer
+from unusual_words import unusual
 from zoo_vocabulary.cli import _init
 from zoo_vocabulary.extend import extend
 from zoo_vocabulary.folder import open_model

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from saved_models import PAD_OF_BOTH, texts
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from zoo_vocabulary.cli import _init
 from zoo_vocabulary.extend import extend
@@ -19,6 +18,7 @@ from zoo_vocabulary.texts import Corpus
 
 from zoo.cli.main import main
 from zoo.errors import InputError
+from zoo.testing.checkpoints import PAD_OF_BOTH, texts
 
 SOURCE, TARGET = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
 SIDES = ("source", "target")

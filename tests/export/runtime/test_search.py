@@ -100,6 +100,8 @@ def generated(model: Any, batch: dict[str, torch.Tensor], **settings: Any) -> li
 
 
 CONSTRAINED = {"no_repeat_ngram": 2, "repetition_penalty": 1.3, "min_new_tokens": 3}
+RUNS = [(START, 5), *((first, second) for first in range(2, 300, 3) for second in range(2, 300, 2))]
+"""Runs of two tokens, of which one in six is."""
 OF_TRANSFORMERS = {"no_repeat_ngram_size": 2, "repetition_penalty": 1.3, "min_new_tokens": 3}
 
 
@@ -119,8 +121,23 @@ OF_TRANSFORMERS = {"no_repeat_ngram_size": 2, "repetition_penalty": 1.3, "min_ne
             {"width": 2, "forced_first": 7, "forced_last": END, "banned": (START, 9)},
             {"num_beams": 2, "forced_bos_token_id": 7, "forced_eos_token_id": END, "bad_words_ids": [[START], [9]]},
         ),
+        ({"banned_runs": RUNS}, {"bad_words_ids": [list(run) for run in RUNS]}),
+        (
+            {"width": 3, "renormalize": True, "banned": tuple(range(2, 150))},
+            {"num_beams": 3, "renormalize_logits": True, "bad_words_ids": [[token] for token in range(2, 150)]},
+        ),
     ],
-    ids=["greedy", "greedy constrained", "beam", "beam unnormalised", "beam early", "beam constrained", "beam forced"],
+    ids=[
+        "greedy",
+        "greedy constrained",
+        "beam",
+        "beam unnormalised",
+        "beam early",
+        "beam constrained",
+        "beam forced",
+        "greedy without runs",
+        "beam renormalised",
+    ],
 )
 def test_the_ids_are_those_of_generate(model: Any, batch: Any, options: Any, settings: Any) -> None:
     ours, _ = searched(model, batch, **options)

@@ -35,25 +35,23 @@ def test_every_option_of_the_strategies_that_search_is_understood() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "options", "special", "expected"),
+    ("strategy", "options", "expected"),
     [
-        ("sampling", {}, {}, "here: decoding.strategy 'sampling' is not among those that run without torch"),
-        ("beam", {"widht": 3}, {}, "the option 'widht' of beam is not among those .* did you mean 'width'"),
-        ("greedy", {"width": 3}, {}, "the option 'width' of greedy"),
-        ("greedy", {}, {"banned": [[4, 5]]}, "only single tokens can be banned"),
+        ("sampling", {}, "here: decoding.strategy 'sampling' is not among those that run without torch"),
+        ("beam", {"widht": 3}, "the option 'widht' of beam is not among those .* did you mean 'width'"),
+        ("greedy", {"width": 3}, "the option 'width' of greedy"),
     ],
 )
-def test_what_cannot_be_decoded_is_refused_by_name(
-    strategy: str, options: dict[str, Any], special: dict[str, Any], expected: str
-) -> None:
+def test_what_cannot_be_decoded_is_refused_by_name(strategy: str, options: dict[str, Any], expected: str) -> None:
     with pytest.raises(InputError, match=expected):
-        search_of(sequence_of(strategy, options, **special), "here")
+        search_of(sequence_of(strategy, options), "here")
 
 
 def test_a_call_changes_what_it_names_within_the_places_of_the_model() -> None:
     options = {"width": 3, "min_new_tokens": 6, "length_penalty": 0.5}
-    search = search_of(sequence_of("zoo-decoding/beam", options, forced_eos=1, banned=[[0], [1]]), "here")
+    search = search_of(sequence_of("zoo-decoding/beam", options, forced_eos=1, banned=[[0], [1], [4, 5]]), "here")
     assert search.banned == (0,)  # banning the end would have no output end
+    assert search.banned_runs == ((4, 5),)
     assert search.changed(limit=30) == search
     longer = search.changed(limit=30, max_new_tokens=50, width=1, length_penalty=0.0)
     assert (longer.max_new_tokens, longer.width, longer.length_penalty, longer.min_new_tokens) == (30, 1, 0.0, 6)

@@ -43,8 +43,11 @@ class Answering(Protocol):
 
 def open_export(folder: Path, *, threads: int | None = None) -> Answering:
     """What answers with the export in `folder`, whatever it reads and gives; errors as those of `load` and its like."""
-    from zoo.export.runtime import load, load_recognizer
+    from zoo.export.runtime import load, load_detector, load_recognizer
 
-    if read_export(folder).reads == "image":
+    export = read_export(folder)
+    if export.boxes is not None:
+        return load_detector(folder, threads=threads)
+    if export.reads == "image":
         return load_recognizer(folder, threads=threads)
     return load(folder, threads=threads)

@@ -19,6 +19,8 @@ def constrain(scores: NDArray[np.float32], written: NDArray[np.int64], search: S
         _ban_repetition(scores, written, search.no_repeat_ngram)
     if search.banned:
         scores[:, list(search.banned)] = -np.inf
+    for run in search.banned_runs:
+        _ban_end(scores, written, run)
     if steps < search.min_new_tokens:
         scores[:, search.end] = -np.inf
     if search.forced_first is not None and steps == 0:
@@ -43,6 +45,15 @@ def _ban_repetition(scores: NDArray[np.float32], written: NDArray[np.int64], siz
     open_end = written[:, length + 1 - size :]  # [R, size - 1]
     rows, places = np.nonzero((windows[..., :-1] == open_end[:, None]).all(axis=-1))  # of [R, W]
     scores[rows, windows[rows, places, -1]] = -np.inf
+
+
+def _ban_end(scores: NDArray[np.float32], written: NDArray[np.int64], run: tuple[int, ...]) -> None:
+    """Ban the last token of a run of tokens where the others have just been written. As in transformers, a run that is
+    longer than all that stands in a row, its start token included, cannot be."""
+    before = len(run) - 1
+    if len(run) <= written.shape[1]:
+        rows = (written[:, -before:] == np.array(run[:-1])).all(axis=1)  # [R]
+        scores[rows, run[-1]] = -np.inf
 
 
 def _force(scores: NDArray[np.float32], token: int) -> None:

@@ -13,13 +13,13 @@ from zoo.export.folder import EXPORT_FILE, FRAMES, WHOLE, Export, SequencePart, 
 from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.greedy import greedy
+from zoo.export.runtime.pictures import in_memory, pixels_of, size_of
 from zoo.export.runtime.sessions import Graphs, open_graph, open_graphs, run
 from zoo.export.runtime.settings import Search, search_of
 from zoo.export.runtime.steps import CachedSteps
 from zoo.export.runtime.texts import Texts
-from zoo.images.files import load_image
 from zoo.images.frames import best_path
-from zoo.images.patches import PATCHES, PatchMaker, as_array
+from zoo.images.patches import PATCHES, PatchMaker
 from zoo.registry import current_registry
 from zoo.registry.needed import refuse_missing_plugins
 from zoo.spec.load import resolve_preparation
@@ -157,14 +157,14 @@ class Recognizer:
 
     def _written(self, images: Sequence[Any], search: Search, batch_size: int | None) -> list[list[int]]:
         """The ids written for each image."""
-        given = [_in_memory(image) for image in images]
-        sizes = [self.patches(*_size(image)) for image in given]
+        given = [in_memory(image) for image in images]
+        sizes = [self.patches(*size_of(image)) for image in given]
         order = sorted(range(len(given)), key=lambda place: (-sizes[place], place))
         size = batch_size or self.sequence.decoding.batch_size
         found: list[list[int]] = [[] for _ in given]
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
-            rows = self._writer.written(self._maker.batch([_pixels(given[place]) for place in chosen]), search)
+            rows = self._writer.written(self._maker.batch([pixels_of(given[place]) for place in chosen]), search)
             for place, row in zip(chosen, rows, strict=True):
                 found[place] = row
         return found
@@ -178,20 +178,3 @@ class Recognizer:
         """One text an image, in their order, each read alone and as soon as it is asked for; options as those of
         `recognize`."""
         return (text for image in images for text in self.recognize([image], **options))
-
-
-def _in_memory(image: Any) -> Any:
-    """Pixels, but of what examples hold, which says its size without being read. Raises InputError for what is none."""
-    if isinstance(image, (str, Path)):
-        return load_image(Path(image))
-    return as_array(image) if hasattr(image, "__array_interface__") else image
-
-
-def _size(image: Any) -> tuple[int, int]:
-    """Height and width."""
-    height, width = image.shape[:2] if hasattr(image, "shape") else image.size
-    return int(height), int(width)
-
-
-def _pixels(image: Any) -> NDArray[Any]:
-    return image if hasattr(image, "shape") else image.load()

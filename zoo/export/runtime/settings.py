@@ -38,6 +38,8 @@ class Search:
     """Token that an output of the greatest length ends with."""
     banned: tuple[int, ...] = ()
     """Tokens that are never written."""
+    banned_runs: tuple[tuple[int, ...], ...] = ()
+    """Runs of two or more tokens that are never written: what would end one is not chosen behind the rest of it."""
     log_probabilities: bool = False
     """Whether the model's scores are log-probabilities to be taken as they are."""
 
@@ -49,6 +51,7 @@ class Search:
             or self.repetition_penalty != 1.0
             or self.min_new_tokens
             or self.banned
+            or self.banned_runs
             or self.forced_first is not None
             or self.forced_last is not None
         )
@@ -97,15 +100,14 @@ def search_of(sequence: SequencePart, where: str) -> Search:
                 f"{did_you_mean(name, known)}",
                 where=where,
             )
-    if any(len(tokens) != 1 for tokens in special.banned):
-        raise InputError("special.banned: only single tokens can be banned without torch", where=where)
     return Search(
         start=special.start,
         end=special.end,
         max_new_tokens=decoding.max_new_tokens,
         forced_first=special.forced_bos,
         forced_last=special.forced_eos,
-        banned=tuple(tokens[0] for tokens in special.banned if tokens[0] != special.end),
+        banned=tuple(tokens[0] for tokens in special.banned if len(tokens) == 1 and tokens[0] != special.end),
+        banned_runs=tuple(tuple(tokens) for tokens in special.banned if len(tokens) > 1),
         log_probabilities=sequence.log_probabilities,
         **decoding.options,
     )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.export.folder import MASK, SIDES, STATES, cache_names
+from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, MASK, SIDES, STATES, cache_names
 from zoo.export.runtime.sessions import Graphs, run
 
 DROP_SHARE = 1 / 8
@@ -132,6 +132,9 @@ class CachedSteps(_Cached):
         They are ``input_ids`` and ``attention_mask`` ``[B, S]``, and contexts where the model takes any, or images as
         `zoo.images.patches.PatchMaker` makes them.
         """
+        if "input_ids" in inputs and CONTEXT_IDS not in inputs:
+            none = np.zeros((len(inputs["input_ids"]), 1), np.int64)
+            inputs = {**inputs, CONTEXT_IDS: none, CONTEXT_MASK: none}
         of_source = {name: value for name, value in inputs.items() if name not in {"input_ids", "attention_mask"}}
         held = {**of_source, **run(graphs.encoder, inputs)}
         held.setdefault(MASK, inputs.get("attention_mask"))  # an encoder of images gives one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from zoo.errors import InputError
 from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, EXPORT_FILE, SequencePart, read_export
@@ -41,18 +41,60 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
     if sequence is None or sequence.cache is None:
         raise InputError("says nothing of a decoder's cache: not of 'zoo export'", where=where)
     search = search_of(sequence, where)
-    reads = None if export.architecture in LANGUAGE_MODELS else TEXTS
-    graphs = open_graphs(folder, sequence.cache.layers, threads, reads=reads)
-    return Translator(sequence, graphs, Texts(folder, longest_source=sequence.source_limit()), search)
+    texts = Texts(folder, longest_source=sequence.source_limit())
+    engine: Engine
+    if export.kind == "ctranslate2":
+        from zoo.export.runtime.ct2 import Ct2Engine
+
+        engine = Ct2Engine(folder, threads)
+    else:
+        reads = None if export.architecture in LANGUAGE_MODELS else TEXTS
+        engine = _Graphs(open_graphs(folder, sequence.cache.layers, threads, reads=reads), sequence.special.padding)
+    return Translator(sequence, engine, texts, search)
+
+
+class Engine(Protocol):
+    """What writes for a batch of sources. Any number of threads may use it at once."""
+
+    def written(
+        self, sources: Sequence[Sequence[int]], search: Search, contexts: Sequence[Sequence[int]] | None = None
+    ) -> list[list[int]]:
+        """What is written for each source's ids, and for the ids of a second source where there are `contexts`: without
+        the start token, the end token included where there is one."""
+
+
+class _Graphs:
+    """Graphs that onnxruntime runs, step by step, in a search of ours."""
+
+    def __init__(self, graphs: Graphs, padding: int) -> None:
+        self._graphs = graphs
+        self._padding = padding
+
+    def written(
+        self, sources: Sequence[Sequence[int]], search: Search, contexts: Sequence[Sequence[int]] | None = None
+    ) -> list[list[int]]:
+        steps = self._steps(sources, contexts, search.start)
+        return greedy(steps, search) if search.width == 1 else beam(steps, search)
+
+    def _steps(self, sources: Sequence[Sequence[int]], contexts: Sequence[Sequence[int]] | None, start: int) -> Steps:
+        if self._graphs.encoder is None:
+            # A prompt ends in the separator, which begins the target, in the place of the end token.
+            prompts = [[*row[:-1], start] for row in sources]
+            return PromptSteps(self._graphs, *padded(prompts, self._padding, left=True))
+        names = ("input_ids", "attention_mask")
+        inputs = dict(zip(names, padded(sources, self._padding), strict=True))
+        if contexts is not None:
+            inputs |= zip((CONTEXT_IDS, CONTEXT_MASK), padded(contexts, self._padding), strict=True)
+        return CachedSteps(self._graphs, inputs, start)
 
 
 class Translator:
     """Translates texts as the exported model does in torch. Thread-safe: a call shares nothing with another but what
     never changes."""
 
-    def __init__(self, sequence: SequencePart, graphs: Graphs, texts: Texts, search: Search) -> None:
+    def __init__(self, sequence: SequencePart, engine: Engine, texts: Texts, search: Search) -> None:
         self.sequence = sequence
-        self._graphs = graphs
+        self._engine = engine
         self._texts = texts
         self._search = search
 
@@ -120,19 +162,8 @@ class Translator:
         found: list[list[int]] = [[] for _ in sources]
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
-            read = [contexts[place] for place in chosen] if contexts is not None else [[] for _ in chosen]
-            steps = self._steps([sources[place] for place in chosen], read)
-            rows = greedy(steps, search) if search.width == 1 else beam(steps, search)
+            read = [contexts[place] for place in chosen] if contexts is not None else None
+            rows = self._engine.written([sources[place] for place in chosen], search, read)
             for place, row in zip(chosen, rows, strict=True):
                 found[place] = row
         return found
-
-    def _steps(self, sources: Sequence[Sequence[int]], contexts: Sequence[Sequence[int]]) -> Steps:
-        padding, start = self.sequence.special.padding, self._search.start
-        if self._graphs.encoder is None:
-            # A prompt ends in the separator, which begins the target, in the place of the end token.
-            return PromptSteps(self._graphs, *padded([[*row[:-1], start] for row in sources], padding, left=True))
-        names = ("input_ids", "attention_mask")
-        inputs = dict(zip(names, padded(sources, padding), strict=True))
-        inputs |= zip((CONTEXT_IDS, CONTEXT_MASK), padded(contexts, padding), strict=True)
-        return CachedSteps(self._graphs, inputs, start)

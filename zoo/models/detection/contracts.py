@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from zoo.errors import InputError
 from zoo.models.boxes.contracts import BoxLoss
+from zoo.models.detection.choosing import Choice, Scored, chosen
 from zoo.spec.options import Chosen, Options
 
 Labels = Mapping[str, Tensor]
@@ -88,6 +89,11 @@ class Detector(nn.Module):
 
     most: int | None = None
     """How many boxes of an image can be learnt and found at the most; None where nothing bounds them."""
+    choice: Choice | None = None
+    """How what is found is chosen from what `scored` gives. None: `found` is the detector's own, and no other program
+    can say what it does: it cannot be exported."""
+    stride: int = 1
+    """Pixels of a place of the coarsest map: frames of whole multiples of it need no padding within the detector."""
     padding_invariant: ClassVar[bool] = False
     """Whether padding at the bottom and on the right changes nothing of what is found (up to rounding)."""
     needs_labels: ClassVar[bool] = False
@@ -114,9 +120,20 @@ class Detector(nn.Module):
         """
         raise NotImplementedError
 
+    def scored(self, predictions: Mapping[str, Any]) -> Scored:
+        """All boxes of B images with their scores, of which `choice` says what is found. A function of tensors alone:
+        it is a part of what is exported."""
+        raise NotImplementedError
+
     def found(self, predictions: Mapping[str, Any]) -> list[Found]:
         """What is found in each of B images. Boxes may reach beyond the image: the host cuts them."""
-        raise NotImplementedError
+        if self.choice is None:
+            raise NotImplementedError
+        scored = self.scored(predictions)
+        picked = chosen(scored, corners(scored.boxes), self.choice)
+        return [
+            Found(one.scores, one.labels, boxes[one.places]) for one, boxes in zip(picked, scored.boxes, strict=True)
+        ]
 
 
 def box_loss_of(chosen: Chosen) -> BoxLoss:

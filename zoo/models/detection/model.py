@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,14 @@ class ZooForObjectDetection(OwnLossModel):
     def categories(self) -> list[int]:
         """The number that the data have for each class."""
         return list(self.config.categories)
+
+    @property
+    def frame_multiple(self) -> int:
+        """Both sides of what the detector is best given are whole multiples of so many pixels: those of its places too,
+        where more padding changes nothing."""
+        pixels = self.section.pixels
+        assert pixels is not None
+        return math.lcm(pixels.multiple, self.detector.stride) if self.detector.padding_invariant else pixels.multiple
 
     def processor(self) -> ZooDetectionProcessor:
         """What makes tensors of images for this model."""

@@ -185,7 +185,8 @@ class ZooForImageCTC(ZooModel):
         widths = (last - first + 1).squeeze(-1)  # [M]
         at = (column - first).clamp_min(0).masked_fill(~counted, 0)  # [M, S]
         weight = counted.to(states.dtype)[..., None]  # [M, S, 1]
-        columns = states.new_zeros(states.shape[0], int(widths.max()), states.shape[-1])  # [M, W, D]
+        most: Any = widths.max().item()  # not made an `int`, which a graph could not follow
+        columns = states.new_zeros(states.shape[0], most, states.shape[-1])  # [M, W, D]
         sums = columns.scatter_add(1, at[..., None].expand_as(states), states * weight)  # [M, W, D]
         patches = torch.zeros_like(columns[..., :1]).scatter_add(1, at[..., None], weight)  # [M, W, 1]
         return sums / patches.clamp_min(1), widths

@@ -32,7 +32,6 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
-from zoo_vocabulary.folder import open_model
 
 from zoo.models._compat import save_tokenizer
 from zoo.training.quiet import quiet
@@ -67,16 +66,6 @@ def texts(seed: int = 3, count: int = 200) -> list[str]:
     words = ["".join(draw.choices(LETTERS, k=draw.randrange(2, 6))) for _ in range(40)]
     draw = random.Random(seed)
     return [" ".join(draw.choices(words, k=draw.randrange(2, 7))) for _ in range(count)]
-
-
-def unusual(folder: Path, count: int = 3) -> list[str]:
-    """Words of the checkpoint's letters that are several tokens now, with the space before them."""
-    files, draw, found = open_model(folder).vocabulary().files, random.Random(5), []
-    while len(found) < count:
-        line = " " + "".join(draw.choices("abdegik", k=6))
-        if len(files.cut(files.word_of(line))) > 2:
-            found.append(line)
-    return found
 
 
 @quiet()

@@ -1,0 +1,143 @@
+"""How an exported detector compares with its model: scores and boxes of all that it predicts, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo.export.boxes import box_part
+from zoo.export.contracts import Parity
+from zoo.export.differences import Differences
+from zoo.export.folder import BOXES, REAL, SCORES, WHOLE, BoxPart
+from zoo.export.runtime.choosing import Found, corners, found
+from zoo.export.runtime.sessions import open_graph, run
+from zoo.images.framing import FRAMES
+from zoo.models.modes import evaluating
+from zoo.spec.detection_spec import DetectionSection
+
+Floats = NDArray[np.float32]
+
+_NEAR = 1e-4
+"""Scores and boxes that differ by no more are the same."""
+_ROUNDING = 1e-6
+"""How far pixels are moved, which are about 1, to see whether rounding alone changes what torch finds."""
+_TRIES = 8
+_MOST_MOVED = 1000
+"""Of an export with more rows that are not torch's, none is looked for in another place."""
+
+
+class _Image(NamedTuple):
+    """What one of the two says of an image: all its own boxes, and those that are found."""
+
+    rows: Floats
+    """``[q, C + 4]``: scores, and corners within the image as shares of its sides."""
+    found: Found
+    """Boxes as such corners."""
+
+
+def compared_boxes(model: Any, folder: Path, batches: Sequence[Mapping[str, Tensor]]) -> Parity:
+    """`Parity` over prepared images. Boxes may come in another order.
+
+    A detector chooses: its queries among places, its boxes among those that overlap. Where two are as good as equal,
+    rounding decides, and an image of which torch itself finds other boxes when its pixels are moved by as much is left
+    out.
+    """
+    part = box_part(model, DetectionSection())
+    session = open_graph(folder / WHOLE, None, FRAMES, (SCORES, BOXES, REAL))
+    examples = same = 0
+    differences = Differences(probabilities=False)
+    for batch in batches:
+        images = {name: _padded(batch[name], part.multiple) for name in FRAMES}
+        theirs = _in_torch(model, images, part)
+        given = run(session, {name: tensor.numpy() for name, tensor in images.items()})
+        mine = [_image(*arrays, part) for arrays in zip(given[SCORES], given[BOXES], given[REAL], strict=True)]
+        for number, (one, other) in enumerate(zip(theirs, mine, strict=True)):
+            aligned = _aligned(one.rows, other.rows)
+            agree = aligned is not None and _same(one.found, other.found)
+            if not agree or not np.abs(aligned - one.rows).max(initial=0) <= _NEAR:
+                alone = {name: tensor[number : number + 1] for name, tensor in images.items()}
+                if _is_chance(model, alone, one, part):
+                    continue
+            examples += 1
+            same += agree
+            differences.add(one.rows, np.full_like(one.rows, np.nan) if aligned is None else aligned)
+    return Parity(
+        examples=examples,
+        largest_difference=differences.largest,
+        same_outputs=same,
+        mean_difference=differences.mean,
+    )
+
+
+def _in_torch(model: Any, images: Mapping[str, Tensor], part: BoxPart) -> list[_Image]:
+    with evaluating(model), torch.no_grad():
+        scored = model.detector.scored(model.detector(**images))
+    return [_image(*(item.numpy() for item in one), part) for one in zip(*scored, strict=True)]
+
+
+def _image(scores: Floats, boxes: Floats, real: NDArray[np.bool_], part: BoxPart) -> _Image:
+    chosen = found(scores, boxes, real, part, part.min_score)
+    rows = np.concatenate((scores, _cut(boxes)), axis=1)[real]  # [q, C + 4]
+    return _Image(rows, chosen._replace(boxes=_cut(chosen.boxes)))
+
+
+def _cut(boxes: Floats) -> Floats:
+    """``cx, cy, w, h`` -> corners within the image, both ``[k, 4]``."""
+    return np.clip(corners(boxes), 0, 1)
+
+
+def _padded(images: Tensor, multiple: int) -> Tensor:
+    """``[..., H, W]`` with zeros at the bottom and on the right."""
+    height, width = images.shape[-2:]
+    return torch.nn.functional.pad(images, (0, -width % multiple, 0, -height % multiple))
+
+
+def _aligned(expected: Floats, rows: Floats) -> Floats | None:
+    """`rows` ``[q, C + 4]`` in the order of `expected`: each where it stands, unless that is none of its like; None where
+    there are fewer or more."""
+    if rows.shape != expected.shape:
+        return None
+    moved = np.flatnonzero(~(np.abs(rows - expected).max(axis=1, initial=0) <= _NEAR))
+    if len(moved) > _MOST_MOVED:
+        return rows
+    taken = rows.copy()
+    left = list(moved)
+    for place in moved:
+        apart = np.abs(rows[left] - expected[place]).max(axis=1)
+        taken[place] = rows[left.pop(int(apart.argmin()))]
+    return taken
+
+
+def _same(one: Found, other: Found) -> bool:
+    """Whether each box that one finds has its like in the other."""
+    if len(one.scores) != len(other.scores):
+        return False
+    left = np.ones(len(other.scores), np.bool_)
+    for score, label, box in zip(*one, strict=True):
+        apart = np.maximum(np.abs(other.boxes - box).max(axis=1), np.abs(other.scores - score))  # [k]
+        like = np.flatnonzero(left & (other.labels == label) & (apart <= _NEAR))
+        if not len(like):
+            return False
+        left[like[apart[like].argmin()]] = False
+    return True
+
+
+def _is_chance(model: Any, image: Mapping[str, Tensor], before: _Image, part: BoxPart) -> bool:
+    """Whether torch finds other boxes than `before`, or predicts others, once pixels are moved by rounding."""
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(_TRIES):
+        pixels = image["pixel_values"]
+        noise = _ROUNDING * torch.randn(pixels.shape, generator=draw) * image["pixel_mask"][:, None]
+        (after,) = _in_torch(model, {**image, "pixel_values": pixels + noise}, part)
+        aligned = _aligned(before.rows, after.rows)
+        if aligned is None or not _same(before.found, after.found):
+            return True
+        if not np.abs(aligned - before.rows).max(initial=0) <= _NEAR:
+            return True
+    return False
