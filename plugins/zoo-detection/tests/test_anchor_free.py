@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from zoo_detection.anchor_free import distribution_loss
-from zoo.models.detection.overlap import pairwise_iou
 
 from zoo.models.detection.contracts import corners
+from zoo.models.detection.overlap import pairwise_iou
 from zoo.testing.detector import labels_of, some_images, surest_overlap
 
 Labels = list[dict[str, Tensor]]

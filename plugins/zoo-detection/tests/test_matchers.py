@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo.models.detection.overlap import pairwise_iou, surviving
 
 from zoo.errors import InputError
 from zoo.models.detection import Candidates
 from zoo.models.detection.contracts import corners
+from zoo.models.detection.overlap import pairwise_iou, surviving
 from zoo.spec import resolve_model
 
 Labels = list[dict[str, Tensor]]

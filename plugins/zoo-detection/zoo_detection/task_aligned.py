@@ -7,8 +7,8 @@ from torch import Tensor
 
 from zoo.models.detection import Candidates, Labels, Matched, Matcher
 from zoo.models.detection.contracts import corners
-from zoo_detection.options import TaskAlignedOptions
 from zoo.models.detection.overlap import paired_iou
+from zoo_detection.options import TaskAlignedOptions
 
 _LEAST = 1e-4
 """The weight of a candidate that does not yet overlap its box: with none it would never come to."""

@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 
 from zoo.export.exporting import export_model
+from zoo.measure.generation import generate_outputs
+from zoo.models.decoding import widened
 from zoo.registry import current_registry, use_registry
 from zoo.spec import resolve
 from zoo.spec.options import Chosen
@@ -65,25 +67,74 @@ class Twins:
     sources: tuple[str, ...]
 
 
-@pytest.fixture(scope="session")
-def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
-    """Untrained, but sure of itself, so that outputs differ and some end."""
+def make_twins(tmp_path_factory: pytest.TempPathFactory, **model: Any) -> Twins:
+    """Twins whose model section has these keys changed, or left out where None.
+
+    Untrained, but sure of itself, so that outputs differ and some end.
+    """
     home = DataHome(tmp_path_factory.mktemp("home"))
     folder, out = tmp_path_factory.mktemp("models") / "tiny", tmp_path_factory.mktemp("exports") / "tiny"
-    spec = resolve(SPEC)
+    section = {name: value for name, value in {**SPEC["model"], **model}.items() if value is not None}
+    spec = resolve({**SPEC, "model": section})
     sources = tuple(example.source for example in prepare_task(spec, home).examples("dev"))
     with one_thread():
         build(spec, folder, home)
-        model = load_run(folder).model
+        model_made = load_run(folder).model
         with torch.no_grad():
-            for matrix in model.parameters():
+            for matrix in model_made.parameters():
                 if matrix.ndim == 2:
                     matrix.mul_(2.0)
-            model.lm_head.weight[model.config.eos_token_id] *= 2.0
-        model.save_pretrained(folder)
+            model_made.lm_head.weight[model_made.config.eos_token_id] *= 2.0
+        model_made.save_pretrained(folder)
         exporter = current_registry().get("exporter", "onnx")
         export_model(folder, out, Chosen(exporter, exporter.load_options()()), sources=sources[:5])
     return Twins(folder, out, sources)
+
+
+@pytest.fixture(scope="session")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    """An encoder-decoder."""
+    return make_twins(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def language_twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    """A prefix-lm, which has its 24 positions for source and target together."""
+    return make_twins(tmp_path_factory, architecture="prefix-lm", encoder=None, fusion=None)
+
+
+OfTorch = Callable[..., list[str]]
+
+
+def outputs_of(twins: Twins) -> OfTorch:
+    """Outputs in torch, with other settings than the spec's where these are given."""
+    run = load_run(twins.torch)
+    run.model.eval()
+
+    def translate(width: int | None = None, **changes: Any) -> list[str]:
+        decoding = run.spec.decoding
+        if width is not None:
+            changes["strategy"] = widened(decoding.strategy, width)
+        decoding = decoding.model_copy(update=changes)
+        limit = run.model.source_limit(decoding.max_new_tokens)
+        with one_thread():
+            return list(
+                generate_outputs(run.model, run.tokenizers, twins.sources, decoding, max_source_tokens=limit).outputs
+            )
+
+    return translate
+
+
+@pytest.fixture(scope="session")
+def of_torch(twins: Twins) -> OfTorch:
+    """Of the encoder-decoder."""
+    return outputs_of(twins)
+
+
+@pytest.fixture(scope="session")
+def of_language_model(language_twins: Twins) -> OfTorch:
+    """Of the prefix-lm."""
+    return outputs_of(language_twins)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,6 @@ from zoo.errors import InputError
 from zoo.export.folder import ENCODER, EXPORT_FILE, NEXT_STEP
 from zoo.export.runtime import Translator, load
 from zoo.export.runtime.sessions import session_options
-from zoo.measure.generation import generate_outputs
-from zoo.models.decoding import widened
-from zoo.testing.surroundings import one_thread
-from zoo.training import load_run
 
 pytestmark = pytest.mark.slow  # as an export is made
 
@@ -29,26 +25,6 @@ pytestmark = pytest.mark.slow  # as an export is made
 @pytest.fixture(scope="module")
 def translator(twins: Any) -> Translator:
     return load(twins.export, threads=1)
-
-
-@pytest.fixture(scope="module")
-def of_torch(twins: Any) -> Any:
-    """Outputs in torch, with other settings than the spec's where these are given."""
-    run = load_run(twins.torch)
-    run.model.eval()
-
-    def translate(width: int | None = None, **changes: Any) -> list[str]:
-        decoding = run.spec.decoding
-        if width is not None:
-            changes["strategy"] = widened(decoding.strategy, width)
-        decoding = decoding.model_copy(update=changes)
-        limit = run.model.source_limit(decoding.max_new_tokens)
-        with one_thread():
-            return list(
-                generate_outputs(run.model, run.tokenizers, twins.sources, decoding, max_source_tokens=limit).outputs
-            )
-
-    return translate
 
 
 @pytest.mark.parametrize(
