@@ -1,7 +1,7 @@
-"""Seconds that optimum's ORTModelForSeq2SeqLM takes, asked for call by call: what `test_translation_speed` times beside.
+"""Seconds that optimum's ORTModelForSeq2SeqLM takes, asked for call by call: the peer of `test_translation_speed`.
 
-Run it with the Python of an environment that has optimum-onnx (that file starts it). A random Marian of the size that is
-told is exported by optimum itself, as it is and quantized as its guide says. Each line on standard input,
+Run it with the Python of an environment that has optimum-onnx (that file starts it). A random Marian of the size that
+is told is exported by optimum itself, as it is and quantized as its guide says. Each line on standard input,
 ``VARIANT SENTENCES BEAMS``, is answered by a line with the seconds of one call; the first line out is a JSON object
 with the versions.
 """
