@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.measure import evaluate, evaluation_examples
+from zoo.measure.evaluate import evaluate, evaluation_examples
 from zoo.spec import load_spec
 from zoo.tasks import DataHome
 from zoo.training import load_run, prepare, train

@@ -5,12 +5,13 @@ import torch
 
 from zoo.bench.outcome import distribution_of, machine_facts, one_line, performance_of, status_of, training_facts
 from zoo.errors import InputError, ZooError
-from zoo.measure import Measured, MemoryReading, Rate
-from zoo.measure import Performance as Measurements
+from zoo.measure.batches import Rate
 from zoo.measure.calibration import CalibrationReading
-from zoo.measure.distribution import pooled
+from zoo.measure.distribution import Measured, pooled
 from zoo.measure.energy import EnergyReading
+from zoo.measure.memory import MemoryReading
 from zoo.measure.performance import Clocks
+from zoo.measure.performance import Performance as Measurements
 from zoo.training import TrainingOutcome
 
 

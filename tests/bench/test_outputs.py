@@ -32,7 +32,7 @@ from zoo.bench.outputs import (
 from zoo.bench.run import Runner
 from zoo.bench.work import WorkFolder
 from zoo.errors import ZooError
-from zoo.measure import score_outputs
+from zoo.measure.evaluate import score_outputs
 from zoo.spec import Spec
 from zoo.tasks import DataHome, Example
 

@@ -16,7 +16,7 @@ from zoo.bench import RecordStore
 from zoo.bench.outputs import read_outputs
 from zoo.cli.main import main
 from zoo.cli.measure import _capacity_rows
-from zoo.measure.throughput import Rate
+from zoo.measure.batches import Rate
 from zoo.registry import use_registry
 from zoo.testing.shapes import with_shapes
 from zoo.testing.surroundings import one_thread

@@ -15,10 +15,9 @@ import torch
 
 from zoo.bench.smoke import smoke
 from zoo.errors import InputError
-from zoo.measure import evaluate
 from zoo.measure.batch_probe import probe as batch_probe
 from zoo.measure.detecting import detect_batch
-from zoo.measure.evaluate import score_outputs
+from zoo.measure.evaluate import evaluate, score_outputs
 from zoo.measure.latency_probe import probe as latency_probe
 from zoo.measure.performance import probe_request
 from zoo.measure.probe import ProbeRequest

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from zoo.errors import ZooError
-from zoo.measure import copy_baseline, evaluate, evaluation_examples, prepare_metrics, score_outputs
+from zoo.measure.baselines import copy_baseline
+from zoo.measure.evaluate import evaluate, evaluation_examples, prepare_metrics, score_outputs
 from zoo.spec.load import resolve
 from zoo.tasks import DataHome
 

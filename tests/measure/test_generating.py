@@ -14,8 +14,9 @@ import torch
 from zoo.bench.cell import controls_of
 from zoo.bench.smoke import smoke
 from zoo.errors import ZooError
-from zoo.measure import copy_baseline, evaluate
+from zoo.measure.baselines import copy_baseline
 from zoo.measure.batch_probe import probe as batch_probe
+from zoo.measure.evaluate import evaluate
 from zoo.measure.generating import all_alike, generate_all, generate_images, image_probes
 from zoo.measure.latency_probe import probe as latency_probe
 from zoo.measure.performance import probe_request

@@ -13,7 +13,7 @@ import torch
 
 from zoo.bench.smoke import smoke
 from zoo.errors import InputError
-from zoo.measure import evaluate
+from zoo.measure.evaluate import evaluate
 from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
 from zoo.measure.performance import probe_request

@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from zoo.errors import InputError
-from zoo.measure import measure_performance
 from zoo.measure import performance as module
-from zoo.measure.performance import Capacity, measure_capacity, probe_request
+from zoo.measure.performance import Capacity, measure_capacity, measure_performance, probe_request
 from zoo.measure.probe import ProbeKilledError
 
 

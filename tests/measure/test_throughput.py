@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.measure.throughput import Rate, batch_of, rate_of, rates
+from zoo.measure.batches import Rate, batch_of
+from zoo.measure.throughput import rate_of, rates
 
 
 @contextmanager

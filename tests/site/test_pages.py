@@ -374,6 +374,9 @@ def test_links_lead_to_files_and_places_of_the_site(build, realistic, site_parse
         assert places
         for place in places:
             parts = urlsplit(place)
+            if file.name == "exports.html" and parts.scheme:  # it names its sources
+                assert parts.scheme == "https"
+                continue
             assert not parts.scheme
             assert not parts.netloc
             target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
@@ -381,6 +384,17 @@ def test_links_lead_to_files_and_places_of_the_site(build, realistic, site_parse
             assert target.is_file()
             if parts.fragment and "=" not in parts.fragment:  # else it is a view, such as two models to compare
                 assert site_parse(target).all(id=parts.fragment)
+
+
+def test_the_page_on_exports_can_be_reached_from_every_page_and_jumps_to_its_complaints(build, realistic, site_parse):
+    site = build([*realistic])
+    for file in site.pages():
+        links = [node.attributes.get("href", "") for node in site_parse(file).all("a")]
+        assert any(link.endswith("exports.html") for link in links)
+    page = site_parse(site.folder / "exports.html")
+    headings = {node.attributes["id"] for node in page.all("h2") if "id" in node.attributes}
+    jumps = {node.attributes["href"][1:] for node in page.all("a") if node.attributes.get("href", "").startswith("#")}
+    assert {"opset", "threads", "bindings", "contiguous", "servers", "u8s8"} <= headings & jumps
 
 
 def test_ids_are_unique_and_labels_refer_to_them(build, realistic, site_parse):

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
 from zoo.errors import InputError
-from zoo.measure import evaluate
+from zoo.measure.evaluate import evaluate
 from zoo.models import ZooDetectionProcessor, ZooForObjectDetection
 from zoo.registry import use_registry
 from zoo.spec import Spec

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from zoo.errors import InputError
-from zoo.measure import evaluate
+from zoo.measure.evaluate import evaluate
 from zoo.models.vision.processor import ZooImageProcessor
 from zoo.registry import use_registry
 from zoo.spec import Spec

@@ -13,6 +13,7 @@ from zoo.bench.record import PeerPart, Record
 from zoo.spec import Spec, distributions_of
 from zoo.spec.lock import FRAMEWORKS
 from zoo.spec.peer_spec import PeerSpec
+from zoo.spec.sections import MeasurementSection
 from zoo.tasks.peers import PeerFacts
 
 CORE = "zoo-registry"
@@ -48,6 +49,18 @@ def controls_of(spec: Spec) -> tuple[Job, ...]:
     if isinstance(spec, PeerSpec):
         return ()
     return BASELINES if spec.model.makes_images or not spec.model.reads_images else ("untrained",)
+
+
+def trained_spec(spec: Spec) -> Spec:
+    """What decides the weights that an export is made of: cells that differ in nothing else share one training."""
+    changes = {"name": "trained", "description": "", "export": None, "measurement": MeasurementSection()}
+    return spec.model_copy(update=changes)
+
+
+def key_of_training(spec: Spec, revision: str) -> str:
+    """sha256 in hex of what `trained_spec` gives, the data and the versions of what trains it."""
+    distributions = {CORE: __version__, **distributions_of(spec)}
+    return _key({"spec": spec.plain(), "data_revision": revision, "distributions": distributions})
 
 
 def recorded_name(spec: Spec, job: Job) -> str:

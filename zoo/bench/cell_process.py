@@ -18,8 +18,10 @@ from typing import Any
 import torch
 
 from zoo import startup
+from zoo.bench.cell import key_of_training, trained_spec
 from zoo.bench.outcome import (
     Outcome,
+    export_part,
     machine_facts,
     one_line,
     performance_of,
@@ -27,6 +29,7 @@ from zoo.bench.outcome import (
     quality_of,
     samples_of,
     series_of,
+    size_of_weights,
     status_of,
     training_costs,
     training_facts,
@@ -35,22 +38,18 @@ from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
 from zoo.bench.record import CurvePoint
 from zoo.bench.work import WorkFolder
 from zoo.errors import InputError, ZooError
+from zoo.export.exporting import export_model
+from zoo.export.measuring import evaluate_export, measure_export, refuse_unexportable
+from zoo.export.quality import MaxDrop
 from zoo.lifeline import end_with_parent
-from zoo.measure import (
-    Evaluation,
-    copy_baseline,
-    default_device,
-    environment,
-    evaluate,
-    evaluation_examples,
-    free_memory,
-    kernel_oom_kills,
-    load_average,
-    measure_performance,
-    prepare_metrics,
-)
-from zoo.measure.evaluate import shown_examples
+from zoo.measure.baselines import copy_baseline
+from zoo.measure.cpu import load_average
+from zoo.measure.device import default_device
+from zoo.measure.environment import environment
+from zoo.measure.evaluate import Evaluation, evaluate, evaluation_examples, prepare_metrics, shown_examples
+from zoo.measure.oom import free_memory, kernel_oom_kills
 from zoo.measure.peers import evaluate_peer, measure_peer
+from zoo.measure.performance import measure_performance
 from zoo.measure.reading import source_of
 from zoo.models import count_parameters
 from zoo.spec import Spec, resolve
@@ -59,7 +58,8 @@ from zoo.spec.pretrained import find_checkpoint
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import PreparedTask, Progress
 from zoo.tasks.progress_pipe import PipeProgress
-from zoo.training import TrainingOutcome, build, load_run
+from zoo.training import TrainingOutcome, build, load_run, prepare
+from zoo.training.building import assemble_for
 from zoo.training.processes.launch import ProcessDiedError, train_together
 
 
@@ -77,6 +77,8 @@ def main(work: WorkFolder, progress: Progress) -> None:
         if request.job != "copy" and not isinstance(spec, PeerSpec):
             _refuse_another_checkpoint(spec)
         job = run_peer if isinstance(spec, PeerSpec) else _JOBS[request.job]
+        if request.job == "model" and spec.export is not None:
+            job = run_exported
         outcome = job(spec, work, home, progress)
     except Exception as error:
         traceback.print_exc()
@@ -109,16 +111,8 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     task: PreparedTask = spec.task.create().prepare(home, progress)
     examples = evaluation_examples(task, spec)
     metrics = prepare_metrics(spec, examples, task, progress=progress)
-    training = _train(spec, work, home, progress)
-    told = training_facts(training)
-    trained: dict[str, Any] = {
-        "steps": training.steps,
-        "training_seconds": training.seconds,
-        "training_tokens": training.facts.get("tokens"),
-        "curve": [_curve_point(point) for point in training.curve],
-    }
-    if training.status == "running":
-        raise ZooError(f"training ended before its last step ({training.steps} of {training.total_steps})")
+    training = _train(spec, directory, work.read_request().processes, home, progress)
+    told, trained = training_facts(training), _trained(training)
     if training.status != "ok":
         return Outcome(status=training.status, error=training.error, environment=told, **trained)
     run = load_run(directory)
@@ -131,7 +125,7 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     free_memory()  # what is measured below is measured by other processes
     if spec.measurement.processes:
         measured = measure_performance(directory, sentences, spec, progress=progress)
-        found = performance_of(measured, training_costs(training))
+        found = performance_of(measured, training_costs(training), disk_bytes=size_of_weights(directory))
         told |= machine_facts(measured)
     else:
         found = performance_of_training(training, attention, default_device())
@@ -146,14 +140,71 @@ def run_model(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) 
     )
 
 
-def _train(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> TrainingOutcome:
-    processes, kills = work.read_request().processes, kernel_oom_kills()
+def _train(spec: Spec, run: Path, processes: int, home: DataHome, progress: Progress) -> TrainingOutcome:
+    kills = kernel_oom_kills()
     try:
-        return train_together(spec, work.run, processes, resume=True, home=home, progress=progress)
+        training = train_together(spec, run, processes, resume=True, home=home, progress=progress)
     except ProcessDiedError as error:
         if error.signal == signal.SIGKILL and kernel_oom_kills() > kills:
             raise MemoryError(f"{error}: out of memory") from None
         raise
+    if training.status == "running":
+        raise ZooError(f"training ended before its last step ({training.steps} of {training.total_steps})")
+    return training
+
+
+def _trained(training: TrainingOutcome) -> dict[str, Any]:
+    """What a record says of training, whatever came of it."""
+    return {
+        "steps": training.steps,
+        "training_seconds": training.seconds,
+        "training_tokens": training.facts.get("tokens"),
+        "curve": [_curve_point(point) for point in training.curve],
+    }
+
+
+def run_exported(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:
+    """Train, or take the weights that another export of the same model was made of; export, evaluate, measure.
+
+    What training cost is told as of any model; what was measured is the export.
+    """
+    assert spec.export is not None
+    base = trained_spec(spec)
+    task: PreparedTask = spec.task.create().prepare(home, progress)
+    examples = evaluation_examples(task, spec)
+    metrics = prepare_metrics(spec, examples, task, progress=progress)
+    shared = WorkFolder(work.path.parent / f"trained-{key_of_training(base, task.revision)[:24]}")
+    # Whoever holds it trains what is needed here. The wait has no end but that of this cell's own time.
+    with shared.held(None):
+        if not shared.run.exists():
+            refuse_unexportable(spec, assemble_for(base, prepare(base, home, progress)).eval())
+        training = _train(base, shared.run, work.read_request().processes, home, progress)
+    told, trained = training_facts(training), _trained(training)
+    if training.status != "ok":
+        return Outcome(status=training.status, error=training.error, environment=told, **trained)
+    folder = work.path / "export"
+    shutil.rmtree(folder, ignore_errors=True)  # a killed attempt's
+    # By how much it is worse is what the cell is to find out.
+    export = export_model(
+        shared.run, folder, spec.export, max_drop=MaxDrop(unbounded=True), home=home, progress=progress
+    )
+    evaluation = evaluate_export(spec, folder, examples, metrics=metrics, progress=progress)
+    performance = []
+    if spec.measurement.processes:
+        sources = [source_of(example) for example in shown_examples(examples)]
+        measured = measure_export(folder, sources, spec, progress=progress)
+        found = performance_of(measured, disk_bytes=sum(export.sizes.values()))
+        performance, told = [found], told | machine_facts(measured)
+    return Outcome(
+        status="collapsed" if evaluation.collapsed else "ok",
+        error=evaluation.collapsed,
+        parameters=count_parameters(load_run(shared.run).model),
+        performance=performance,
+        environment=told,
+        export=export_part(export),
+        **_scored(evaluation, spec, task, work),
+        **trained,
+    )
 
 
 def run_untrained(spec: Spec, work: WorkFolder, home: DataHome, progress: Progress) -> Outcome:

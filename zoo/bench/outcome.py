@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from zoo.bench.record import (
     CurvePoint,
     Distribution,
     Energy,
+    ExportPart,
     Memory,
     OutputsFile,
     Performance,
@@ -27,8 +29,13 @@ from zoo.bench.record import (
     _Part,
 )
 from zoo.errors import InputError, ZooError
-from zoo.measure import Evaluation, Measured, device_kind, device_name, is_out_of_memory
-from zoo.measure import Performance as Measurements
+from zoo.export.folder import Export
+from zoo.export.measuring import runtime_versions
+from zoo.measure.device import device_kind, device_name
+from zoo.measure.distribution import Measured
+from zoo.measure.evaluate import Evaluation
+from zoo.measure.oom import is_out_of_memory
+from zoo.measure.performance import Performance as Measurements
 from zoo.training import TrainingOutcome
 
 
@@ -49,6 +56,7 @@ class Outcome(_Part):
     samples: list[Sample] = Field(default_factory=list)
     outputs: OutputsFile | None = Field(default=None, description="The file as it lies in the work folder")
     environment: dict[str, Any] = Field(default_factory=dict)
+    export: ExportPart | None = None
 
 
 _TOLD = (
@@ -142,7 +150,9 @@ def distribution_of(measured: Measured) -> Distribution:
     )
 
 
-def performance_of(measured: Measurements, training: Mapping[str, Any] = MappingProxyType({})) -> Performance:
+def performance_of(
+    measured: Measurements, training: Mapping[str, Any] = MappingProxyType({}), *, disk_bytes: int | None = None
+) -> Performance:
     """Measurements of one device as a record holds them, with what `training_costs` says of training on it."""
     clocks = measured.clocks
     return Performance(
@@ -159,6 +169,7 @@ def performance_of(measured: Measurements, training: Mapping[str, Any] = Mapping
         memory=Memory(**vars(measured.memory)) if measured.memory else None,
         energy=Energy(**vars(measured.energy)) if measured.energy else None,
         calibration=Calibration(**vars(measured.calibration)),
+        disk_bytes=disk_bytes,
         **training,
     )
 
@@ -183,6 +194,22 @@ def training_costs(training: TrainingOutcome) -> dict[str, Any]:
         "training_memory": None if training.memory is None else TrainingMemory(**training.memory),
         "optimizer_state_bytes": training.facts.get("optimizer_state_bytes"),
     }
+
+
+def size_of_weights(directory: Path) -> int:
+    """Bytes of the weights in a folder that `save_pretrained` wrote."""
+    return sum(path.stat().st_size for path in directory.glob("*.safetensors"))
+
+
+def export_part(export: Export) -> ExportPart:
+    """What ran, as a record holds it."""
+    return ExportPart(
+        exporter=export.kind,
+        weights=export.weights,
+        runtime=runtime_versions(export),
+        made_with=export.made_with,
+        parity=None if export.parity is None else export.parity.model_dump(),
+    )
 
 
 def machine_facts(measured: Measurements) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from zoo.bench.store import regular_bytes
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from zoo.measure import Evaluation
+    from zoo.measure.evaluate import Evaluation
 
 OUTPUTS_SCHEMA: Literal["zoo.outputs/1"] = "zoo.outputs/1"
 SUFFIX = ".outputs.parquet"

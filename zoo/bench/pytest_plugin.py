@@ -206,7 +206,8 @@ class Benchmarks:
     def pytest_benchmark_update_machine_info(self, config: pytest.Config, machine_info: dict[str, Any]) -> None:
         """The hardware class and the GPUs, which pytest-benchmark does not look for: what stays as it is, no clocks."""
         if self._machine is None:
-            from zoo.measure import environment, hardware_class
+            from zoo.measure.device import hardware_class
+            from zoo.measure.environment import environment
 
             stable = ("name", "driver_version", "memory.total")
             gpus = [{fact: gpu[fact] for fact in stable if fact in gpu} for gpu in environment()["gpus"]]

@@ -167,6 +167,16 @@ class Performance(_Part):
     )
     training_memory: TrainingMemory | None = None
     optimizer_state_bytes: Count | None = Field(default=None, description="Tensors of the optimizer's state")
+    disk_bytes: Count | None = Field(
+        default=None, description="Files with the model's weights and graphs; left out where it was not looked at"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_a_size_that_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        if self.disk_bytes is None:
+            plain.pop("disk_bytes", None)  # so that records without one are as they were
+        return plain
 
 
 class OutputsFile(_Part):
@@ -247,6 +257,16 @@ class PeerPart(_Part):
     precision: str = Field(default="unknown", description="What its models' weights are held in")
 
 
+class ExportPart(_Part):
+    """What was evaluated and measured where it was not the model in torch."""
+
+    exporter: str = Field(description="Component that wrote it, such as 'onnx'")
+    weights: str = Field(description="What the weights are held in, such as 'int8'")
+    runtime: dict[str, str] = Field(description="Name -> version of what ran it")
+    made_with: dict[str, str] = Field(default_factory=dict, description="Name -> version of what wrote it")
+    parity: dict[str, Any] | None = Field(default=None, description="How far it is from the model in torch")
+
+
 class Record(_Part):
     """One attempt. `id` is the file's name without its ending."""
 
@@ -295,12 +315,14 @@ class Record(_Part):
     )
     attempt: Positive = 1
     peer: PeerPart | None = Field(default=None, description="What ran, of a peer; else left out")
+    export: ExportPart | None = Field(default=None, description="What ran, of an exported model; else left out")
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
     @model_serializer(mode="wrap")
-    def _without_a_peer_that_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         plain: dict[str, Any] = handler(self)
-        if self.peer is None:
-            plain.pop("peer", None)  # so that records of models are as they were
+        for name in ("peer", "export"):
+            if getattr(self, name) is None:
+                plain.pop(name, None)  # so that records of models are as they were
         return plain

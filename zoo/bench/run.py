@@ -24,8 +24,9 @@ from zoo.bench.record import PeerPart, Record
 from zoo.bench.store import RecordStore, new_record_id
 from zoo.bench.work import Request, WorkFolder
 from zoo.errors import ZooError
-from zoo.measure import environment, hardware_class, kernel_oom_kills
-from zoo.measure.device import cpu_class
+from zoo.measure.device import cpu_class, hardware_class
+from zoo.measure.environment import environment
+from zoo.measure.oom import kernel_oom_kills
 from zoo.spec import Spec, spec_hash
 from zoo.spec.lock import distributions_now
 from zoo.spec.peer_spec import PeerSpec
@@ -90,6 +91,8 @@ class Runner:
         """Run the cell of a spec, or one of its controls, or find its result in the store."""
         if job == "model":
             self.refuse(spec)
+        if job != "model" and spec.export is not None:
+            spec = spec.model_copy(update={"export": None})  # a control is the same whatever its board's models run on
         cell, key = self._keyed(spec, job)
         return self._run(cell, key, job)
 

@@ -77,6 +77,7 @@ def _records(record: Record) -> Iterator[Row]:
         record.data_revision,
         record.spec_hash,
         record.outputs.file if record.outputs else None,
+        record.export.exporter if record.export else None,
         json.dumps(record.spec, ensure_ascii=False),
         json.dumps(facts, ensure_ascii=False),
     )
@@ -128,6 +129,7 @@ def _performance(record: Record) -> Iterator[Row]:
             part.training_steps_per_second,
             *([trained.kind, trained.peak, trained.before, trained.reserved] if trained else [None] * 4),
             part.optimizer_state_bytes,
+            part.disk_bytes,
         )
 
 
@@ -222,6 +224,7 @@ VIEWS = (
             data_revision=TEXT,
             spec_hash=TEXT,
             outputs=TEXT,
+            exporter=TEXT,
             spec=JSON,
             environment=JSON,
         ),
@@ -281,6 +284,7 @@ VIEWS = (
             training_memory_before=INTEGER,
             training_memory_reserved=INTEGER,
             optimizer_state_bytes=INTEGER,
+            disk_bytes=INTEGER,
         ),
         _performance,
     ),

@@ -55,11 +55,11 @@ class WorkFolder:
         return self.path / "cell.log"
 
     @contextmanager
-    def held(self, patience: float = PATIENCE) -> Iterator[int]:
+    def held(self, patience: float | None = PATIENCE) -> Iterator[int]:
         """Hold the folder's lock and yield its descriptor; a process that inherits it holds the lock too.
 
         The system lets go when the last holder is gone, however it ended. Raises ZooError where it is held for longer
-        than `patience` seconds.
+        than `patience` seconds; without them the wait has no end.
         """
         with ExitStack() as stack:
             try:

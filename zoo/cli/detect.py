@@ -91,8 +91,8 @@ def _trained(
     """What finds boxes with a model in torch, and the names of categories."""
     import torch
 
-    from zoo.measure import default_device
     from zoo.measure.detecting import detect_all
+    from zoo.measure.device import default_device
     from zoo.spec.detection_spec import DetectionSpec
     from zoo.tasks import PixelImage
     from zoo.training import load_run

@@ -34,7 +34,8 @@ def command(
     if outputs_file is not None and not outputs_file.absolute().parent.is_dir():
         raise InputError("no such folder to write in", where=str(outputs_file.parent))
     from zoo.bench.outputs import outputs_of, write_outputs
-    from zoo.measure import default_device, evaluate, evaluation_examples, prepare_metrics
+    from zoo.measure.device import default_device
+    from zoo.measure.evaluate import evaluate, evaluation_examples, prepare_metrics
     from zoo.tasks import DataHome
     from zoo.training import load_run
     from zoo.training.outcome import read_outcome

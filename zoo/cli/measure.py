@@ -14,8 +14,9 @@ from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
-    from zoo.measure import Measured, Performance
+    from zoo.measure.distribution import Measured
     from zoo.measure.interleaved import Comparison
+    from zoo.measure.performance import Performance
     from zoo.spec import Spec
     from zoo.spec.sections import MeasurementSection
     from zoo.tasks.contracts import Progress
@@ -112,8 +113,7 @@ def _lines(file: Path) -> list[str]:
 
 def _sentences_of(directories: tuple[Path, ...], specs: list[Spec], progress: Progress) -> list[Any]:
     """Sources of the task that all specs have. Raises InputError where they have several."""
-    from zoo.measure import evaluation_examples
-    from zoo.measure.evaluate import shown_examples
+    from zoo.measure.evaluate import evaluation_examples, shown_examples
     from zoo.measure.reading import source_of
     from zoo.tasks import DataHome
 

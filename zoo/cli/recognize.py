@@ -75,7 +75,8 @@ def _trained(
     """What reads with a model in torch."""
     import torch
 
-    from zoo.measure import default_device, generate_outputs
+    from zoo.measure.device import default_device
+    from zoo.measure.generation import generate_outputs
     from zoo.models.decoding import widened
     from zoo.tasks import PixelImage
     from zoo.training import load_run

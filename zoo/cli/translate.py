@@ -102,7 +102,8 @@ def _trained(
 
     from zoo.export.plain import is_plain, load_plain
     from zoo.export.runtime.documents import Document
-    from zoo.measure import default_device, generate_outputs
+    from zoo.measure.device import default_device
+    from zoo.measure.generation import generate_outputs
     from zoo.models.decoding import widened
     from zoo.training import load_run
 

@@ -46,6 +46,8 @@ class MaxDrop:
     """Of the first metric, the one that ranks in a spec; None: what `ALLOWED` says."""
     named: Mapping[str, float] = field(default_factory=dict)
     """Of others, by name."""
+    unbounded: bool = False
+    """Whether any drop is allowed, where none is given: what it is worth is to be measured."""
 
     @property
     def asked_for(self) -> bool:
@@ -58,7 +60,9 @@ class MaxDrop:
             return self.named[metric.name]
         if not first:
             return None
-        return ALLOWED.get(metric.unit) if self.first is None else self.first
+        if self.first is not None:
+            return self.first
+        return None if self.unbounded else ALLOWED.get(metric.unit)
 
 
 class DroppedError(ZooError):

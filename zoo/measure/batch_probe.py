@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from zoo.measure.batches import batch_of
 from zoo.measure.device import device_kind, synchronize
 from zoo.measure.energy import energy_counter, generation_energy
 from zoo.measure.generation import generate_batch
@@ -20,7 +21,7 @@ from zoo.measure.loading import Loaded, load
 from zoo.measure.memory import MemoryReading, peak_resident_bytes, resident_bytes
 from zoo.measure.oom import free_memory, is_out_of_memory
 from zoo.measure.probe import ProbeRequest, serve
-from zoo.measure.throughput import batch_of, rates
+from zoo.measure.throughput import rates
 from zoo.models.modes import evaluating
 
 

@@ -7,12 +7,13 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-
-from zoo.measure.device import device_kind, synchronize
 from zoo.measure.distribution import Measured
+from zoo.measure.waiting import waiter
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 
@@ -46,17 +47,16 @@ def timed_calls(
         raise ValueError("latency needs at least one sentence")
     if samples < 1:
         raise ValueError(f"latency samples {samples}: expected 1 or more")
-    device = device or torch.device("cpu")
-    queues = device_kind(device) == "cuda"  # asked once: whatever is done in the window is measured
+    wait = waiter(device)  # asked once: whatever is done in the window is measured
     now = time.perf_counter
     values: list[float] = []
     with no_collector():
         for argument in itertools.islice(itertools.cycle(arguments), samples):
-            if queues:
-                synchronize(device)
+            if wait is not None:
+                wait()
             start = now()
             call(argument)
-            if queues:
-                synchronize(device)
+            if wait is not None:
+                wait()
             values.append(now() - start)
     return Measured(tuple(values), "s")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import torch
 
+from zoo.measure.answering import Answer
 from zoo.measure.evaluate import Evaluation, score_outputs
 from zoo.measure.performance import Performance, measure_performances, sent_sources
 from zoo.measure.probe import PeerRequest
@@ -30,6 +31,15 @@ def peer_of(request: PeerRequest) -> Peer:
     chosen = _Choice.model_validate({"peer": request.peer}).peer
     peer: Peer = chosen.create(request.threads)
     return peer
+
+
+def answer_of(peer: Peer) -> Answer:
+    """What answers, as it is timed. The tokens of a peer are its own: nobody counts them."""
+
+    def answer(sources: Sequence[Source]) -> None:
+        peer.answer(sources)
+
+    return answer
 
 
 def evaluate_peer(
@@ -60,7 +70,7 @@ def evaluate_peer(
 def measure_peer(spec: PeerSpec, sources: Sequence[Source], *, progress: Progress = silent) -> Performance:
     """Everything that `spec.measurement` asks for; latency is that of a call with one source.
 
-    Errors are those of `zoo.measure.measure_performance`.
+    Errors are those of `zoo.measure.performance.measure_performance`.
     """
     request = PeerRequest(
         peer=spec.peer.plain(),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from zoo.errors import InputError
+from zoo.measure.batches import Rate
 from zoo.measure.calibration import CalibrationKernel, CalibrationReading
 from zoo.measure.device import DeviceKind, default_device, device_kind, device_name
 from zoo.measure.distribution import Measured, pooled
@@ -20,7 +21,6 @@ from zoo.measure.gpu import gpu_uuid
 from zoo.measure.interleaved import interleaved
 from zoo.measure.memory import MemoryReading
 from zoo.measure.probe import ProbeKilledError, ProbeRequest, Request, SentImage, as_sent, run_probe
-from zoo.measure.throughput import Rate
 from zoo.spec.outputs import outputs_section
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Progress, silent

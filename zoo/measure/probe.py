@@ -20,18 +20,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo import startup
 from zoo.errors import ZooError
 from zoo.lifeline import end_with_parent
-from zoo.measure.oom import kernel_oom_kills
 from zoo.spec.outputs import Outputs
 from zoo.spec.sections import MeasurementSection
 from zoo.tasks.images import ImageSource, PixelImage, Source
 
 Probe = Literal["latency_probe", "batch_probe", "peer_latency_probe", "peer_batch_probe"]
+"""Modules that measure, of the package of their request."""
 
 
 class SentImage(BaseModel):
@@ -68,6 +67,8 @@ class Request(BaseModel):
     clocks: ClassVar[Probe]
     """The probe that takes the clocks of what is asked about, and the one that weighs it and finds its rates."""
     capacity: ClassVar[Probe]
+    package: ClassVar[str] = "zoo.measure"
+    """Where these two stand."""
 
     sentences: list[str | tuple[str, str] | SentImage] = Field(
         min_length=1, description="Texts, texts with their contexts, or images"
@@ -81,6 +82,12 @@ class Request(BaseModel):
     def subject(self) -> str:
         """What is measured, as an error names it."""
         raise NotImplementedError
+
+    def begin(self) -> None:
+        """Make the probe's process as the request wants it: torch computes on so many threads."""
+        import torch
+
+        torch.set_num_threads(self.threads)
 
     def sources(self) -> list[Source]:
         """What is to be read, in memory."""
@@ -128,12 +135,14 @@ def run_probe(name: Probe, request: Request, *, timeout: float | None = None) ->
 
     Raises ProbeKilledError where a signal ended it, ZooError where it failed or took longer than `timeout` seconds.
     """
+    from zoo.measure.oom import kernel_oom_kills
+
     what = f"the {name.replace('_', ' ')} of {request.subject}"
     kills_before = kernel_oom_kills()
     reading, writing = os.pipe()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "zoo.startup", f"zoo.measure.{name}", str(reading)],
+            [sys.executable, "-m", "zoo.startup", f"{request.package}.{name}", str(reading)],
             pass_fds=(reading,),
             input=request.model_dump_json(),
             capture_output=True,
@@ -173,7 +182,7 @@ def serve(probe: Callable[[Any], Iterator[dict[str, Any]]], kind: type[Request] 
             request = kind.model_validate_json(sys.stdin.buffer.read())
         except ValidationError as error:
             sys.exit(_refusal(error))
-        torch.set_num_threads(request.threads)
+        request.begin()
         for answer in probe(request):
             answers.write(json.dumps(answer, allow_nan=False) + "\n")
             answers.flush()

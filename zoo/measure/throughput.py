@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from zoo.measure.batches import REPEATS, Rate, batch_of
 from zoo.measure.device import synchronize
 from zoo.measure.generation import generate_batch
 from zoo.measure.oom import free_memory, is_out_of_memory
@@ -15,20 +14,6 @@ from zoo.models.modes import evaluating
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.outputs import Outputs
 from zoo.tasks.images import Source
-
-REPEATS = 3
-
-
-@dataclass(frozen=True)
-class Rate:
-    """What one batch size gave."""
-
-    batch: int
-    status: Literal["ok", "oom", "untried"]
-    """oom: the memory does not hold it. untried: a smaller batch was too large already."""
-    tokens_per_second: float | None = None
-    """None where no tokens are written."""
-    sentences_per_second: float | None = None
 
 
 def rates(
@@ -101,8 +86,3 @@ def rate_of(
         synchronize(device)
         seconds = time.perf_counter() - start
     return Rate(batch, "ok", tokens / seconds if model.writes_text else None, batch * repeats / seconds)
-
-
-def batch_of(sentences: Sequence[Source], batch: int) -> list[Source]:
-    """The first `batch` sentences, repeated in their order until there are as many."""
-    return list(itertools.islice(itertools.cycle(sentences), batch))

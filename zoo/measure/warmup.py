@@ -6,11 +6,12 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
+from zoo.measure.waiting import waiter
 
-from zoo.measure.device import synchronize
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def warm_up(
     """
     if not arguments:
         raise ValueError("warming up needs at least one sentence")
-    device = device or torch.device("cpu")
+    wait = waiter(device) or _nothing
     for argument in itertools.islice(itertools.cycle(arguments), at_least):
         call(argument)
     calls = at_least
@@ -48,10 +49,10 @@ def warm_up(
     while calls + WINDOW <= at_most:
         seconds = []
         for argument in window:
-            synchronize(device)
+            wait()
             start = time.perf_counter()
             call(argument)
-            synchronize(device)
+            wait()
             seconds.append(time.perf_counter() - start)
         calls += WINDOW
         median = statistics.median(seconds)
@@ -59,3 +60,7 @@ def warm_up(
             break
         before = median
     return calls
+
+
+def _nothing() -> None:
+    """Nothing is queued."""

@@ -190,6 +190,7 @@ def _pages(
         yield page(f"components/{part.entry.page}.html", "component.html", page=part)
     for figure in drawn:
         yield page(f"figures/{figure.slug}.html", "figure.html", page=figure)
+    yield page("exports.html", "exports.html")
     yield page("compare.html", "compare.html", boards=boards)
     yield from CompareData(boards, models, store, problems).files()
     yield page(

@@ -42,6 +42,7 @@ def device_columns(key: DeviceKey, label: str, group: str, found: Sequence[Stand
     device.time("Per token", "decode_per_token", "time per token", "Generation without reading the source, per token")
     device.throughput()
     device.memory()
+    device.disk()
     device.scalar(
         "Energy",
         "J per 1,000 tokens",
@@ -192,6 +193,12 @@ class _Device:
             about = f"Peak: {memory_description(kind)}"
             fields = (f"peak memory (bytes, {of})",)
             self.add(Column("Peak memory", fields, f"MiB, {of}", about, "lower", per_unit=2.0**20), cells)
+
+    def disk(self) -> None:
+        sizes = [[figures.as_float(one.disk_bytes) for one in each if one.disk_bytes] for each in self.measured]
+        about = "Files with weights and graphs"
+        column = Column("Disk", ("disk (bytes)",), "MiB", about, "lower", per_unit=2.0**20, optional=True)
+        self.add(column, [median_cell(each, figures.mebibytes) for each in sizes])
 
     def training_memory(self) -> None:
         """Two columns for each kind: the peak, and by how much it is more than what was there before the first step."""

@@ -72,6 +72,7 @@ def _quantities(measured: Sequence[Performance]) -> Iterator[Quantity]:
         read = lambda one, batch=batch: _rate(one.throughput, batch)  # noqa: E731
         yield from row(f"Throughput, batch {batch:,}", "generated tokens a second", read)
     yield from row("Peak memory", "in a fresh process", _memory)
+    yield from row("On disk", "files with weights and graphs", lambda one: _bytes(one.disk_bytes))
     yield from row(
         "Training", "tokens (patches, of images) a second", lambda one: _significant(one.training_tokens_per_second)
     )

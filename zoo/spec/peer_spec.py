@@ -19,7 +19,10 @@ from zoo.spec.overlay import varied_paths
 from zoo.spec.sections import Spec
 
 ASIDE = frozenset(
-    {"model", "tokenizer", "target_tokenizer", "training", "decoding", "detection", "generation", "seed", "seeds"}
+    {
+        *("model", "tokenizer", "target_tokenizer", "training", "decoding", "detection", "generation", "export"),
+        *("seed", "seeds"),
+    }
 )
 """Keys of a spec that are about a model, its training and its outputs. A peer draws nothing: it has no seed either."""
 _OF_MODELS = frozenset({"model", "tokenizer", "target_tokenizer", "training", "decoding", "seeds"})
@@ -44,6 +47,7 @@ class PeerSpec(Spec):
     training: None = Field(default=None, description="None")  # type: ignore[assignment]
     decoding: None = Field(default=None, description="None")  # type: ignore[assignment]
     seeds: None = Field(default=None, description="None")
+    export: None = Field(default=None, description="None")
 
     @model_validator(mode="after")
     def _the_model_reads_and_writes_what_the_task_has(self) -> PeerSpec:

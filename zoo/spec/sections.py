@@ -108,7 +108,7 @@ class SeedsSection(Options):
 class Spec(Options):
     """A resolved spec: every slot filled, every default written out."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"peer", "target_tokenizer", "seeds"})
+    later: ClassVar[frozenset[str]] = frozenset({"peer", "target_tokenizer", "seeds", "export"})
 
     name: str = Field(
         min_length=1,
@@ -140,6 +140,12 @@ class Spec(Options):
         default=None,
         description="A system that is evaluated as it comes, in the place of a model: what is said of models is left "
         "aside",
+    )
+
+    export: Annotated[Chosen, Slot("exporter")] | None = Field(
+        default=None,
+        description="Evaluate and measure the trained model as this exporter writes it; where absent, as it is in "
+        "torch. Training is the same, and shared by all that differ in nothing else",
     )
 
     @property

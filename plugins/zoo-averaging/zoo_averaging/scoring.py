@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from zoo.errors import InputError, ZooError, did_you_mean
-from zoo.measure import default_device, evaluate, evaluation_examples, prepare_metrics
+from zoo.measure.device import default_device
+from zoo.measure.evaluate import evaluate, evaluation_examples, prepare_metrics
 from zoo.spec import Spec
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome

@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from zoo.errors import InputError
-from zoo.measure import evaluate, evaluation_examples
+from zoo.measure.evaluate import evaluate, evaluation_examples
 from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
 from zoo.measure.reading import source_of

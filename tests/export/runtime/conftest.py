@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from zoo.export.exporting import export_model
-from zoo.measure import generate_outputs
+from zoo.measure.generation import generate_outputs
 from zoo.measure.reading import source_of
 from zoo.models.decoding import widened
 from zoo.registry import current_registry, use_registry

@@ -18,7 +18,7 @@ from zoo.errors import InputError
 from zoo.export.folder import EXPORT_FILE, read_export
 from zoo.export.runtime import load, load_recognizer
 from zoo.images.files import load_image
-from zoo.measure import generate_outputs
+from zoo.measure.generation import generate_outputs
 from zoo.registry import use_registry
 from zoo.tasks import PixelImage
 from zoo.testing.glyphs import with_glyphs

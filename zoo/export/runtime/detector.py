@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from zoo.errors import InputError
 from zoo.export.folder import BOXES, EXPORT_FILE, REAL, SCORES, WHOLE, BoxPart, Export, read_export
+from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.choosing import found, in_pixels
 from zoo.export.runtime.pictures import in_memory, pixels_of, size_of
 from zoo.export.runtime.sessions import open_graph, run
@@ -93,6 +94,10 @@ class Detector:
                 one = {name: array[row] for name, array in given.items()}
                 answers[place] = self._found(one, *size_of(taken[place]), least)[:most]
         return answers
+
+    def answer(self, sources: Sequence[Any], *, batch_size: int | None = None) -> Answers:
+        """As `zoo.export.runtime.answers.Answering` has it."""
+        return Answers(tuple(self.detect(sources, batch_size=batch_size)))
 
     def stream(self, images: Iterable[Any], **options: Any) -> Iterator[tuple[Detection, ...]]:
         """What is found in each image, in their order, each looked at alone and as soon as it is asked for; options as

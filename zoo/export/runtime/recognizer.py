@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from zoo.errors import InputError
 from zoo.export.folder import EXPORT_FILE, FRAMES, WHOLE, Export, SequencePart, read_export
+from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.greedy import greedy
 from zoo.export.runtime.pictures import in_memory, pixels_of, size_of
@@ -149,6 +150,15 @@ class Recognizer:
             length_penalty=length_penalty,
         )
         self._writer.refuse(search)
+        written = self._written(images, search, batch_size)
+        return self._texts.decoded([[search.start, *row] for row in written])
+
+    def answer(self, sources: Sequence[Any], *, batch_size: int | None = None) -> Answers:
+        """As `zoo.export.runtime.answers.Answering` has it."""
+        return Answers.of(self._written(sources, self._search, batch_size), self._search, self._texts)
+
+    def _written(self, images: Sequence[Any], search: Search, batch_size: int | None) -> list[list[int]]:
+        """The ids written for each image."""
         given = [in_memory(image) for image in images]
         sizes = [self.patches(*size_of(image)) for image in given]
         order = sorted(range(len(given)), key=lambda place: (-sizes[place], place))
@@ -159,7 +169,7 @@ class Recognizer:
             rows = self._writer.written(self._maker.batch([pixels_of(given[place]) for place in chosen]), search)
             for place, row in zip(chosen, rows, strict=True):
                 found[place] = row
-        return self._texts.decoded([[search.start, *row] for row in found])
+        return found
 
     def patches(self, height: int, width: int) -> int:
         """How many patches an image of this size becomes. Raises InputError where the model has no places for them."""

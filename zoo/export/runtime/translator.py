@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from zoo.errors import InputError
 from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, EXPORT_FILE, SequencePart, read_export
+from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.documents import Document, Read
 from zoo.export.runtime.greedy import greedy
@@ -114,12 +115,7 @@ class Translator:
         Batches hold texts of like length, longest first. Raises InputError for values below 1.
         """
         search = self._changed(max_new_tokens=max_new_tokens, width=width, length_penalty=length_penalty)
-        longest = self.sequence.source_limit(max_new_tokens)
-        sources = self._texts.encoded([text if isinstance(text, str) else text[0] for text in texts], longest)
-        contexts = None
-        if not all(isinstance(text, str) for text in texts):
-            contexts = self._texts.encoded(["" if isinstance(text, str) else text[1] for text in texts], longest)
-        written = self._written(sources, contexts, search, batch_size)
+        written = self._read_and_written(texts, search, max_new_tokens, batch_size)
         return self._texts.decoded([[search.start, *row] for row in written])
 
     def document(self, max_new_tokens: int | None = None) -> Document | None:
@@ -128,6 +124,10 @@ class Translator:
         if reading is None:
             return None
         return Document(reading, self._texts.length, self.sequence.source_limit(max_new_tokens))
+
+    def answer(self, sources: Sequence[Any], *, batch_size: int | None = None) -> Answers:
+        """As `zoo.export.runtime.answers.Answering` has it."""
+        return Answers.of(self._read_and_written(sources, self._search, None, batch_size), self._search, self._texts)
 
     def stream(self, texts: Iterable[Read], **options: Any) -> Iterator[str]:
         """One output a text, in their order, each computed alone and as soon as it is asked for; options as those of
@@ -145,6 +145,17 @@ class Translator:
 
     def _changed(self, **changes: Any) -> Search:
         return self._search.changed(limit=self.sequence.target_limit(changes.get("max_new_tokens")), **changes)
+
+    def _read_and_written(
+        self, texts: Sequence[Read], search: Search, max_new_tokens: int | None, batch_size: int | None
+    ) -> list[list[int]]:
+        """The ids written for each text."""
+        longest = self.sequence.source_limit(max_new_tokens)
+        sources = self._texts.encoded([text if isinstance(text, str) else text[0] for text in texts], longest)
+        contexts = None
+        if not all(isinstance(text, str) for text in texts):
+            contexts = self._texts.encoded(["" if isinstance(text, str) else text[1] for text in texts], longest)
+        return self._written(sources, contexts, search, batch_size)
 
     def _written(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import InputError
-from zoo.measure import evaluate, evaluation_examples, score_outputs
+from zoo.measure.evaluate import evaluate, evaluation_examples, score_outputs
 from zoo.measure.likelihoods import target_likelihoods
 from zoo.spec import resolve
 from zoo.tasks import DataHome, Example

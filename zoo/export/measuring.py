@@ -1,0 +1,88 @@
+"""What an export is worth: its outputs scored as the model's are, and timed in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.errors import InputError
+from zoo.export.folder import Export
+from zoo.export.requests import ExportRequest
+from zoo.export.runtime.answers import open_export
+from zoo.measure.evaluate import Evaluation, score_outputs
+from zoo.measure.performance import Performance, measure_performances, sent_sources
+from zoo.measure.reading import source_of
+from zoo.spec import Spec
+from zoo.spec.outputs import outputs_section
+from zoo.tasks.contracts import Example, Metric, Progress, silent
+from zoo.tasks.images import Source
+
+_RUNTIMES = {"onnx": "onnxruntime"}
+TOGETHER = 16
+"""Batches of sources that are given at once, between two reports of progress."""
+
+
+def evaluate_export(
+    spec: Spec,
+    folder: Path,
+    examples: Sequence[Example],
+    *,
+    metrics: Sequence[Metric] | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Have the export in `folder` answer every example and score that, `metrics` as in `zoo.measure.evaluate`.
+
+    Metrics that read likelihoods give no score: what runs an export shows none. Nor are probes read off it.
+    """
+    runner = open_export(folder, threads=torch.get_num_threads())
+    size = outputs_section(spec).batch_size * TOGETHER
+    outputs: list[Any] = []
+    tokens, unfinished, counted = 0, 0, False
+    for start in range(0, len(examples), size):
+        found = runner.answer([source_of(example) for example in examples[start : start + size]])
+        outputs += found.outputs
+        counted |= found.tokens is not None
+        tokens, unfinished = tokens + (found.tokens or 0), unfinished + found.unfinished
+        progress("generate", len(outputs), len(examples))
+    probes = {}
+    if counted:
+        probes = {
+            "generated_tokens_per_output": tokens / len(examples),
+            "unfinished_share": unfinished / len(examples),
+        }
+    return score_outputs(outputs, examples, spec, metrics=metrics, probes=probes)
+
+
+def measure_export(folder: Path, sources: Sequence[Source], spec: Spec, *, progress: Progress = silent) -> Performance:
+    """Everything that `spec.measurement` asks for, of the export in `folder`; errors are those of
+    `zoo.measure.performance.measure_performance`."""
+    request = ExportRequest(
+        directory=folder,
+        sentences=sent_sources(sources),
+        measurement=spec.measurement,
+        device="cpu",
+        threads=torch.get_num_threads(),
+    )
+    return measure_performances([request], progress=progress)[0]
+
+
+def runtime_versions(export: Export) -> dict[str, str]:
+    """Name -> version of what runs it here."""
+    name = _RUNTIMES[export.kind]
+    return {name: metadata.version(name)}
+
+
+def refuse_unexportable(spec: Spec, model: Any) -> None:
+    """Raise InputError where the exporter of `spec` cannot say the model of its kind that `model` is, trained or not.
+
+    Asked before training, which may take days.
+    """
+    assert spec.export is not None
+    try:
+        spec.export.create().refuse(model)
+    except InputError as error:
+        raise InputError(f"export: {error}") from None
