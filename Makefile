@@ -57,7 +57,7 @@ $(VENV)/.installed: .ci/constraints.txt $(PROJECTS)
 $(COMET_VENV)/.installed: .ci/constraints-comet.txt $(PROJECTS)
 	$(PYTHON) -m venv $(COMET_VENV)
 	$(COMET_VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(COMET_VENV)/bin/python -m pip install --quiet -c .ci/constraints-comet.txt -e ".[bench,test,comet]" $(EDITABLE)
+	$(COMET_VENV)/bin/python -m pip install --quiet -c .ci/constraints-comet.txt -e ".[bench,test,comet,optimum]" $(EDITABLE)
 	touch $@
 
 demo: env
