@@ -1,4 +1,4 @@
-"""What ONNX exports of recognisers compute, against their models in torch. One of each kind is exported, and run, by the
+"""What ONNX exports of recognisers compute, against their models in torch. One of each kind is exported and run by the
 tests of `zoo.export.runtime` every time."""
 
 from __future__ import annotations
