@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,13 @@ class Numbers:
     behind: Sequence[str] = ()
     """Tokens that every source ends with."""
     unknown: str = "<unk>"
+    rows: int = 0
+    """Numbers that a model has at least: those without a token are written as the unknown one."""
 
     @property
     def size(self) -> int:
         """One more than the largest number."""
-        return max(self.ids.values()) + 1
+        return max(max(self.ids.values()) + 1, self.rows)
 
     def strings(self) -> list[str]:
         """The token of each number; a string that no text can hold where a number has none."""
@@ -93,7 +96,15 @@ def decoding_tokenizer(numbers: Numbers) -> Tokenizer:
     """The tokenizer that gives the texts of numbers. It is of no use to cut with."""
     unknown = numbers.ids[numbers.unknown]
     tokenizer = Tokenizer(models.Unigram([(token, 0.0) for token in numbers.strings()], unk_id=unknown))
-    tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.Fuse()])
+    said = numbers.unknown
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace(Regex(_nowhere("[0-9]+")), said),
+            decoders.Replace(SPACE, " "),
+            decoders.Fuse(),
+            decoders.Replace(f"{said} ", said),  # SentencePiece begins anew behind it, without a space
+        ]
+    )
     _add(tokenizer, numbers)
     return tokenizer
 
@@ -128,7 +139,7 @@ def _pairs(tokens: Sequence[str], cut: Mapping[str, float], numbers: Numbers) ->
     )
 
 
-def _nowhere(number: int) -> str:
+def _nowhere(number: int | str) -> str:
     """A string with a space, of which a text has none left once it is cut."""
     return f"unused {number}"
 
@@ -145,7 +156,6 @@ def _read(file: Path) -> Any:
 def _schema() -> Any:
     """SentencePiece's own protocol buffer; transformers' copy beside a protobuf that is too old for it."""
     try:
-        from sentencepiece import sentencepiece_model_pb2 as found
+        return import_module("sentencepiece.sentencepiece_model_pb2")
     except ImportError:
-        from transformers.utils import sentencepiece_model_pb2_new as found
-    return found
+        return import_module("transformers.utils.sentencepiece_model_pb2_new")
