@@ -24,7 +24,8 @@ ARCHITECTURE = "detector"
 
 
 def load_detector(folder: Path | str, *, threads: int | None = None) -> Detector:
-    """The export in `folder`, each call of which computes on `threads` threads (None: one a core of the process).
+    """The export in `folder`, each call of which computes on `threads` threads (None: as many as the export
+    asks for, or one a core of the process).
 
     Raises InputError where there is none, it is damaged, or its model finds no boxes.
     """
@@ -43,7 +44,7 @@ def load_detector(folder: Path | str, *, threads: int | None = None) -> Detector
         first = error.errors()[0]
         place = ".".join(("image", "section", *map(str, first["loc"])))
         raise InputError(f"{place}: {first['msg']}", where=where) from None
-    session = open_graph(folder / WHOLE, threads, FRAMES, (SCORES, BOXES, REAL))
+    session = open_graph(folder / WHOLE, threads or export.threads, FRAMES, (SCORES, BOXES, REAL))
     return Detector(export, export.boxes, FrameMaker(section, export.boxes.multiple), session)
 
 
