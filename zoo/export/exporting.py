@@ -44,7 +44,7 @@ from zoo.spec.options import Chosen
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.images import Source
-from zoo.training.run import Run, load_run
+from zoo.training.loading import Run, load_run
 
 TOLERANCE = 1e-4
 """Logits of a float32 export may be so far from torch's."""

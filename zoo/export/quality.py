@@ -27,7 +27,7 @@ from zoo.statistics import percentile_interval
 from zoo.tasks import Detection, Example, Metric
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
-from zoo.training.run import Run
+from zoo.training.loading import Run
 
 BEAM = 4
 """Hypotheses that are compared where the spec searches with one."""
@@ -191,6 +191,11 @@ class Quality:
                 self._prepare(metric)
             except ZooError as error:
                 self._notes.append(f"{metric.name} is not measured: {error}")
+                if chosen is metrics[0] and self._max_drop.first is not None:
+                    # The bound is in this one's unit: it must not become another's.
+                    raise InputError(
+                        f"--max-drop: the first metric, {self._notes[-1]}; or bound another by name"
+                    ) from None
             else:
                 found.append(metric)
         return found
