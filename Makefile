@@ -10,6 +10,8 @@ PYTEST_OPTIONS ?= -q -n 2 --dist worksteal --timeout 600
 # Two test processes with two threads each would fight over two cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
+# Where the environment forbids bytecode files, each process of the tests would compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Data and trained tokenizers stay inside the checkout.
 export ZOO_HOME ?= $(CURDIR)/.zoo
 # Oracles that must not lie in the environment: transformers would take this for a whole torchvision, which timm wants.

@@ -172,11 +172,15 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+gc.disable()  # until all is collected and imported: next to nothing of it is garbage
+
+
 def pytest_collection_finish() -> None:
     """Set aside what was collected and imported: millions of objects, all of which the collection at the end of every
     training run (accelerate's `free_memory`) would go through."""
     gc.collect()  # what is garbage already is not kept
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from transformers import AutoTokenizer
 
 from zoo.errors import InputError
 from zoo.export.pieces import _read, encoding_tokenizer
-from zoo.export.plain import _numbers, _write_converted
 from zoo.export.runtime.texts import Texts
+from zoo.export.tokenizer_files import _numbers, _write_converted, refuse_python_tokenizers, write_tokenizers
+from zoo.models._compat import V5
+from zoo.models.tokenizers import Tokenizers
 from zoo.testing.checkpoints import texts, write_checkpoint
 
 STRANGE = [
@@ -79,3 +81,24 @@ def test_a_model_that_no_file_of_tokenizers_can_say_is_refused(folders: dict[str
     (tmp_path / "text.spm").write_text("no model at all")
     with pytest.raises(InputError, match=r"text\.spm: is no SentencePiece model"):
         encoding_tokenizer(tmp_path / "text.spm", _numbers(tokenizer)[0])
+
+
+class Backwards:
+    """A tokenizer that transformers runs in Python, and of which nothing is known."""
+
+    is_fast = False
+
+
+def test_a_tokenizer_that_has_no_file_of_tokenizers_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="in Python \\(Backwards\\), and has no tokenizer.json"):
+        refuse_python_tokenizers(Tokenizers(Backwards(), Backwards()), "here")
+
+
+def test_a_text_that_would_be_read_in_another_way_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    """In transformers 5 a code that the model does not have is an unknown token, and no text."""
+    if not V5:
+        pytest.skip("4.57 takes it out")
+    tokenizers = Tokenizers.of(AutoTokenizer.from_pretrained(str(folders["marian-apart"])))
+    write_tokenizers(tokenizers, folders["marian-apart"], tmp_path, texts(seed=9), 64)
+    with pytest.raises(InputError, match="reads '>>deu<< abd egi' in another way than transformers"):
+        write_tokenizers(tokenizers, folders["marian-apart"], tmp_path, [">>deu<< abd egi"], 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,7 +19,7 @@ from zoo.export.contracts import Exporter, Parity, Written
 from zoo.export.differences import Differences
 from zoo.export.exporting import export_model
 from zoo.export.folder import Export, read_export
-from zoo.export.quality import BEAM, DroppedError, MaxDrop, measured_drop, same_output
+from zoo.export.quality import ALLOWED, BEAM, DroppedError, MaxDrop, measured_drop, same_output
 from zoo.export.sensitivity import grouped
 from zoo.measure.generation import generate_outputs
 from zoo.models.decoding import run_generate, widened
@@ -28,8 +29,8 @@ from zoo.statistics import percentile_interval
 from zoo.tasks import DataHome, Detection, Example, SummedMetric
 from zoo.testing.surroundings import one_thread
 from zoo.training import build, load_run
+from zoo.training.loading import Run
 from zoo.training.preparation import prepare_task
-from zoo.training.run import Run
 
 SPEC: dict[str, Any] = {
     "name": "tiny",
@@ -255,6 +256,22 @@ def test_a_report_tells_outputs_metrics_and_what_it_could_not_measure(
     assert chrf.drop == pytest.approx(chrf.torch - chrf.export)
     assert (bleu.metric, bleu.max_drop) == ("bleu", 100.0)
     assert found.notes == ["contrastive-accuracy is not measured: it reads likelihoods, which exports do not give"]
+
+
+def test_a_bound_is_of_the_first_metric_or_of_the_one_that_is_named_and_of_no_other(
+    exported: Export_, run: Run, sources: list[str], references: list[str], tmp_path: Path
+) -> None:
+    chrf, bleu, likelihoods = run.spec.evaluation.metrics
+    given: dict[str, Any] = {"sources": sources, "references": references, "noise": {}}
+    found = exported(**given, max_drop=MaxDrop(named={"bleu": 0.25})).parity
+    assert found is not None
+    assert [(row.metric, row.max_drop) for row in found.metrics] == [("chrf", ALLOWED["points"]), ("bleu", 0.25)]
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(InputError, match="the first metric, contrastive-accuracy is not measured.*another by name"):
+        exported(**given, metrics=[likelihoods, chrf], max_drop=MaxDrop(0.5))
+    with pytest.raises(InputError, match=r"--max-drop bleo: no such metric .*did you mean 'bleu'"):
+        exported(**given, metrics=[chrf, bleu], max_drop=MaxDrop(named={"bleo": 0.5}))
+    assert not list(tmp_path.iterdir())
 
 
 def test_on_plain_texts_outputs_alone_are_compared_and_a_bound_is_refused(

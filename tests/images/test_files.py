@@ -26,6 +26,7 @@ def test_pixels_are_three_channels_as_they_are_seen(tmp_path: Path) -> None:
 def test_images_of_a_folder_come_by_name(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", "c.txt", ".d.png"):
         (tmp_path / name).touch()
+    (tmp_path / "e.png").mkdir()
     assert [path.name for path in images_in(tmp_path)] == ["a.png", "b.JPG"]
 
 

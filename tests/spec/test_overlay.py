@@ -107,6 +107,32 @@ def test_values_with_labels_are_named_by_them_and_laid_over_the_section() -> Non
     ]
 
 
+def test_points_of_a_grid_may_differ_in_several_sections() -> None:
+    root = read_text(
+        "name: n\nm: {use: x, d: 1}\nt: {s: 1}\ngrid: {spec: {a: {m: {use: y}, t: {s: 2}}, b: {t: {l: 3}}}}", "s"
+    )
+    cells = expand_grid(root)
+    assert [cell.label for cell in cells] == ["spec=a", "spec=b"]
+    assert [cell.node.plain() for cell in cells] == [
+        {"name": "n+spec=a", "m": {"use": "y"}, "t": {"s": 2}},
+        {"name": "n+spec=b", "m": {"use": "x", "d": 1}, "t": {"s": 1, "l": 3}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("axis", "said"),
+    [
+        ("[1]", "s:1:24: 'grid': expected a mapping of labels to parts of a spec"),
+        ("{a: 1}", "s:1:28: 'grid': expected a mapping of labels to parts of a spec"),
+        ("{a: {t: {}}, b: {name: m}}", "s:1:41: 'grid': 'name' cannot be varied"),
+    ],
+)
+def test_parts_of_a_spec_in_a_grid_are_labelled_sections(axis: str, said: str) -> None:
+    with pytest.raises(InputError) as found:
+        expand_grid(read_text(f"{{name: n, grid: {{spec: {axis}}}}}", "s"))
+    assert str(found.value).startswith(said)
+
+
 def test_seeds_of_a_grid_share_their_models_name() -> None:
     root = read_text("name: n\ngrid: {seed: [1, 2]}", "s")
     assert [(cell.label, cell.node.plain()) for cell in expand_grid(root)] == [

@@ -17,7 +17,7 @@ from zoo.errors import InputError
 from zoo.spec import Spec
 from zoo.tasks import DataHome
 from zoo.training import train
-from zoo.training.run import load_run
+from zoo.training.loading import load_run
 from zoo.training.trainer import ZooTrainer
 
 OPTIMIZERS: list[dict[str, Any]] = [

@@ -1,9 +1,9 @@
-"""``python -m zoo.bench.cell_process WORK FD``: one attempt at one cell, in a process that has done nothing else.
+"""One attempt at one cell, in a process that has done nothing else.
 
-Reads ``WORK/request.json``, writes ``WORK/outcome.json`` whole or not at all. Everything that takes long lies in
-``WORK/run`` in between, so that a killed attempt is continued and not begun anew. Standard input is the parent's
-hand: when it closes, the parent is gone and so is this process (the folder's lock, which it inherits, is held until
-then). Progress is reported on the file descriptor FD.
+``python -m zoo.startup zoo.bench.cell_process WORK FD`` reads ``WORK/request.json``, writes ``WORK/outcome.json`` whole
+or not at all. Everything that takes long lies in ``WORK/run`` in between, so that a killed attempt is continued and not
+begun anew. Standard input is the parent's hand: when it closes, the parent is gone and so is this process (the folder's
+lock, which it inherits, is held until then). Progress is reported on the file descriptor FD.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from zoo import startup
 from zoo.bench.outcome import (
     Outcome,
     machine_facts,
@@ -64,6 +65,7 @@ from zoo.training.processes.launch import ProcessDiedError, train_together
 
 def main(work: WorkFolder, progress: Progress) -> None:
     """Run the request in `work`. A failed cell is an outcome, no failure of this process."""
+    startup.imported()
     end_with_parent()
     request = work.read_request()
     torch.set_num_threads(request.threads)

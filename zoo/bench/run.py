@@ -204,7 +204,7 @@ class Runner:
         """The exit status of the cell's process (negative: the signal that ended it). Raises TimeoutExpired."""
         with reported(self.progress) as descriptor, folder.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "zoo.bench.cell_process", str(folder.path), str(descriptor)],
+                [sys.executable, "-m", "zoo.startup", "zoo.bench.cell_process", str(folder.path), str(descriptor)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

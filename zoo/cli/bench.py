@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo import startup
 from zoo.bench.store import new_record_id
 from zoo.cli.numbers import FiniteRange
 from zoo.cli.output import print_json, print_table
@@ -97,6 +98,7 @@ def command(
     from zoo.bench.executor import Settings, cell_jobs
     from zoo.bench.run import with_seeds
 
+    startup.imported()
     for option, folder in (("--store", store), ("--work", work)):
         if folder is not None and folder.exists() and not folder.is_dir():
             raise InputError("expected a folder, found a file", where=f"{option} {folder}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from zoo import startup
 from zoo.cli.output import print_json
 from zoo.cli.progress import TerminalProgress
 from zoo.spec import load_spec
@@ -36,6 +37,7 @@ def command(spec: Path, out: Path, sets: tuple[str, ...], cell: str | None, as_j
     from zoo.training import build
     from zoo.training.building import refuse_occupied
 
+    startup.imported()
     refuse_occupied(out)
     with TerminalProgress() as progress:
         built = build(chosen, out, progress=progress)

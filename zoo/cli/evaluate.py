@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from zoo import startup
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError
@@ -39,6 +40,7 @@ def command(
     from zoo.training.outcome import read_outcome
     from zoo.training.preparation import prepare_task
 
+    startup.imported()
     run = load_run(directory)
     outcome = read_outcome(directory)
     if outcome is None or not outcome.model_step:

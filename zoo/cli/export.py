@@ -138,7 +138,7 @@ def command(
     if not as_json:
         for line in told(decisions):
             click.echo(line)
-    from zoo.cli.export_report import print_report
+    from zoo.cli.export_report import print_remedy, print_report
     from zoo.export.exporting import export_model
     from zoo.export.quality import DroppedError, MaxDrop
 
@@ -165,6 +165,7 @@ def command(
             print_json({"exported": False, "parity": error.report.model_dump()})
         else:
             print_report(error.report, sensitivity=True)
+            print_remedy(error.report, chosen)
         raise
     if as_json:
         print_json(export.model_dump())

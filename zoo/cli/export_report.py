@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import click
 
 from zoo.cli.output import print_table
+from zoo.export.contracts import KEEP
 from zoo.export.report import LayerSensitivity, MetricDrop, ParityReport
+from zoo.spec.options import Chosen
 
+_METRICS = ("METRIC", "TORCH", "EXPORT", "DROP", "95% INTERVAL", "ALLOWED")
 SHOWN = 10
 """Layers of the ranking that are printed; the report has all."""
 
@@ -22,8 +28,7 @@ def print_report(report: ParityReport, *, sensitivity: bool) -> None:
     print_table([(row.decoding, f"{row.same} of {report.examples}") for row in report.outputs], ("OUTPUTS", "SAME"))
     if report.metrics:
         click.echo()
-        header = ("METRIC", "TORCH", "EXPORT", "DROP", "95% INTERVAL", "ALLOWED")
-        print_table([_drop(row) for row in report.metrics], header)
+        print_table([_drop(row) for row in report.metrics], _METRICS)
     if sensitivity:
         click.echo()
         _print_layers(report)
@@ -31,6 +36,19 @@ def print_report(report: ParityReport, *, sensitivity: bool) -> None:
         click.echo()
     for note in report.notes:
         click.echo(f"note: {note}")
+
+
+def print_remedy(report: ParityReport, chosen: Chosen) -> None:
+    """Print what to ask for in the place of what was `chosen`, where something is known to help."""
+    if report.remedy is None:
+        return
+    if report.remedy.drops:
+        click.echo()
+        click.echo("with the worst layers in float32:")
+        print_table([_drop(row) for row in report.remedy.drops], _METRICS)
+    click.echo()
+    asked_for = json.dumps({**chosen.plain(), KEEP: report.remedy.keep_float32})  # JSON is YAML
+    click.echo(f"--to {shlex.quote(asked_for)}")
 
 
 def _print_layers(report: ParityReport) -> None:

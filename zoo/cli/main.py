@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from zoo import __version__
+from zoo import __version__, startup
 from zoo.errors import InputError, ZooError, did_you_mean
 
 # verb -> (module:command, help). The help stands here so that `zoo --help` imports no verb.
@@ -150,6 +150,7 @@ def _failed(message: str, status: int, debug: bool) -> int:
 
 def run() -> NoReturn:
     """Entry point of the console script."""
+    startup.begin()
     sys.exit(main())
 
 

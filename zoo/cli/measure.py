@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo import startup
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError
@@ -60,6 +61,7 @@ def command(
     from zoo.spec.sections import MeasurementSection
     from zoo.training import load_run
 
+    startup.imported()
     specs = [load_run(directory).spec for directory in directories]
     if texts is not None and any(spec.model.reads != "text" for spec in specs):
         raise InputError(

@@ -100,6 +100,7 @@ def _trained(
     """A model in torch."""
     import torch
 
+    from zoo.export.plain import is_plain, load_plain
     from zoo.export.runtime.documents import Document
     from zoo.measure import default_device, generate_outputs
     from zoo.models.decoding import widened
@@ -107,7 +108,8 @@ def _trained(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    run = load_run(folder)
+    plain = is_plain(folder)
+    run = load_plain(folder) if plain else load_run(folder)
     if run.model.reads != "text":
         raise InputError(
             "its model reads images: this command translates texts (see 'zoo recognize')", where=str(folder)
@@ -125,7 +127,7 @@ def _trained(
     def translate(texts: list[Read]) -> list[str]:
         return list(generate_outputs(model, run.tokenizers, texts, decoding, max_source_tokens=limit).outputs)
 
-    reading = run.spec.task.create().context
+    reading = None if plain else run.spec.task.create().context
     document = None if reading is None else Document(reading, lambda text: len(tokenizer(text)["input_ids"]), limit)
     return _Loaded(translate, decoding.batch_size, document)
 

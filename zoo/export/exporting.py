@@ -35,8 +35,8 @@ from zoo.export.report import ExactParity, MetricDrop, ParityReport
 from zoo.export.runtime.settings import search_of
 from zoo.export.sensitivity import EXAMPLES as RANKED_ON
 from zoo.export.sensitivity import Trials
+from zoo.export.tokenizer_files import refuse_python_tokenizers, write_tokenizers
 from zoo.measure.reading import reader_of, source_of
-from zoo.models.tokenizers import save_tokenizers
 from zoo.spec import distributions_of
 from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.lock import LOCK_NAME
@@ -44,7 +44,7 @@ from zoo.spec.options import Chosen
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.images import Source
-from zoo.training.run import Run, load_run
+from zoo.training.loading import Run, load_run
 
 TOLERANCE = 1e-4
 """Logits of a float32 export may be so far from torch's."""
@@ -86,6 +86,7 @@ def export_model(
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
     exporter.refuse(model)
+    refuse_python_tokenizers(run.tokenizers, str(source))
     if isinstance(run, PlainRun):
         search_of(_sequence(run), str(source))
     sequence, notes = exporter.adapted(_sequence(run)) if model.writes_text else (None, ())
@@ -149,7 +150,7 @@ class _Job:
         written, exact = self._written(folder, out, tolerance, batches)
         self.progress("export", 1, 2)
         found = self._parity(folder, batches)
-        if not written.changed:
+        if exact is None and not written.changed:
             _refuse_other_outputs(found, tolerance, out, boxes=self.run.model.finds_boxes)
         self._complete(folder, written)
         report = self.quality.report(self.exporter, folder, written, found)
@@ -215,10 +216,12 @@ class _Job:
     ) -> Export:
         """Put beside what the exporter has written what it takes to run it."""
         if isinstance(self.run, PlainRun):
-            self.run.write_beside(folder, [example.source for example in self.material.examples])
+            self.run.write_configuration(folder)
         else:
-            save_tokenizers(self.run.tokenizers, folder)
             shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
+        longest = None if self.sequence is None else self.sequence.source_limit()
+        texts = [example.source for example in self.material.examples] if self.run.model.reads == "text" else []
+        write_tokenizers(self.run.tokenizers, self.source, folder, texts, longest)
         export = _described(self.run, written, self.sequence, self.notes, report, exact).model_copy(
             update={"threads": self.threads, "decisions": list(self.decisions)}
         )

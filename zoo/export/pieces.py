@@ -37,11 +37,13 @@ class Numbers:
     behind: Sequence[str] = ()
     """Tokens that every source ends with."""
     unknown: str = "<unk>"
+    rows: int = 0
+    """Numbers that a model has at least: those without a token are written as the unknown one."""
 
     @property
     def size(self) -> int:
         """One more than the largest number."""
-        return max(self.ids.values()) + 1
+        return max(max(self.ids.values()) + 1, self.rows)
 
     def strings(self) -> list[str]:
         """The token of each number; a string that no text can hold where a number has none."""
@@ -93,7 +95,15 @@ def decoding_tokenizer(numbers: Numbers) -> Tokenizer:
     """The tokenizer that gives the texts of numbers. It is of no use to cut with."""
     unknown = numbers.ids[numbers.unknown]
     tokenizer = Tokenizer(models.Unigram([(token, 0.0) for token in numbers.strings()], unk_id=unknown))
-    tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.Fuse()])
+    said = numbers.unknown
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace(Regex(_nowhere("[0-9]+")), said),
+            decoders.Replace(SPACE, " "),
+            decoders.Fuse(),
+            decoders.Replace(f"{said} ", said),  # SentencePiece begins anew behind it, without a space
+        ]
+    )
     _add(tokenizer, numbers)
     return tokenizer
 
@@ -128,20 +138,24 @@ def _pairs(tokens: Sequence[str], cut: Mapping[str, float], numbers: Numbers) ->
     )
 
 
-def _nowhere(number: int) -> str:
+def _nowhere(number: int | str) -> str:
     """A string with a space, of which a text has none left once it is cut."""
     return f"unused {number}"
 
 
 def _read(file: Path) -> Any:
-    schema: Any
-    try:
-        from sentencepiece import sentencepiece_model_pb2 as schema
-    except ImportError:  # beside a protobuf that is too old for it
-        from transformers.utils import sentencepiece_model_pb2_new as schema
-    proto = schema.ModelProto()
+    proto = _schema().ModelProto()
     try:
         proto.ParseFromString(file.read_bytes())
     except Exception as error:  # protobuf's own, of which there are several
         raise InputError("is no SentencePiece model", where=str(file)) from error
     return proto
+
+
+def _schema() -> Any:
+    """SentencePiece's own protocol buffer; transformers' copy beside a protobuf that is too old for it."""
+    try:
+        from sentencepiece import sentencepiece_model_pb2 as found
+    except ImportError:
+        from transformers.utils import sentencepiece_model_pb2_new as found
+    return found

@@ -6,9 +6,8 @@ generation_config.json says. Nothing of it is run, and nothing is unpickled.
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,11 +19,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
 from zoo.errors import InputError
-from zoo.export.folder import TARGET_TOKENIZER
-from zoo.export.pieces import Numbers, decoding_tokenizer, encoding_tokenizer
-from zoo.export.runtime.texts import NUMBERED, STRIP, UNKNOWN, Texts
-from zoo.models._compat import save_tokenizer
 from zoo.models.base import IGNORED, shift_right
+from zoo.models.configuration import ZooConfig
 from zoo.models.decoding import Decoding
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.lock import LOCK_NAME
@@ -68,7 +64,9 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 
 def is_plain(folder: Path) -> bool:
     """Whether `folder` has a model of transformers that is none of the zoo's."""
-    return (folder / CONFIG).is_file() and not (folder / LOCK_NAME).is_file()
+    if not (folder / CONFIG).is_file() or (folder / LOCK_NAME).is_file():
+        return False
+    return not str(Checkpoint(str(folder)).config().plain.get("model_type")).startswith(ZooConfig.model_type)
 
 
 class GreedyOptions(Options):
@@ -180,20 +178,11 @@ class PlainRun:
     model: Any
     tokenizers: Tokenizers
 
-    def write_beside(self, folder: Path, texts: Sequence[str]) -> None:
-        """Write configuration and tokenizers into the folder of an export, beside what its exporter has put there.
-
-        Raises InputError where a tokenizer without transformers would read one of `texts` in another way, or write it.
-        """
+    def write_configuration(self, folder: Path) -> None:
+        """Write what transformers reads of a model beside its weights into the folder of an export."""
         for name in (CONFIG, GENERATION):
-            if (self.folder / name).is_file() and not (folder / name).exists():
+            if (self.folder / name).is_file():
                 shutil.copyfile(self.folder / name, folder / name)
-        tokenizer = self.tokenizers.source
-        if tokenizer.is_fast:
-            save_tokenizer(tokenizer, folder)
-        else:
-            _write_converted(tokenizer, self.folder, folder)
-        _refuse_other_texts(tokenizer, folder, texts, self.model.source_limit(1), str(self.folder))
 
 
 @quiet()
@@ -219,10 +208,6 @@ def load_plain(folder: Path) -> PlainRun:
             raise
         text = " ".join(str(error).split())[:200]
         raise InputError(f"cannot be loaded ({type(error).__name__}: {text})", where=str(folder)) from error
-    if not tokenizer.is_fast and type(tokenizer).__name__ not in _CONVERTED:
-        raise InputError(
-            f"its tokenizer is run in Python ({type(tokenizer).__name__}), and has no tokenizer.json", where=str(folder)
-        )
     longest = tokenizer.model_max_length if tokenizer.model_max_length < ANY else None
     name = folder.resolve().name
     decoding = _decoding(model.generation_config, f"{folder}: {GENERATION}")
@@ -285,8 +270,9 @@ def _decoding(generation: GenerationConfig, where: str) -> Any:
     longest = generation.max_new_tokens
     if longest is None and generation.max_length not in (None, GenerationConfig().max_length):
         longest = generation.max_length - 1  # the start token counts
+    strategy: Any = SavedSearch(search)
     return DecodingSection.model_construct(
-        strategy=SavedSearch(search), max_new_tokens=max(1, longest or _NEW_TOKENS), batch_size=BATCH_SIZE
+        strategy=strategy, max_new_tokens=max(1, longest or _NEW_TOKENS), batch_size=BATCH_SIZE
     )
 
 
@@ -298,52 +284,3 @@ def _settle(generation: GenerationConfig) -> None:
     suppressed = list(generation.suppress_tokens or [])
     generation.bad_words_ids = [*(generation.bad_words_ids or []), *([token] for token in suppressed)] or None
     generation.suppress_tokens = None
-
-
-def _numbers(tokenizer: Any) -> tuple[Numbers, Numbers]:
-    """Of sources and of targets."""
-    special = list(tokenizer.all_special_tokens)
-    unknown = str(tokenizer.unk_token)
-    ids = dict(tokenizer.encoder)
-    if type(tokenizer).__name__ == "M2M100Tokenizer":
-        around = [
-            tokenizer.convert_ids_to_tokens(tokens) for tokens in (tokenizer.prefix_tokens, tokenizer.suffix_tokens)
-        ]
-        both = Numbers({**ids, **tokenizer.lang_token_to_id}, special, (), *around, unknown=unknown)
-        return both, both
-    source = Numbers(ids, special, tokenizer.supported_language_codes, (), [str(tokenizer.eos_token)], unknown)
-    if not tokenizer.separate_vocabs:
-        return source, Numbers(ids, special, unknown=unknown)
-    return source, Numbers(dict(tokenizer.target_encoder), special, unknown=unknown)
-
-
-_CONVERTED = {"MarianTokenizer": "source.spm", "M2M100Tokenizer": "sentencepiece.bpe.model"}
-"""Tokenizers that transformers runs in Python and that a tokenizer.json can say, with the model that cuts sources."""
-
-
-def _write_converted(tokenizer: Any, folder: Path, out: Path) -> None:
-    """A Python tokenizer of transformers, and what reads and writes as it does without transformers."""
-    save_tokenizer(tokenizer, out)
-    source, target = _numbers(tokenizer)
-    encoding_tokenizer(folder / _CONVERTED[type(tokenizer).__name__], source).save(str(out / "tokenizer.json"))
-    (out / TARGET_TOKENIZER).mkdir(exist_ok=True)
-    decoding_tokenizer(target).save(str(out / TARGET_TOKENIZER / "tokenizer.json"))
-    path = out / "tokenizer_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config |= {NUMBERED: source.size, UNKNOWN: source.ids[source.unknown]}
-    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    settings = {"clean_up_tokenization_spaces": bool(tokenizer.clean_up_tokenization_spaces), STRIP: True}
-    (out / TARGET_TOKENIZER / "tokenizer_config.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
-
-
-def _refuse_other_texts(tokenizer: Any, folder: Path, texts: Sequence[str], limit: int, where: str) -> None:
-    mine = Texts(folder, longest_source=limit if limit < ANY else None)
-    expected = tokenizer(list(texts), truncation=limit < ANY, max_length=limit if limit < ANY else None)["input_ids"]
-    written = tokenizer(text_target=list(texts))["input_ids"]
-    outputs = tokenizer.batch_decode(written, skip_special_tokens=True)
-    for text, ids, found in zip(texts, expected, mine.encoded(texts), strict=True):
-        if list(ids) != list(found):
-            raise InputError(f"its tokenizer.json reads {text[:60]!r} in another way than transformers", where=where)
-    for text, output, found in zip(texts, outputs, mine.decoded(written), strict=True):
-        if output != found:
-            raise InputError(f"its tokenizer.json writes {text[:60]!r} in another way than transformers", where=where)

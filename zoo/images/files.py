@@ -58,7 +58,9 @@ def images_in(folder: Path) -> list[Path]:
     Raises InputError where there are none.
     """
     found = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
     )
     if not found:
         raise InputError(

@@ -1,9 +1,9 @@
 """Measuring in fresh processes: the request, the process, its answers.
 
 A process of its own, because what a process did before changes what is measured: a peak of memory never falls,
-allocators stay fragmented, code stays compiled. Each probe is a module that is run (``python -m zoo.measure.NAME``),
-reads one JSON request on standard input and answers in lines of JSON on standard output. Its one argument is a
-descriptor that its parent holds open: when that closes, the parent is gone, and the probe ends too.
+allocators stay fragmented, code stays compiled. Each probe is a module that is run (``python -m zoo.startup
+zoo.measure.NAME``), reads one JSON request on standard input and answers in lines of JSON on standard output. Its one
+argument is a descriptor that its parent holds open: when that closes, the parent is gone, and the probe ends too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from zoo import startup
 from zoo.errors import ZooError
 from zoo.lifeline import end_with_parent
 from zoo.measure.oom import kernel_oom_kills
@@ -132,7 +133,7 @@ def run_probe(name: Probe, request: Request, *, timeout: float | None = None) ->
     reading, writing = os.pipe()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", f"zoo.measure.{name}", str(reading)],
+            [sys.executable, "-m", "zoo.startup", f"zoo.measure.{name}", str(reading)],
             pass_fds=(reading,),
             input=request.model_dump_json(),
             capture_output=True,
@@ -163,6 +164,7 @@ def serve(probe: Callable[[Any], Iterator[dict[str, Any]]], kind: type[Request] 
 
     What libraries print to standard output goes to standard error. Exits with status 2 where there is no request.
     """
+    startup.imported()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         if len(sys.argv) > 1:

@@ -29,7 +29,8 @@ NEUTRAL: Mapping[str, Any] = {
 class Decoding(ABC):
     """A decoding strategy. Built as ``target(options)``.
 
-    Where its options have one called ``min_new_tokens``, the spec is refused if that exceeds the longest output.
+    What its options cannot stand beside in a decoding section, such as a longest output that is too short, they say
+    themselves (`zoo.spec.options.Options.objection`).
     """
 
     def __init__(self, options: Options) -> None:

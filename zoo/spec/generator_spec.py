@@ -64,10 +64,11 @@ class GeneratorSpec(WithoutText):
     )
 
     @model_validator(mode="after")
-    def _a_student_is_trained_too(self) -> GeneratorSpec:
-        first = getattr(self.model.generator.options, "teacher_steps", 0)
-        if 0 < self.training.steps <= first:
-            message = f"the student would never be trained: there are {self.training.steps} steps in all"
-            loc = ("model", "generator", "teacher_steps")
-            raise ValidationError.from_exception_data("Spec", [error_at(loc, message, first)])
+    def _generator_has_no_objection(self) -> GeneratorSpec:
+        options = self.model.generator.options
+        if objection := options.objection(self.training):
+            at = () if objection.option is None else (objection.option,)
+            value = None if objection.option is None else getattr(options, objection.option)
+            detail = error_at(("model", "generator", *at), objection.message, value)
+            raise ValidationError.from_exception_data("Spec", [detail])
         return self

@@ -26,6 +26,16 @@ SLOT_MARK = "x-zoo-slot"
 """The key that stands for a slot in a raw JSON Schema until `zoo.spec.schema` fills it in."""
 
 
+@dataclass(frozen=True)
+class Objection:
+    """Why a component's options cannot stand beside a section of the spec."""
+
+    message: str
+    """One line: what was found, and what is too much or too little about it."""
+    option: str | None = None
+    """The option that is to be pointed at; None where it is the section."""
+
+
 class Options(BaseModel):
     """Base of every options model: frozen, strict, unknown keys refused with the nearest valid one.
 
@@ -65,6 +75,14 @@ class Options(BaseModel):
     def plain(self) -> dict[str, Any]:
         """The options as plain data, ready for YAML or JSON, every default written out but those of `later`."""
         return self.model_dump(mode="json")
+
+    def objection(self, section: Options) -> Objection | None:
+        """What these options, a component's, have against `section`; None where nothing is wrong.
+
+        The section is what a spec says of the component's use, resolved: of a decoding strategy the decoding section,
+        of a generator the training section. Override it where an option's range depends on these.
+        """
+        return None
 
     @model_serializer(mode="wrap")
     def _without_later_fields_at_their_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

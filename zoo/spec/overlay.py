@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from zoo.spec.reader import read_file, read_text
 MAX_EXTENDS = 16
 MAX_CELLS = 10_000
 LONGEST_NAME = 100
+WHOLE = "spec"
+"""The path of a grid's axis whose values are parts of a whole spec."""
 
 
 def merge(base: Node, over: Node) -> Node:
@@ -143,6 +145,7 @@ def expand_grid(root: Node) -> list[LabelledNode]:
     """The product of ``grid: {path: [values]}``; each point's name gets its coordinates as a suffix.
 
     Values that are long to write, such as sections, have short names where the list is a mapping: ``{label: value}``.
+    Of the path `WHOLE` each value is laid over the spec itself, so that points may differ in several of its sections.
     The seed is in the label and not in the name: runs of one model with several seeds are one model on a board.
     """
     entries = root.entries
@@ -158,8 +161,9 @@ def expand_grid(root: Node) -> list[LabelledNode]:
         if not isinstance(entry.node.value, list | dict) or not entry.node.value:
             message = f"'grid': expected a list of values for '{path}', or a mapping of labels to values"
             raise InputError(message, where=str(entry.node.mark))
-        if path.split(".")[0] in {"grid", "extends", "name"}:
-            raise InputError(f"'grid': '{path}' cannot be varied", where=str(entry.key_mark))
+        for varied, mark in varied_paths(path, entry):
+            if varied.split(".")[0] in {"grid", "extends", "name"}:
+                raise InputError(f"'grid': '{varied}' cannot be varied", where=str(mark))
         axes.append([(path, text, item) for text, item in _values(path, entry.node)])
         count *= len(axes[-1])
         if count > MAX_CELLS:
@@ -168,7 +172,10 @@ def expand_grid(root: Node) -> list[LabelledNode]:
     for point in itertools.product(*axes):
         node = base
         for path, _, value in point:
-            node = assign(node, path, value, str(value.mark))
+            if path == WHOLE:
+                node = replace(merge(node, value), mark=node.mark)
+            else:
+                node = assign(node, path, value, str(value.mark))
         named = [text for path, text, _ in point if path != "seed"]
         label = "+".join(text for _, text, _ in point)
         cells.append(LabelledNode(label, _renamed(node, named)))
@@ -177,6 +184,22 @@ def expand_grid(root: Node) -> list[LabelledNode]:
     if twice is not None or len(set(labels)) != len(labels):
         raise InputError(f"'grid': two cells are called '{twice}'", where=str(grid.node.mark))
     return cells
+
+
+def varied_paths(path: str, axis: Entry) -> Iterator[tuple[str, Mark]]:
+    """What an axis of a grid varies, and where that is written: its path, or the keys of the parts of a spec.
+
+    Raises InputError where these are no such parts.
+    """
+    if path != WHOLE:
+        yield path, axis.key_mark
+        return
+    parts = [part.node for part in axis.node.entries.values()] if axis.node.entries else [axis.node]
+    for part in parts:
+        if part is axis.node or part.entries is None:
+            message = f"'grid': expected a mapping of labels to parts of a spec, {{a: {{...}}}}, for '{path}'"
+            raise InputError(message, where=str(part.mark))
+        yield from ((key, entry.key_mark) for key, entry in part.entries.items())
 
 
 def _values(path: str, axis: Node) -> list[tuple[str, Node]]:

@@ -15,6 +15,7 @@ from zoo.errors import InputError
 from zoo.spec.explain import error_at
 from zoo.spec.node import Node
 from zoo.spec.options import Chosen, Slot
+from zoo.spec.overlay import varied_paths
 from zoo.spec.sections import Spec
 
 ASIDE = frozenset(
@@ -89,12 +90,13 @@ def refuse_varied_models(root: Node) -> None:
     """Raise InputError where a grid varies what a peer leaves aside: its cells would be one peer under many names."""
     grid = root.entries.get("grid") if root.entries else None
     axes = (grid.node.entries or {}) if grid else {}
-    for path, entry in axes.items():
-        if path.split(".")[0] in ASIDE:
-            raise InputError(
-                f"'grid': '{path}' is of a model, and a peer stands in its place: extend a file without this grid",
-                where=str(entry.key_mark),
-            )
+    for axis, entry in axes.items():
+        for path, mark in varied_paths(axis, entry):
+            if path.split(".")[0] in ASIDE:
+                raise InputError(
+                    f"'grid': '{path}' is of a model, and a peer stands in its place: extend a file without this grid",
+                    where=str(mark),
+                )
 
 
 def refuse_peer(spec: Spec) -> None:

@@ -36,10 +36,9 @@ class DecodingSection(Options):
     batch_size: Count = Field(default=32, description="Sources (sentences, images) generated for at once")
 
     @model_validator(mode="after")
-    def _shortest_output_is_not_longer_than_the_longest(self) -> DecodingSection:
-        shortest = getattr(self.strategy.options, "min_new_tokens", 0)
-        if shortest > self.max_new_tokens:
-            raise ValueError(f"min_new_tokens {shortest} is more than max_new_tokens {self.max_new_tokens}")
+    def _strategy_has_no_objection(self) -> DecodingSection:
+        if objection := self.strategy.options.objection(self):
+            raise ValueError(objection.message)
         return self
 
 

@@ -19,6 +19,7 @@ from zoo.registry.discovery import PluginReport, discover
 from zoo.spec.model_section import ModelSection
 from zoo.spec.options import Options
 from zoo.tasks import Example
+from zoo.testing.plain import COMPONENTS
 
 DISTRIBUTION = "zoo-testing"
 WORDS = ("the", "a", "cat", "dog", "sees", "hears", "red", "old", "house", "tree", ".", ",", '"', "«", "»")
@@ -87,7 +88,7 @@ _PARTS = {"position": Sines, "normalization": LayerNorm, "feedforward": TwoMatri
 
 
 def kit_registry() -> Registry:
-    """What is installed, and the kit's own components."""
+    """What is installed, and the kit's own components, the plain ones of `zoo.testing.plain` too."""
     found = discover()
     found.reports.append(PluginReport(DISTRIBUTION, "0", "testing", __name__, status="ok"))
     for kind, part in {**_PARTS, "fusion": TopLayer}.items():
@@ -95,6 +96,10 @@ def kit_registry() -> Registry:
             kind=kind, name="kit", target=f"{__name__}:{part.__name__}", summary="Of the conformance kit"
         )
         found.components.append(RegisteredComponent(declared, DISTRIBUTION, "0"))
+    kinds = Registry(found)
+    for declared in COMPONENTS:
+        base = kinds.kind(declared.kind).options_base
+        found.components.append(RegisteredComponent(declared, DISTRIBUTION, "0", base))
     return Registry(found)
 
 

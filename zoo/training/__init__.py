@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.training.building import Built, build
+    from zoo.training.loading import Run, load_run
     from zoo.training.outcome import CurvePoint, TrainingOutcome
     from zoo.training.preparation import Prepared, prepare
-    from zoo.training.run import Run, load_run, train
+    from zoo.training.run import train
 
 _HOMES = {
     "Built": "building",
@@ -22,8 +23,8 @@ _HOMES = {
     "TrainingOutcome": "outcome",
     "Prepared": "preparation",
     "prepare": "preparation",
-    "Run": "run",
-    "load_run": "run",
+    "Run": "loading",
+    "load_run": "loading",
     "train": "run",
 }
 

@@ -6,13 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.models.contracts import Role
 from zoo.spec.options import Options
+
+if TYPE_CHECKING:
+    from zoo.models.contracts import Role
 
 NamedParameters = Sequence[tuple[str, nn.Parameter]]
 

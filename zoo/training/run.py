@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from zoo.atomic import TEMPORARY_PREFIX, fsync_directory, sweep
-from zoo.errors import InputError, ZooError
+from zoo.errors import InputError
 from zoo.measure.collapse import collapsed
 from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import refuse_without_likelihoods
 from zoo.measure.reading import source_of
-from zoo.models import load_model
 from zoo.models.pretrained import GraftReport
-from zoo.models.tokenizers import NO_TOKENIZERS, SLOW_TOKENIZER, TARGET_FOLDER, Tokenizers, load_tokenizers
 from zoo.probes.harness import measure_probes, refuse_unfit
 from zoo.registry import TrainingContext, current_registry
-from zoo.spec import Spec, spec_hash
-from zoo.spec.lock import LOCK_NAME, read_lock
+from zoo.spec import Spec
 from zoo.spec.peer_spec import refuse_peer
 from zoo.tasks import DataHome, Example
 from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.fitting import fitted
-from zoo.training.building import assemble_with_report, content_hashes, refuse_occupied, write_folder
-from zoo.training.components import refuse_unfit_training
+from zoo.training.building import assemble_with_report, content_hashes, write_folder
 from zoo.training.data import held_out
 from zoo.training.data.collate import Batch
 from zoo.training.data.development import DEV_EXAMPLES, development_batches, split_data
 from zoo.training.data.layouts import layout_of
 from zoo.training.data.ragged import Encoded
 from zoo.training.data.workers import death_of_worker
+from zoo.training.folder import begun, entered, only_process, refuse_other_content
 from zoo.training.outcome import Status, TrainingOutcome, read_outcome, write_outcome
 from zoo.training.preparation import Prepared, prepare
 from zoo.training.processes.world import (
@@ -46,10 +41,8 @@ from zoo.training.processes.world import (
     World,
     is_lost_connection,
     joined,
-    refuse_uneven,
-    training_device,
 )
-from zoo.training.quiet import errors_only, quiet
+from zoo.training.quiet import quiet
 from zoo.training.seeds import preserved_randomness
 from zoo.training.trainer import ZooTrainer
 from zoo.training.watch.early_stop import best_of
@@ -59,52 +52,6 @@ from zoo.training.watch.optimizer_state import optimizer_state_bytes
 from zoo.training.watch.suspects import all_described, described, in_words, remedy
 from zoo.training.weights import checkpoints
 from zoo.training.weights.last_weights import with_average
-
-
-@dataclass(frozen=True)
-class Run:
-    """A folder of `build` or `train`, read back."""
-
-    spec: Spec
-    model: Any
-    tokenizers: Tokenizers
-
-
-@quiet()
-@errors_only()
-def load_run(directory: Path) -> Run:
-    """Read a folder that `build` or `train` wrote. Raises InputError where it is none, or is damaged."""
-    _refuse_without(directory, LOCK_NAME, "config.json")
-    spec = read_lock(directory / LOCK_NAME).spec
-    if spec.model.writes_text:
-        slow = (directory / SLOW_TOKENIZER).is_file()
-        _refuse_without(directory, "tokenizer_config.json" if slow else "tokenizer.json")
-    own = f"{TARGET_FOLDER}/tokenizer.json"
-    if spec.has_separate_tokenizers != (directory / own).is_file():
-        found = "there is none" if spec.has_separate_tokenizers else "there is one"
-        raise InputError(
-            f"its spec has {'a' if spec.has_separate_tokenizers else 'no'} target_tokenizer, "
-            f"but {found} in {own}: not the folder that zoo wrote",
-            where=str(directory),
-        )
-    try:
-        model = load_model(directory)
-        tokenizers = load_tokenizers(directory) if model.writes_text else NO_TOKENIZERS
-    except Exception as error:
-        # The tokenizers library has no exception of its own, and transformers' OSErrors about a file carry no number:
-        # one with a number is the disk's fault, any other exception the code's.
-        damaged = isinstance(error, (OSError, ValueError, KeyError, SafetensorError)) or type(error) is Exception
-        if not damaged or getattr(error, "errno", None) is not None:
-            raise
-        text = " ".join(str(error).split())[:200]
-        raise InputError(f"cannot be loaded ({type(error).__name__}: {text})", where=str(directory)) from error
-    return Run(spec, model, tokenizers)
-
-
-def _refuse_without(directory: Path, *names: str) -> None:
-    for name in names:
-        if not (directory / name).is_file():
-            raise InputError(f"no {name} here: not a folder of 'zoo build' or 'zoo train'", where=str(directory))
 
 
 @quiet()
@@ -128,7 +75,7 @@ def train(
     refuse_peer(spec)
     home = home or DataHome.default()
     with joined() as world, preserved_randomness():
-        occupied, finished = world.agreed(lambda: _entered(spec, out, resume, world))
+        occupied, finished = world.agreed(lambda: entered(spec, out, resume, world))
         if finished is not None:
             return finished
         prepared = world.in_turn(lambda: prepare(spec, home, progress if world.first else silent))
@@ -139,66 +86,14 @@ def train(
             return attempt.run()
 
 
-def _entered(spec: Spec, out: Path, resume: bool, world: World) -> tuple[bool, TrainingOutcome | None]:
-    """Whether there is a run in `out` to go on with, and its outcome where that is finished."""
-    refuse_uneven(spec, world.size)
-    if resume and out.is_dir() and any(out.iterdir()):
-        finished = _resumable(spec, out)
-        if finished is None:
-            refuse_unfit_training(spec.training, training_device())
-        return True, finished
-    refuse_occupied(out)
-    refuse_unfit_training(spec.training, training_device())
-    return False, None
-
-
 def _begin(attempt: _Attempt, occupied: bool, stack: ExitStack) -> None:
     """Check or write the run's folder, and take hold of it."""
     out, model, prepared = attempt.out, attempt.model, attempt.prepared
     if occupied:
-        _refuse_other_content(out, content_hashes(model, prepared, attempt.report))
+        refuse_other_content(out, content_hashes(model, prepared, attempt.report))
     else:
-        write_folder(attempt.spec, out, model, prepared, attempt.report, _begun(attempt.spec, out))
-    stack.enter_context(_only_process(out))
-
-
-def _resumable(spec: Spec, out: Path) -> TrainingOutcome | None:
-    """None where `out` holds an interrupted run of `spec`, its outcome where that is finished; else InputError."""
-    outcome = read_outcome(out)
-    if outcome is None:
-        refuse_occupied(out)
-        raise AssertionError("unreachable: an occupied folder is refused")
-    locked = read_lock(out / LOCK_NAME)
-    if spec_hash(locked.spec) != spec_hash(spec):
-        difference = _first_difference(locked.spec.plain(), spec.plain())
-        raise InputError(
-            f"holds a run of another spec ('{locked.spec.name}', {difference}); choose another folder",
-            where=f"--out {out}",
-        )
-    return None if outcome.status == "running" else outcome
-
-
-def _refuse_other_content(out: Path, content: dict[str, str]) -> None:
-    """Raise ZooError where data, tokenizer or initial weights are not those that the run in `out` began with."""
-    locked = read_lock(out / LOCK_NAME).file.content.model_dump(exclude_none=True)
-    for name, value in locked.items():
-        if content[name] != value:
-            raise ZooError(
-                f"{out}: the run cannot go on: its {name} was {value}, the same spec now gives {content[name]}; "
-                "put back the versions or data it began with, or start anew in another folder"
-            )
-
-
-def _first_difference(there: Any, here: Any, path: str = "") -> str:
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in dict.fromkeys([*there, *here]):
-            if key not in {"name", "description"} and there.get(key) != here.get(key):
-                return _first_difference(there.get(key), here.get(key), f"{path}.{key}" if path else str(key))
-    return f"{path}: there {there}, here {here}"
-
-
-def _begun(spec: Spec, out: Path) -> TrainingOutcome:
-    return TrainingOutcome("running", "not finished", 0, spec.training.steps, 0, 0.0, None, directory=out)
+        write_folder(attempt.spec, out, model, prepared, attempt.report, begun(attempt.spec, out))
+    stack.enter_context(only_process(out))
 
 
 class _Attempt:
@@ -458,16 +353,3 @@ def _is_out_of_memory(error: BaseException) -> bool:
     # torch's own allocator: their text is all there is to know them by.
     known = ("DefaultCPUAllocator", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in known)
-
-
-@contextmanager
-def _only_process(folder: Path) -> Iterator[None]:
-    """Hold the folder's advisory lock; the system frees it if this process dies. Raises ZooError where it is held."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise ZooError(f"{folder}: another process is training here") from None
-    finally:
-        os.close(descriptor)

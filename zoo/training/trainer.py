@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.amp import GradScaler
-from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
+from transformers import Seq2SeqTrainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from zoo.models._compat import compute_layers_again
 from zoo.spec import Spec
+from zoo.training.arguments import chosen_precision, training_arguments
 from zoo.training.components import Components
 from zoo.training.contracts import LossContext
 from zoo.training.data.batching import MicroBatch
@@ -42,6 +43,7 @@ from zoo.training.watch.step_memory import StepMemory
 from zoo.training.watch.token_gradients import TokenGradients
 from zoo.training.weights import checkpoints
 from zoo.training.weights.averager import Averager
+from zoo.training.weights.copied import copied_weights
 
 _LOGGED = (
     "loss",
@@ -381,50 +383,3 @@ class ZooTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         checkpoints.save(
             self.directory, self.state.global_step, self.model, state, keep=self.spec.training.keep_checkpoints
         )
-
-
-def copied_weights(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of every weight on the CPU; of one that has several names, under the first of them."""
-    found: dict[Any, str] = {}
-    state = model.state_dict()
-    for name, tensor in state.items():
-        found.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()), name)
-    names = set(found.values())
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items() if name in names}
-
-
-def training_arguments(spec: Spec, directory: Path, world: World) -> Seq2SeqTrainingArguments:
-    """transformers' arguments: everything that a spec decides comes from it, the rest is off."""
-    section = spec.training
-    # Without it transformers takes processes that train together on CPUs for processes that train alone.
-    on_cpus = {"use_cpu": True} if world.size > 1 and not torch.cuda.is_available() else {}
-    arguments = Seq2SeqTrainingArguments(
-        output_dir=str(directory),
-        max_steps=section.steps,
-        gradient_accumulation_steps=1,  # `training_step` goes through a step's micro-batches itself
-        max_grad_norm=0.0,
-        logging_strategy="steps",
-        logging_steps=section.log_every,
-        logging_nan_inf_filter=False,
-        eval_strategy="no" if section.evaluate_every is None else "steps",
-        eval_steps=section.evaluate_every,
-        save_strategy="no" if section.save_every is None else "steps",
-        save_steps=section.save_every or section.steps,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        seed=spec.seed,
-        **on_cpus,
-    )
-    # Several GPUs in one process would mean DataParallel, which cuts our batches in pieces.
-    arguments._n_gpu = min(1, arguments.n_gpu)
-    return arguments
-
-
-def chosen_precision(precision: str, device: torch.device) -> torch.dtype:
-    """The type of the forward pass: 'auto' takes bfloat16 on a GPU that has it in hardware, float32 elsewhere."""
-    named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if fast else torch.float32
-    return named[precision]

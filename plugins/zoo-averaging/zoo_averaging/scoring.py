@@ -13,10 +13,10 @@ from zoo.spec.options import Chosen
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import Progress, silent
 from zoo.training import Prepared, load_run
+from zoo.training.arguments import chosen_precision
 from zoo.training.data.development import development_batches
 from zoo.training.losses.loss import dev_loss
 from zoo.training.preparation import prepare_task
-from zoo.training.trainer import chosen_precision
 from zoo_averaging.inputs import Input
 from zoo_averaging.soup import averaged
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from zoo.spec.options import Options
+from zoo.spec.options import Objection, Options
+from zoo.spec.sections import DecodingSection
 
 
 class ConstraintOptions(Options):
@@ -20,6 +21,12 @@ class ConstraintOptions(Options):
         "(Keskar et al. 2019, section 4.1); 1 changes nothing",
     )
     min_new_tokens: int = Field(default=0, ge=0, description="Tokens before the end token may come")
+
+    def objection(self, section: Options) -> Objection | None:
+        """Against a decoding section whose longest output is shorter than the shortest."""
+        if not isinstance(section, DecodingSection) or self.min_new_tokens <= section.max_new_tokens:
+            return None
+        return Objection(f"min_new_tokens {self.min_new_tokens} is more than max_new_tokens {section.max_new_tokens}")
 
 
 class GreedyOptions(ConstraintOptions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -177,10 +178,11 @@ def language_model(**changes: Any) -> Any:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("architecture", ["causal-lm", "prefix-lm"])
-@pytest.mark.parametrize("position", SCHEMES, ids=str)
+@pytest.mark.parametrize(
+    ("position", "architecture"), list(zip(SCHEMES, cycle(["prefix-lm", "causal-lm"]), strict=False)), ids=str
+)
 def test_language_models_go_on_from_the_cache_with_every_scheme(
-    tmp_path: Path, architecture: str, position: Any
+    tmp_path: Path, position: Any, architecture: str
 ) -> None:
     found = batches()
     for batch in found:

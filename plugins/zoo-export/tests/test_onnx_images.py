@@ -86,7 +86,7 @@ def assert_same(model: Any, folder: Path, policies: list[Any]) -> None:
     assert found.largest_difference < 2e-5
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_decoder_reads_an_encoder_of_images_its_registers_and_every_layer(tmp_path: Path) -> None:
     image = {"patch_position": POSITIONS[6], **REGISTERS[2]}
     model = model_of(image, fusion="transparent")
@@ -103,12 +103,17 @@ def test_a_decoder_reads_an_encoder_of_images_its_registers_and_every_layer(tmp_
 
 
 @pytest.mark.slow
-def test_a_head_of_frames_is_one_graph(tmp_path: Path) -> None:
-    image = {"frames": 2, "registers": 1, "patch_position": POSITIONS[7]}
-    assert_same(model_of(image, **OF_CTC), tmp_path, POLICIES[:4])
+def test_a_head_of_frames_is_one_graph_in_half_precision_too(tmp_path: Path) -> None:
+    model = model_of({"frames": 2, "registers": 1, "patch_position": POSITIONS[7]}, **OF_CTC)
+    assert_same(model, tmp_path, POLICIES[:4])
     assert {path.name for path in tmp_path.glob("*.onnx")} == {WHOLE}
     session = onnxruntime.InferenceSession(tmp_path / WHOLE, providers=["CPUExecutionProvider"])
     assert [item.name for item in session.get_outputs()] == ["logits", FRAMES]
+    half = OnnxExporter(OnnxOptions(weights="float16"))
+    (tmp_path / "half").mkdir()
+    half.write_reduced(model, tmp_path, tmp_path / "half")
+    found = half.parity(model, tmp_path / "half", batches(model, POLICIES[:1]), max_new_tokens=8)
+    assert 1e-6 < found.largest_difference < 1e-1
 
 
 @pytest.mark.soak

@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from zoo.cli.main import main
 from zoo.errors import InputError
 from zoo.export.exporting import export_model
 from zoo.export.folder import EXPORT_FILE
@@ -88,8 +89,16 @@ def export(marian: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_marian_model_writes_what_transformers_has_it_write(marian: Path, export: Path) -> None:
+def test_a_marian_model_writes_what_transformers_has_it_write(
+    marian: Path, export: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """So does `zoo translate` with the folder itself."""
     assert_same_outputs(marian, export)
+    lines = tmp_path / "lines.txt"
+    lines.write_text("\n".join(LINES))
+    capfdbinary.readouterr()
+    assert main(["translate", str(marian), str(lines), "--threads", "1"]) == 0
+    assert [line.strip() for line in capfdbinary.readouterr().out.decode().splitlines()] == generated(marian)
 
 
 @pytest.mark.slow

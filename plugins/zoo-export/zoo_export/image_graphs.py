@@ -55,7 +55,8 @@ def graphs(model: Any) -> list[Graph]:
     if model.section.decoder is None:
         return [Graph(WHOLE, FramesGraph(model), images, ["logits", FRAMES], free)]
     encoder = ImageEncoderGraph(model)
-    states, mask = encoder(*images.values())
+    # Strides of what is traced would stand in the graph: those of patches behind registers that are left out.
+    states, mask = (tensor.contiguous() for tensor in encoder(*images.values()))
     layered = states if model.encoder.keep_layers else states[:, None]  # [B, L or 1, S, D]
     carried = Carried(
         embeddings=False,

@@ -145,6 +145,10 @@ def _handed_on(graphs: Iterable[onnx.ModelProto]) -> set[str]:
     return both | {name.replace(PRESENT, PAST) for name in both}
 
 
+_FLOAT32_ALONE = ("ScatterElements",)
+"""Operators that onnxruntime's processors have in float32 alone: sums of what falls together, in CTC heads."""
+
+
 def _float16(graph: onnx.ModelProto, kept: set[str], handed: set[str]) -> onnx.ModelProto:
     """Weights, activations, and what is `handed` from graph to graph, of half the size; what the caller gives and gets
     stays float32.
@@ -156,8 +160,9 @@ def _float16(graph: onnx.ModelProto, kept: set[str], handed: set[str]) -> onnx.M
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         ends = [item.name for item in (*graph.graph.input, *graph.graph.output) if item.name not in handed]
+        whole = [node.name for node in graph.graph.node if node.op_type in _FLOAT32_ALONE]
         found: onnx.ModelProto = convert_float_to_float16(
-            graph, keep_io_types=ends, node_block_list=[*_nodes_of(graph, kept), *_without_activations(graph)]
+            graph, keep_io_types=ends, node_block_list=[*_nodes_of(graph, kept), *whole, *_without_activations(graph)]
         )
         return found
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from zoo.spec.options import Options
+from zoo.spec.options import Objection, Options
+from zoo.spec.training_section import TrainingSection
 
 Width = Annotated[
     int,
@@ -123,3 +124,10 @@ class ConsistencyOptions(Options):
         if self.sampling_steps > self.levels:
             raise ValueError(f"sampling_steps {self.sampling_steps} is more than the {self.levels} levels there are")
         return self
+
+    def objection(self, section: Options) -> Objection | None:
+        """Against a training section whose steps are all the teacher's."""
+        if not isinstance(section, TrainingSection) or section.steps > self.teacher_steps:
+            return None
+        message = f"the student would never be trained: there are {section.steps} steps in all"
+        return Objection(message, "teacher_steps")

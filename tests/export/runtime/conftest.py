@@ -13,6 +13,7 @@ from PIL import Image
 
 from zoo.export.exporting import export_model
 from zoo.measure import generate_outputs
+from zoo.measure.reading import source_of
 from zoo.models.decoding import widened
 from zoo.registry import current_registry, use_registry
 from zoo.spec import resolve
@@ -64,19 +65,20 @@ class Twins:
 
     torch: Path
     export: Path
-    sources: tuple[str, ...]
+    sources: tuple[Any, ...]
+    """Texts, or texts with their contexts."""
 
 
-def make_twins(tmp_path_factory: pytest.TempPathFactory, **model: Any) -> Twins:
-    """Twins whose model section has these keys changed, or left out where None.
+def make_twins(tmp_path_factory: pytest.TempPathFactory, task: dict[str, Any] | None = None, **model: Any) -> Twins:
+    """Twins whose task and model sections have these keys changed, or left out where None.
 
     Untrained, but sure of itself, so that outputs differ and some end.
     """
     home = DataHome(tmp_path_factory.mktemp("home"))
     folder, out = tmp_path_factory.mktemp("models") / "tiny", tmp_path_factory.mktemp("exports") / "tiny"
     section = {name: value for name, value in {**SPEC["model"], **model}.items() if value is not None}
-    spec = resolve({**SPEC, "model": section})
-    sources = tuple(example.source for example in prepare_task(spec, home).examples("dev"))
+    spec = resolve({**SPEC, "model": section, "task": {**SPEC["task"], **(task or {})}})
+    sources = tuple(source_of(example) for example in prepare_task(spec, home).examples("dev"))
     with one_thread():
         build(spec, folder, home)
         model_made = load_run(folder).model
@@ -99,8 +101,16 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
 
 @pytest.fixture(scope="session")
 def language_twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
-    """A prefix-lm, which has its 24 positions for source and target together."""
-    return make_twins(tmp_path_factory, architecture="prefix-lm", encoder=None, fusion=None)
+    """A prefix-lm that reads the two sentences before, and has its 96 positions for source and target together."""
+    task = {"use": "doc2sent", "context_sentences": 2}
+    return make_twins(tmp_path_factory, task, architecture="prefix-lm", encoder=None, fusion=None, max_positions=96)
+
+
+@pytest.fixture(scope="session")
+def context_twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    """An encoder-decoder with a second encoder for the two sentences before."""
+    task = {"use": "doc2sent", "context_sentences": 2, "context_as": "second-input"}
+    return make_twins(tmp_path_factory, task, context_encoder="inside")
 
 
 OfTorch = Callable[..., list[str]]
@@ -157,7 +167,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., 
     image = {"model.image.patch_position": {"use": "factorized", "rows": 2, "columns": 8}}
     common = {"training.steps": 0, "decoding.batch_size": 5, "decoding.max_new_tokens": 12, **image}
     kinds = {
-        "text": {"decoding.strategy": strategy, "model.image.registers": 1, "model.image.registers_in_memory": True},
+        "text": {"decoding.strategy": strategy, "model.image.registers": 1},
         "ctc": {"model.architecture": "image-ctc", "model.tie_embeddings": "none", **absent},
     }
     twins = {}
@@ -175,7 +185,8 @@ def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., 
             exporter = current_registry().get("exporter", "onnx")
             chosen = Chosen(exporter, exporter.load_options()())
             out = root / "exports" / kind
-            export_model(root / kind, out, chosen, sources=images[:5], home=home)
+            compared: dict[str, Any] = {"sources": images[:5]} if kind == "text" else {"examples": 5}
+            export_model(root / kind, out, chosen, **compared, home=home)
             twins[kind] = Twins(root / kind, out, ())
         (root / "images").mkdir()
         for place, image in enumerate(images[:12]):

@@ -285,11 +285,12 @@ def test_a_damaged_folder_is_told_by_its_place(pair: Pair, tmp_path: Path, name:
 
 
 TALK = """
-import sys
+import os, sys
 from zoo.cli.main import main
 code = main(["translate", *sys.argv[1:]])
 heavy = {"torch", "transformers", "onnxruntime"} & set(sys.modules)
 assert not heavy, heavy
+assert "OMP_WAIT_POLICY" not in os.environ  # what threads are told is told to them alone
 sys.exit(code)
 """
 

@@ -19,7 +19,7 @@ def translator(language_twins: Any) -> Translator:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"width": 1}, {"width": 4, "max_new_tokens": 5}, {"max_new_tokens": 99}], ids=str
+    "changes", [{}, {"width": 1}, {"width": 4, "max_new_tokens": 40}, {"width": 1, "max_new_tokens": 99}], ids=str
 )
 def test_outputs_are_those_of_torch(
     language_twins: Any, translator: Translator, of_language_model: Any, changes: Any
@@ -33,5 +33,5 @@ def test_outputs_are_those_of_torch(
 
 def test_a_longer_target_leaves_the_source_fewer_places_until_it_has_half_of_them(translator: Translator) -> None:
     sequence = translator.sequence
-    assert [sequence.source_limit(new) for new in (1, 5, 12, 99)] == [23, 19, 12, 12]
-    assert sequence.target_limit(99) == 12
+    assert [sequence.source_limit(new) for new in (1, 5, 48, 99)] == [95, 91, 48, 48]
+    assert sequence.target_limit(99) == 48

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from zoo.errors import InputError
-from zoo.export.folder import EXPORT_FILE
+from zoo.export.folder import EXPORT_FILE, read_export
 from zoo.export.runtime import load, load_recognizer
 from zoo.images.files import load_image
 from zoo.measure import generate_outputs
@@ -50,6 +50,16 @@ def test_texts_are_torchs_by_beams_and_by_frames_whatever_images_are_given_as(re
     assert recognizer.recognize([Image.fromarray(item) for item in pixels], batch_size=12) == expected
     assert list(recognizer.stream(iter([str(path) for path in paths[:3]]))) == expected[:3]
     assert recognizer.recognize([]) == []
+
+
+def test_it_is_compared_as_used_and_by_the_metrics_of_its_spec(readers: Any) -> None:
+    text, ctc = (read_export(twins.export).parity for twins in (readers.text, readers.ctc))
+    assert [(row.decoding, row.same) for row in text.outputs] == [("greedy", 5), ("beam of 3", 5)]
+    assert (text.taken_from, text.metrics) == ("sources", [])
+    assert [(row.decoding, row.same) for row in ctc.outputs] == [("greedy", 5), ("as used", 5)]
+    assert ctc.taken_from == "dev"
+    assert ctc.metrics
+    assert all((row.drop, row.interval) == (0.0, (0.0, 0.0)) for row in ctc.metrics)
 
 
 def test_threads_share_a_recogniser(readers: Any) -> None:

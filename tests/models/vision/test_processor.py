@@ -111,6 +111,15 @@ def test_a_keyword_that_is_none_is_refused_by_name_and_what_transformers_passes_
     assert torch.equal(loaded(image)["pixel_values"], made(image, return_tensors="pt")["pixel_values"])
 
 
+def test_a_saved_processor_is_not_loaded_as_another(tmp_path: Path) -> None:
+    """transformers would set an attribute, and images would be read as before."""
+    processor().save_pretrained(tmp_path)
+    for name, value in (("image", {**IMAGE, "channels": 1}), ("plugins", {})):
+        with pytest.raises(InputError, match=f"'{name}' stands in the file, and is the model's beside it") as found:
+            ZooImageProcessor.from_pretrained(tmp_path, **{name: value})
+        assert "\n" not in str(found.value)
+
+
 def test_packed_rows_are_taken_apart_again() -> None:
     made = processor()([np.full((8, 4 * n, 3), 10 * n, dtype=np.uint8) for n in (1, 2, 3)])
     packed = pack(made, [[2, 0], [1]])

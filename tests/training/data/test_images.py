@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from zoo.errors import InputError
+from zoo.models.vision.packing import unpacking
 from zoo.models.vision.processor import ZooImageProcessor
 from zoo.registry import use_registry
 from zoo.spec import Spec
@@ -117,6 +118,21 @@ def test_patches_stay_within_the_budget_and_each_image_comes_once(data: Data, pa
     places = sum(item.patch_mask.numel() + item.labels.numel() for item in tensors)
     real = sum(item.source_tokens + item.target_tokens for item in tensors)
     assert batches.padding_share() == pytest.approx(1 - real / places)
+
+
+@pytest.mark.parametrize("decoder", [True, False], ids=["decoder", "ctc"])
+def test_one_large_image_among_small_ones_is_not_unpacked_into_many_times_the_budget(data: Data, decoder: bool) -> None:
+    """Unpacked, each image is as long as the longest of its batch: 40 times 100 patches, if all share a row of 400."""
+    encoded = replace(data.encoded(), patches=np.array([100] + [6] * 39))
+    batches = batches_for(encoded, 400, 3, packing=True, layout=Images(data.processor, decoder=decoder))
+    places = []
+    for batch in batches.micro_batches(0):
+        assert batch.rows is not None
+        assert len(batch.rows) == 2, "one row"
+        numbers = np.repeat(np.arange(1, len(batch.indices) + 1), encoded.patches[batch.indices])
+        index, _ = unpacking(torch.from_numpy(numbers)[None])  # [M, S]
+        places.append(index.numel())
+    assert max(places) <= 4 * 400
 
 
 def test_packed_rows_hold_the_patches_of_their_images_in_order(data: Data) -> None:

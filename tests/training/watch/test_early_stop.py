@@ -18,9 +18,10 @@ from zoo.spec.training_section import EarlyStopSection
 from zoo.tasks import DataHome
 from zoo.training import run, train, trainer
 from zoo.training.outcome import CurvePoint
-from zoo.training.trainer import ZooTrainer, copied_weights
+from zoo.training.trainer import ZooTrainer
 from zoo.training.watch.early_stop import Evaluated, best_of, stopping_step
 from zoo.training.weights import checkpoints
+from zoo.training.weights.copied import copied_weights
 
 LOSSES = (5.0, 3.0, 4.0, 2.0, 2.5, 2.0, 3.0, 1.0, 1.0)
 """After steps 2, 4, ...: the lowest before patience runs out is the fourth."""

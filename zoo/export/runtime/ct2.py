@@ -18,7 +18,9 @@ as CTranslate2 leaves that out.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from zoo.errors import InputError, ZooError
 from zoo.export.runtime.sessions import usable_cores
 from zoo.export.runtime.settings import Search
 
+_WAITING = "OMP_WAIT_POLICY"
 WEIGHTS = "model.bin"
 SHARED, SOURCE, TARGET = "shared_vocabulary.json", "source_vocabulary.json", "target_vocabulary.json"
 """Texts of tokens in the order of their ids: of both sides, or of each."""
@@ -215,7 +218,27 @@ def _tokens(path: Path) -> list[str]:
 
 def _ctranslate2() -> Any:
     try:
-        import ctranslate2
+        with _sleeping_threads():
+            import ctranslate2
     except ImportError:
         raise ZooError("running this export needs ctranslate2: pip install 'zoo-registry[ctranslate2]'") from None
     return ctranslate2
+
+
+@contextmanager
+def _sleeping_threads() -> Iterator[None]:
+    """Within the block: an OpenMP library that is loaded has threads that sleep as they wait, unless the environment
+    says otherwise.
+
+    By default they spin: in between the calls of a server, and where other processes need the cores, that costs more
+    than what is computed. The library comes with CTranslate2; where torch has loaded its own before, that serves both,
+    and is as it is.
+    """
+    if _WAITING in os.environ:
+        yield
+        return
+    os.environ[_WAITING] = "PASSIVE"
+    try:
+        yield
+    finally:
+        del os.environ[_WAITING]

@@ -137,7 +137,8 @@ class CachedSteps(_Cached):
             inputs = {**inputs, CONTEXT_IDS: none, CONTEXT_MASK: none}
         of_source = {name: value for name, value in inputs.items() if name not in {"input_ids", "attention_mask"}}
         held = {**of_source, **run(graphs.encoder, inputs)}
-        held.setdefault(MASK, inputs.get("attention_mask"))  # an encoder of images gives one
+        if "attention_mask" in inputs:  # an encoder of images gives one
+            held[MASK] = inputs["attention_mask"]
         held[STATES] = held.pop("last_hidden_state")
         first = run(graphs.first, {**held, "input_ids": np.full((len(held[STATES]), 1), start, np.int64)})
         sides = {side: cache_names("present", graphs.layers, (side,)) for side in SIDES}

@@ -37,7 +37,9 @@ class Texts:
         self._target, settings = _read(own) if own.is_dir() else _read(folder)
         self._clean_up = bool(settings.get("clean_up_tokenization_spaces", False))
         self._strip = bool(settings.get(STRIP, False))
-        self._numbered, self._unknown = read.get(NUMBERED), read.get(UNKNOWN)
+        numbered = read.get(NUMBERED)
+        self._numbered: int | None = None if numbered is None else int(numbered)
+        self._unknown = int(read.get(UNKNOWN, 0))
         self._source.no_padding()
         self._cutting: dict[int | None, Any] = {longest_source: self._source}
         if longest_source is None:

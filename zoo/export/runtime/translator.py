@@ -34,7 +34,9 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
     where = str(folder / EXPORT_FILE)
     if export.architecture not in ARCHITECTURES:
         raise InputError(
-            f"an export of the architecture '{export.architecture}': expected {', '.join(ARCHITECTURES)}", where=where
+            f"an export of the architecture '{export.architecture}': expected {', '.join(ARCHITECTURES)}"
+            f"{' (it reads images: zoo recognize, zoo detect)' if export.reads == 'image' else ''}",
+            where=where,
         )
     sequence = export.sequence
     if sequence is None or sequence.cache is None:

@@ -66,6 +66,20 @@ class ZooImageProcessor(BaseImageProcessor):  # type: ignore[misc]
         """The processor of a resolved section."""
         return cls(section.plain(), distributions_of(section))
 
+    @classmethod
+    def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As transformers', which `from_pretrained` ends in.
+
+        Raises InputError for a keyword that would replace what the file says: it fits the model beside it.
+        """
+        given = next((name for name in _KEYS if name in kwargs), None)
+        if given is not None:
+            raise InputError(
+                f"'{given}' stands in the file, and is the model's beside it: leave it out, or make a processor of "
+                "another section with ZooImageProcessor(image=...)"
+            )
+        return super().from_dict(image_processor_dict, **kwargs)
+
     def to_dict(self) -> dict[str, Any]:
         """What is saved."""
         return {

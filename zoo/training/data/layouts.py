@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from zoo.errors import InputError
 from zoo.models.tokenizers import Tokenizers
 from zoo.tasks import DataHome, Example
@@ -138,6 +140,15 @@ class Sequences(_TextLayout):
             )
 
 
+_UNPACKED = 4
+"""Of the tokens that a decoder or head reads, so many count as one of the encoder.
+
+It reads packed images one a row, as long as the longest of the batch: without a bound, one large image among many small
+ones makes a batch of many times its budget. Such a token takes memory for keys and values of each layer at most, one of
+the encoder for all that its layers hold. Were they counted alike, rows of images whose sizes differ as much as those of
+lines of text would not be filled."""
+
+
 class Images(Layout[EncodedImages]):
     """Patches of an image and the target in rows of their own; targets stay so where patches of several images are
     packed into a row. `processor` is the model's image processor; `frames` are those of each column of patches, of a
@@ -166,9 +177,11 @@ class Images(Layout[EncodedImages]):
     def lengths(self, examples: EncodedImages) -> Sequence[Lengths]:
         return [examples.patches, examples.targets.lengths]
 
-    def apart(self, examples: EncodedImages) -> Lengths | None:
-        """The decoder's targets. (Without one there are frames, as many as the patches' budget has columns.)"""
-        return examples.targets.lengths if self._decoder else None
+    def apart(self, examples: EncodedImages) -> Lengths:
+        """The decoder's targets, and what is encoded of an image, of which `_UNPACKED` tokens count as one. (Without a
+        decoder there are frames instead of targets, as many as the patches' budget has columns.)"""
+        unpacked: Lengths = -(-examples.patches // _UNPACKED)
+        return np.maximum(unpacked, examples.targets.lengths) if self._decoder else unpacked
 
     def collator(self, examples: EncodedImages, config: Any, *, source_loss: bool = False) -> ImageCollator:
         start = config.decoder_start_token_id if self._decoder else None

@@ -1,4 +1,4 @@
-"""``python -m zoo.training.processes.entry FOLDER FD``: one of several processes that train one model.
+"""``python -m zoo.startup zoo.training.processes.entry FOLDER FD``: one of several processes that train one model.
 
 Reads the request in FOLDER; the first process that fails writes what went wrong there. The first of all reports its
 progress on the file descriptor FD. All end with the process that started them.
@@ -13,6 +13,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from zoo import startup
 from zoo.atomic import write_atomic
 from zoo.errors import InputError, ZooError
 from zoo.lifeline import end_with_parent
@@ -27,6 +28,7 @@ from zoo.training.run import train
 
 def main(folder: Path, descriptor: int) -> int:
     """Train; returns the exit status. How the run ended stands in its own folder."""
+    startup.imported()
     end_with_parent()
     # The parent ends what the user interrupts.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from zoo import startup
 from zoo.atomic import write_atomic
 from zoo.errors import InputError, ZooError
 from zoo.spec import Spec
@@ -28,7 +29,6 @@ from zoo.tasks.contracts import Progress, silent
 from zoo.tasks.progress_pipe import reported
 from zoo.training.outcome import TrainingOutcome, read_outcome
 from zoo.training.processes.world import refuse_too_few_gpus, refuse_uneven
-from zoo.training.run import train
 
 REQUEST = "request.json"
 ERROR = "error.json"
@@ -61,6 +61,9 @@ def train_together(
     `train` raises, and ProcessDiedError.
     """
     if processes == 1:
+        from zoo.training.run import train  # with transformers, which they import who train
+
+        startup.imported()
         return train(spec, out, resume=resume, home=home, progress=progress)
     refuse_peer(spec)
     refuse_uneven(spec, processes)
@@ -100,6 +103,7 @@ def _run(folder: Path, processes: int, port: int, descriptor: int) -> ProcessDie
                     [
                         sys.executable,
                         "-m",
+                        "zoo.startup",
                         "zoo.training.processes.entry",
                         str(folder),
                         str(descriptor if rank == 0 else -1),

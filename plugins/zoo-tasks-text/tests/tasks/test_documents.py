@@ -11,6 +11,7 @@ from zoo_tasks_text.tasks.doc2sent import DocToSent, PreparedDocToSent
 from zoo_tasks_text.tasks.documents import DocumentOrder
 from zoo_tasks_text.tasks.options import DocToDocOptions, DocToSentOptions
 
+from zoo.export.runtime.documents import Document
 from zoo.tasks import Pair
 
 BASE = {"corpus": "office-zh-en", "source": "zh", "target": "en"}
@@ -50,6 +51,29 @@ def test_as_a_second_input_the_context_stands_beside_the_source(documents):
     examples = doc2sent(documents, context_sentences=2, context_as="second-input").examples("test")
     assert (examples[2].source, examples[2].context) == ("源 a.2", "源 a.0\n源 a.1")
     assert (examples[0].source, examples[0].context) == ("源 a.0", "")
+
+
+def reading_of(**options):
+    return DocToSent(DocToSentOptions.model_validate({**BASE, **options})).context
+
+
+@pytest.mark.parametrize("context_as", ["prefix", "second-input"])
+def test_lines_of_a_document_are_read_as_the_task_reads_them(documents, context_as):
+    options = {"context_sentences": 2, "context_as": context_as}
+    examples = [item for item in doc2sent(documents, **options).examples("test") if item.document == "a"]
+    document = Document(reading_of(**options), len, None)
+    for example in sorted(examples, key=lambda item: item.id):
+        expected = example.source if example.context is None else (example.source, example.context)
+        assert document.source(example.translated) == expected
+    assert len(examples) == 4
+
+
+def test_a_control_reads_no_line_of_the_document():
+    assert reading_of(context="noise") is None
+    assert reading_of(context="shuffled", evaluation_context="true").sentences == 1
+    beside = reading_of(context="none", context_as="second-input")
+    assert Document(beside, len, None).source("a") == ("a", "")
+    assert beside.sentences == 0
 
 
 def test_shuffled_context_comes_from_another_document_and_is_as_long(many):
