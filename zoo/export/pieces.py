@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,6 @@ def _read(file: Path) -> Any:
 def _schema() -> Any:
     """SentencePiece's own protocol buffer; transformers' copy beside a protobuf that is too old for it."""
     try:
-        from sentencepiece import sentencepiece_model_pb2 as found
+        return import_module("sentencepiece.sentencepiece_model_pb2")
     except ImportError:
-        from transformers.utils import sentencepiece_model_pb2_new as found
-    return found
+        return import_module("transformers.utils.sentencepiece_model_pb2_new")

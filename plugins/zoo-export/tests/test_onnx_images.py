@@ -1,4 +1,5 @@
-"""What ONNX exports of recognisers compute, against their models in torch."""
+"""What ONNX exports of recognisers compute, against their models in torch. One of each kind is exported and run by the
+tests of `zoo.export.runtime` every time."""
 
 from __future__ import annotations
 
@@ -102,7 +103,7 @@ def test_a_decoder_reads_an_encoder_of_images_its_registers_and_every_layer(tmp_
     assert np.array_equal(mask[:, 2:], batch["patch_mask"].long().numpy())
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_head_of_frames_is_one_graph_in_half_precision_too(tmp_path: Path) -> None:
     model = model_of({"frames": 2, "registers": 1, "patch_position": POSITIONS[7]}, **OF_CTC)
     assert_same(model, tmp_path, POLICIES[:4])
