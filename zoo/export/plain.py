@@ -179,9 +179,10 @@ class PlainRun:
     tokenizers: Tokenizers
 
     def write_configuration(self, folder: Path) -> None:
-        """Write what transformers reads of a model beside its weights into the folder of an export."""
+        """Write what transformers reads of a model beside its weights into the folder of an export, unless the exporter
+        has a file of that name."""
         for name in (CONFIG, GENERATION):
-            if (self.folder / name).is_file():
+            if (self.folder / name).is_file() and not (folder / name).exists():
                 shutil.copyfile(self.folder / name, folder / name)
 
 
