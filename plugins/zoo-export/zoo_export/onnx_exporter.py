@@ -51,7 +51,9 @@ class OnnxExporter(Exporter):
     def refuse(self, model: Any) -> None:
         family_of(model).refuse(model)
         if model.finds_boxes and self.options.weights != "float32":
-            raise InputError(f"weights: detectors are exported in float32 alone yet, not in '{self.options.weights}'")
+            raise InputError(
+                f"weights: detectors are exported in float32 alone yet (preset 'safe'), not in '{self.options.weights}'"
+            )
 
     def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
         return self._saved(self._graphs(model), folder)

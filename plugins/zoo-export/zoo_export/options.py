@@ -43,7 +43,7 @@ class OnnxOptions(Options):
         "do not fit their 16 bits and are cut",
     )
     block_size: Literal[16, 32, 64, 128, 256] = Field(
-        default=32, description="int4: inputs of a layer that share a scale; the fewer, the closer and the larger"
+        default=128, description="int4: inputs of a layer that share a scale; the fewer, the closer, larger and slower"
     )
     keep_float32: list[str] = Field(
         default=[],

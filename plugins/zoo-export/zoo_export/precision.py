@@ -100,13 +100,13 @@ def _folded(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 def _int8(graph: onnx.ModelProto, kept: set[str], options: OnnxOptions) -> onnx.ModelProto:
     """Products of 8 bits: weights once, activations as they come."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     _tables_of_8_bits(graph, kept)
     chosen = [node.name for node in layer_nodes(graph) if layer_of(node) not in kept]
     if not chosen:
         return graph
     with tempfile.TemporaryDirectory() as folder, _as_it_was():
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
         path = Path(folder) / "graph.onnx"
         quantize_dynamic(
             graph,
@@ -224,10 +224,14 @@ def _without_activations(graph: onnx.ModelProto) -> list[str]:
 
 @contextmanager
 def _as_it_was() -> Iterator[None]:
-    """onnxruntime's tools set up logging, tell of every node, and add to the places that modules are looked for in."""
+    """onnxruntime's tools set up logging, tell of every node, and look for their own modules in a folder that the first
+    import of them adds for good."""
+    import onnxruntime
+
     root, path = logging.getLogger(), list(sys.path)
     handlers, level, disabled = list(root.handlers), root.level, logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    sys.path.append(str(Path(onnxruntime.__file__).parent / "transformers"))
     try:
         yield
     finally:
