@@ -39,7 +39,9 @@ class Numbers:
     """Tokens that every source ends with."""
     unknown: str = "<unk>"
     rows: int = 0
-    """Numbers that a model has at least: those without a token are written as the unknown one."""
+    """Numbers that a model has at least."""
+    missing: str = ""
+    """What is written of a number without a token."""
 
     @property
     def size(self) -> int:
@@ -96,13 +98,14 @@ def decoding_tokenizer(numbers: Numbers) -> Tokenizer:
     """The tokenizer that gives the texts of numbers. It is of no use to cut with."""
     unknown = numbers.ids[numbers.unknown]
     tokenizer = Tokenizer(models.Unigram([(token, 0.0) for token in numbers.strings()], unk_id=unknown))
-    said = numbers.unknown
+    said = numbers.missing
     tokenizer.decoder = decoders.Sequence(
         [
             decoders.Replace(Regex(_nowhere("[0-9]+")), said),
             decoders.Replace(SPACE, " "),
             decoders.Fuse(),
-            decoders.Replace(f"{said} ", said),  # SentencePiece begins anew behind it, without a space
+            # SentencePiece begins anew behind it, without a space.
+            *([decoders.Replace(f"{said} ", said)] if said else []),
         ]
     )
     _add(tokenizer, numbers)

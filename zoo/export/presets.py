@@ -162,9 +162,7 @@ class _Plan:
             self._option("per_channel", True, lambda: ("outputs of a layer differ in scale", KRISHNAMOORTHI))
             self._option("reduced_range", True if self.preset.anywhere else None, self._of_range)
         elif weights == "int4":
-            reason = (
-                "4 bits need a scale for every few weights: so many are the default of onnxruntime, too"
-            )
+            reason = "4 bits need a scale for every few weights: so many are the default of onnxruntime, too"
             self._option("block_size", 128, lambda: (reason, K_BIT))
 
     def _of_range(self) -> tuple[str, str]:

@@ -59,7 +59,11 @@ def _numbers(tokenizer: Any) -> tuple[Numbers, Numbers]:
         )
         numbered = {**ids, **tokenizer.lang_token_to_id}
         rows = max(numbered.values()) + 1 + int(tokenizer.num_madeup_words)
-        both = Numbers(numbered, special, before=before, behind=behind, unknown=unknown, rows=rows)
+        # Transformers 5 writes the unknown token for a number without one, 4.57 nothing.
+        missing = tokenizer.decode([rows - 1], skip_special_tokens=True)
+        both = Numbers(
+            numbered, special, before=before, behind=behind, unknown=unknown, rows=rows, missing=str(missing)
+        )
         return both, both
     source = Numbers(ids, special, tokenizer.supported_language_codes, (), [str(tokenizer.eos_token)], unknown)
     if not tokenizer.separate_vocabs:
