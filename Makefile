@@ -26,7 +26,10 @@ PROJECTS := pyproject.toml $(addsuffix pyproject.toml,$(PLUGINS))
 ONE_LINE := tests/bench tests/site tests/spec tests/registry tests/scaffold tests/external tests/statistics tests/tasks \
 	tests/measure/test_memory.py tests/measure/test_probe.py tests/measure/test_latency.py \
 	plugins/zoo-tasks-text/tests/corpora plugins/zoo-tasks-vision plugins/zoo-executors plugins/zoo-objectives \
-	plugins/zoo-iou-losses plugins/zoo-ocr-peers
+	plugins/zoo-iou-losses plugins/zoo-ocr-peers tests/test_atomic.py tests/test_startup.py \
+	$(foreach name,collapse device_time distribution environment interleaved machine warmup,tests/measure/test_$(name).py) \
+	$(filter-out %test_pieces.py %test_registration.py %test_runs.py %test_schedules.py %test_schedules_with_floors.py,\
+		$(wildcard plugins/zoo-optimizers/tests/test_*.py))
 
 # Three at once: much of the slow part waits for processes that it has started or killed.
 # Every component is tested (and compiled) in tests/testing already; executors have slow tests of another kind there.

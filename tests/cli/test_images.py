@@ -54,6 +54,7 @@ def test_images_are_benched_evaluated_and_shown(
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     with use_registry(with_glyphs()), one_thread():
         changes = {"evaluation.probes": ["repetition"], "training.steps": 60, "evaluation.max_examples": 9}
+        changes["measurement.processes"] = 0  # images are sent to processes that measure in test_detections
         Path("spec.yaml").write_text(yaml.safe_dump(glyph_spec(**changes).plain()))
         assert main(["bench", "spec.yaml", "--store", "records"]) == 0, capsys.readouterr().err
         store = RecordStore(tmp_path / "records")
@@ -62,10 +63,7 @@ def test_images_are_benched_evaluated_and_shown(
         assert {item.metric for item in record.quality} == {"cer", "exact-match"}
         assert "repetition.rep_1" in record.probes
         (performance,) = record.performance
-        assert performance.latency is not None
-        assert performance.encode is not None
-        assert performance.memory is not None
-        assert performance.throughput[0].tokens_per_second
+        assert performance.training_tokens_per_second
         sources = read_outputs(store.folder, record).sources
         assert sources is not None
         assert sources[0] == "word 0 of test"

@@ -34,6 +34,7 @@ class ContextEncoderSuite(InAModel, ModuleSuite):
     """Context encoders: see `zoo.models.contracts.ContextEncoder`."""
 
     kind: ClassVar[str] = "context-encoder"
+    compiled_layers: ClassVar[int] = 2
 
     def build(self, chosen: Chosen) -> ContextEncoder:
         place = ContextPlace(

@@ -53,6 +53,9 @@ class InAModel(TorchSuite):
     half_scores: ClassVar[tuple[torch.dtype, ...]] = (torch.bfloat16,)
     """Types of the scores that a model in bfloat16 may give."""
 
+    compiled_layers: ClassVar[int] = 1
+    """Layers of encoder and decoder in the model that is compiled. Each is traced alike: what joins layers sets two."""
+
     def section(self, chosen: Chosen) -> dict[str, Any]:
         """The model section with the component in its slot, as plain data. A kind that needs more around it adds to
         it here."""
@@ -214,7 +217,11 @@ class InAModel(TorchSuite):
         assert extent in COMPILATIONS, f"trait 'compile' is {extent!r}, expected one of {', '.join(COMPILATIONS)}"
         if extent == "none":
             pytest.skip("the record says that torch.compile is not supported (trait 'compile')")
-        model = self.model(first_chosen).train()  # the model's dropout is 0; what the component draws is drawn alike
+        section = self.section(first_chosen)
+        stacks = {name: {**section[name], "layers": self.compiled_layers} for name in ("encoder", "decoder")}
+        model = self.model(
+            first_chosen, **stacks
+        ).train()  # the model's dropout is 0; what the component draws is drawn alike
         inputs = self.inputs(model)
         real = inputs["decoder_attention_mask"].bool()  # what a padding token's place holds is nobody's business
         with torch.random.fork_rng(devices=[]):

@@ -208,6 +208,7 @@ class FusionSuite(InAModel, ModuleSuite):
     """Fusions: see `zoo.models.contracts.Fusion`."""
 
     kind: ClassVar[str] = "fusion"
+    compiled_layers: ClassVar[int] = 2
     context: ClassVar[FusionContext] = FusionContext(encoder_layers=3, decoder_layers=2, d_model=WIDTH)
 
     def build(self, chosen: Chosen) -> Fusion:

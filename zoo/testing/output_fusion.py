@@ -20,6 +20,7 @@ class OutputFusionSuite(InAModel, ModuleSuite):
     """Output fusions: see `zoo.models.contracts.OutputFusion`."""
 
     kind: ClassVar[str] = "output-fusion"
+    compiled_layers: ClassVar[int] = 2
     inputs_may_be_detached: ClassVar[bool] = True
     half_scores: ClassVar[tuple[torch.dtype, ...]] = (torch.bfloat16, torch.float32)
 

@@ -69,7 +69,7 @@ class Sweep:
             "model": {"d_model": 16},
             "training": {"steps": 12, "save_every": 4, "evaluate_every": None, "log_every": 4},
             "decoding": {"max_new_tokens": 6},
-            "measurement": {"latency_samples": 2, "processes": 1, "warmup": 0, "throughput_batches": [2]},
+            "measurement": {"processes": 0},
             "grid": grid,
         }
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ class Sweep:
             MARK: self.mark,
             "ZOO_TEST_WITNESS": str(self.folder / "witness"),
             "ZOO_HOME": str(self.folder / "home"),
-            "PYTHONPATH": str(self.folder / "site"),
+            "PYTHONPATH": os.pathsep.join((str(self.folder / "site"), os.environ.get("PYTHONPATH", ""))),
             "OMP_NUM_THREADS": "1",
             **environ,
         }

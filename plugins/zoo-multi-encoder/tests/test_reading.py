@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from zoo.cli.main import main
 from zoo.errors import InputError
 from zoo.measure.evaluate import evaluate, evaluation_examples
 from zoo.measure.generation import generate_outputs
@@ -145,26 +143,25 @@ def test_a_model_with_one_encoder_is_not_evaluated_as_if_it_had_read_the_context
         evaluate(built.model, built.tokenizers, evaluation_examples(built.prepared.task, chosen), chosen)
 
 
-def zoo(*arguments: str, home: DataHome) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "zoo.cli.main", *arguments],
-        env={**os.environ, "ZOO_HOME": str(home.root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
-def test_the_command_line_trains_evaluates_and_measures_it(home: DataHome, tmp_path: Path) -> None:
+def test_the_command_line_trains_evaluates_and_measures_it(
+    home: DataHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZOO_HOME", str(home.root))
+
+    def zoo(*arguments: str) -> str:
+        capsys.readouterr()
+        status = main([*arguments])
+        said = capsys.readouterr()
+        assert status == 0, said.err
+        return said.out
+
     file, out = tmp_path / "spec.yaml", tmp_path / "run"
     file.write_text(json.dumps(SPEC), encoding="utf-8")
-    zoo("train", str(file), "--out", str(out), home=home)
-    found = json.loads(zoo("evaluate", str(out), "--json", home=home))
+    zoo("train", str(file), "--out", str(out))
+    found = json.loads(zoo("evaluate", str(out), "--json"))
     assert {sample["context"] == "" for sample in found["samples"]} == {False, True}
-    measured = json.loads(zoo("measure", str(out), "--json", home=home))
+    measured = json.loads(zoo("measure", str(out), "--json"))
     assert measured["models"][0]["performance"]["latency"]["median"] > 0
 
 
