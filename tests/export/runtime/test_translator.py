@@ -107,7 +107,7 @@ def test_what_is_not_there_or_damaged_is_named(twins: Any, tmp_path: Path) -> No
         load(folder)
     told = json.loads((folder / EXPORT_FILE).read_text())
     (folder / EXPORT_FILE).write_text(json.dumps(told | {"architecture": "detector"}))
-    with pytest.raises(InputError, match="'detector': expected 'encoder-decoder'"):
+    with pytest.raises(InputError, match="'detector': expected encoder-decoder"):
         load(folder)
     told["sequence"]["decoding"] |= {"strategy": "sampling", "options": {}}
     (folder / EXPORT_FILE).write_text(json.dumps(told))
