@@ -93,7 +93,7 @@ def test_a_probe_that_the_kernel_killed_for_memory_is_told_by_its_count(
     stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: Iterator[int] = iter([3, 4])
-    monkeypatch.setattr(module, "kernel_oom_kills", lambda: next(counts))
+    monkeypatch.setattr("zoo.measure.oom.kernel_oom_kills", lambda: next(counts))
     stub("    os.kill(os.getpid(), signal.SIGKILL)\n    yield {}")
     with pytest.raises(ProbeKilledError, match="out of memory") as caught:
         run_probe("batch_probe", request_for(tmp_path))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import Field
@@ -29,14 +29,15 @@ from zoo.bench.record import (
     _Part,
 )
 from zoo.errors import InputError, ZooError
-from zoo.export.folder import Export
-from zoo.export.measuring import runtime_versions
+from zoo.export.folder import Export, runtime_versions
 from zoo.measure.device import device_kind, device_name
 from zoo.measure.distribution import Measured
-from zoo.measure.evaluate import Evaluation
 from zoo.measure.oom import is_out_of_memory
 from zoo.measure.performance import Performance as Measurements
 from zoo.training import TrainingOutcome
+
+if TYPE_CHECKING:
+    from zoo.measure.evaluate import Evaluation
 
 
 class Outcome(_Part):

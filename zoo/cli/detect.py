@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo import startup
 from zoo.cli.image_arguments import Reader, answer_images
 from zoo.cli.model_folder import kind_of
 from zoo.errors import InputError, visible
@@ -77,6 +78,8 @@ def _exported(
     """What finds boxes with an export, and the names of categories. Without torch."""
     from zoo.export.runtime import load_detector
 
+    startup.imported()
+
     detector = load_detector(folder, threads=threads)
 
     def detect(images: list[Any]) -> Sequence[Detections]:
@@ -96,6 +99,8 @@ def _trained(
     from zoo.spec.detection_spec import DetectionSpec
     from zoo.tasks import PixelImage
     from zoo.training import load_run
+
+    startup.imported()
 
     if threads is not None:
         torch.set_num_threads(threads)

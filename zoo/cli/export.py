@@ -9,6 +9,7 @@ from typing import Annotated
 
 import click
 
+from zoo import startup
 from zoo.cli.output import print_json
 from zoo.cli.progress import TerminalProgress
 from zoo.errors import InputError
@@ -141,6 +142,8 @@ def command(
     from zoo.cli.export_report import print_remedy, print_report
     from zoo.export.exporting import export_model
     from zoo.export.quality import DroppedError, MaxDrop
+
+    startup.imported()
 
     try:
         with TerminalProgress() as progress:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from zoo import startup
 from zoo.cli.image_arguments import Reader, answer_images
 from zoo.cli.model_folder import kind_of
 from zoo.errors import InputError
@@ -59,6 +60,8 @@ def _exported(
     """What reads with an export. Without torch."""
     from zoo.export.runtime import load_recognizer
 
+    startup.imported()
+
     recognizer = load_recognizer(folder, threads=threads)
     options = {"width": width, "max_new_tokens": max_new_tokens, "batch_size": batch_size}
     recognizer.recognize([], **options)  # what cannot be searched so is told before any image is read
@@ -80,6 +83,8 @@ def _trained(
     from zoo.models.decoding import widened
     from zoo.tasks import PixelImage
     from zoo.training import load_run
+
+    startup.imported()
 
     if threads is not None:
         torch.set_num_threads(threads)

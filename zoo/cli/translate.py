@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from zoo import startup
 from zoo.cli.model_folder import kind_of
 from zoo.errors import InputError
 
@@ -85,6 +86,8 @@ def _exported(
     """An export, without torch."""
     from zoo.export.runtime import load
 
+    startup.imported()
+
     translator = load(folder, threads=threads)
 
     def translate(texts: list[Read]) -> list[str]:
@@ -106,6 +109,8 @@ def _trained(
     from zoo.measure.generation import generate_outputs
     from zoo.models.decoding import widened
     from zoo.training import load_run
+
+    startup.imported()
 
     if threads is not None:
         torch.set_num_threads(threads)

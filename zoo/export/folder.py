@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from zoo.errors import InputError
 from zoo.export.report import ExactParity, ParityReport
 
 EXPORT_FILE = "export.json"
+_RUNTIMES = {"onnx": "onnxruntime", "ctranslate2": "ctranslate2"}
+"""The distribution that runs a kind of export."""
 FORMAT = "zoo.export/1"
 
 ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
@@ -189,6 +192,12 @@ class Export(_Part):
     exact_parity: ExactParity | None = Field(
         default=None, description="How far it was before its weights were made smaller; None: they were not"
     )
+
+
+def runtime_versions(export: Export) -> dict[str, str]:
+    """Name -> version of what runs the export here."""
+    name = _RUNTIMES[export.kind]
+    return {name: metadata.version(name)}
 
 
 def write_export(export: Export, folder: Path) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from zoo.errors import InputError
-from zoo.export.folder import Export
 from zoo.export.requests import ExportRequest
 from zoo.export.runtime.answers import open_export
 from zoo.measure.evaluate import Evaluation, score_outputs
@@ -21,7 +19,6 @@ from zoo.spec.outputs import outputs_section
 from zoo.tasks.contracts import Example, Metric, Progress, silent
 from zoo.tasks.images import Source
 
-_RUNTIMES = {"onnx": "onnxruntime"}
 TOGETHER = 16
 """Batches of sources that are given at once, between two reports of progress."""
 
@@ -68,12 +65,6 @@ def measure_export(folder: Path, sources: Sequence[Source], spec: Spec, *, progr
         threads=torch.get_num_threads(),
     )
     return measure_performances([request], progress=progress)[0]
-
-
-def runtime_versions(export: Export) -> dict[str, str]:
-    """Name -> version of what runs it here."""
-    name = _RUNTIMES[export.kind]
-    return {name: metadata.version(name)}
 
 
 def refuse_unexportable(spec: Spec, model: Any) -> None:
