@@ -119,7 +119,8 @@ def test_whatever_a_record_or_plugin_says_is_shown_as_text_and_nothing_happens(
                 == 0
             )
             links = listening.execute_script("return [...document.querySelectorAll('[href]')].map(item => item.href)")
-            assert {link.split(":")[0] for link in links} == {"file"}
+            named = {"https"} if file.name == "exports.html" else set()  # the sources of a page that says what we say
+            assert {link.split(":")[0] for link in links} == {"file"} | named
 
 
 def test_a_spec_of_ten_thousand_keys_and_a_deep_one_are_cut_and_say_so(listening, build, make_record):
