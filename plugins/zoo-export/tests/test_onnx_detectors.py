@@ -180,7 +180,7 @@ def test_an_image_that_rounding_decides_is_left_out(detr: Any, given: Given, mon
     given.found["scores"][0] += 0.1
     found = compared_boxes(detr, Path(), batches(16)[:1])
     assert (found.examples, found.same_outputs) == (3, 2)
-    assert found.largest_difference == pytest.approx(0.1, abs=1e-5)
+    assert found.largest_difference == pytest.approx(0.1, abs=0.01)  # rows are held against the likest of torch's
     monkeypatch.setattr(detr.detector, "forward", forward)
     monkeypatch.setattr(detr.detector, "scored", jumps)
     found = compared_boxes(detr, Path(), batches(16)[:1])
