@@ -106,12 +106,17 @@ class Standing:
     superseded: int
     """Records of the same name whose spec is an earlier one."""
     precisions: Mapping[tuple[str, str, int | None], str] = field(default_factory=dict)
-    """Of a peer: the precision of the models that it stands beside, by kind, device and threads."""
+    """Of a peer or an export: the precision of the models that it stands beside, by kind, device and threads."""
 
     @property
     def shown(self) -> tuple[Record, ...]:
         """The records whose values are shown: those that count, or else the newest failure."""
         return self.counted or self.failed[:1]
+
+    @property
+    def exported(self) -> bool:
+        """Whether what was evaluated and measured is an export of the model."""
+        return any(record.export is not None for record in self.shown)
 
     @property
     def status(self) -> str:
@@ -136,8 +141,12 @@ class Standing:
         found: dict[DeviceKey, list[Performance]] = defaultdict(list)
         for record in self.shown:
             for key, item in {device_key(item, record.environment): item for item in record.performance}.items():
-                found[key._replace(dtype=self.precisions.get(key[:3], key.dtype))].append(item)
+                found[self._beside(key)].append(item)
         return dict(found)
+
+    def _beside(self, key: DeviceKey) -> DeviceKey:
+        """Where what was measured on `key` stands."""
+        return key._replace(dtype=self.precisions.get(key[:3], key.dtype))
 
     def dev_loss(self) -> Summary | None:
         """The last development loss of each seed's training; None where no record has one."""
@@ -150,7 +159,7 @@ class Standing:
         for record in self.shown:
             key = training_device(record)
             if key is not None and record.training_seconds is not None:
-                found[key].append(record.training_seconds)
+                found[self._beside(key)].append(record.training_seconds)
         return {key: Summary(tuple(values)) for key, values in found.items()}
 
 
@@ -198,21 +207,26 @@ def standings(records: Iterable[Record]) -> list[Standing]:
     for record in records:
         groups[record.task, record.role, record.name, record.data_revision].append(record)
     found = [_standing(key, sorted(group, key=order, reverse=True)) for key, group in sorted(groups.items())]
-    if all(item.role != "peer" for item in found):
+    guests = [item for item in found if item.role == "peer" or item.exported]
+    if not guests:
         return found
-    beside = _precisions(found)
+    beside = _precisions([item for item in found if item.role == "model" and not item.exported])
+    # Where all are exports, the closest to the model has the others beside it.
+    alone = _precisions([item for item in found if item.role == "model"])
     return [
-        replace(item, precisions=beside[item.task, item.data_revision]) if item.role == "peer" else item
+        replace(item, precisions=alone[item.task, item.data_revision] | beside[item.task, item.data_revision])
+        if item.role == "peer" or item.exported
+        else item
         for item in found
     ]
 
 
 def _precisions(found: Iterable[Standing]) -> dict[tuple[str, str], dict[tuple[str, str, int | None], str]]:
-    """By task and data revision: the precision of the models that were measured on a device; of several float32, else
-    the first by name."""
+    """By task and data revision: the precision of those that were measured on a device; of several float32, else the
+    first by name."""
     used: dict[tuple[str, str], dict[tuple[str, str, int | None], str]] = defaultdict(dict)
     for item in found:
-        for key in item.performance() if item.role == "model" else ():
+        for key in item.performance():
             there = used[item.task, item.data_revision]
             there[key[:3]] = min(there.get(key[:3], key.dtype), key.dtype, key=lambda name: (name != "float32", name))
     return used

@@ -15,6 +15,7 @@ from zoo.site.columns import (
     Place,
     count_columns,
     dev_loss_column,
+    form_column,
     group_column,
     metric_column,
     model_column,
@@ -132,6 +133,7 @@ def _table(revision: str, found: Sequence[Standing], download: str) -> BoardTabl
         model_column(ordered),
         *(metric_column(key, metrics, ordered) for key in metrics[:_MOST_METRICS]),
         status_column(ordered),
+        *form_column(ordered),
         *count_columns(ordered),
         *dev_loss_column(ordered),
     ]

@@ -209,6 +209,19 @@ def count_columns(found: Sequence[Standing]) -> list[Made]:
     ]
 
 
+def form_column(found: Sequence[Standing]) -> list[Made]:
+    """What was evaluated and measured; no column where all are models in torch, or peers."""
+    if not any(item.exported for item in found):
+        return []
+    forms = []
+    for item in found:
+        exports = sorted({f"{one.exporter}, {one.weights}" for record in item.shown if (one := record.export)})
+        form = "; ".join(map(one_line, exports)) or ("torch" if item.role == "model" else None)
+        forms.append(Cell((form,)) if form is None else Cell((form,), form, form))
+    about = "What was evaluated and measured: the model in torch, or an export of it, and what its weights are held in"
+    return [(Column("Runs as", ("runs as",), "", about, kind="text"), forms)]
+
+
 def dev_loss_column(found: Sequence[Standing]) -> list[Made]:
     """The development loss that training ended with; no column where no model has one."""
     losses = [item.dev_loss() for item in found]

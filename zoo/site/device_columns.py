@@ -197,7 +197,7 @@ class _Device:
     def disk(self) -> None:
         sizes = [[figures.as_float(one.disk_bytes) for one in each if one.disk_bytes] for each in self.measured]
         about = "Files with weights and graphs"
-        column = Column("Disk", ("disk (bytes)",), "MiB", about, "lower", per_unit=2.0**20, optional=True)
+        column = Column("Disk", ("disk (bytes)",), "MiB", about, "lower", per_unit=2.0**20)
         self.add(column, [median_cell(each, figures.mebibytes) for each in sizes])
 
     def training_memory(self) -> None:

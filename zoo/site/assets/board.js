@@ -194,7 +194,7 @@
   function searched(view, row) {
     if (row.text === null) {
       const settings = view.facets.map((control, place) => (row.facets[place] >= 0 ? control.options[row.facets[place] + 1].value : ""));
-      const cells = view.columns.filter((column) => column.kind === "model" || column.kind === "status")
+      const cells = view.columns.filter((column) => ["model", "status", "text"].includes(column.kind))
         .map((column) => row.element.cells[column.index].textContent);
       row.text = [...cells, ...settings].join(" ").toLowerCase();
     }
@@ -202,7 +202,7 @@
   }
 
   function values(view, column) {
-    const text = column.kind === "model" || column.kind === "status";
+    const text = ["model", "status", "text"].includes(column.kind);
     column.values ??= view.rows.map((row) => {
       const raw = row.element.cells[column.index].dataset.value;
       if (text || raw === undefined) return raw ?? null;
