@@ -188,7 +188,8 @@ def run_exported(spec: Spec, work: WorkFolder, home: DataHome, progress: Progres
     export = export_model(
         shared.run, folder, spec.export, max_drop=MaxDrop(unbounded=True), home=home, progress=progress
     )
-    evaluation = evaluate_export(spec, folder, examples, metrics=metrics, progress=progress)
+    run = load_run(shared.run)
+    evaluation = evaluate_export(spec, folder, run, examples, metrics=metrics, progress=progress)
     performance = []
     if spec.measurement.processes:
         sources = [source_of(example) for example in shown_examples(examples)]
@@ -198,7 +199,7 @@ def run_exported(spec: Spec, work: WorkFolder, home: DataHome, progress: Progres
     return Outcome(
         status="collapsed" if evaluation.collapsed else "ok",
         error=evaluation.collapsed,
-        parameters=count_parameters(load_run(shared.run).model),
+        parameters=count_parameters(run.model),
         performance=performance,
         environment=told,
         export=export_part(export),

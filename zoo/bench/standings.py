@@ -207,18 +207,23 @@ def standings(records: Iterable[Record]) -> list[Standing]:
     for record in records:
         groups[record.task, record.role, record.name, record.data_revision].append(record)
     found = [_standing(key, sorted(group, key=order, reverse=True)) for key, group in sorted(groups.items())]
-    guests = [item for item in found if item.role == "peer" or item.exported]
-    if not guests:
+    if not any(map(_is_guest, found)):
         return found
-    beside = _precisions([item for item in found if item.role == "model" and not item.exported])
+    models = [item for item in found if item.role == "model"]
+    hosts = _precisions([item for item in models if not item.exported])
     # Where all are exports, the closest to the model has the others beside it.
-    alone = _precisions([item for item in found if item.role == "model"])
+    exports = _precisions(models)
     return [
-        replace(item, precisions=alone[item.task, item.data_revision] | beside[item.task, item.data_revision])
-        if item.role == "peer" or item.exported
+        replace(item, precisions=exports[item.task, item.data_revision] | hosts[item.task, item.data_revision])
+        if _is_guest(item)
         else item
         for item in found
     ]
+
+
+def _is_guest(item: Standing) -> bool:
+    """Whether it stands in the columns of the models beside it, whatever it computes in."""
+    return item.role == "peer" or item.exported
 
 
 def _precisions(found: Iterable[Standing]) -> dict[tuple[str, str], dict[tuple[str, str, int | None], str]]:

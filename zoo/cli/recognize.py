@@ -80,7 +80,7 @@ def _trained(
 
     from zoo.measure.device import default_device
     from zoo.measure.generation import generate_outputs
-    from zoo.models.decoding import widened
+    from zoo.models.decoding import redecoded
     from zoo.tasks import PixelImage
     from zoo.training import load_run
 
@@ -95,13 +95,7 @@ def _trained(
             "images",
             where=str(folder),
         )
-    decoding = run.spec.decoding
-    changes = {
-        "strategy": None if width is None else widened(decoding.strategy, width),
-        "max_new_tokens": max_new_tokens,
-        "batch_size": batch_size,
-    }
-    decoding = decoding.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    decoding = redecoded(run.spec.decoding, width=width, max_new_tokens=max_new_tokens, batch_size=batch_size)
     run.model.refuse_search(decoding.strategy.create().settings())
     model = run.model.to(default_device()).eval()
 

@@ -107,7 +107,7 @@ def _trained(
     from zoo.export.runtime.documents import Document
     from zoo.measure.device import default_device
     from zoo.measure.generation import generate_outputs
-    from zoo.models.decoding import widened
+    from zoo.models.decoding import redecoded
     from zoo.training import load_run
 
     startup.imported()
@@ -120,13 +120,7 @@ def _trained(
         raise InputError(
             "its model reads images: this command translates texts (see 'zoo recognize')", where=str(folder)
         )
-    decoding = run.spec.decoding
-    changes = {
-        "strategy": None if width is None else widened(decoding.strategy, width),
-        "max_new_tokens": max_new_tokens,
-        "batch_size": batch_size,
-    }
-    decoding = decoding.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    decoding = redecoded(run.spec.decoding, width=width, max_new_tokens=max_new_tokens, batch_size=batch_size)
     model, tokenizer = run.model.to(default_device()).eval(), run.tokenizers.source
     limit = model.source_limit(decoding.max_new_tokens)
 

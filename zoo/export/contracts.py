@@ -120,15 +120,9 @@ class Exporter(ABC):
 
         Raises InputError where it cannot be decoded so.
         """
-        from zoo.export.folder import read_export
-        from zoo.export.runtime import load, load_detector, load_recognizer
+        from zoo.export.runtime.answers import open_export
 
-        export = read_export(folder)
-        if export.boxes is not None:
-            return list(load_detector(folder).detect(list(sources)))
-        if export.reads == "image":
-            return list(load_recognizer(folder).recognize(list(sources), width=width))
-        return list(load(folder).translate(list(sources), width=width))
+        return list(open_export(folder).answer(list(sources), width=width).outputs)
 
     @property
     def keeps(self) -> bool:

@@ -13,11 +13,12 @@ from zoo.export.requests import ExportRequest
 from zoo.export.runtime.answers import open_export
 from zoo.measure.evaluate import Evaluation, score_outputs
 from zoo.measure.performance import Performance, measure_performances, sent_sources
-from zoo.measure.reading import source_of
+from zoo.measure.reading import as_read, source_of
 from zoo.spec import Spec
 from zoo.spec.outputs import outputs_section
 from zoo.tasks.contracts import Example, Metric, Progress, silent
 from zoo.tasks.images import Source
+from zoo.training.loading import Run
 
 TOGETHER = 16
 """Batches of sources that are given at once, between two reports of progress."""
@@ -26,21 +27,24 @@ TOGETHER = 16
 def evaluate_export(
     spec: Spec,
     folder: Path,
+    run: Run,
     examples: Sequence[Example],
     *,
     metrics: Sequence[Metric] | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Have the export in `folder` answer every example and score that, `metrics` as in `zoo.measure.evaluate`.
+    """Have the export in `folder`, made of `run`, answer every example and score that, `metrics` as in
+    `zoo.measure.evaluate`.
 
     Metrics that read likelihoods give no score: what runs an export shows none. Nor are probes read off it.
     """
     runner = open_export(folder, threads=torch.get_num_threads())
     size = outputs_section(spec).batch_size * TOGETHER
+    sources = [source_of(example) for example in as_read(run.model, run.tokenizers, examples, spec)]
     outputs: list[Any] = []
     tokens, unfinished, counted = 0, 0, False
-    for start in range(0, len(examples), size):
-        found = runner.answer([source_of(example) for example in examples[start : start + size]])
+    for start in range(0, len(sources), size):
+        found = runner.answer(sources[start : start + size])
         outputs += found.outputs
         counted |= found.tokens is not None
         tokens, unfinished = tokens + (found.tokens or 0), unfinished + found.unfinished

@@ -19,14 +19,13 @@ from zoo.export.plain import PlainRun
 from zoo.export.report import MetricDrop, ParityReport, SameOutputs, finite
 from zoo.measure.detecting import detect_all
 from zoo.measure.generation import generate_outputs
-from zoo.measure.reading import source_of
-from zoo.models.decoding import widened
+from zoo.measure.reading import as_read, source_of
+from zoo.models.decoding import redecoded
 from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.options import Chosen
 from zoo.statistics import percentile_interval
 from zoo.tasks import Detection, Example, Metric
 from zoo.tasks.contracts import Progress, silent
-from zoo.tasks.fitting import fitted
 from zoo.training.loading import Run
 
 BEAM = 4
@@ -114,7 +113,7 @@ class Quality:
         self._run = run
         self._progress = progress
         self._max_drop = max_drop or MaxDrop()
-        self._examples = _as_read(run, material)
+        self._examples = as_read(run.model, run.tokenizers, material.examples, run.spec)
         self._sources = [source_of(example) for example in self._examples]
         self._notes: list[str] = []
         self._width = _width(run)
@@ -255,15 +254,6 @@ def measured_drop(
     )
 
 
-def _as_read(run: Run | PlainRun, material: Material) -> list[Example]:
-    """The examples as evaluation gives them to the model: context that does not fit gives way."""
-    model = run.model
-    if not model.writes_text or model.reads != "text":
-        return list(material.examples)
-    limit = model.source_limit(run.spec.decoding.max_new_tokens)
-    return fitted(run.tokenizers.source, material.examples, limit)
-
-
 def _width(run: Run | PlainRun) -> int | None:
     """How many hypotheses the spec's search keeps; None where no search fits: there are no others, or outputs are drawn
     at random."""
@@ -276,9 +266,7 @@ def _width(run: Run | PlainRun) -> int | None:
 def _outputs_in_torch(run: Run | PlainRun, sources: Sequence[Any], width: int | None, progress: Progress) -> list[Any]:
     if isinstance(run.spec, DetectionSpec):
         return list(detect_all(run.model, sources, run.spec.detection, progress))
-    decoding = run.spec.decoding
-    if width is not None:
-        decoding = decoding.model_copy(update={"strategy": widened(decoding.strategy, width)})
+    decoding = redecoded(run.spec.decoding, width=width)
     limit = run.model.source_limit(decoding.max_new_tokens)
     made = generate_outputs(run.model, run.tokenizers, sources, decoding, max_source_tokens=limit, progress=progress)
     return list(made.outputs)

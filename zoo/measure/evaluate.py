@@ -12,7 +12,7 @@ from zoo.measure.detecting import boxes_as_text, detect_all, detection_probes, n
 from zoo.measure.generating import LOOKED_AT, all_alike, generate_all, image_probes, sampling_probes
 from zoo.measure.generation import generate_outputs
 from zoo.measure.likelihoods import target_likelihoods
-from zoo.measure.reading import refuse_other_input, source_of
+from zoo.measure.reading import as_read, refuse_other_input, source_of
 from zoo.models.tokenizers import Tokenizers
 from zoo.probes.contracts import Series
 from zoo.probes.harness import measure_probes, refuse_unfit
@@ -21,7 +21,6 @@ from zoo.spec.generator_spec import GeneratorSpec
 from zoo.spec.options import Chosen
 from zoo.spec.sections import Spec
 from zoo.tasks.contracts import Example, Items, Metric, PreparedTask, Progress, Score, silent
-from zoo.tasks.fitting import fitted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,7 +145,7 @@ def evaluate(
     generated = generate_outputs(
         model,
         tokenizers,
-        [source_of(example) for example in fitted(tokenizers.source, examples, limit)],
+        [source_of(example) for example in as_read(model, tokenizers, examples, spec)],
         spec.decoding,
         max_source_tokens=limit,
         progress=progress,

@@ -15,6 +15,7 @@ from zoo.models.decoding import key_of
 from zoo.models.tokenizers import Tokenizers
 from zoo.spec.model_section import ModelSection
 from zoo.tasks.contracts import Example, Input
+from zoo.tasks.fitting import fitted
 from zoo.tasks.images import ImageSource, PixelImage, Source
 
 
@@ -23,6 +24,14 @@ def source_of(example: Example) -> Source:
     if example.image is not None:
         return example.image
     return example.source if example.context is None else (example.source, example.context)
+
+
+def as_read(model: Any, tokenizers: Tokenizers, examples: Sequence[Example], spec: Any) -> list[Example]:
+    """The examples as evaluation gives them to the model of `spec`: context that leaves no place for what it is to
+    write gives way."""
+    if not model.writes_text or model.reads != "text":
+        return list(examples)
+    return fitted(tokenizers.source, examples, model.source_limit(spec.decoding.max_new_tokens))
 
 
 class Reader(ABC):

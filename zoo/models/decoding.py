@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zoo.errors import InputError
 from zoo.spec.options import Chosen, Options
+from zoo.spec.sections import DecodingSection
 
 NEUTRAL: Mapping[str, Any] = {
     "do_sample": False,
@@ -100,6 +101,18 @@ def widened(chosen: Chosen, width: int) -> Any:
     if strategy.settings().get("do_sample"):
         raise InputError(f"decoding.strategy: '{chosen.name}' draws its outputs at random: no width fits it")
     return _Made(_Widened(strategy, width))
+
+
+def redecoded(
+    decoding: DecodingSection, *, width: int | None, max_new_tokens: int | None = None, batch_size: int | None = None
+) -> DecodingSection:
+    """A spec's decoding section with what is given in the place of its own; errors as those of `widened`."""
+    changes = {
+        "strategy": None if width is None else widened(decoding.strategy, width),
+        "max_new_tokens": max_new_tokens,
+        "batch_size": batch_size,
+    }
+    return decoding.model_copy(update={name: value for name, value in changes.items() if value is not None})
 
 
 def key_of(text: str) -> int:

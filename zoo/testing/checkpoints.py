@@ -13,6 +13,8 @@ import sentencepiece
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
     BartConfig,
     BartForConditionalGeneration,
     GPT2Config,
@@ -34,7 +36,7 @@ from transformers import (
 from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
 
 from zoo.models._compat import save_tokenizer
-from zoo.training.quiet import quiet
+from zoo.training.quiet import errors_only, quiet
 
 WIDTH, HEADS = 16, 2
 SIZES: dict[str, Any] = {
@@ -74,6 +76,18 @@ def write_checkpoint(kind: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     CHECKPOINTS[kind](folder)
     return folder
+
+
+@quiet()
+@errors_only()
+def outputs_of(folder: Path, lines: list[str], **settings: Any) -> list[str]:
+    """What transformers itself writes for `lines` with the seq2seq model in `folder`."""
+    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    encoded = tokenizer(lines, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        ids = model.generate(encoded["input_ids"], attention_mask=encoded["attention_mask"], **settings)
+    found: list[str] = tokenizer.batch_decode(ids, skip_special_tokens=True)
+    return found
 
 
 def _drawn(model: Any) -> Any:

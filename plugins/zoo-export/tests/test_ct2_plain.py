@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from zoo.export.exporting import export_model
 from zoo.export.folder import Export
 from zoo.export.runtime import load
 from zoo.registry import current_registry
 from zoo.spec.options import Chosen
-from zoo.testing.checkpoints import texts, write_checkpoint
+from zoo.testing.checkpoints import outputs_of, texts, write_checkpoint
 from zoo.testing.surroundings import one_thread
-from zoo.training.quiet import errors_only, quiet
 
 KINDS = ["marian-apart", "m2m100", "nllb", "bart", "mbart", "t5", "mt5"]
 SEARCH = {
@@ -42,18 +38,6 @@ def exported(kind: str, folder: Path, out: Path) -> Export:
         return export_model(folder, out, Chosen(exporter, exporter.load_options()()), sources=LINES)
 
 
-@quiet()
-@errors_only()
-def generated(folder: Path, **settings: Any) -> list[str]:
-    """What transformers itself writes."""
-    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
-    encoded = tokenizer(LINES, padding=True, return_tensors="pt")
-    with torch.no_grad():
-        ids = model.generate(encoded["input_ids"], attention_mask=encoded["attention_mask"], **settings)
-    found: list[str] = tokenizer.batch_decode(ids, skip_special_tokens=True)
-    return found
-
-
 def assert_same_outputs(kind: str, tmp_path: Path) -> None:
     folder, out = tmp_path / kind, tmp_path / "out"
     export = exported(kind, folder, out)
@@ -62,8 +46,8 @@ def assert_same_outputs(kind: str, tmp_path: Path) -> None:
     assert export.parity.largest_difference < 2e-5
     translator = load(out, threads=1)
     with one_thread():
-        expected = generated(folder)
-        assert translator.translate(LINES, width=1) == generated(folder, num_beams=1, early_stopping=False)
+        expected = outputs_of(folder, LINES)
+        assert translator.translate(LINES, width=1) == outputs_of(folder, LINES, num_beams=1, early_stopping=False)
     assert len(set(expected)) > 1
     if not any("forced first" in note for note in export.notes):
         assert export.notes == []

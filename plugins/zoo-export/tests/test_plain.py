@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from zoo.cli.main import main
 from zoo.errors import InputError
@@ -18,9 +17,8 @@ from zoo.export.folder import EXPORT_FILE
 from zoo.export.runtime import load
 from zoo.registry import current_registry
 from zoo.spec.options import Chosen
-from zoo.testing.checkpoints import texts, write_checkpoint
+from zoo.testing.checkpoints import outputs_of, texts, write_checkpoint
 from zoo.testing.surroundings import one_thread
-from zoo.training.quiet import errors_only, quiet
 
 KINDS = ["marian-apart", "m2m100", "m2m100-bpe", "nllb", "bart", "mbart", "t5", "mt5"]
 SEARCH = {
@@ -55,25 +53,13 @@ def change(folder: Path, settings: dict[str, Any], name: str = "generation_confi
     (folder / name).write_text(json.dumps(found | settings))
 
 
-@quiet()
-@errors_only()
-def generated(folder: Path, **settings: Any) -> list[str]:
-    """What transformers itself writes."""
-    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
-    encoded = tokenizer(LINES, padding=True, return_tensors="pt")
-    with torch.no_grad():
-        ids = model.generate(encoded["input_ids"], attention_mask=encoded["attention_mask"], **settings)
-    found: list[str] = tokenizer.batch_decode(ids, skip_special_tokens=True)
-    return found
-
-
 def assert_same_outputs(folder: Path, out: Path) -> None:
     """As its own generation configuration has it, and greedily."""
     translator = load(out, threads=1)
     with one_thread():
-        expected = generated(folder)
+        expected = outputs_of(folder, LINES)
         assert translator.translate(LINES) == expected
-        assert translator.translate(LINES, width=1) == generated(folder, num_beams=1, early_stopping=False)
+        assert translator.translate(LINES, width=1) == outputs_of(folder, LINES, num_beams=1, early_stopping=False)
     assert len(set(expected)) > 3
 
 
@@ -98,7 +84,7 @@ def test_a_marian_model_writes_what_transformers_has_it_write(
     lines.write_text("\n".join(LINES))
     capfdbinary.readouterr()
     assert main(["translate", str(marian), str(lines), "--threads", "1"]) == 0
-    assert [line.strip() for line in capfdbinary.readouterr().out.decode().splitlines()] == generated(marian)
+    assert [line.strip() for line in capfdbinary.readouterr().out.decode().splitlines()] == outputs_of(marian, LINES)
 
 
 @pytest.mark.slow
@@ -109,7 +95,7 @@ def test_optimum_loads_it_and_writes_what_transformers_has_it_write(marian: Path
     encoded = tokenizer(LINES, padding=True, return_tensors="pt")
     for settings in ({}, {"num_beams": 1, "early_stopping": False}):
         ids = model.generate(encoded["input_ids"], attention_mask=encoded["attention_mask"], **settings)
-        assert tokenizer.batch_decode(ids, skip_special_tokens=True) == generated(marian, **settings)
+        assert tokenizer.batch_decode(ids, skip_special_tokens=True) == outputs_of(marian, LINES, **settings)
 
 
 @pytest.mark.soak

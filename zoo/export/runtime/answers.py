@@ -34,8 +34,9 @@ class Answers:
 class Answering(Protocol):
     """An opened export."""
 
-    def answer(self, sources: Sequence[Any], *, batch_size: int | None = None) -> Answers:
-        """An output for each source, decoded as the model's spec decodes, in batches of like size.
+    def answer(self, sources: Sequence[Any], *, width: int | None = None, batch_size: int | None = None) -> Answers:
+        """An output for each source, decoded as the model's spec decodes, or by a search of another `width` (1 is
+        greedy), in batches of like size.
 
         Raises InputError for sources that the model does not read.
         """

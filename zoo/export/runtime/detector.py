@@ -96,8 +96,8 @@ class Detector:
                 answers[place] = self._found(one, *size_of(taken[place]), least)[:most]
         return answers
 
-    def answer(self, sources: Sequence[Any], *, batch_size: int | None = None) -> Answers:
-        """As `zoo.export.runtime.answers.Answering` has it."""
+    def answer(self, sources: Sequence[Any], *, width: int | None = None, batch_size: int | None = None) -> Answers:
+        """As `zoo.export.runtime.answers.Answering` has it: boxes are not searched for, whatever the `width`."""
         return Answers(tuple(self.detect(sources, batch_size=batch_size)))
 
     def stream(self, images: Iterable[Any], **options: Any) -> Iterator[tuple[Detection, ...]]:

@@ -141,24 +141,24 @@ class Recognizer:
         largest first. Raises InputError for values below 1, for a search that the model has not, and for what is no
         image, is damaged, or larger than the model can place.
         """
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size: expected at least 1, found {batch_size}")
-        search = self._search.changed(
-            limit=self.sequence.max_target_tokens,
-            max_new_tokens=max_new_tokens,
-            width=width,
-            length_penalty=length_penalty,
-        )
-        self._writer.refuse(search)
+        search = self._changed(max_new_tokens=max_new_tokens, width=width, length_penalty=length_penalty)
         written = self._written(images, search, batch_size)
         return self._texts.decoded([[search.start, *row] for row in written])
 
-    def answer(self, sources: Sequence[Any], *, batch_size: int | None = None) -> Answers:
+    def answer(self, sources: Sequence[Any], *, width: int | None = None, batch_size: int | None = None) -> Answers:
         """As `zoo.export.runtime.answers.Answering` has it."""
-        return Answers.of(self._written(sources, self._search, batch_size), self._search, self._texts)
+        search = self._changed(width=width)
+        return Answers.of(self._written(sources, search, batch_size), search, self._texts)
+
+    def _changed(self, **changes: Any) -> Search:
+        search = self._search.changed(limit=self.sequence.max_target_tokens, **changes)
+        self._writer.refuse(search)
+        return search
 
     def _written(self, images: Sequence[Any], search: Search, batch_size: int | None) -> list[list[int]]:
         """The ids written for each image."""
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size: expected at least 1, found {batch_size}")
         given = [in_memory(image) for image in images]
         sizes = [self.patches(*size_of(image)) for image in given]
         order = sorted(range(len(given)), key=lambda place: (-sizes[place], place))

@@ -125,9 +125,10 @@ class Translator:
             return None
         return Document(reading, self._texts.length, self.sequence.source_limit(max_new_tokens))
 
-    def answer(self, sources: Sequence[Any], *, batch_size: int | None = None) -> Answers:
+    def answer(self, sources: Sequence[Any], *, width: int | None = None, batch_size: int | None = None) -> Answers:
         """As `zoo.export.runtime.answers.Answering` has it."""
-        return Answers.of(self._read_and_written(sources, self._search, None, batch_size), self._search, self._texts)
+        search = self._changed(width=width)
+        return Answers.of(self._read_and_written(sources, search, None, batch_size), search, self._texts)
 
     def stream(self, texts: Iterable[Read], **options: Any) -> Iterator[str]:
         """One output a text, in their order, each computed alone and as soon as it is asked for; options as those of
