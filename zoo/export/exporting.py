@@ -294,8 +294,10 @@ def _described(
     exact: ExactParity | None = None,
 ) -> Export:
     kind: Any = written.kind
+    device: Any = written.device
     return Export(
         kind=kind,
+        device=device,
         name=run.spec.name,
         architecture=run.model.section.architecture,
         reads=run.model.reads,
