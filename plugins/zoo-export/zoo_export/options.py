@@ -29,6 +29,11 @@ class OnnxOptions(Options):
         description="Version of the operators. 18 is what torch's exporter writes, for onnxruntime from 1.14. "
         "23 writes attention as one operator, which onnxruntime 1.32 refuses where all queries share a mask",
     )
+    device: Device = Field(
+        default="cpu",
+        description="What it is to run on, where nobody says otherwise. cuda: with two small graphs that reorder beams "
+        "and take ended rows out in the GPU's memory",
+    )
     weights: Weights = Field(
         default="float32",
         description="Numbers that the weights are written as. int8: every product with a weight is computed in 8 bits, "
@@ -50,11 +55,6 @@ class OnnxOptions(Options):
         default=[],
         description="Layers whose weights stay float32, by their names in the torch model, with * and ? as in a shell: "
         "lm_head, decoder.layers.0.*",
-    )
-    device: Device = Field(
-        default="cpu",
-        description="What it is to run on, where nobody says otherwise. cuda: with two small graphs that reorder beams "
-        "and take ended rows out in the GPU's memory",
     )
 
     @model_validator(mode="after")
