@@ -21,30 +21,38 @@ from zoo.testing.checkpoints import texts, write_checkpoint
 LINES = texts(seed=5, count=4)
 
 
-def loaded(kind: str, folder: Path) -> Any:
+def loaded(kind: str, folder: Path, **options: Any) -> Any:
     write_checkpoint(kind, folder)
-    return AutoTokenizer.from_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder, **options)
 
 
-@pytest.mark.parametrize(("kind", "others"), [("m2m100", ["ja", "zh"]), ("nllb", ["deu_Latn", "zho_Hans"])])
+@pytest.mark.parametrize(
+    ("kind", "options", "others"),
+    [
+        ("m2m100", {"tgt_lang": None}, ["ja", "zh"]),  # as it is published
+        ("nllb", {}, ["deu_Latn", "zho_Hans"]),
+        ("nllb", {"legacy_behaviour": True}, ["deu_Latn"]),
+    ],
+    ids=str,
+)
 def test_sources_of_each_language_are_read_without_transformers_as_with_it(
-    tmp_path: Path, kind: str, others: list[str]
+    tmp_path: Path, kind: str, options: dict[str, Any], others: list[str]
 ) -> None:
     """One `tokenizer.json`, cut to seven tokens of which the language's is one; the tokenizer is left as it was."""
-    tokenizer = loaded(kind, tmp_path / kind)
-    language = tokenizer.src_lang
+    tokenizer = loaded(kind, tmp_path / kind, **options)
+    language, target = tokenizer.src_lang, tokenizer.tgt_lang
     found = languages_of(tokenizer, {"start": 2, "forced": None}, {})
     assert found is not None
     assert found.source == language
     (tmp_path / "out").mkdir()
     write_tokenizers(Tokenizers.of(tokenizer), tmp_path / kind, tmp_path / "out", LINES, 7, found)
-    assert tokenizer.src_lang == language
+    assert (tokenizer.src_lang, tokenizer.tgt_lang) == (language, target)
     mine = Texts(tmp_path / "out", longest_source=7)
     for other in (language, *others):
         tokenizer.src_lang = other
         expected = tokenizer(LINES, truncation=True, max_length=7)["input_ids"]
         assert in_language(mine.encoded(LINES), found, pair_of(found, other, None)) == expected
-        assert tokenizer.convert_tokens_to_ids(tokenizer.convert_ids_to_tokens(expected[0][0])) == found.tokens[other]
+        assert expected[0][-1 if "legacy_behaviour" in options else 0] == found.tokens[other]
 
 
 def test_a_table_that_reads_in_another_way_is_refused(tmp_path: Path) -> None:
