@@ -11,10 +11,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from onnx import helper
 from zoo_export.onnx_exporter import OnnxExporter
 from zoo_export.options import OnnxOptions
+from zoo_export.row_graphs import with_row_graphs
 
-from zoo.export.folder import KEEP, REORDER
+from zoo.export.folder import KEEP, NEXT_STEP, REORDER
 from zoo.export.hardware import nvidia_gpus
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.device_steps import DevicePromptSteps, DeviceSteps
@@ -110,7 +112,7 @@ def assert_same(graphs: Graphs, made: Any, host: Any) -> None:
         assert counted.reordered or search.width == 1
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_what_stays_on_the_device_gives_what_the_host_gives(pair: Path) -> None:
     """Of a model whose steps take all that there is of a source; with the graphs that take rows, and without."""
     graphs = open_graphs(pair, 2, 1, device=BOUND)
@@ -125,18 +127,36 @@ def test_what_stays_on_the_device_gives_what_the_host_gives(pair: Path) -> None:
         )
 
 
-@pytest.mark.slow
-def test_graphs_that_take_rows_have_names_that_no_other_reader_looks_for(pair: Path) -> None:
-    """`optimum` looks for names with 'encoder', 'decoder' and 'with_past'."""
-    assert (pair / KEEP).is_file()
-    assert not any(part in name for name in (KEEP, REORDER) for part in ("encoder", "decoder", "with_past"))
-    session = onnxruntime.InferenceSession(pair / REORDER, providers=["CPUExecutionProvider"])
-    names = [item.name for item in session.get_inputs()]
-    assert names == ["rows", *(f"past_key_values.{n}.decoder.{what}" for n in (0, 1) for what in ("key", "value"))]
-    values = {name: np.random.default_rng(1).random((3, 2, 4, 8), np.float32) for name in names[1:]}
-    found = session.run(None, {"rows": np.array([2, 0, 0, 1, 2]), **values})
-    for value, taken in zip(values.values(), found, strict=True):
-        np.testing.assert_array_equal(taken, value[[2, 0, 0, 1, 2]])
+def test_graphs_take_rows_of_what_a_step_takes_whatever_it_holds() -> None:
+    """Of keys and values of the target alone, or of all; their files have names that `optimum` does not look for."""
+    kinds = {
+        "input_ids": np.int64,
+        "encoder_attention_mask": np.int64,
+        "memory_mask.0": np.bool_,
+        "past_key_values.0.decoder.key": np.float16,
+        "past_key_values.0.encoder.key": np.float32,
+    }
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["rows", 2, None])
+        for name, kind in kinds.items()
+    ]
+    step = helper.make_model(
+        helper.make_graph([], "step", inputs, []), opset_imports=[helper.make_opsetid("", 18)], ir_version=8
+    )
+    assert with_row_graphs({"model.onnx": step}) == {"model.onnx": step}
+    graphs = with_row_graphs({NEXT_STEP: step})
+    assert graphs.pop(NEXT_STEP) == step
+    assert set(graphs) == {KEEP, REORDER}
+    assert not any(part in name for name in graphs for part in ("encoder", "decoder", "with_past"))
+    names = {KEEP: list(kinds)[1:], REORDER: ["past_key_values.0.decoder.key"]}
+    values = {name: (np.arange(3 * 2 * 4).reshape(3, 2, 4) % 5).astype(kind) for name, kind in kinds.items()}
+    rows = np.array([2, 0, 0, 1, 2])
+    for name, graph in graphs.items():
+        session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+        assert [item.name for item in session.get_outputs()] == [f"rows.{taken}" for taken in names[name]]
+        found = session.run(None, {"rows": rows, **{taken: values[taken] for taken in names[name]}})
+        for taken, value in zip(names[name], found, strict=True):
+            np.testing.assert_array_equal(value, values[taken][rows])
 
 
 @pytest.mark.soak
@@ -167,39 +187,51 @@ def test_float16_caches_stay_on_the_device_as_they_are(tmp_path: Path) -> None:
         assert found == find(CachedSteps(replace(graphs, device=Device()), given, START), search)
 
 
+def assert_logits_of_torch(folder: Path, weights: str, tolerance: float, device: Device) -> None:
+    """Along the same tokens, with rows taken in between; as a share of the largest logit."""
+    plain = {name: value for name, value in PAIR.items() if name not in {"output_fusion", "context_encoder"}}
+    model = assemble(resolve_model(plain), VOCABULARY, seed=3).eval()
+    exporter = OnnxExporter(OnnxOptions(weights=weights, device="cuda"))
+    first = exporter.exact()
+    if first is None:
+        exporter.write(model, folder)
+    else:
+        first.write(model, folder)
+        exporter.write_reduced(model, folder, folder)
+    graphs, given = open_graphs(folder, 2, 1, reads=TEXTS, device=device), sources()
+    order, swapped = np.array([1, 1, 0, 5, 4, 3, 7, 6]), np.array([1, 0, 2, 3, 4, 5, 6, 7])  # of one source
+    steps = DeviceSteps(graphs, given, START)
+    steps.advance(np.full(8, 9))
+    steps.keep(order)
+    ids, mask = (torch.from_numpy(given[name][order]) for name in TEXTS)
+    written = torch.tensor([[START, 9]]).repeat(8, 1)  # [B, 1 + T]
+    for tokens in np.random.default_rng(2).integers(8, VOCABULARY, (6, 8)):
+        written = torch.cat((written, torch.from_numpy(tokens)[:, None]), dim=1)
+        found = steps.advance(tokens)
+        with torch.no_grad():
+            made = model(input_ids=ids, attention_mask=mask, decoder_input_ids=written, use_cache=False)
+        expected = made.logits[:, -1].numpy()
+        assert np.abs(found - expected).max() < tolerance * max(1.0, np.abs(expected).max())
+        steps.reorder(swapped)
+        written = written[swapped]
+
+
+WEIGHTS = [("float32", 1e-4), ("float16", 2e-2)]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("weights", "tolerance"), WEIGHTS)
+def test_bound_memory_gives_the_logits_of_torch(tmp_path: Path, weights: str, tolerance: float) -> None:
+    with one_thread():
+        assert_logits_of_torch(tmp_path, weights, tolerance, BOUND)
+
+
 @pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.skipif(
     CUDA not in onnxruntime.get_available_providers() or not nvidia_gpus(),
     reason="onnxruntime has no CUDA here, or there is no GPU",
 )
-@pytest.mark.parametrize(("weights", "tolerance"), [("float32", 1e-4), ("float16", 2e-2)])
+@pytest.mark.parametrize(("weights", "tolerance"), WEIGHTS)
 def test_a_gpu_gives_the_logits_of_torch(tmp_path: Path, weights: str, tolerance: float) -> None:
-    """Along outputs of torch, with rows taken in between; as a share of the largest logit."""
-    plain = {name: value for name, value in PAIR.items() if name not in {"output_fusion", "context_encoder"}}
-    model = assemble(resolve_model(plain), VOCABULARY, seed=3).eval()
-    exporter = OnnxExporter(OnnxOptions(weights=weights, device="cuda"))
-    first = exporter.exact()
-    if first is None:
-        exporter.write(model, tmp_path)
-    else:
-        first.write(model, tmp_path)
-        exporter.write_reduced(model, tmp_path, tmp_path)
-    graphs = open_graphs(tmp_path, 2, 1, reads=TEXTS, device=Device("cuda", asked=True, bound=True))
-    given, order = sources(), np.array([1, 1, 0, 5, 4, 3, 7, 6])
-    steps = DeviceSteps(graphs, given, START)
-    tokens = np.random.default_rng(2).integers(8, VOCABULARY, (6, 8))
-    steps.keep(order)
-    ids, mask = (torch.from_numpy(given[name][order]) for name in TEXTS)
-    written = torch.full((8, 1), START)
-    for step in tokens:
-        written = torch.cat((written, torch.from_numpy(step)[:, None]), dim=1)  # [B, 1 + T]
-        found = steps.advance(step)
-        with torch.no_grad():
-            expected = model(input_ids=ids, attention_mask=mask, decoder_input_ids=written, use_cache=False).logits
-        expected = expected[:, -1].numpy()
-        assert np.abs(found - expected).max() < tolerance * max(1.0, np.abs(expected).max())
-        swapped = np.array([0, 1, 2, 3, 5, 4, 6, 7])
-        steps.reorder(swapped)
-        ids, mask, written = ids[swapped], mask[swapped], written[swapped]
-        steps.keep(np.arange(8)) if len(written[0]) == 4 else None
+    assert_logits_of_torch(tmp_path, weights, tolerance, Device("cuda", asked=True, bound=True))
