@@ -71,18 +71,6 @@ def test_threads_share_a_recogniser(readers: Any) -> None:
         assert list(pool.map(lambda _: recognizer.recognize(paths), range(8))) == [expected] * 8
 
 
-def test_texts_are_the_same_where_caches_stay_in_a_devices_memory(
-    readers: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = sorted(readers.images.iterdir())
-    expected = {
-        width: load_recognizer(readers.text.export, threads=1).recognize(paths, width=width) for width in (1, 3)
-    }
-    monkeypatch.setattr("zoo.export.runtime.recognizer.device_for", lambda *_: Device("cpu", bound=True))
-    recognizer = load_recognizer(readers.text.export, threads=1)
-    assert {width: recognizer.recognize(paths, width=width) for width in (1, 3)} == expected
-
-
 def test_what_it_cannot_do_is_told_before_anything_is_computed(readers: Any) -> None:
     text, ctc = (load_recognizer(twins.export, threads=1) for twins in (readers.text, readers.ctc))
     with pytest.raises(InputError, match="an image-ctc is decoded greedily"):
@@ -95,6 +83,18 @@ def test_what_it_cannot_do_is_told_before_anything_is_computed(readers: Any) -> 
         text.recognize([np.zeros((32, 90, 3))])
     with pytest.raises(InputError, match="expected encoder-decoder"):
         load(readers.text.export)
+
+
+def test_texts_are_the_same_where_caches_stay_in_a_devices_memory(
+    readers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(readers.images.iterdir())
+    expected = {
+        width: load_recognizer(readers.text.export, threads=1).recognize(paths, width=width) for width in (1, 3)
+    }
+    monkeypatch.setattr("zoo.export.runtime.recognizer.device_for", lambda *_: Device("cpu", bound=True))
+    recognizer = load_recognizer(readers.text.export, threads=1)
+    assert {width: recognizer.recognize(paths, width=width) for width in (1, 3)} == expected
 
 
 def test_an_export_that_needs_another_plugin_or_is_damaged_is_refused_in_one_line(readers: Any, tmp_path: Path) -> None:
