@@ -19,10 +19,12 @@ import torch
 
 from zoo.errors import InputError, ZooError
 from zoo.export.contracts import Exporter, Parity, RefusedError, Trial, Written
+from zoo.export.folder import LEAN_STEP, NEXT_STEP
 from zoo.models.modes import evaluating
 from zoo_export import attention, checks
 from zoo_export.families import family_of
 from zoo_export.graphs import Graph
+from zoo_export.lean_steps import lean_step
 from zoo_export.options import LOWEST_OPSET, OnnxOptions
 from zoo_export.parity import compared
 from zoo_export.precision import LAYER, PRODUCTS, reduced
@@ -103,10 +105,12 @@ class OnnxExporter(Exporter):
         """The graphs of a model, in float32, by the names of their files."""
         with evaluating(model), _quiet():
             try:
-                return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
+                graphs = {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
             except torch.onnx.OnnxExporterError as error:
                 what = model.section.detector.id if model.finds_boxes else model.section.architecture
                 raise ZooError(f"a model with '{what}' cannot be exported to ONNX: {_cause(error)}") from error
+        lean = lean_step(graphs[NEXT_STEP]) if NEXT_STEP in graphs else None
+        return graphs if lean is None else {**graphs, LEAN_STEP: lean}
 
     def _graph(self, graph: Graph) -> onnx.ModelProto:
         program = torch.onnx.export(

@@ -117,6 +117,7 @@ def _int8(graph: onnx.ModelProto, kept: set[str], options: OnnxOptions) -> onnx.
             reduce_range=options.reduced_range,
             weight_type=QuantType.QInt8,
             use_external_data_format=True,
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},  # behind operators of onnxruntime's own
         )
         return onnx.load(path)
 
