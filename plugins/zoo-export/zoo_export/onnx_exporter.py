@@ -28,6 +28,7 @@ from zoo_export.lean_steps import lean_step
 from zoo_export.options import LOWEST_OPSET, OnnxOptions
 from zoo_export.parity import compared
 from zoo_export.precision import LAYER, PRODUCTS, reduced
+from zoo_export.row_graphs import with_row_graphs
 from zoo_export.storage import load_graphs, save_graphs, sizes
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -91,6 +92,8 @@ class OnnxExporter(Exporter):
         changed: tuple[str, ...] = ()
         if self.options.weights != "float32":
             graphs, changed = reduced(graphs, self.options)
+        if self.options.device == "cuda":
+            graphs = with_row_graphs(dict(graphs))
         save_graphs(graphs, folder)
         libraries = ["torch", "onnx", "onnxscript", *(["onnxruntime"] if changed else [])]
         return Written(
@@ -99,6 +102,7 @@ class OnnxExporter(Exporter):
             weights=self.options.weights,
             versions={name: metadata.version(name) for name in libraries},
             changed=changed,
+            device=self.options.device,
         )
 
     def _graphs(self, model: Any) -> dict[str, onnx.ModelProto]:

@@ -17,6 +17,8 @@ import pytest
 from zoo.errors import InputError
 from zoo.export.folder import ENCODER, EXPORT_FILE, LEAN_STEP, NEXT_STEP
 from zoo.export.runtime import Translator, caches, load
+from zoo.export.runtime import translator as translator_module
+from zoo.export.runtime.devices import Device
 from zoo.export.runtime.sessions import session_options
 
 pytestmark = pytest.mark.slow  # as an export is made
@@ -52,6 +54,15 @@ def test_the_step_that_others_run_writes_what_the_lean_one_does(
     for width in (1, 4):
         changes = {"width": width, "max_new_tokens": 99, "batch_size": 16}
         assert other.translate(twins.sources, **changes) == translator.translate(twins.sources, **changes)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_outputs_are_the_same_where_caches_stay_in_a_devices_memory(
+    twins: Any, of_torch: Any, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Of an export that was not made for one, too: rows then go by way of the host."""
+    monkeypatch.setattr(translator_module, "device_for", lambda *_: Device("cpu", bound=True))
+    assert load(twins.export, threads=1).translate(twins.sources, width=width, batch_size=60) == of_torch(width=width)
 
 
 def test_ids_end_where_the_model_ended(translator: Translator) -> None:
