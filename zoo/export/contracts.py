@@ -36,7 +36,17 @@ class Written:
     """Who runs it: `zoo.export.folder.Export.kind`."""
 
 
-class RefusedError(ZooError):
+class UnfitError(ZooError):
+    """An export that is none of its model: it computes something else, or cannot be written or run. That is a verdict on
+    model and exporter, and comes again wherever it is asked for."""
+
+    def __init__(self, reason: str, rest: str = "") -> None:
+        """`rest` follows the reason where a user reads it: what became of the folder, what to do."""
+        self.reason = reason
+        super().__init__(reason + rest)
+
+
+class RefusedError(UnfitError):
     """The program that is to run an export does not take it."""
 
     def __init__(self, message: str, operator: str | None = None) -> None:

@@ -12,9 +12,9 @@ from typing import Any, overload
 import torch
 
 from zoo.atomic import atomic_directory
-from zoo.errors import InputError, ZooError
+from zoo.errors import InputError
 from zoo.export.boxes import box_part
-from zoo.export.contracts import Exporter, Parity, RefusedError, Written
+from zoo.export.contracts import Exporter, Parity, RefusedError, UnfitError, Written
 from zoo.export.folder import (
     EXPORT_FILE,
     Cache,
@@ -77,9 +77,9 @@ def export_model(
     that are in less than float32 are ranked.
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
-    measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
-    `tolerance`, or another output; `RefusedError` where nothing that was written runs; `DroppedError` where quality is
-    past `max_drop`.
+    measured. Raises `UnfitError` where an export that is in float32 throughout has logits that differ by more than
+    `tolerance`, or another output; of its kinds `RefusedError` where nothing that was written runs, `DroppedError` where
+    quality is past `max_drop`.
     """
     refuse_place(out)
     run = load_plain(source) if is_plain(source) else load_run(source)
@@ -273,15 +273,16 @@ class Batches(Sequence[dict[str, Any]]):
 def _refuse_other_outputs(found: Parity, tolerance: float, out: Path, *, boxes: bool) -> None:
     if not found.largest_difference <= tolerance:  # NaN, too
         scores = "scores and boxes" if boxes else "logits"
-        raise ZooError(
+        raise UnfitError(
             f"{scores} of the export differ from torch's by {found.largest_difference:.2g}, more than {tolerance:g}, "
-            f"on {found.examples} sources: nothing was written to {out}"
+            f"on {found.examples} sources",
+            f": nothing was written to {out}",
         )
     if found.same_outputs < found.examples:
         outputs = "detections" if boxes else "greedy outputs"
         other = found.examples - found.same_outputs
-        raise ZooError(
-            f"{other} of {found.examples} {outputs} of the export are not torch's: nothing was written to {out}"
+        raise UnfitError(
+            f"{other} of {found.examples} {outputs} of the export are not torch's", f": nothing was written to {out}"
         )
 
 

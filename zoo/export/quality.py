@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError, ZooError, did_you_mean
-from zoo.export.contracts import KEEP, Exporter, Parity, Written
+from zoo.export.contracts import KEEP, Exporter, Parity, UnfitError, Written
 from zoo.export.material import Material
 from zoo.export.plain import PlainRun
 from zoo.export.report import MetricDrop, ParityReport, SameOutputs, finite
@@ -64,7 +64,7 @@ class MaxDrop:
         return None if self.unbounded else ALLOWED.get(metric.unit)
 
 
-class DroppedError(ZooError):
+class DroppedError(UnfitError):
     """An export is worse than its model by more than was allowed."""
 
     def __init__(self, report: ParityReport, out: Path) -> None:
@@ -74,7 +74,7 @@ class DroppedError(ZooError):
         if report.largest_difference is None:
             clauses = [f"the export's {report.compared} are no finite numbers"]
         where = f"on {report.examples} examples of {report.taken_from}"
-        super().__init__(f"{' and '.join(clauses)}, {where}: nothing was written to {out}{_advice(report)}")
+        super().__init__(f"{' and '.join(clauses)}, {where}", f": nothing was written to {out}{_advice(report)}")
 
 
 def _past(drop: MetricDrop) -> str:

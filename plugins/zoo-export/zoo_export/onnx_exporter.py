@@ -17,8 +17,8 @@ from typing import Any
 import onnx
 import torch
 
-from zoo.errors import InputError, ZooError
-from zoo.export.contracts import Exporter, Parity, RefusedError, Trial, Written
+from zoo.errors import InputError
+from zoo.export.contracts import Exporter, Parity, RefusedError, Trial, UnfitError, Written
 from zoo.models.modes import evaluating
 from zoo_export import attention, checks
 from zoo_export.families import family_of
@@ -106,7 +106,7 @@ class OnnxExporter(Exporter):
                 return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
             except torch.onnx.OnnxExporterError as error:
                 what = model.section.detector.id if model.finds_boxes else model.section.architecture
-                raise ZooError(f"a model with '{what}' cannot be exported to ONNX: {_cause(error)}") from error
+                raise UnfitError(f"a model with '{what}' cannot be exported to ONNX: {_cause(error)}") from error
 
     def _graph(self, graph: Graph) -> onnx.ModelProto:
         program = torch.onnx.export(
