@@ -60,7 +60,7 @@ def compared_boxes(model: Any, folder: Path, batches: Sequence[Mapping[str, Tens
         for number, (one, other) in enumerate(zip(theirs, mine, strict=True)):
             aligned = _aligned(one.rows, other.rows)
             agree = aligned is not None and _same(one.found, other.found)
-            if not agree or not np.abs(aligned - one.rows).max(initial=0) <= _NEAR:
+            if not agree or aligned is None or not np.abs(aligned - one.rows).max(initial=0) <= _NEAR:
                 alone = {name: tensor[number : number + 1] for name, tensor in images.items()}
                 if _is_chance(model, alone, one, part):
                     continue
@@ -78,7 +78,8 @@ def compared_boxes(model: Any, folder: Path, batches: Sequence[Mapping[str, Tens
 def _in_torch(model: Any, images: Mapping[str, Tensor], part: BoxPart) -> list[_Image]:
     with evaluating(model), torch.no_grad():
         scored = model.detector.scored(model.detector(**images))
-    return [_image(*(item.numpy() for item in one), part) for one in zip(*scored, strict=True)]
+    arrays = (tensor.numpy() for tensor in scored)
+    return [_image(scores, boxes, real, part) for scores, boxes, real in zip(*arrays, strict=True)]
 
 
 def _image(scores: Floats, boxes: Floats, real: NDArray[np.bool_], part: BoxPart) -> _Image:

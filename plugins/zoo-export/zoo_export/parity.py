@@ -120,4 +120,4 @@ def _search(model: Any, targets: Array, max_new_tokens: int) -> Search:
 def _real(targets: Array, end: int) -> Array:
     """Which of the tokens ``[B, T]`` behind the start belong to the output, its end included."""
     ended = targets[:, 1:] == end
-    return np.cumsum(ended, axis=1) - ended == 0
+    return np.asarray(np.cumsum(ended, axis=1) - ended == 0)
