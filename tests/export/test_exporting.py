@@ -27,38 +27,6 @@ from zoo.testing.glyphs import with_glyphs
 from zoo.testing.surroundings import one_thread
 from zoo.training import build
 
-SPEC: dict[str, Any] = {
-    "name": "tiny",
-    "task": {
-        "use": "translation",
-        "corpus": {"use": "generated", "pairs": 120, "dev_pairs": 12, "test_pairs": 5, "vocabulary": 60},
-        "source": "qaa",
-        "target": "qab",
-    },
-    "tokenizer": {"use": "unigram", "vocab_size": 120},
-    "model": {
-        "d_model": 16,
-        "heads": 2,
-        "encoder": {"layers": 1},
-        "decoder": {"layers": 1},
-        "position": "sinusoidal",
-        "block": "pre-norm",
-        "normalization": "layer-norm",
-        "feedforward": {"use": "mlp", "width": 24, "activation": "relu"},
-        "fusion": "top",
-        "max_positions": 64,
-    },
-    "training": {
-        "steps": 0,
-        "batch_tokens": 100,
-        "objective": "cross-entropy",
-        "optimizer": {"use": "adamw", "lr": 1e-3},
-        "schedule": "constant",
-        "clipping": "none",
-    },
-    "decoding": {"strategy": {"use": "beam", "width": 3}, "max_new_tokens": 20, "batch_size": 5},
-    "evaluation": {"metrics": ["chrf"]},
-}
 SAME = Parity(examples=12, largest_difference=1e-6, same_outputs=12)
 
 
@@ -94,13 +62,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, home: DataHome) -> Path:
+def model(tmp_path_factory: pytest.TempPathFactory, home: DataHome, translator_plain: Callable[..., Any]) -> Path:
     """An untrained model's folder."""
     from zoo.spec import resolve
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     with one_thread():
-        build(resolve(SPEC), folder, home)
+        changes = {"decoding.strategy": {"use": "beam", "width": 3}, "decoding.max_new_tokens": 20}
+        build(resolve(translator_plain(**changes)), folder, home)
     return folder
 
 

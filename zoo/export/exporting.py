@@ -78,8 +78,8 @@ def export_model(
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
     measured. Raises `UnfitError` where an export that is in float32 throughout has logits that differ by more than
-    `tolerance`, or another output; of its kinds `RefusedError` where nothing that was written runs, `DroppedError` where
-    quality is past `max_drop`.
+    `tolerance`, or another output; of its kinds `RefusedError` where nothing that was written runs, and `DroppedError`
+    where quality is past `max_drop`.
     """
     refuse_place(out)
     run = load_plain(source) if is_plain(source) else load_run(source)
