@@ -200,7 +200,8 @@ def run_exported(spec: Spec, work: WorkFolder, home: DataHome, progress: Progres
     if spec.measurement.processes:
         sources = [source_of(example) for example in shown_examples(examples)]
         measured = measure_export(folder, sources, spec, progress=progress)
-        found = performance_of(measured, disk_bytes=sum(export.sizes.values()))
+        size = size_of_weights(folder) if export.kind == "torch" else sum(export.sizes.values())
+        found = performance_of(measured, disk_bytes=size)
         performance, told = [found], told | machine_facts(measured)
     return Outcome(
         status="collapsed" if evaluation.collapsed else "ok",

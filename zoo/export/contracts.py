@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from zoo.errors import InputError, ZooError
 from zoo.export.folder import SequencePart
@@ -37,8 +37,8 @@ class Written:
 
 
 class UnfitError(ZooError):
-    """An export that is none of its model: it computes something else, or cannot be written or run. That is a verdict on
-    model and exporter, and comes again wherever it is asked for."""
+    """An export that is none of its model: it computes something else, or cannot be written or run. That is a verdict
+    on model and exporter, and comes again wherever it is asked for."""
 
     def __init__(self, reason: str, rest: str = "") -> None:
         """`rest` follows the reason where a user reads it: what became of the folder, what to do."""
@@ -80,6 +80,9 @@ class Parity:
 
 class Exporter(ABC):
     """An exporter. Built as ``target(options)``."""
+
+    in_torch: ClassVar[bool] = False
+    """Whether what it writes is a model's folder, which is read, run and measured as that of ``zoo train``."""
 
     def __init__(self, options: Options) -> None:
         self.options = options

@@ -37,6 +37,7 @@ from zoo.export.sensitivity import EXAMPLES as RANKED_ON
 from zoo.export.sensitivity import Trials
 from zoo.export.tokenizer_files import refuse_python_tokenizers, write_tokenizers
 from zoo.measure.reading import reader_of, source_of
+from zoo.models.tokenizers import save_tokenizers
 from zoo.spec import distributions_of
 from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.lock import LOCK_NAME
@@ -82,11 +83,14 @@ def export_model(
     where quality is past `max_drop`.
     """
     refuse_place(out)
+    if (source / EXPORT_FILE).is_file():
+        raise InputError("is an export: export the model that it was made of", where=str(source))
     run = load_plain(source) if is_plain(source) else load_run(source)
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
     exporter.refuse(model)
-    refuse_python_tokenizers(run.tokenizers, str(source))
+    if not exporter.in_torch:
+        refuse_python_tokenizers(run.tokenizers, str(source))
     if isinstance(run, PlainRun):
         search_of(_sequence(run), str(source))
     sequence, notes = exporter.adapted(_sequence(run)) if model.writes_text else (None, ())
@@ -219,9 +223,12 @@ class _Job:
             self.run.write_configuration(folder)
         else:
             shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
-        longest = None if self.sequence is None else self.sequence.source_limit()
-        texts = [example.source for example in self.material.examples] if self.run.model.reads == "text" else []
-        write_tokenizers(self.run.tokenizers, self.source, folder, texts, longest)
+        if self.exporter.in_torch:
+            save_tokenizers(self.run.tokenizers, folder)
+        else:
+            longest = None if self.sequence is None else self.sequence.source_limit()
+            texts = [example.source for example in self.material.examples] if self.run.model.reads == "text" else []
+            write_tokenizers(self.run.tokenizers, self.source, folder, texts, longest)
         export = _described(self.run, written, self.sequence, self.notes, report, exact).model_copy(
             update={"threads": self.threads, "decisions": list(self.decisions)}
         )

@@ -14,7 +14,7 @@ from zoo.errors import InputError
 from zoo.export.report import ExactParity, ParityReport
 
 EXPORT_FILE = "export.json"
-_RUNTIMES = {"onnx": "onnxruntime", "ctranslate2": "ctranslate2"}
+_RUNTIMES = {"onnx": "onnxruntime", "ctranslate2": "ctranslate2", "torch": "torch"}
 """The distribution that runs a kind of export."""
 FORMAT = "zoo.export/1"
 
@@ -174,7 +174,9 @@ class Export(_Part):
     """What ``export.json`` says."""
 
     format: Literal["zoo.export/1"] = "zoo.export/1"
-    kind: Literal["onnx", "ctranslate2"] = Field(default="onnx", description="Whose form it has, and who runs it")
+    kind: Literal["onnx", "ctranslate2", "torch"] = Field(
+        default="onnx", description="Whose form it has, and who runs it"
+    )
     name: str
     architecture: str
     reads: Literal["text", "image"]
@@ -192,6 +194,11 @@ class Export(_Part):
     exact_parity: ExactParity | None = Field(
         default=None, description="How far it was before its weights were made smaller; None: they were not"
     )
+
+
+def is_in_torch(folder: Path) -> bool:
+    """Whether the export in `folder` is a model's folder, which torch runs. Raises InputError as `read_export`."""
+    return read_export(folder).kind == "torch"
 
 
 def runtime_versions(export: Export) -> dict[str, str]:

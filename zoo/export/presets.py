@@ -23,6 +23,9 @@ COMPATIBILITY = "https://onnxruntime.ai/docs/reference/compatibility.html"
 KRISHNAMOORTHI = "Krishnamoorthi 2018, arXiv:1806.08342, on granularity"
 K_BIT = "Dettmers and Zettlemoyer 2023, arXiv:2212.09720, on block sizes"
 
+CLOSEST = ("int8", "bfloat16", "float16", "float32")
+"""What is taken where an exporter has not the weights of a preset: the first of these that it has."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -150,7 +153,7 @@ class _Plan:
         else:
             self._decide(
                 "weights",
-                "int8",
+                next(name for name in CLOSEST if self._takes(weights=name)),
                 f"{self.chosen.id} has no {preset.weights}: of what it has, this is the closest",
                 f"zoo show exporter/{self.chosen.name}",
             )

@@ -25,6 +25,8 @@ Floats = NDArray[np.float32]
 
 _NEAR = 1e-4
 """Scores and boxes that differ by no more are the same."""
+_ROUGHLY = 1e-2
+"""The same of an export in fewer bits."""
 _ROUNDING = 1e-6
 """How far pixels are moved, which are about 1, to see whether rounding alone changes what torch finds."""
 _TRIES = 8
@@ -54,12 +56,11 @@ def compared_boxes(model: Any, folder: Path, batches: Sequence[Mapping[str, Tens
     differences = Differences(probabilities=False)
     for batch in batches:
         images = {name: _padded(batch[name], part.multiple) for name in FRAMES}
-        theirs = _in_torch(model, images, part)
+        theirs = seen_in_torch(model, images, part)
         given = run(session, {name: tensor.numpy() for name, tensor in images.items()})
         mine = [_image(*arrays, part) for arrays in zip(given[SCORES], given[BOXES], given[REAL], strict=True)]
         for number, (one, other) in enumerate(zip(theirs, mine, strict=True)):
-            aligned = _aligned(one.rows, other.rows)
-            agree = aligned is not None and _same(one.found, other.found)
+            agree, aligned = same_image(one, other)
             if not agree or aligned is None or not np.abs(aligned - one.rows).max(initial=0) <= _NEAR:
                 alone = {name: tensor[number : number + 1] for name, tensor in images.items()}
                 if _is_chance(model, alone, one, part):
@@ -75,11 +76,21 @@ def compared_boxes(model: Any, folder: Path, batches: Sequence[Mapping[str, Tens
     )
 
 
-def _in_torch(model: Any, images: Mapping[str, Tensor], part: BoxPart) -> list[_Image]:
+def same_image(one: _Image, other: _Image, *, rounded: bool = False) -> tuple[bool, Floats | None]:
+    """Whether both find the same, and what `other` predicts in the order of `one`; None where it predicts fewer or
+    more. Where it is `rounded`, a hundredth is as near as the same."""
+    aligned = _aligned(one.rows, other.rows)
+    same = aligned is not None and _same(one.found, other.found, _ROUGHLY if rounded else _NEAR)
+    return same, aligned
+
+
+def seen_in_torch(model: Any, images: Mapping[str, Tensor], part: BoxPart) -> list[_Image]:
+    """What `model`, in whatever precision, says of each of the prepared images."""
     with evaluating(model), torch.no_grad():
-        scored = model.detector.scored(model.detector(**images))
-    arrays = (tensor.numpy() for tensor in scored)
-    return [_image(scores, boxes, real, part) for scores, boxes, real in zip(*arrays, strict=True)]
+        predictions = model(**images).predictions
+        scores, boxes, real = model.detector.scored(predictions)
+    arrays = (scores.float().numpy(), boxes.float().numpy(), real.numpy())
+    return [_image(*each, part) for each in zip(*arrays, strict=True)]
 
 
 def _image(scores: Floats, boxes: Floats, real: NDArray[np.bool_], part: BoxPart) -> _Image:
@@ -115,14 +126,14 @@ def _aligned(expected: Floats, rows: Floats) -> Floats | None:
     return taken
 
 
-def _same(one: Found, other: Found) -> bool:
-    """Whether each box that one finds has its like in the other."""
+def _same(one: Found, other: Found, near: float = _NEAR) -> bool:
+    """Whether each box that one finds has its like in the other, as `near` in corners and score."""
     if len(one.scores) != len(other.scores):
         return False
     left = np.ones(len(other.scores), np.bool_)
     for score, label, box in zip(*one, strict=True):
         apart = np.maximum(np.abs(other.boxes - box).max(axis=1), np.abs(other.scores - score))  # [k]
-        like = np.flatnonzero(left & (other.labels == label) & (apart <= _NEAR))
+        like = np.flatnonzero(left & (other.labels == label) & (apart <= near))
         if not len(like):
             return False
         left[like[apart[like].argmin()]] = False
@@ -135,7 +146,7 @@ def _is_chance(model: Any, image: Mapping[str, Tensor], before: _Image, part: Bo
     for _ in range(_TRIES):
         pixels = image["pixel_values"]
         noise = _ROUNDING * torch.randn(pixels.shape, generator=draw) * image["pixel_mask"][:, None]
-        (after,) = _in_torch(model, {**image, "pixel_values": pixels + noise}, part)
+        (after,) = seen_in_torch(model, {**image, "pixel_values": pixels + noise}, part)
         aligned = _aligned(before.rows, after.rows)
         if aligned is None or not _same(before.found, after.found):
             return True

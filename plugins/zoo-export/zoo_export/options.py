@@ -58,6 +58,16 @@ class OnnxOptions(Options):
         return self
 
 
+class TorchOptions(Options):
+    """A model's folder once more, in another precision."""
+
+    weights: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32",
+        description="Numbers that the weights are held in, and that is computed in. bfloat16: half the size, 8 bits of "
+        "precision and the range of float32. float16: 11 bits, up to 65504, slow on most processors",
+    )
+
+
 class Ctranslate2Options(Options):
     """CTranslate2, by its own specification of a Transformer."""
 

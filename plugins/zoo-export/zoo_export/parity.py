@@ -45,7 +45,7 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
             expected = model.target_logits(batch, written[:, 1:]).numpy()  # [B, T, V]
         targets = written.numpy()  # [B, 1 + T]
         search = _search(model, targets, max_new_tokens)
-        real = _real(targets, search.end)  # [B, T]
+        real = real_tokens(targets, search.end)  # [B, T]
         agrees = np.ones(len(targets), dtype=bool)
         inputs = {name: tensor.numpy() for name, tensor in prompts.items()}
         steps: Steps
@@ -63,7 +63,7 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
             agrees &= ~rows | (logits.argmax(-1) == targets[:, place + 1])
         examples += len(targets)
         same += int(agrees.sum())
-    return _parity(examples, same, differences)
+    return parity_of(examples, same, differences)
 
 
 def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
@@ -88,10 +88,11 @@ def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]]
         for row, wanted in zip(rows, targets[:, 1:].tolist(), strict=True):
             same += [*row, *[blank] * (width - len(row))] == wanted  # padding is the blank, which no row has
         examples += len(rows)
-    return _parity(examples, same, differences)
+    return parity_of(examples, same, differences)
 
 
-def _parity(examples: int, same: int, differences: Differences) -> Parity:
+def parity_of(examples: int, same: int, differences: Differences) -> Parity:
+    """What was counted over all examples."""
     return Parity(
         examples=examples,
         largest_difference=differences.largest,
@@ -117,7 +118,7 @@ def _search(model: Any, targets: Array, max_new_tokens: int) -> Search:
     )
 
 
-def _real(targets: Array, end: int) -> Array:
+def real_tokens(targets: Array, end: int) -> Array:
     """Which of the tokens ``[B, T]`` behind the start belong to the output, its end included."""
     ended = targets[:, 1:] == end
     return np.asarray(np.cumsum(ended, axis=1) - ended == 0)
