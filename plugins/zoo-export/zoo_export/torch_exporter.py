@@ -21,7 +21,6 @@ from zoo.tasks.contracts import silent
 from zoo.training import load_run
 from zoo.training.quiet import quiet
 from zoo_export.options import TorchOptions
-from zoo_export.storage import sizes
 from zoo_export.torch_parity import compared
 
 _NO_KERNEL = re.compile(r"[\"']?(\w+)[\"']? not implemented for")
@@ -53,7 +52,7 @@ class TorchExporter(Exporter):
         with quiet():
             copy.deepcopy(model).to(dtype).save_pretrained(folder)
         return Written(
-            sizes=sizes(folder),
+            sizes={file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()},
             opset=None,
             versions={name: metadata.version(name) for name in ("torch", "transformers", "safetensors")},
             weights=self.options.weights,
