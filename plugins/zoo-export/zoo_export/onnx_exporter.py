@@ -26,6 +26,7 @@ from zoo_export.graphs import Graph
 from zoo_export.options import LOWEST_OPSET, OnnxOptions
 from zoo_export.parity import compared
 from zoo_export.precision import LAYER, PRODUCTS, reduced
+from zoo_export.row_graphs import with_row_graphs
 from zoo_export.storage import load_graphs, save_graphs, sizes
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -89,6 +90,8 @@ class OnnxExporter(Exporter):
         changed: tuple[str, ...] = ()
         if self.options.weights != "float32":
             graphs, changed = reduced(graphs, self.options)
+        if self.options.device == "cuda":
+            graphs = with_row_graphs(dict(graphs))
         save_graphs(graphs, folder)
         libraries = ["torch", "onnx", "onnxscript", *(["onnxruntime"] if changed else [])]
         return Written(
@@ -97,6 +100,7 @@ class OnnxExporter(Exporter):
             weights=self.options.weights,
             versions={name: metadata.version(name) for name in libraries},
             changed=changed,
+            device=self.options.device,
         )
 
     def _graphs(self, model: Any) -> dict[str, onnx.ModelProto]:

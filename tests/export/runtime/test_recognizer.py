@@ -17,6 +17,8 @@ from PIL import Image
 from zoo.errors import InputError
 from zoo.export.folder import EXPORT_FILE, read_export
 from zoo.export.runtime import load, load_recognizer
+from zoo.export.runtime import recognizer as recognizer_module
+from zoo.export.runtime.devices import Device
 from zoo.images.files import load_image
 from zoo.measure.generation import generate_outputs
 from zoo.registry import use_registry
@@ -50,6 +52,18 @@ def test_texts_are_torchs_by_beams_and_by_frames_whatever_images_are_given_as(re
     assert recognizer.recognize([Image.fromarray(item) for item in pixels], batch_size=12) == expected
     assert list(recognizer.stream(iter([str(path) for path in paths[:3]]))) == expected[:3]
     assert recognizer.recognize([]) == []
+
+
+def test_texts_are_the_same_where_caches_stay_in_a_devices_memory(
+    readers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(readers.images.iterdir())
+    expected = {
+        width: load_recognizer(readers.text.export, threads=1).recognize(paths, width=width) for width in (1, 3)
+    }
+    monkeypatch.setattr(recognizer_module, "device_for", lambda *_: Device("cpu", bound=True))
+    recognizer = load_recognizer(readers.text.export, threads=1)
+    assert {width: recognizer.recognize(paths, width=width) for width in (1, 3)} == expected
 
 
 def test_it_is_compared_as_used_and_by_the_metrics_of_its_spec(readers: Any) -> None:

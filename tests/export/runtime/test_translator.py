@@ -17,6 +17,8 @@ import pytest
 from zoo.errors import InputError
 from zoo.export.folder import ENCODER, EXPORT_FILE, NEXT_STEP
 from zoo.export.runtime import Translator, load
+from zoo.export.runtime import translator as translator_module
+from zoo.export.runtime.devices import Device
 from zoo.export.runtime.sessions import session_options
 
 pytestmark = pytest.mark.slow  # as an export is made
@@ -37,6 +39,15 @@ def test_outputs_are_those_of_torch(twins: Any, translator: Translator, of_torch
     assert translator.translate(twins.sources, **changes) == expected
     assert translator.translate(twins.sources, batch_size=60, **changes) == expected
     assert list(translator.stream(twins.sources[:9], **changes)) == expected[:9]
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_outputs_are_the_same_where_caches_stay_in_a_devices_memory(
+    twins: Any, of_torch: Any, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Of an export that was not made for one, too: rows then go by way of the host."""
+    monkeypatch.setattr(translator_module, "device_for", lambda *_: Device("cpu", bound=True))
+    assert load(twins.export, threads=1).translate(twins.sources, width=width, batch_size=60) == of_torch(width=width)
 
 
 def test_ids_end_where_the_model_ended(translator: Translator) -> None:
