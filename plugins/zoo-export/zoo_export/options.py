@@ -19,7 +19,7 @@ class OnnxOptions(Options):
     """ONNX by torch's own exporter, its weights as they are or in fewer bits."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32"}
+        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32", "calibration", "keep_last"}
     )
     opset: int = Field(
         default=LOWEST_OPSET,
@@ -49,6 +49,16 @@ class OnnxOptions(Options):
         default=[],
         description="Layers whose weights stay float32, by their names in the torch model, with * and ? as in a shell: "
         "lm_head, decoder.layers.0.*",
+    )
+    calibration: int = Field(
+        default=32,
+        ge=0,
+        description="int8 and int4 of detectors: images of the training split on which the ranges of what goes through "
+        "convolutions are found; 0: convolutions stay float32",
+    )
+    keep_last: bool = Field(
+        default=True,
+        description="int8 and int4 of detectors: the last layers, which scores and boxes are computed of, stay float32",
     )
 
     @model_validator(mode="after")

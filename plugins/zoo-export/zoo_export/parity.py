@@ -22,7 +22,6 @@ from zoo.images.frames import best_path
 from zoo.images.patches import PATCHES
 from zoo.models.decoding import run_generate
 from zoo.models.modes import evaluating
-from zoo_export.box_parity import compared_boxes
 
 Array = NDArray[Any]
 
@@ -30,8 +29,6 @@ Array = NDArray[Any]
 def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
     """`Parity` over encoded `batches`, by what users run. Where tokens are written one by one: along torch's greedy
     outputs, so that one other token does not hide the rest."""
-    if model.finds_boxes:
-        return compared_boxes(model, folder, batches)
     if model.section.decoder is None:
         return _compared_frames(model, folder, batches, max_new_tokens=max_new_tokens)
     reads = {"pair": TEXTS, "image": PATCHES}.get(model.arrangement)
