@@ -142,7 +142,8 @@ def test_in_fewer_bits_it_finds_nearly_the_same_boxes(finders: Finders, tmp_path
         run = load_run(finders.torch)
         shown = Batches(run, [PixelImage(load_image(image)) for image in paths])
         written = exporter.write_reduced(run.model.eval(), finders.export, tmp_path, calibration=shown)
-    assert sum(written.sizes.values()) < sum(finders.said.sizes.values())
+    (file,) = (name for name in written.sizes if name.endswith("_data"))  # the graph is larger than these weights
+    assert written.sizes[file] < {"float16": 0.6, "int8": 0.5}[weights] * finders.said.sizes[file]
     write_export(finders.said.model_copy(update={"weights": weights, "sizes": written.sizes}), tmp_path)
     found = load_detector(tmp_path, threads=1).detect(paths)
     expected = load_detector(finders.export, threads=1).detect(paths)
