@@ -219,6 +219,44 @@ def test_what_does_not_run_is_written_asking_less_until_it_does_and_each_step_is
     assert not (tmp_path / "out" / "exact").exists()
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_an_exporter_that_looks_for_ranges_is_shown_what_the_model_learned_from(
+    exported: Callable[..., Export], own: bool
+) -> None:
+    class Ranging(Picky):
+        shown = 0
+
+        def calibration(self, model: Any) -> int:
+            return 7
+
+        def write_reduced(self, *given: Any, calibration: Any = (), **named: Any) -> Written:
+            type(self).shown = sum(len(batch["input_ids"]) for batch in calibration)
+            return super().write_reduced(*given, **named)
+
+    fake = Ranging(Weights(weights="int8", opset=18))
+    sources = ["a b", "c d e", "f"] if own else None
+    (decision,) = exported(fake, sources=sources).decisions
+    assert (decision.what, decision.value) == ("calibration", "3 of sources" if own else "7 of train")
+    assert ("flatters" in decision.reason) == own
+    assert Ranging.shown == (3 if own else 7)
+
+
+def test_what_a_model_is_decides_what_nobody_asked_for_and_is_told(exported: Callable[..., Export]) -> None:
+    class Suited(Picky):
+        given: frozenset[str] = frozenset()
+
+        def for_model(self, model: Any, asked: Any = ()) -> Any:
+            type(self).given = frozenset(asked)
+            decision = Decision(what="weights", value="int8", reason="it has no other", source="here")
+            return Suited(Weights(weights="int8", opset=18)), (decision,)
+
+    preset = Decision(what="weights", value="int4", reason="small", source="somewhere")
+    export = exported(Suited(Weights(weights="int4", opset=18)), decisions=[preset])
+    assert Suited.given == {"opset"}, "the preset's choice was nobody's wish"
+    assert [item.value for item in export.decisions] == ["int4", "int8"]
+    assert export.weights == "int8"
+
+
 def test_what_nothing_less_can_be_asked_of_fails_as_it_was_refused(
     exported: Callable[..., Export], tmp_path: Path
 ) -> None:

@@ -356,6 +356,16 @@ def test_layers_are_grouped_by_globs_that_name_them_and_no_others() -> None:
     }
 
 
+def test_layers_that_are_alone_in_their_part_are_grouped_with_others_that_are_so() -> None:
+    names = ["stem.conv", "stage.down.conv", "stage.blocks.0.first.conv", "stage.blocks.0.second.conv", "head.0.conv"]
+    assert grouped(names) == {
+        "stem.conv": ("stem.conv",),
+        "stage.down.conv": ("stage.down.conv",),  # "stage.*" would name the blocks, too
+        "stage.blocks.0.*": ("stage.blocks.0.first.conv", "stage.blocks.0.second.conv"),
+        "head.0.conv": ("head.0.conv",),
+    }
+
+
 def test_boxes_are_the_same_whatever_their_order_within_a_pixel() -> None:
     one, two = Detection((0, 0, 10, 10), 0.9, 1), Detection((5, 5, 20, 20), 0.8, 1)
     assert same_output([one, two], [Detection((5.4, 5, 20, 20), 0.805, 1), one])

@@ -30,6 +30,7 @@ from zoo.export.folder import (
 from zoo.export.material import Material, development, given
 from zoo.export.plain import ANY as _ANY
 from zoo.export.plain import PlainRun, is_plain, load_plain
+from zoo.export.presets import ASKED_FOR
 from zoo.export.quality import DroppedError, MaxDrop, Quality
 from zoo.export.report import ExactParity, MetricDrop, ParityReport
 from zoo.export.runtime.settings import search_of
@@ -49,6 +50,7 @@ from zoo.training.loading import Run, load_run
 
 TOLERANCE = 1e-4
 """Logits of a float32 export may be so far from torch's."""
+CALIBRATION = "Krishnamoorthi 2018, arXiv:1806.08342, on post-training quantization"
 
 
 def export_model(
@@ -88,6 +90,8 @@ def export_model(
     run = load_plain(source) if is_plain(source) else load_run(source)
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
+    preset = {item.what for item in decisions if item.source != ASKED_FOR}
+    exporter, fitted = exporter.for_model(model, exporter.options.model_fields_set - preset)
     exporter.refuse(model)
     if not exporter.in_torch:
         refuse_python_tokenizers(run.tokenizers, str(source))
@@ -101,7 +105,8 @@ def export_model(
     else:
         material = given(sources, references, name=taken_from)
     quality = Quality(run, material, max_drop, metrics, progress)
-    job = _Job(source, run, exporter, material, quality, sequence, notes, progress, threads, tuple(decisions))
+    decisions = (*decisions, *fitted, *_calibration(exporter.calibration(model), material))
+    job = _Job(source, run, exporter, material, quality, sequence, notes, progress, threads, decisions)
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
 
@@ -183,7 +188,8 @@ class _Job:
             error.exact = True
             raise
         _refuse_other_outputs(found, tolerance, out, boxes=self.run.model.finds_boxes)
-        written = self.exporter.write_reduced(model, whole, folder, self.run.tokenizers)
+        shown = self._calibration()
+        written = self.exporter.write_reduced(model, whole, folder, self.run.tokenizers, calibration=shown)
         shutil.rmtree(whole)
         return written, ExactParity(**asdict(found))
 
@@ -195,6 +201,10 @@ class _Job:
     def _batches(self, examples: Sequence[Example]) -> Batches:
         return Batches(self.run, [source_of(example) for example in examples])
 
+    def _calibration(self) -> Batches:
+        """What the exporter asks for to find ranges on."""
+        return self._batches(self.material.learned_from(self.exporter.calibration(self.run.model)))
+
     def _explained(self, report: ParityReport, written: Written, scratch: Path) -> ParityReport:
         """The report with the layers that do harm, and, if it is past a bound, what keeping some of them brings."""
         some = self._batches(self.material.examples[:RANKED_ON])
@@ -205,7 +215,8 @@ class _Job:
             self._complete(folder, written)
             return self.quality.drops(self.exporter, folder)
 
-        with self.exporter.trials(self.run.model, self.run.tokenizers) as trial:
+        shown = self._calibration()
+        with self.exporter.trials(self.run.model, self.run.tokenizers, calibration=shown) as trial:
             trials = Trials(self.exporter, trial, written.changed, scratch, self.progress)
             ranking = trials.ranked(lambda folder: self._parity(folder, some))
             remedy = None if report.passes else trials.remedy(ranking, drops_of)
@@ -235,6 +246,19 @@ class _Job:
         )
         write_export(export, folder)
         return export
+
+
+def _calibration(count: int, material: Material) -> tuple[Decision, ...]:
+    """What ranges are found on, where an exporter asks for so many sources."""
+    if not count:
+        return ()
+    found = len(material.learned_from(count))
+    if material.task is None:
+        reason = "the spec's data is not at hand: what is compared is what ranges were found on, which flatters it"
+        value = f"{found} of {material.taken_from}"
+    else:
+        reason, value = "ranges are found on what the model learned from, and compared on other", f"{found} of train"
+    return (Decision(what="calibration", value=value, reason=reason, source=CALIBRATION),)
 
 
 def refuse_place(out: Path) -> None:

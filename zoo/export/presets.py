@@ -17,6 +17,8 @@ from zoo.export.hardware import QUANTIZATION, THIS_MACHINE, Machine, target
 from zoo.spec.options import Chosen
 
 AUTO, SAFE = "auto", "safe"
+ASKED_FOR = "--to"
+"""The source of a decision that is the user's own."""
 FLOAT16 = "https://onnxruntime.ai/docs/performance/model-optimizations/float16.html"
 THREADS = "https://onnxruntime.ai/docs/performance/tune-performance/threading.html"
 BINDING = "https://onnxruntime.ai/docs/performance/tune-performance/iobinding.html"
@@ -214,7 +216,7 @@ class _Plan:
         value = self.given[name]
         differs = otherwise is not None and value != otherwise
         told = f"asked for; the preset '{self.preset.name}' would have {otherwise}" if differs else "asked for"
-        self._add(name, value, told, "--to")
+        self._add(name, value, told, ASKED_FOR)
 
     def _decide(self, name: str, value: Any, reason: str, source: str) -> None:
         self.set[name] = value

@@ -20,7 +20,7 @@ class OnnxOptions(Options):
     """ONNX by torch's own exporter, its weights as they are or in fewer bits."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32", "device"}
+        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32", "device", "calibration", "keep_last"}
     )
     opset: int = Field(
         default=LOWEST_OPSET,
@@ -55,6 +55,16 @@ class OnnxOptions(Options):
         default="cpu",
         description="What it is to run on, where nobody says otherwise. cuda: with two small graphs that reorder beams "
         "and take ended rows out in the GPU's memory",
+    )
+    calibration: int = Field(
+        default=32,
+        ge=0,
+        description="int8 and int4 of detectors: images of the training split on which the ranges of what goes through "
+        "convolutions are found; 0: convolutions stay float32",
+    )
+    keep_last: bool = Field(
+        default=True,
+        description="int8 and int4 of detectors: the last layers, which scores and boxes are computed of, stay float32",
     )
 
     @model_validator(mode="after")

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zoo.errors import ZooError
-from zoo.export.contracts import Parity
+from zoo.export.contracts import Parity, UnfitError
 from zoo.export.differences import Differences
 from zoo.export.folder import FRAMES, WHOLE
 from zoo.export.runtime.constraints import constrain
@@ -22,7 +21,6 @@ from zoo.images.frames import best_path
 from zoo.images.patches import PATCHES
 from zoo.models.decoding import run_generate
 from zoo.models.modes import evaluating
-from zoo_export.box_parity import compared_boxes
 
 Array = NDArray[Any]
 
@@ -30,8 +28,6 @@ Array = NDArray[Any]
 def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
     """`Parity` over encoded `batches`, by what users run. Where tokens are written one by one: along torch's greedy
     outputs, so that one other token does not hide the rest."""
-    if model.finds_boxes:
-        return compared_boxes(model, folder, batches)
     if model.section.decoder is None:
         return _compared_frames(model, folder, batches, max_new_tokens=max_new_tokens)
     reads = {"pair": TEXTS, "image": PATCHES}.get(model.arrangement)
@@ -79,7 +75,7 @@ def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]]
         found = run(session, {name: tensor.numpy() for name, tensor in batch.items()})
         frames = expected.frames.numpy()  # [B]
         if not np.array_equal(found[FRAMES], frames):
-            raise ZooError(f"images have {found[FRAMES].tolist()} frames in the export, {frames.tolist()} in torch")
+            raise UnfitError(f"images have {found[FRAMES].tolist()} frames in the export, {frames.tolist()} in torch")
         inside = np.arange(found["logits"].shape[1]) < frames[:, None]  # [B, F]
         differences.add(expected.logits.numpy()[inside], found["logits"][inside])
         best = found["logits"].argmax(axis=-1)  # [B, F]

@@ -6,31 +6,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from zoo.export.boxes import box_part
 from zoo.export.contracts import Parity
 from zoo.export.differences import Differences
 from zoo.models.decoding import run_generate
 from zoo.models.modes import evaluating
-from zoo.spec.detection_spec import DetectionSection
-from zoo_export.box_parity import same_image, seen_in_torch
+from zoo_export.box_parity import compared_in_torch
 from zoo_export.parity import parity_of, real_tokens
 
 
 def compared(model: Any, held: Any, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
     """`Parity` of `held` over encoded `batches`. Where tokens are written one by one: step by step from the cache,
     along the greedy outputs of `model`, so that one other token does not hide the rest."""
-    differences = Differences(probabilities=not model.finds_boxes)
+    if model.finds_boxes:
+        return compared_in_torch(model, held, batches)
+    differences = Differences()
     examples = same = 0
     with evaluating(model), evaluating(held):
         for batch in batches:
-            if model.finds_boxes:
-                agree = _boxes(model, held, batch, differences)
-            elif model.section.decoder is None:
+            if model.section.decoder is None:
                 agree = _frames(model, held, batch, differences, max_new_tokens)
             else:
                 agree = _steps(model, held, batch, differences, max_new_tokens)
@@ -93,14 +90,3 @@ def _frames(model: Any, held: Any, batch: dict[str, Any], differences: Differenc
 def _ended(row: list[int], end: int) -> list[int]:
     """An output without what pads it to the longest of its batch."""
     return row[: row.index(end) + 1] if end in row else row
-
-
-def _boxes(model: Any, held: Any, batch: dict[str, Any], differences: Differences) -> list[bool]:
-    """Of a detector: scores and boxes, in whatever order, and which images have the same detections."""
-    part = box_part(model, DetectionSection())
-    agrees = []
-    for one, other in zip(seen_in_torch(model, batch, part), seen_in_torch(held, batch, part), strict=True):
-        same, aligned = same_image(one, other, rounded=held.dtype != model.dtype)
-        differences.add(one.rows, np.full_like(one.rows, np.nan) if aligned is None else aligned)
-        agrees.append(same)
-    return agrees
