@@ -18,6 +18,7 @@ from zoo.errors import InputError
 from zoo.export.exporting import export_model
 from zoo.export.folder import read_export
 from zoo.export.measuring import evaluate_export
+from zoo.export.runtime import load
 from zoo.export.torch_outputs import outputs_in_torch
 from zoo.measure.evaluate import evaluate, evaluation_examples
 from zoo.registry import current_registry, use_registry
@@ -93,6 +94,8 @@ def test_a_translator_is_exported_told_and_run_as_any_model_of_torch(
         found = evaluate_export(again.spec, Path("half"), load_run(Path("model")), examples)
         assert found.outputs == evaluate(again.model.eval(), again.tokenizers, examples, again.spec).outputs
         assert "truncated_sources" in found.probes, "it is evaluated as a model is"
+        with pytest.raises(InputError, match="half: an export that torch runs: load it as a model"):
+            load("half")
         with pytest.raises(InputError, match="half: is an export: export the model that it was made of"):
             export_model(Path("half"), Path("more"), chosen())
 

@@ -232,6 +232,16 @@ class Export(_Part):
     )
 
 
+def read_without_torch(folder: Path) -> Export:
+    """As `read_export`; raises InputError, too, where it is torch that runs the export."""
+    found = read_export(folder)
+    if found.kind == "torch":
+        raise InputError(
+            "an export that torch runs: load it as a model ('zoo translate' and its like do)", where=str(folder)
+        )
+    return found
+
+
 def is_in_torch(folder: Path) -> bool:
     """Whether the export in `folder` is a model's folder, which torch runs. Raises InputError as `read_export`."""
     return read_export(folder).kind == "torch"
