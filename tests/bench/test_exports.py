@@ -142,6 +142,24 @@ def test_what_ran_is_on_record(records: list[Record]) -> None:
     assert records[1].performance == []
 
 
+@pytest.mark.soak
+def test_one_that_torch_runs_is_measured_as_models_are(home: DataHome, small_spec: SmallSpec, tmp_path: Path) -> None:
+    """In its precision, reading and writing apart, with the bytes of its weights; probes, too, are read off it."""
+    spec = small_spec("export={use: torch, weights: bfloat16}", "evaluation.probes=[repetition]")
+    record = Runner(RecordStore(tmp_path), home=home, threads=1).run(spec).record
+    assert record.status in {"ok", "collapsed"}, record.error
+    assert record.export is not None
+    assert (record.export.exporter, record.export.weights) == ("torch", "bfloat16")
+    assert set(record.export.runtime) == {"torch"}
+    assert any(name.startswith("repetition.") for name in record.probes)
+    (measured,) = record.performance
+    assert measured.dtype == "bfloat16"
+    assert measured.decode_per_token is not None
+    assert measured.disk_bytes is not None
+    assert record.parameters is not None
+    assert 2 * record.parameters <= measured.disk_bytes < 3 * record.parameters
+
+
 @pytest.mark.slow
 def test_torch_is_not_in_its_memory(records: list[Record]) -> None:
     """An interpreter with onnxruntime and a model of a few kilobytes stays below what importing torch takes."""
