@@ -5,9 +5,9 @@ CTranslate2, and (a random Marian of the same size) by optimum. With ``--benchma
 busy moment of the machine falls on each, as a table of tokens a second relative to generate's, and the promises must
 hold. Without it a tiny model is exported and run once, so that the benchmark cannot rot.
 
-What onnxruntime needs for the products with weights alone is timed too (``products``): no loop around it can be faster. In
-float32 both runtimes are near it, and no promise of much more can hold: there the runtime must be ahead of optimum, in 8
-bits by half.
+What onnxruntime needs for the products with weights alone is timed too (``products``): no loop around it can be faster.
+In float32 both runtimes are near it, and no promise of much more can hold: there the runtime must be ahead of optimum,
+in 8 bits by half.
 
 CTranslate2 is timed where it is installed; optimum where ZOO_PEER_PYTHON names the Python of an environment that has
 optimum-onnx. THREADS of each are those of ``ZOO_PEER_THREADS`` (1).

@@ -14,7 +14,7 @@ from zoo.errors import InputError
 from zoo.export.report import ExactParity, ParityReport
 
 EXPORT_FILE = "export.json"
-_RUNTIMES = {"onnx": ("onnxruntime", "onnxruntime-gpu"), "ctranslate2": ("ctranslate2",)}
+_RUNTIMES = {"onnx": ("onnxruntime", "onnxruntime-gpu"), "ctranslate2": ("ctranslate2",), "torch": ("torch",)}
 """The distributions that run a kind of export, of which one is installed."""
 FORMAT = "zoo.export/1"
 
@@ -222,7 +222,9 @@ class Export(_Part):
     """What ``export.json`` says."""
 
     format: Literal["zoo.export/1"] = "zoo.export/1"
-    kind: Literal["onnx", "ctranslate2"] = Field(default="onnx", description="Whose form it has, and who runs it")
+    kind: Literal["onnx", "ctranslate2", "torch"] = Field(
+        default="onnx", description="Whose form it has, and who runs it"
+    )
     name: str
     architecture: str
     reads: Literal["text", "image"]
@@ -241,6 +243,21 @@ class Export(_Part):
     exact_parity: ExactParity | None = Field(
         default=None, description="How far it was before its weights were made smaller; None: they were not"
     )
+
+
+def read_without_torch(folder: Path) -> Export:
+    """As `read_export`; raises InputError, too, where it is torch that runs the export."""
+    found = read_export(folder)
+    if found.kind == "torch":
+        raise InputError(
+            "an export that torch runs: load it as a model ('zoo translate' and its like do)", where=str(folder)
+        )
+    return found
+
+
+def is_in_torch(folder: Path) -> bool:
+    """Whether the export in `folder` is a model's folder, which torch runs. Raises InputError as `read_export`."""
+    return read_export(folder).kind == "torch"
 
 
 def runtime_versions(export: Export) -> dict[str, str]:

@@ -24,39 +24,23 @@ from zoo.testing.surroundings import one_thread
 from zoo.training import build, load_run
 from zoo.training.preparation import prepare_task
 
-SPEC: dict[str, Any] = {
-    "name": "tiny",
-    "task": {
-        "use": "translation",
-        "corpus": {"use": "generated", "pairs": 200, "dev_pairs": 60, "test_pairs": 5, "vocabulary": 60},
-        "source": "qaa",
-        "target": "qab",
-    },
-    "tokenizer": {"use": "unigram", "vocab_size": 160},
-    "model": {
-        "d_model": 16,
-        "heads": 2,
-        "encoder": {"layers": 1},
-        "decoder": {"layers": 2},
-        "position": "rotary",
-        "block": "pre-norm",
-        "normalization": "layer-norm",
-        "feedforward": {"use": "mlp", "width": 24, "activation": "relu"},
-        "fusion": "top",
-        "tie_embeddings": "none",
-        "max_positions": 24,  # some sources are longer
-    },
-    "training": {
-        "steps": 0,
-        "batch_tokens": 100,
-        "objective": "cross-entropy",
-        "optimizer": {"use": "adamw", "lr": 1e-3},
-        "schedule": "constant",
-        "clipping": "none",
-    },
+CHANGES: dict[str, Any] = {
+    "task.corpus.pairs": 200,
+    "task.corpus.dev_pairs": 60,
+    "tokenizer.vocab_size": 160,
+    "model.decoder.layers": 2,
+    "model.position": "rotary",
+    "model.tie_embeddings": "none",
+    "model.max_positions": 24,  # some sources are longer
     "decoding": {"strategy": {"use": "beam", "width": 3, "length_penalty": 0.8}, "max_new_tokens": 20, "batch_size": 7},
-    "evaluation": {"metrics": ["chrf"]},
 }
+MakeSpec = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def twin_spec(translator_plain: Callable[..., dict[str, Any]]) -> MakeSpec:
+    """The spec of twins, with values set by dotted path; None takes a key away."""
+    return lambda **changes: resolve(translator_plain(**{**CHANGES, **changes}))
 
 
 @dataclass(frozen=True)
@@ -69,15 +53,10 @@ class Twins:
     """Texts, or texts with their contexts."""
 
 
-def make_twins(tmp_path_factory: pytest.TempPathFactory, task: dict[str, Any] | None = None, **model: Any) -> Twins:
-    """Twins whose task and model sections have these keys changed, or left out where None.
-
-    Untrained, but sure of itself, so that outputs differ and some end.
-    """
+def make_twins(tmp_path_factory: pytest.TempPathFactory, spec: Any) -> Twins:
+    """Untrained, but sure of themselves, so that outputs differ and some end."""
     home = DataHome(tmp_path_factory.mktemp("home"))
     folder, out = tmp_path_factory.mktemp("models") / "tiny", tmp_path_factory.mktemp("exports") / "tiny"
-    section = {name: value for name, value in {**SPEC["model"], **model}.items() if value is not None}
-    spec = resolve({**SPEC, "model": section, "task": {**SPEC["task"], **(task or {})}})
     sources = tuple(source_of(example) for example in prepare_task(spec, home).examples("dev"))
     with one_thread():
         build(spec, folder, home)
@@ -94,23 +73,24 @@ def make_twins(tmp_path_factory: pytest.TempPathFactory, task: dict[str, Any] | 
 
 
 @pytest.fixture(scope="session")
-def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+def twins(tmp_path_factory: pytest.TempPathFactory, twin_spec: MakeSpec) -> Twins:
     """An encoder-decoder."""
-    return make_twins(tmp_path_factory)
+    return make_twins(tmp_path_factory, twin_spec())
 
 
 @pytest.fixture(scope="session")
-def language_twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+def language_twins(tmp_path_factory: pytest.TempPathFactory, twin_spec: MakeSpec) -> Twins:
     """A prefix-lm that reads the two sentences before, and has its 96 positions for source and target together."""
-    task = {"use": "doc2sent", "context_sentences": 2}
-    return make_twins(tmp_path_factory, task, architecture="prefix-lm", encoder=None, fusion=None, max_positions=96)
+    task = {"task.use": "doc2sent", "task.context_sentences": 2}
+    model = {"model.architecture": "prefix-lm", "model.encoder": None, "model.fusion": None}
+    return make_twins(tmp_path_factory, twin_spec(**task, **model, **{"model.max_positions": 96}))
 
 
 @pytest.fixture(scope="session")
-def context_twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+def context_twins(tmp_path_factory: pytest.TempPathFactory, twin_spec: MakeSpec) -> Twins:
     """An encoder-decoder with a second encoder for the two sentences before."""
-    task = {"use": "doc2sent", "context_sentences": 2, "context_as": "second-input"}
-    return make_twins(tmp_path_factory, task, context_encoder="inside")
+    task = {"task.use": "doc2sent", "task.context_sentences": 2, "task.context_as": "second-input"}
+    return make_twins(tmp_path_factory, twin_spec(**task, **{"model.context_encoder": "inside"}))
 
 
 OfTorch = Callable[..., list[str]]

@@ -15,12 +15,14 @@ import pytest
 from PIL import Image
 
 from zoo.errors import InputError
-from zoo.export.folder import EXPORT_FILE, read_export
+from zoo.export.exporting import Batches
+from zoo.export.folder import EXPORT_FILE, read_export, write_export
 from zoo.export.runtime import load, load_recognizer
 from zoo.export.runtime.devices import Device
 from zoo.images.files import load_image
 from zoo.measure.generation import generate_outputs
-from zoo.registry import use_registry
+from zoo.registry import current_registry, use_registry
+from zoo.spec.options import Chosen
 from zoo.tasks import PixelImage
 from zoo.testing.glyphs import with_glyphs
 from zoo.testing.surroundings import one_thread
@@ -51,6 +53,33 @@ def test_texts_are_torchs_by_beams_and_by_frames_whatever_images_are_given_as(re
     assert recognizer.recognize([Image.fromarray(item) for item in pixels], batch_size=12) == expected
     assert list(recognizer.stream(iter([str(path) for path in paths[:3]]))) == expected[:3]
     assert recognizer.recognize([]) == []
+
+
+@pytest.mark.parametrize("kind", ["text", "ctc"])
+def test_a_recogniser_of_16_bits_has_torchs_logits_within_their_rounding(
+    readers: Any, tmp_path: Path, kind: str
+) -> None:
+    """float16 has eleven digits: logits err by some thousandths of their size."""
+    twins = getattr(readers, kind)
+    record = current_registry().get("exporter", "onnx")
+    exporter = Chosen(record, record.load_options()(weights="float16")).create()
+    paths = sorted(readers.images.iterdir())
+    with use_registry(with_glyphs()), one_thread():
+        run = load_run(twins.torch)
+        model = run.model.eval()
+        written = exporter.write_reduced(model, twins.export, tmp_path)
+        shown = Batches(run, [PixelImage(load_image(image)) for image in paths])
+        found = exporter.parity(model, tmp_path, shown, max_new_tokens=8)
+    assert found.examples == len(paths)
+    assert 1e-6 < found.largest_difference < 0.05
+    assert sum(written.sizes.values()) < sum(read_export(twins.export).sizes.values())
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(twins.export / name, tmp_path / name)
+    said = read_export(twins.export)
+    write_export(said.model_copy(update={"weights": "float16", "sizes": written.sizes}), tmp_path)
+    mine = load_recognizer(tmp_path, threads=1).recognize(paths)
+    expected = load_recognizer(twins.export, threads=1).recognize(paths)
+    assert sum(map(str.__eq__, mine, expected)) > len(paths) / 2
 
 
 def test_it_is_compared_as_used_and_by_the_metrics_of_its_spec(readers: Any) -> None:
