@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,22 @@ def test_threads_share_a_recogniser(readers: Any) -> None:
     expected = recognizer.recognize(paths)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: recognizer.recognize(paths), range(8))) == [expected] * 8
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["text", "ctc"])
+def test_eight_threads_for_a_minute_read_the_same_and_leave_no_memory_behind(
+    readers: Any, kind: str, served_for_a_minute: Any
+) -> None:
+    recognizer = load_recognizer(getattr(readers, kind).export, threads=1)
+    pixels = [load_image(path) for path in sorted(readers.images.iterdir())]
+    served_for_a_minute(
+        [
+            partial(recognizer.recognize, [PixelImage(item) for item in pixels[first:]], batch_size=size)
+            for first in (0, 5)
+            for size in range(1, 8)
+        ]
+    )
 
 
 def test_what_it_cannot_do_is_told_before_anything_is_computed(readers: Any) -> None:
