@@ -39,6 +39,8 @@ LONG += [
         "resize-policies",
         "resize-policies-ctc",
         "typeset-lines",
+        "exports-lines",
+        "exports-pages",
         "label-smoothing",
         "model-or-image-size",
     )

@@ -68,11 +68,57 @@ def glyph_spec() -> Callable[..., Any]:
     return lambda **changes: _changed(GLYPHS, changes)
 
 
+TRANSLATOR: dict[str, Any] = {
+    "name": "tiny",
+    "task": {
+        "use": "translation",
+        "corpus": {"use": "generated", "pairs": 120, "dev_pairs": 12, "test_pairs": 5, "vocabulary": 60},
+        "source": "qaa",
+        "target": "qab",
+    },
+    "tokenizer": {"use": "unigram", "vocab_size": 120},
+    "model": {
+        "d_model": 16,
+        "heads": 2,
+        "encoder": {"layers": 1},
+        "decoder": {"layers": 1},
+        "position": "sinusoidal",
+        "block": "pre-norm",
+        "normalization": "layer-norm",
+        "feedforward": {"use": "mlp", "width": 24, "activation": "relu"},
+        "fusion": "top",
+        "max_positions": 64,
+    },
+    "training": {
+        "steps": 0,
+        "batch_tokens": 100,
+        "objective": "cross-entropy",
+        "optimizer": {"use": "adamw", "lr": 1e-3},
+        "schedule": "constant",
+        "clipping": "none",
+    },
+    "decoding": {"strategy": "greedy", "max_new_tokens": 12, "batch_size": 5},
+    "evaluation": {"metrics": ["chrf"]},
+}
+"""A tiny encoder-decoder of generated text, untrained: what tests of exports and their commands begin with."""
+
+
+@pytest.fixture(scope="session")
+def translator_plain() -> Callable[..., dict[str, Any]]:
+    """``translator_plain(**{"model.position": "rotary"})``: that spec as a file has it, with values set by dotted path;
+    None takes a key away."""
+    return lambda **changes: _plain(TRANSLATOR, changes)
+
+
 def _changed(spec: dict[str, Any], changes: dict[str, Any]) -> Any:
     """`spec` resolved, with `changes` by dotted path; None takes a key away."""
-    from copy import deepcopy
-
     from zoo.spec import resolve
+
+    return resolve(_plain(spec, changes))
+
+
+def _plain(spec: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    from copy import deepcopy
 
     plain = deepcopy(spec)
     for path, value in changes.items():
@@ -81,7 +127,7 @@ def _changed(spec: dict[str, Any], changes: dict[str, Any]) -> Any:
         for name in parents:
             section = section.setdefault(name, {})
         section.pop(leaf, None) if value is None else section.update({leaf: value})
-    return resolve(plain)
+    return plain
 
 
 SHAPES: dict[str, Any] = {

@@ -6,19 +6,25 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from zoo.bench import Record, RecordStore
+from zoo.bench import Record, RecordStore, cell_process
 from zoo.bench.cell import Cell, controls_of, key_of_record, key_of_training, trained_spec
 from zoo.bench.record import ExportPart, Performance
 from zoo.bench.run import Runner
+from zoo.bench.shared_training import SharedTraining
+from zoo.bench.work import Request, WorkFolder
 from zoo.errors import InputError
+from zoo.export.contracts import UnfitError
 from zoo.export.measuring import refuse_unexportable
 from zoo.spec import Spec
 from zoo.tasks import DataHome
+from zoo.tasks.contracts import silent
+from zoo.training import CurvePoint, TrainingOutcome
 
 SmallSpec = Callable[..., Spec]
 MakeRecord = Callable[..., Record]
@@ -73,6 +79,28 @@ def test_the_probes_of_an_export_import_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_an_export_that_is_not_its_model_is_a_verdict_with_what_training_cost(
+    home: DataHome, small_spec: SmallSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no fault of the machine, which would be tried again."""
+    trained = TrainingOutcome("ok", None, 30, 30, 30, 2.0, None, curve=(CurvePoint(30, loss=1.0),))
+
+    def export(source: Path, out: Path, *arguments: Any, **options: Any) -> Any:
+        raise UnfitError("logits of the export differ from torch's by 3, more than 0.0001", f": nothing is in {out}")
+
+    monkeypatch.setattr(SharedTraining, "outcome", lambda *arguments, **options: trained)
+    monkeypatch.setattr(cell_process, "export_model", export)
+    work = WorkFolder(tmp_path / "cell")
+    work.path.mkdir()
+    plain = {"home": str(home.root), "store": str(tmp_path), "threads": 1}
+    spec = small_spec("export=onnx")
+    work.write_request(Request(job="model", spec=spec.plain(), **plain))
+    outcome = cell_process.run_exported(spec, work, home, silent)
+    assert outcome.status == "invalid"
+    assert outcome.error == "logits of the export differ from torch's by 3, more than 0.0001"
+    assert (outcome.steps, outcome.training_seconds, len(outcome.curve)) == (30, 2.0, 1)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
     return DataHome(tmp_path_factory.mktemp("home"))
@@ -112,6 +140,24 @@ def test_what_ran_is_on_record(records: list[Record]) -> None:
     assert measured.disk_bytes is not None
     assert measured.throughput[0].tokens_per_second is not None
     assert records[1].performance == []
+
+
+@pytest.mark.soak
+def test_one_that_torch_runs_is_measured_as_models_are(home: DataHome, small_spec: SmallSpec, tmp_path: Path) -> None:
+    """In its precision, reading and writing apart, with the bytes of its weights; probes, too, are read off it."""
+    spec = small_spec("export={use: torch, weights: bfloat16}", "evaluation.probes=[repetition]")
+    record = Runner(RecordStore(tmp_path), home=home, threads=1).run(spec).record
+    assert record.status in {"ok", "collapsed"}, record.error
+    assert record.export is not None
+    assert (record.export.exporter, record.export.weights) == ("torch", "bfloat16")
+    assert set(record.export.runtime) == {"torch"}
+    assert any(name.startswith("repetition.") for name in record.probes)
+    (measured,) = record.performance
+    assert measured.dtype == "bfloat16"
+    assert measured.decode_per_token is not None
+    assert measured.disk_bytes is not None
+    assert record.parameters is not None
+    assert 2 * record.parameters <= measured.disk_bytes < 3 * record.parameters
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import torch
 
 from zoo.bench.outcome import distribution_of, machine_facts, one_line, performance_of, status_of, training_facts
 from zoo.errors import InputError, ZooError
+from zoo.export.contracts import RefusedError, UnfitError
 from zoo.measure.batches import Rate
 from zoo.measure.calibration import CalibrationReading
 from zoo.measure.distribution import Measured, pooled
@@ -23,7 +24,9 @@ from zoo.training import TrainingOutcome
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"), "oom"),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "oom"),
         (RuntimeError("CUDA error: out of memory"), "oom"),
+        (RefusedError("Failed to allocate memory for requested buffer of size 9"), "oom"),
         (InputError("vocab_size 9 is too small"), "invalid"),
+        (UnfitError("logits of the export differ from torch's by 1"), "invalid"),
         (IndexError("index out of range in self"), "invalid"),
         (ZooError("no network"), "infra"),
         (OSError(28, "No space left on device"), "infra"),
@@ -43,6 +46,7 @@ def test_a_real_allocation_that_cannot_be_had_is_oom() -> None:
 def test_an_error_is_one_line() -> None:
     assert one_line(ValueError("a\n  b")) == "ValueError: a b"
     assert one_line(ZooError("plain")) == "plain"
+    assert one_line(UnfitError("logits differ", ": nothing was written to /home/me")) == "logits differ"
 
 
 def test_a_distribution_is_recorded_with_its_samples_and_without_percentiles_it_cannot_have() -> None:

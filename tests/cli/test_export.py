@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +17,6 @@ from zoo.export.folder import read_export
 from zoo.export.quality import DroppedError
 from zoo.export.report import LayerSensitivity, MetricDrop, ParityReport, Remedy, SameOutputs
 from zoo.testing.surroundings import one_thread
-
-SPEC: dict[str, Any] = {
-    "name": "tiny",
-    "task": {
-        "use": "translation",
-        "corpus": {"use": "generated", "pairs": 120, "dev_pairs": 12, "test_pairs": 5, "vocabulary": 60},
-        "source": "qaa",
-        "target": "qab",
-    },
-    "tokenizer": {"use": "unigram", "vocab_size": 120},
-    "model": {
-        "d_model": 16,
-        "heads": 2,
-        "encoder": {"layers": 1},
-        "decoder": {"layers": 1},
-        "position": "sinusoidal",
-        "block": "pre-norm",
-        "normalization": "layer-norm",
-        "feedforward": {"use": "mlp", "width": 24, "activation": "relu"},
-        "fusion": "top",
-        "max_positions": 64,
-    },
-    "training": {
-        "steps": 0,
-        "batch_tokens": 100,
-        "objective": "cross-entropy",
-        "optimizer": {"use": "adamw", "lr": 1e-3},
-        "schedule": "constant",
-        "clipping": "none",
-    },
-    "decoding": {"strategy": "greedy", "max_new_tokens": 12, "batch_size": 5},
-    "evaluation": {"metrics": ["chrf"]},
-}
 
 
 @pytest.mark.parametrize(
@@ -98,11 +66,14 @@ def test_bad_input_gets_one_line_and_nothing_is_written(
 @pytest.mark.slow
 @pytest.mark.both
 def test_a_built_model_is_exported_and_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    translator_plain: Callable[..., dict[str, Any]],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    Path("spec.yaml").write_text(yaml.safe_dump(SPEC))
+    Path("spec.yaml").write_text(yaml.safe_dump(translator_plain()))
     with one_thread():
         assert main(["build", "spec.yaml", "--out", "model"]) == 0
         Path("lines.txt").write_text("ta nutux\n\ntep\n")
@@ -130,11 +101,14 @@ def test_a_built_model_is_exported_and_compared(
 
 @pytest.mark.soak
 def test_a_preset_writes_what_its_machine_computes_and_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    translator_plain: Callable[..., dict[str, Any]],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    Path("spec.yaml").write_text(yaml.safe_dump(SPEC))
+    Path("spec.yaml").write_text(yaml.safe_dump(translator_plain()))
     Path("lines.txt").write_text("ta nutux\n\ntep\n")
     with one_thread():
         assert main(["build", "spec.yaml", "--out", "model"]) == 0

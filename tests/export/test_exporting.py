@@ -27,38 +27,6 @@ from zoo.testing.glyphs import with_glyphs
 from zoo.testing.surroundings import one_thread
 from zoo.training import build
 
-SPEC: dict[str, Any] = {
-    "name": "tiny",
-    "task": {
-        "use": "translation",
-        "corpus": {"use": "generated", "pairs": 120, "dev_pairs": 12, "test_pairs": 5, "vocabulary": 60},
-        "source": "qaa",
-        "target": "qab",
-    },
-    "tokenizer": {"use": "unigram", "vocab_size": 120},
-    "model": {
-        "d_model": 16,
-        "heads": 2,
-        "encoder": {"layers": 1},
-        "decoder": {"layers": 1},
-        "position": "sinusoidal",
-        "block": "pre-norm",
-        "normalization": "layer-norm",
-        "feedforward": {"use": "mlp", "width": 24, "activation": "relu"},
-        "fusion": "top",
-        "max_positions": 64,
-    },
-    "training": {
-        "steps": 0,
-        "batch_tokens": 100,
-        "objective": "cross-entropy",
-        "optimizer": {"use": "adamw", "lr": 1e-3},
-        "schedule": "constant",
-        "clipping": "none",
-    },
-    "decoding": {"strategy": {"use": "beam", "width": 3}, "max_new_tokens": 20, "batch_size": 5},
-    "evaluation": {"metrics": ["chrf"]},
-}
 SAME = Parity(examples=12, largest_difference=1e-6, same_outputs=12)
 
 
@@ -94,13 +62,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, home: DataHome) -> Path:
+def model(tmp_path_factory: pytest.TempPathFactory, home: DataHome, translator_plain: Callable[..., Any]) -> Path:
     """An untrained model's folder."""
     from zoo.spec import resolve
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     with one_thread():
-        build(resolve(SPEC), folder, home)
+        changes = {"decoding.strategy": {"use": "beam", "width": 3}, "decoding.max_new_tokens": 20}
+        build(resolve(translator_plain(**changes)), folder, home)
     return folder
 
 
@@ -248,6 +217,44 @@ def test_what_does_not_run_is_written_asking_less_until_it_does_and_each_step_is
     ]
     assert read_export(tmp_path / "out") == export
     assert not (tmp_path / "out" / "exact").exists()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_exporter_that_looks_for_ranges_is_shown_what_the_model_learned_from(
+    exported: Callable[..., Export], own: bool
+) -> None:
+    class Ranging(Picky):
+        shown = 0
+
+        def calibration(self, model: Any) -> int:
+            return 7
+
+        def write_reduced(self, *given: Any, calibration: Any = (), **named: Any) -> Written:
+            type(self).shown = sum(len(batch["input_ids"]) for batch in calibration)
+            return super().write_reduced(*given, **named)
+
+    fake = Ranging(Weights(weights="int8", opset=18))
+    sources = ["a b", "c d e", "f"] if own else None
+    (decision,) = exported(fake, sources=sources).decisions
+    assert (decision.what, decision.value) == ("calibration", "3 of sources" if own else "7 of train")
+    assert ("flatters" in decision.reason) == own
+    assert Ranging.shown == (3 if own else 7)
+
+
+def test_what_a_model_is_decides_what_nobody_asked_for_and_is_told(exported: Callable[..., Export]) -> None:
+    class Suited(Picky):
+        given: frozenset[str] = frozenset()
+
+        def for_model(self, model: Any, asked: Any = ()) -> Any:
+            type(self).given = frozenset(asked)
+            decision = Decision(what="weights", value="int8", reason="it has no other", source="here")
+            return Suited(Weights(weights="int8", opset=18)), (decision,)
+
+    preset = Decision(what="weights", value="int4", reason="small", source="somewhere")
+    export = exported(Suited(Weights(weights="int4", opset=18)), decisions=[preset])
+    assert Suited.given == {"opset"}, "the preset's choice was nobody's wish"
+    assert [item.value for item in export.decisions] == ["int4", "int8"]
+    assert export.weights == "int8"
 
 
 def test_what_nothing_less_can_be_asked_of_fails_as_it_was_refused(

@@ -23,7 +23,7 @@ from zoo.export.quality import ALLOWED, BEAM, DroppedError, MaxDrop, measured_dr
 from zoo.export.sensitivity import grouped
 from zoo.measure.generation import generate_outputs
 from zoo.models.decoding import run_generate, widened
-from zoo.spec import resolve
+from zoo.spec import Spec, resolve
 from zoo.spec.options import NoOptions, Options
 from zoo.statistics import percentile_interval
 from zoo.tasks import DataHome, Detection, Example, SummedMetric
@@ -32,38 +32,11 @@ from zoo.training import build, load_run
 from zoo.training.loading import Run
 from zoo.training.preparation import prepare_task
 
-SPEC: dict[str, Any] = {
-    "name": "tiny",
-    "task": {
-        "use": "translation",
-        "corpus": {"use": "generated", "pairs": 120, "dev_pairs": 24, "test_pairs": 5, "vocabulary": 60},
-        "source": "qaa",
-        "target": "qab",
-    },
-    "tokenizer": {"use": "unigram", "vocab_size": 120},
-    "model": {
-        "d_model": 16,
-        "heads": 2,
-        "encoder": {"layers": 1},
-        "decoder": {"layers": 1},
-        "position": "sinusoidal",
-        "block": "pre-norm",
-        "normalization": "layer-norm",
-        "feedforward": {"use": "mlp", "width": 24, "activation": "relu"},
-        "fusion": "top",
-        "tie_embeddings": "none",
-        "max_positions": 64,
-    },
-    "training": {
-        "steps": 0,
-        "batch_tokens": 100,
-        "objective": "cross-entropy",
-        "optimizer": {"use": "adamw", "lr": 1e-3},
-        "schedule": "constant",
-        "clipping": "none",
-    },
-    "decoding": {"strategy": "greedy", "max_new_tokens": 12, "batch_size": 24},
-    "evaluation": {"metrics": ["chrf", "bleu", "contrastive"]},
+CHANGES = {
+    "task.corpus.dev_pairs": 24,
+    "model.tie_embeddings": "none",
+    "decoding.batch_size": 24,
+    "evaluation.metrics": ["chrf", "bleu", "contrastive"],
 }
 RUINED = "decoder.layers.0.feedforward.down"
 
@@ -147,11 +120,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, home: DataHome) -> Path:
+def spec(translator_plain: Callable[..., Any]) -> Spec:
+    return resolve(translator_plain(**CHANGES))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, home: DataHome, spec: Spec) -> Path:
     """Untrained, but sure of itself, so that its outputs hang on their sources."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     with one_thread():
-        build(resolve(SPEC), folder, home)
+        build(spec, folder, home)
         made = load_run(folder).model
         with torch.no_grad():
             for matrix in made.parameters():
@@ -167,8 +145,8 @@ def run(model: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def sources(home: DataHome) -> list[str]:
-    return [example.source for example in prepare_task(resolve(SPEC), home).examples("dev")]
+def sources(home: DataHome, spec: Spec) -> list[str]:
+    return [example.source for example in prepare_task(spec, home).examples("dev")]
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +353,16 @@ def test_layers_are_grouped_by_globs_that_name_them_and_no_others() -> None:
         "encoder.norm": ("encoder.norm",),
         "encoder.layers.0.ffn.*": ("encoder.layers.0.ffn.up", "encoder.layers.0.ffn.down"),
         "lm_head": ("lm_head",),
+    }
+
+
+def test_layers_that_are_alone_in_their_part_are_grouped_with_others_that_are_so() -> None:
+    names = ["stem.conv", "stage.down.conv", "stage.blocks.0.first.conv", "stage.blocks.0.second.conv", "head.0.conv"]
+    assert grouped(names) == {
+        "stem.conv": ("stem.conv",),
+        "stage.down.conv": ("stage.down.conv",),  # "stage.*" would name the blocks, too
+        "stage.blocks.0.*": ("stage.blocks.0.first.conv", "stage.blocks.0.second.conv"),
+        "head.0.conv": ("head.0.conv",),
     }
 
 

@@ -36,8 +36,10 @@ from zoo.bench.outcome import (
 )
 from zoo.bench.outputs import outputs_file, outputs_of, write_outputs
 from zoo.bench.record import CurvePoint
+from zoo.bench.shared_training import SharedTraining
 from zoo.bench.work import WorkFolder
 from zoo.errors import InputError, ZooError
+from zoo.export.contracts import UnfitError
 from zoo.export.exporting import export_model
 from zoo.export.measuring import evaluate_export, measure_export, refuse_unexportable
 from zoo.export.quality import MaxDrop
@@ -173,28 +175,33 @@ def run_exported(spec: Spec, work: WorkFolder, home: DataHome, progress: Progres
     task: PreparedTask = spec.task.create().prepare(home, progress)
     examples = evaluation_examples(task, spec)
     metrics = prepare_metrics(spec, examples, task, progress=progress)
-    shared = WorkFolder(work.path.parent / f"trained-{key_of_training(base, task.revision)[:24]}")
-    # Whoever holds it trains what is needed here. The wait has no end but that of this cell's own time.
-    with shared.held(None):
-        if not shared.run.exists():
-            refuse_unexportable(spec, assemble_for(base, prepare(base, home, progress)).eval())
-        training = _train(base, shared.run, work.read_request().processes, home, progress)
+    request = work.read_request()
+    shared = SharedTraining.of(key_of_training(base, task.revision), work.path.parent)
+    training = shared.outcome(
+        request,
+        train=lambda run: _train(base, run, request.processes, home, progress),
+        refuse=lambda: refuse_unexportable(spec, assemble_for(base, prepare(base, home, progress)).eval()),
+    )
     told, trained = training_facts(training), _trained(training)
     if training.status != "ok":
         return Outcome(status=training.status, error=training.error, environment=told, **trained)
-    folder = work.path / "export"
+    source, folder = shared.folder.run, work.path / "export"
     shutil.rmtree(folder, ignore_errors=True)  # a killed attempt's
-    # By how much it is worse is what the cell is to find out.
-    export = export_model(
-        shared.run, folder, spec.export, max_drop=MaxDrop(unbounded=True), home=home, progress=progress
-    )
-    run = load_run(shared.run)
+    try:
+        # By how much it is worse is what the cell is to find out.
+        export = export_model(
+            source, folder, spec.export, max_drop=MaxDrop(unbounded=True), home=home, progress=progress
+        )
+    except UnfitError as error:
+        return Outcome(status=status_of(error), error=one_line(error), environment=told, **trained)
+    run = load_run(source)
     evaluation = evaluate_export(spec, folder, run, examples, metrics=metrics, progress=progress)
     performance = []
     if spec.measurement.processes:
         sources = [source_of(example) for example in shown_examples(examples)]
         measured = measure_export(folder, sources, spec, progress=progress)
-        found = performance_of(measured, disk_bytes=sum(export.sizes.values()))
+        size = size_of_weights(folder) if export.kind == "torch" else sum(export.sizes.values())
+        found = performance_of(measured, disk_bytes=size)
         performance, told = [found], told | machine_facts(measured)
     return Outcome(
         status="collapsed" if evaluation.collapsed else "ok",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from zoo.bench.cell import Job, baseline_spec, controls_of
+from zoo.bench.store import new_record_id
 from zoo.errors import InputError, ZooError
 from zoo.registry import Registry, current_registry
 from zoo.spec import Spec
@@ -75,6 +76,8 @@ class Settings:
     retries: int = 1
     again_since: str | None = None
     """Run finished cells again, unless their record's id is later than this one."""
+    begun: str = field(default_factory=new_record_id)
+    """When the cells were asked for, as a record's id."""
     processes: int = 1
     """Processes that train each cell together, one a GPU where there are any."""
 
@@ -96,6 +99,7 @@ class Settings:
             timeout=self.timeout,
             retries=self.retries,
             again_since=self.again_since,
+            begun=self.begun,
             processes=self.processes,
             threads=threads,
             gpus=tuple(gpus),

@@ -29,6 +29,7 @@ from zoo.bench.record import (
     _Part,
 )
 from zoo.errors import InputError, ZooError
+from zoo.export.contracts import UnfitError
 from zoo.export.folder import Export, runtime_versions
 from zoo.measure.device import device_kind, device_name
 from zoo.measure.distribution import Measured
@@ -79,13 +80,14 @@ _DEVICE_FAULT = re.compile(r"CUDA error|cuDNN error|NCCL error|ECC error", re.IG
 def status_of(error: BaseException) -> Status:
     """What an exception says of the cell: its own fault is a result, the machine's is not.
 
-    Memory errors are 'oom'. A user's mistake and any error in a component's code are 'invalid': they come again however
-    often the cell is run. Failures of files, network and devices are 'infra'.
+    Memory errors are 'oom'. A user's mistake, an export that is not what its model is, and any error in a component's
+    code are 'invalid': they come again however often the cell is run. Failures of files, network and devices are
+    'infra'.
     """
     text = str(error)
     if is_out_of_memory(error):
         return "oom"
-    if isinstance(error, InputError):
+    if isinstance(error, (InputError, UnfitError)):
         return "invalid"
     if isinstance(error, (ZooError, OSError)) or _DEVICE_FAULT.search(text):
         return "infra"
@@ -93,8 +95,8 @@ def status_of(error: BaseException) -> Status:
 
 
 def one_line(error: BaseException) -> str:
-    """The error as one line for a record."""
-    text = re.sub(r"\s+", " ", str(error)).strip()
+    """The error as one line for a record: of an export what is to be said of it, and not of its folder."""
+    text = re.sub(r"\s+", " ", error.reason if isinstance(error, UnfitError) else str(error)).strip()
     if isinstance(error, ZooError):
         return text[:2000]
     return f"{type(error).__name__}: {text}"[:2000]

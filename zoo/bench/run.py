@@ -60,7 +60,8 @@ class Runner:
     `work` holds a folder per cell, named by its key, with the run that a killed attempt leaves and the next continues.
     `timeout` is in seconds for one attempt. An attempt that the machine failed ('infra') is retried `retries` times, at
     once; every other status is a result and ends the cell. With `again_since`, finished cells are run anew unless their
-    record's id is later. `processes` train a cell together. `threads` (default: those of this process) and `gpus`
+    record's id is later. A training that several cells share and that ended for lack of memory before `begun`, an id
+    too, is tried again. `processes` train a cell together. `threads` (default: those of this process) and `gpus`
     (numbers among those that this process sees; none: all) are what a cell's process gets of the machine.
     What a cell's process writes goes to ``cell.log`` in its folder; its progress is passed on to `progress`, from a
     thread of its own.
@@ -72,6 +73,7 @@ class Runner:
     timeout: float | None = None
     retries: int = 1
     again_since: str | None = None
+    begun: str = field(default_factory=new_record_id)
     processes: int = 1
     threads: int | None = None
     gpus: tuple[int, ...] = ()
@@ -188,6 +190,8 @@ class Runner:
                 store=str(self.store.folder.resolve()),
                 threads=self._threads,
                 processes=self.processes,
+                again_since=self.again_since,
+                begun=self.begun,
             )
         )
         kills_before = kernel_oom_kills()

@@ -32,6 +32,8 @@ class Request(BaseModel):
     store: str = Field(description="Folder of the records, whose repository the environment names")
     threads: int = Field(ge=1)
     processes: int = Field(default=1, ge=1, description="Processes that train together")
+    again_since: str | None = Field(default=None, description="Record id: what ended before is made anew")
+    begun: str | None = Field(default=None, description="Record id of when this and other cells were asked for")
 
 
 @dataclass(frozen=True)

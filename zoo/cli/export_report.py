@@ -59,15 +59,17 @@ def _print_layers(report: ParityReport) -> None:
         click.echo("which layers do harm is not known: the exporter cannot leave some in float32")
         return
     shown = report.sensitivity[:SHOWN]
-    print_table([_layer(row) for row in shown], ("LAYERS CHANGED ALONE", "DIVERGENCE", "LARGEST DIFFERENCE"))
+    diverges = any(row.divergence is not None for row in report.sensitivity)
+    measure = "DIVERGENCE" if diverges else "MEAN DIFFERENCE"  # what they are ranked by
+    print_table([_layer(row, diverges) for row in shown], ("LAYERS CHANGED ALONE", measure, "LARGEST DIFFERENCE"))
     more = len(report.sensitivity) - len(shown)
     if more:
         click.echo(f"and {more} less harmful")
 
 
-def _layer(row: LayerSensitivity) -> tuple[str, ...]:
-    divergence = "-" if row.divergence is None else f"{row.divergence:.2g}"
-    return row.layers, divergence, _digits(row.largest_difference)
+def _layer(row: LayerSensitivity, diverges: bool) -> tuple[str, ...]:
+    measured = row.divergence if diverges else row.mean_difference
+    return row.layers, "-" if measured is None else f"{measured:.2g}", _digits(row.largest_difference)
 
 
 def _digits(difference: float | None) -> str:

@@ -13,6 +13,7 @@ from zoo.cli.output import print_json, print_table
 from zoo.errors import InputError, did_you_mean
 from zoo.spec import Chosen, Spec, load_cells
 from zoo.spec.peer_spec import refuse_peer
+from zoo.tasks import TokenizerSource, TokenizerTrainer
 
 if TYPE_CHECKING:
     from zoo.models.flops import ForwardFlops, ParameterCounts
@@ -131,9 +132,12 @@ def _vocabularies(spec: Spec, sizes: Sizes) -> tuple[int, int | None, bool]:
 
 def _asked_for(tokenizer: Chosen, option: str) -> int:
     """Tokens that a tokenizer is to make. Raises InputError where its options do not say."""
-    size = getattr(tokenizer.options, "vocab_size", None)
-    if not isinstance(size, int):
-        raise InputError(f"tokenizer '{tokenizer.id}' has no vocab_size: give {option} N", where="zoo show")
+    source: TokenizerSource = tokenizer.create()
+    size = source.asked_for if isinstance(source, TokenizerTrainer) else None
+    if size is None:
+        raise InputError(
+            f"tokenizer '{tokenizer.id}' does not say how many tokens it makes: give {option} N", where="zoo show"
+        )
     return size
 
 

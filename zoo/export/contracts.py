@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from zoo.errors import InputError, ZooError
-from zoo.export.folder import SequencePart
+from zoo.export.folder import Decision, SequencePart
 from zoo.spec.options import Options
 
 KEEP = "keep_float32"
@@ -38,7 +38,17 @@ class Written:
     """What it is to run on: `zoo.export.folder.Export.device`."""
 
 
-class RefusedError(ZooError):
+class UnfitError(ZooError):
+    """An export that is none of its model: it computes something else, or cannot be written or run. That is a verdict
+    on model and exporter, and comes again wherever it is asked for."""
+
+    def __init__(self, reason: str, rest: str = "") -> None:
+        """`rest` follows the reason where a user reads it: what became of the folder, what to do."""
+        self.reason = reason
+        super().__init__(reason + rest)
+
+
+class RefusedError(UnfitError):
     """The program that is to run an export does not take it."""
 
     def __init__(self, message: str, operator: str | None = None) -> None:
@@ -48,6 +58,9 @@ class RefusedError(ZooError):
         self.exact = False
         """Whether it was the export with float32 weights that was refused: fewer bits are not to blame."""
 
+
+Encoded = Sequence[dict[str, Any]]
+"""Encoded sources: what a model's forward pass takes of them, batch by batch."""
 
 Trial = Callable[[Sequence[str], Path], Written]
 """Writes a model with these layers, too, left in float32 into an empty folder."""
@@ -64,7 +77,7 @@ class Parity:
     same_outputs: int
     """Examples whose greedy outputs are identical; of a detector, where the same boxes are found."""
     mean_difference: float | None = None
-    """The mean absolute difference of the same logits."""
+    """The mean absolute difference of the same logits; of a detector each box counts by how sure the model is of it."""
     divergence: float | None = None
     """How far probabilities of the next token are from torch's on average: Kullback-Leibler, in nats a token. None
     where a model gives none."""
@@ -73,12 +86,20 @@ class Parity:
 class Exporter(ABC):
     """An exporter. Built as ``target(options)``."""
 
+    in_torch: ClassVar[bool] = False
+    """Whether what it writes is a model's folder, which is read, run and measured as that of ``zoo train``."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
 
     @abstractmethod
     def refuse(self, model: Any) -> None:
         """Raise InputError, naming the component, where `model` cannot be said in this form. Nothing is written yet."""
+
+    def for_model(self, model: Any, asked: Collection[str] = ()) -> tuple[Exporter, tuple[Decision, ...]]:
+        """The exporter as it is for `model`, and what was decided by what the model is. Options that are `asked` for
+        stay, by their names: what cannot be is for `refuse`, which is called next."""
+        return self, ()
 
     def adapted(self, sequence: SequencePart) -> tuple[SequencePart, tuple[str, ...]]:
         """How what is exported writes texts, of how the model's spec has it, and a line for each difference.
@@ -96,7 +117,7 @@ class Exporter(ABC):
         """
 
     @abstractmethod
-    def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
+    def parity(self, model: Any, folder: Path, batches: Encoded, *, max_new_tokens: int) -> Parity:
         """Compare what was written with the model, on encoded sources: what its forward pass takes of them, such as
         ``input_ids`` and ``attention_mask`` ``[B, S]``, or what its image processor makes of images.
 
@@ -107,9 +128,16 @@ class Exporter(ABC):
         """The exporter that changes no layer: what it writes is compared first, to the last digit. None: this one."""
         return None
 
-    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
+    def calibration(self, model: Any) -> int:
+        """How many sources `write_reduced` and `trials` are to be shown, for ranges of what the model computes; 0:
+        none."""
+        return 0
+
+    def write_reduced(
+        self, model: Any, exact: Path, folder: Path, tokenizers: Any = None, calibration: Encoded = ()
+    ) -> Written:
         """As `write`, where `exact` is what the exporter of that name has written of the same model. It may lie in
-        `folder`."""
+        `folder`. `calibration` are the sources that the method of that name asks for."""
         return self.write(model, folder, tokenizers)
 
     def weaker(self) -> tuple[str, Any] | None:
@@ -142,7 +170,7 @@ class Exporter(ABC):
         return type(self)(type(self.options).model_validate({**self.options.plain(), KEEP: kept}))
 
     @contextmanager
-    def trials(self, model: Any, tokenizers: Any = None) -> Iterator[Trial]:
+    def trials(self, model: Any, tokenizers: Any = None, calibration: Encoded = ()) -> Iterator[Trial]:
         """Within the block: what writes `model` again and again, each time with other layers left in float32.
 
         To be overridden where that can begin with what has been written before.

@@ -12,9 +12,9 @@ from typing import Any, overload
 import torch
 
 from zoo.atomic import atomic_directory
-from zoo.errors import InputError, ZooError
+from zoo.errors import InputError
 from zoo.export.boxes import box_part
-from zoo.export.contracts import Exporter, Parity, RefusedError, Written
+from zoo.export.contracts import Exporter, Parity, RefusedError, UnfitError, Written
 from zoo.export.folder import (
     EXPORT_FILE,
     Cache,
@@ -30,6 +30,7 @@ from zoo.export.folder import (
 from zoo.export.material import Material, development, given
 from zoo.export.plain import ANY as _ANY
 from zoo.export.plain import PlainRun, is_plain, load_plain
+from zoo.export.presets import ASKED_FOR
 from zoo.export.quality import DroppedError, MaxDrop, Quality
 from zoo.export.report import ExactParity, MetricDrop, ParityReport
 from zoo.export.runtime.settings import search_of
@@ -37,6 +38,7 @@ from zoo.export.sensitivity import EXAMPLES as RANKED_ON
 from zoo.export.sensitivity import Trials
 from zoo.export.tokenizer_files import refuse_python_tokenizers, write_tokenizers
 from zoo.measure.reading import reader_of, source_of
+from zoo.models.tokenizers import save_tokenizers
 from zoo.spec import distributions_of
 from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.lock import LOCK_NAME
@@ -48,6 +50,7 @@ from zoo.training.loading import Run, load_run
 
 TOLERANCE = 1e-4
 """Logits of a float32 export may be so far from torch's."""
+CALIBRATION = "Krishnamoorthi 2018, arXiv:1806.08342, on post-training quantization"
 
 
 def export_model(
@@ -77,16 +80,21 @@ def export_model(
     that are in less than float32 are ranked.
 
     Raises InputError where the model cannot be exported, `out` holds something else, or `max_drop` is of what cannot be
-    measured. Raises ZooError where an export that is in float32 throughout has logits that differ by more than
-    `tolerance`, or another output; `RefusedError` where nothing that was written runs; `DroppedError` where quality is
-    past `max_drop`.
+    measured. Raises `UnfitError` where an export that is in float32 throughout has logits that differ by more than
+    `tolerance`, or another output; of its kinds `RefusedError` where nothing that was written runs, and `DroppedError`
+    where quality is past `max_drop`.
     """
     refuse_place(out)
+    if (source / EXPORT_FILE).is_file():
+        raise InputError("is an export: export the model that it was made of", where=str(source))
     run = load_plain(source) if is_plain(source) else load_run(source)
     exporter: Exporter = chosen.create()
     model = run.model.eval().to("cpu")
+    preset = {item.what for item in decisions if item.source != ASKED_FOR}
+    exporter, fitted = exporter.for_model(model, exporter.options.model_fields_set - preset)
     exporter.refuse(model)
-    refuse_python_tokenizers(run.tokenizers, str(source))
+    if not exporter.in_torch:
+        refuse_python_tokenizers(run.tokenizers, str(source))
     if isinstance(run, PlainRun):
         search_of(_sequence(run), str(source))
     sequence, notes = exporter.adapted(_sequence(run)) if model.writes_text else (None, ())
@@ -97,7 +105,8 @@ def export_model(
     else:
         material = given(sources, references, name=taken_from)
     quality = Quality(run, material, max_drop, metrics, progress)
-    job = _Job(source, run, exporter, material, quality, sequence, notes, progress, threads, tuple(decisions))
+    decisions = (*decisions, *fitted, *_calibration(exporter.calibration(model), material))
+    job = _Job(source, run, exporter, material, quality, sequence, notes, progress, threads, decisions)
     with atomic_directory(out) as folder:
         return job.done(folder, out, tolerance, sensitivity=sensitivity)
 
@@ -179,7 +188,8 @@ class _Job:
             error.exact = True
             raise
         _refuse_other_outputs(found, tolerance, out, boxes=self.run.model.finds_boxes)
-        written = self.exporter.write_reduced(model, whole, folder, self.run.tokenizers)
+        shown = self._calibration()
+        written = self.exporter.write_reduced(model, whole, folder, self.run.tokenizers, calibration=shown)
         shutil.rmtree(whole)
         return written, ExactParity(**asdict(found))
 
@@ -191,6 +201,10 @@ class _Job:
     def _batches(self, examples: Sequence[Example]) -> Batches:
         return Batches(self.run, [source_of(example) for example in examples])
 
+    def _calibration(self) -> Batches:
+        """What the exporter asks for to find ranges on."""
+        return self._batches(self.material.learned_from(self.exporter.calibration(self.run.model)))
+
     def _explained(self, report: ParityReport, written: Written, scratch: Path) -> ParityReport:
         """The report with the layers that do harm, and, if it is past a bound, what keeping some of them brings."""
         some = self._batches(self.material.examples[:RANKED_ON])
@@ -201,7 +215,8 @@ class _Job:
             self._complete(folder, written)
             return self.quality.drops(self.exporter, folder)
 
-        with self.exporter.trials(self.run.model, self.run.tokenizers) as trial:
+        shown = self._calibration()
+        with self.exporter.trials(self.run.model, self.run.tokenizers, calibration=shown) as trial:
             trials = Trials(self.exporter, trial, written.changed, scratch, self.progress)
             ranking = trials.ranked(lambda folder: self._parity(folder, some))
             remedy = None if report.passes else trials.remedy(ranking, drops_of)
@@ -219,15 +234,31 @@ class _Job:
             self.run.write_configuration(folder)
         else:
             shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
-        longest = None if self.sequence is None else self.sequence.source_limit()
-        texts = [example.source for example in self.material.examples] if self.run.model.reads == "text" else []
-        languages = None if self.sequence is None else self.sequence.languages
-        write_tokenizers(self.run.tokenizers, self.source, folder, texts, longest, languages)
+        if self.exporter.in_torch:
+            save_tokenizers(self.run.tokenizers, folder)
+        else:
+            longest = None if self.sequence is None else self.sequence.source_limit()
+            texts = [example.source for example in self.material.examples] if self.run.model.reads == "text" else []
+            languages = None if self.sequence is None else self.sequence.languages
+            write_tokenizers(self.run.tokenizers, self.source, folder, texts, longest, languages)
         export = _described(self.run, written, self.sequence, self.notes, report, exact).model_copy(
             update={"threads": self.threads, "decisions": list(self.decisions)}
         )
         write_export(export, folder)
         return export
+
+
+def _calibration(count: int, material: Material) -> tuple[Decision, ...]:
+    """What ranges are found on, where an exporter asks for so many sources."""
+    if not count:
+        return ()
+    found = len(material.learned_from(count))
+    if material.task is None:
+        reason = "the spec's data is not at hand: what is compared is what ranges were found on, which flatters it"
+        value = f"{found} of {material.taken_from}"
+    else:
+        reason, value = "ranges are found on what the model learned from, and compared on other", f"{found} of train"
+    return (Decision(what="calibration", value=value, reason=reason, source=CALIBRATION),)
 
 
 def refuse_place(out: Path) -> None:
@@ -274,15 +305,16 @@ class Batches(Sequence[dict[str, Any]]):
 def _refuse_other_outputs(found: Parity, tolerance: float, out: Path, *, boxes: bool) -> None:
     if not found.largest_difference <= tolerance:  # NaN, too
         scores = "scores and boxes" if boxes else "logits"
-        raise ZooError(
+        raise UnfitError(
             f"{scores} of the export differ from torch's by {found.largest_difference:.2g}, more than {tolerance:g}, "
-            f"on {found.examples} sources: nothing was written to {out}"
+            f"on {found.examples} sources",
+            f": nothing was written to {out}",
         )
     if found.same_outputs < found.examples:
         outputs = "detections" if boxes else "greedy outputs"
         other = found.examples - found.same_outputs
-        raise ZooError(
-            f"{other} of {found.examples} {outputs} of the export are not torch's: nothing was written to {out}"
+        raise UnfitError(
+            f"{other} of {found.examples} {outputs} of the export are not torch's", f": nothing was written to {out}"
         )
 
 

@@ -14,12 +14,25 @@ from zoo.errors import InputError
 from zoo.export.report import ExactParity, ParityReport
 
 EXPORT_FILE = "export.json"
-_RUNTIMES = {"onnx": ("onnxruntime", "onnxruntime-gpu"), "ctranslate2": ("ctranslate2",)}
+_RUNTIMES = {"onnx": ("onnxruntime", "onnxruntime-gpu"), "ctranslate2": ("ctranslate2",), "torch": ("torch",)}
 """The distributions that run a kind of export, of which one is installed."""
 FORMAT = "zoo.export/1"
 
 ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
 """The three graphs of a model that reads a source and writes a target, named as `optimum` names them."""
+
+LEAN_STEP = "decoder_lean_step_model.onnx"
+"""What a processor runs in the place of `NEXT_STEP`, where the folder has it: its metadata say in what it differs."""
+
+PREALLOCATED = "zoo.preallocated_cache"
+"""The decoder's caches are buffers ``[R, H, room, Dh]``, which a step writes into, instead of growing tensors. Two more
+inputs say how many tokens are there: `PAST_LENGTHS` ``[R]``, int32, before the new one; `TOTAL_LENGTH` ``[]``, int32,
+with it. Outputs are to be bound to the buffers of the inputs."""
+PAST_LENGTHS, TOTAL_LENGTH = "seqlens_k", "total_sequence_length"
+"""Named as the operator that reads them names them."""
+
+SHARED_MEMORY = "zoo.shared_memory"
+"""What comes of sources has B rows where the tokens have R = B x K, the K hypotheses of one source side by side."""
 
 REORDER, KEEP = "reorder_model.onnx", "keep_model.onnx"
 """Of an export for GPUs: graphs that take rows of what a step takes: of keys and values of the target, and of all that
@@ -209,7 +222,9 @@ class Export(_Part):
     """What ``export.json`` says."""
 
     format: Literal["zoo.export/1"] = "zoo.export/1"
-    kind: Literal["onnx", "ctranslate2"] = Field(default="onnx", description="Whose form it has, and who runs it")
+    kind: Literal["onnx", "ctranslate2", "torch"] = Field(
+        default="onnx", description="Whose form it has, and who runs it"
+    )
     name: str
     architecture: str
     reads: Literal["text", "image"]
@@ -228,6 +243,21 @@ class Export(_Part):
     exact_parity: ExactParity | None = Field(
         default=None, description="How far it was before its weights were made smaller; None: they were not"
     )
+
+
+def read_without_torch(folder: Path) -> Export:
+    """As `read_export`; raises InputError, too, where it is torch that runs the export."""
+    found = read_export(folder)
+    if found.kind == "torch":
+        raise InputError(
+            "an export that torch runs: load it as a model ('zoo translate' and its like do)", where=str(folder)
+        )
+    return found
+
+
+def is_in_torch(folder: Path) -> bool:
+    """Whether the export in `folder` is a model's folder, which torch runs. Raises InputError as `read_export`."""
+    return read_export(folder).kind == "torch"
 
 
 def runtime_versions(export: Export) -> dict[str, str]:

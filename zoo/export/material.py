@@ -25,6 +25,13 @@ class Material:
     task: PreparedTask | None = None
     """The spec's data, where it is at hand: metrics may learn from its training split."""
 
+    def learned_from(self, count: int) -> list[Example]:
+        """`count` examples of the training split, spread over it; of what is compared where that is not at hand. Fewer
+        where there are fewer."""
+        found = self.examples if self.task is None else self.task.examples("train")
+        count = min(count, len(found))
+        return [found[place * len(found) // count] for place in range(count)]
+
 
 def development(spec: Spec, count: int, home: DataHome | None = None, progress: Progress = silent) -> Material:
     """The first examples of the development split; fewer where it has fewer. Raises ZooError without the data."""

@@ -9,16 +9,19 @@ from typing import Any
 import torch
 
 from zoo.errors import InputError
+from zoo.export.folder import is_in_torch
 from zoo.export.requests import ExportRequest
 from zoo.export.runtime.answers import open_export
-from zoo.measure.evaluate import Evaluation, score_outputs
-from zoo.measure.performance import Performance, measure_performances, sent_sources
+from zoo.measure.device import default_device
+from zoo.measure.evaluate import Evaluation, evaluate, score_outputs
+from zoo.measure.oom import free_memory
+from zoo.measure.performance import Performance, measure_performance, measure_performances, sent_sources
 from zoo.measure.reading import as_read, source_of
 from zoo.spec import Spec
 from zoo.spec.outputs import outputs_section
 from zoo.tasks.contracts import Example, Metric, Progress, silent
 from zoo.tasks.images import Source
-from zoo.training.loading import Run
+from zoo.training.loading import Run, load_run
 
 TOGETHER = 16
 """Batches of sources that are given at once, between two reports of progress."""
@@ -36,8 +39,13 @@ def evaluate_export(
     """Have the export in `folder`, made of `run`, answer every example and score that, `metrics` as in
     `zoo.measure.evaluate`.
 
-    Metrics that read likelihoods give no score: what runs an export shows none. Nor are probes read off it.
+    Metrics that read likelihoods give no score: what runs an export shows none. Nor are probes read off it. One that
+    torch runs is evaluated as a model is, on its device.
     """
+    if is_in_torch(folder):
+        own = load_run(folder)
+        model = own.model.to(default_device()).eval()
+        return evaluate(model, own.tokenizers, examples, spec, metrics=metrics, progress=progress)
     runner = open_export(folder, threads=torch.get_num_threads())
     size = outputs_section(spec).batch_size * TOGETHER
     sources = [source_of(example) for example in as_read(run.model, run.tokenizers, examples, spec)]
@@ -59,8 +67,11 @@ def evaluate_export(
 
 
 def measure_export(folder: Path, sources: Sequence[Source], spec: Spec, *, progress: Progress = silent) -> Performance:
-    """Everything that `spec.measurement` asks for, of the export in `folder`; errors are those of
-    `zoo.measure.performance.measure_performance`."""
+    """Everything that `spec.measurement` asks for, of the export in `folder`, on the CPU; of one that torch runs on its
+    device, as of any model. Errors are those of `zoo.measure.performance.measure_performance`."""
+    if is_in_torch(folder):
+        free_memory()  # of what was evaluated here: other processes measure
+        return measure_performance(folder, sources, spec, progress=progress)
     request = ExportRequest(
         directory=folder,
         sentences=sent_sources(sources),

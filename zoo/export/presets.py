@@ -17,12 +17,17 @@ from zoo.export.hardware import QUANTIZATION, THIS_MACHINE, Machine, target
 from zoo.spec.options import Chosen
 
 AUTO, SAFE = "auto", "safe"
+ASKED_FOR = "--to"
+"""The source of a decision that is the user's own."""
 FLOAT16 = "https://onnxruntime.ai/docs/performance/model-optimizations/float16.html"
 THREADS = "https://onnxruntime.ai/docs/performance/tune-performance/threading.html"
 BINDING = "https://onnxruntime.ai/docs/performance/tune-performance/iobinding.html"
 COMPATIBILITY = "https://onnxruntime.ai/docs/reference/compatibility.html"
 KRISHNAMOORTHI = "Krishnamoorthi 2018, arXiv:1806.08342, on granularity"
 K_BIT = "Dettmers and Zettlemoyer 2023, arXiv:2212.09720, on block sizes"
+
+CLOSEST = ("int8", "bfloat16", "float16", "float32")
+"""What is taken where an exporter has not the weights of a preset: the first of these that it has."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ class _Plan:
         else:
             self._decide(
                 "weights",
-                "int8",
+                next(name for name in CLOSEST if self._takes(weights=name)),
                 f"{self.chosen.id} has no {preset.weights}: of what it has, this is the closest",
                 f"zoo show exporter/{self.chosen.name}",
             )
@@ -211,7 +216,7 @@ class _Plan:
         value = self.given[name]
         differs = otherwise is not None and value != otherwise
         told = f"asked for; the preset '{self.preset.name}' would have {otherwise}" if differs else "asked for"
-        self._add(name, value, told, "--to")
+        self._add(name, value, told, ASKED_FOR)
 
     def _decide(self, name: str, value: Any, reason: str, source: str) -> None:
         self.set[name] = value

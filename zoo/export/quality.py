@@ -13,15 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError, ZooError, did_you_mean
-from zoo.export.contracts import KEEP, Exporter, Parity, Written
+from zoo.export.contracts import KEEP, Exporter, Parity, UnfitError, Written
 from zoo.export.material import Material
 from zoo.export.plain import PlainRun
 from zoo.export.report import MetricDrop, ParityReport, SameOutputs, finite
-from zoo.measure.detecting import detect_all
-from zoo.measure.generation import generate_outputs
+from zoo.export.torch_outputs import outputs_in_torch
 from zoo.measure.reading import as_read, source_of
-from zoo.models.decoding import redecoded
-from zoo.spec.detection_spec import DetectionSpec
 from zoo.spec.options import Chosen
 from zoo.statistics import percentile_interval
 from zoo.tasks import Detection, Example, Metric
@@ -64,7 +61,7 @@ class MaxDrop:
         return None if self.unbounded else ALLOWED.get(metric.unit)
 
 
-class DroppedError(ZooError):
+class DroppedError(UnfitError):
     """An export is worse than its model by more than was allowed."""
 
     def __init__(self, report: ParityReport, out: Path) -> None:
@@ -74,7 +71,7 @@ class DroppedError(ZooError):
         if report.largest_difference is None:
             clauses = [f"the export's {report.compared} are no finite numbers"]
         where = f"on {report.examples} examples of {report.taken_from}"
-        super().__init__(f"{' and '.join(clauses)}, {where}: nothing was written to {out}{_advice(report)}")
+        super().__init__(f"{' and '.join(clauses)}, {where}", f": nothing was written to {out}{_advice(report)}")
 
 
 def _past(drop: MetricDrop) -> str:
@@ -177,7 +174,7 @@ class Quality:
     def _torch(self, width: int | None) -> list[Any]:
         """The model's own outputs: as its spec decodes, or by a search of another width."""
         if width not in self._of_torch:
-            self._of_torch[width] = _outputs_in_torch(self._run, self._sources, width, self._progress)
+            self._of_torch[width] = outputs_in_torch(self._run, self._sources, width, self._progress)
         return self._of_torch[width]
 
     def _measurable(self, metrics: Sequence[Chosen]) -> list[Metric]:
@@ -261,15 +258,6 @@ def _width(run: Run | PlainRun) -> int | None:
         return None
     settings = run.spec.decoding.strategy.create().settings()
     return None if settings.get("do_sample") else int(settings.get("num_beams") or 1)
-
-
-def _outputs_in_torch(run: Run | PlainRun, sources: Sequence[Any], width: int | None, progress: Progress) -> list[Any]:
-    if isinstance(run.spec, DetectionSpec):
-        return list(detect_all(run.model, sources, run.spec.detection, progress))
-    decoding = redecoded(run.spec.decoding, width=width)
-    limit = run.model.source_limit(decoding.max_new_tokens)
-    made = generate_outputs(run.model, run.tokenizers, sources, decoding, max_source_tokens=limit, progress=progress)
-    return list(made.outputs)
 
 
 def _count_same(mine: Sequence[Any], theirs: Sequence[Any]) -> int:

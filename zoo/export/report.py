@@ -62,7 +62,10 @@ class LayerSensitivity(_Part):
 
     layers: str = Field(description="A name of a layer in torch, or a glob over several of one part of the model")
     divergence: float | None = Field(description="Of next-token probabilities from torch's, in nats a token")
-    mean_difference: float | None = Field(default=None, description="Mean absolute difference of logits")
+    mean_difference: float | None = Field(
+        default=None,
+        description="Mean absolute difference of logits; of a detector's boxes each counts by how sure torch is of it",
+    )
     largest_difference: float | None = Field(description="None: some are no finite numbers")
 
     @property

@@ -20,19 +20,35 @@ EXAMPLES = 32
 
 def grouped(changed: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Layers of one part of a model together, by the glob that names them and no others: ``encoder.layers.0.
-    self_attention.*``; a layer that is alone in its part by its name."""
-    parts: dict[str, list[str]] = {}
-    for name in changed:
-        parts.setdefault(name.rpartition(".")[0], []).append(name)
+    self_attention.*``; a layer that is alone in its part with others that are so (``blocks.0.first.conv``,
+    ``blocks.0.second.conv``), or by its name."""
     found: dict[str, tuple[str, ...]] = {}
-    for part, names in parts.items():
-        glob = f"{part}.*"
-        whole = [name for name in changed if fnmatchcase(name, glob)]
-        if part and len(names) > 1 and whole == names:
-            found[glob] = tuple(names)
+    alone: list[str] = []
+    for part, names in _parts(changed, 1).items():
+        if _is_whole(part, names, changed):
+            found[f"{part}.*"] = tuple(names)
+        else:
+            alone += names
+    for part, names in _parts(alone, 2).items():
+        if _is_whole(part, names, changed):
+            found[f"{part}.*"] = tuple(names)
         else:
             found |= {name: (name,) for name in names}
-    return found
+    place = {name: number for number, name in enumerate(changed)}
+    return dict(sorted(found.items(), key=lambda item: place[item[1][0]]))
+
+
+def _parts(layers: Sequence[str], above: int) -> dict[str, list[str]]:
+    """Layers by the part of the model so many names above them."""
+    parts: dict[str, list[str]] = {}
+    for name in layers:
+        parts.setdefault(".".join(name.split(".")[:-above]), []).append(name)
+    return parts
+
+
+def _is_whole(part: str, names: Sequence[str], changed: Sequence[str]) -> bool:
+    """Whether several layers are all that a glob over their part names."""
+    return bool(part) and len(names) > 1 and [name for name in changed if fnmatchcase(name, f"{part}.*")] == names
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 
 _TEXT = re.compile(
     r"out of memory|can't allocate memory|cannot allocate memory|DefaultCPUAllocator|not enough memory|"
-    r"CUBLAS_STATUS_ALLOC_FAILED",
+    r"CUBLAS_STATUS_ALLOC_FAILED|failed to allocate memory|bad_alloc",
     re.IGNORECASE,
 )
 
@@ -18,8 +18,8 @@ _TEXT = re.compile(
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that memory did not suffice.
 
-    The text decides too: torch's CPU allocator and CUDA's libraries raise plain RuntimeErrors, and what a fresh process
-    failed of comes as the last line that it wrote.
+    The text decides too: torch's CPU allocator, CUDA's libraries and onnxruntime raise errors of no kind of their own,
+    and what a fresh process failed of comes as the last line that it wrote.
     """
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or bool(_TEXT.search(str(error)))
 

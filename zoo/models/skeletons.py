@@ -27,7 +27,9 @@ SKELETONS: dict[Architecture, type[ZooModel]] = {
 
 
 def load_model(folder: Path, **options: Any) -> ZooModel:
-    """The model in a folder that `save_pretrained` wrote, whatever its architecture; errors as `from_pretrained`'s."""
+    """The model in a folder that `save_pretrained` wrote, whatever its architecture, in the precision that its weights
+    are held in; errors as `from_pretrained`'s."""
+    options = {"dtype": "auto", **options}  # 4.57 would take float32
     architecture = ZooConfig.from_pretrained(str(folder)).section().architecture
     model: ZooModel = SKELETONS[architecture].from_pretrained(str(folder), **options)
     return model

@@ -214,6 +214,12 @@ class TokenizerTrainer(TokenizerSource, ABC):
         the text back up to the normalisation that the options state.
         """
 
+    @property
+    def asked_for(self) -> int | None:
+        """Tokens that the options ask for, the special ones of `train` included, so that a model can be counted before
+        there is a tokenizer; None where they do not say. No training makes more."""
+        return None
+
 
 class PretrainedTokenizer(TokenizerSource, ABC):
     """Takes that of the model that a spec begins with (``model.from``); the component has the trait `pretrained`."""

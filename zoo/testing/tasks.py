@@ -252,6 +252,13 @@ class TokenizerSuite(ComponentSuite):
         ids = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id)
         assert ids == (0, 1, 2, 3), "pad, eos, bos, unk"
 
+    def test_it_has_no_more_tokens_than_it_is_asked_for(self, chosen: Chosen) -> None:
+        made = chosen.create()
+        asked_for = made.asked_for if isinstance(made, TokenizerTrainer) else None
+        if asked_for is None:
+            pytest.skip("does not say how many it makes")
+        assert 4 <= len(self.train(chosen)) <= asked_for
+
     def test_encoding_ends_in_eos_and_decodes_to_the_text(self, chosen: Chosen) -> None:
         tokenizer = self.train(chosen)
         for text in sample_texts(20):

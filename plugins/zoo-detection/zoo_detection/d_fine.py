@@ -111,7 +111,7 @@ class ExactIntegral(nn.Module):
     def forward(self, sides: Tensor, movements: Tensor) -> Tensor:
         """Logits ``[B, Q, 4 * (N + 1)]`` and the movements W ``[N + 1]`` -> how far sides move, ``[B, Q, 4]``."""
         shares = sides.float().unflatten(-1, (4, -1)).softmax(-1)  # [B, Q, 4, N + 1]
-        return (shares * movements.float()).sum(-1)  # [B, Q, 4]
+        return (shares * movements.float()).sum(-1).to(movements.dtype)  # [B, Q, 4]
 
 
 def drawn_to(

@@ -124,7 +124,8 @@ class InFrame(nn.Module):
         """`reference_points` ``[B, Q, 1, 4]``."""
         if hasattr(self.theirs, "value_proj"):  # it has a bias, which padding is not to bring in
             kwargs["attention_mask"] = self.places.flat
-        return self.theirs(*args, reference_points=reference_points * self.places.share, **kwargs)
+        placed = (reference_points * self.places.share).to(reference_points.dtype)
+        return self.theirs(*args, reference_points=placed, **kwargs)
 
 
 def leave_padding_out(model: nn.Module, places: RealPlaces, heads: int, dropout: float) -> None:

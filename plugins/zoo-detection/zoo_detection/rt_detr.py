@@ -171,7 +171,7 @@ class RtDetr(Detector):
             inputs_embeds=queries,
             encoder_hidden_states=memory,
             encoder_attention_mask=mask,
-            reference_points=points.detach(),
+            reference_points=points.detach().to(model.enc_score_head.weight.dtype),  # what its own layers are held in
             spatial_shapes=shape,
             spatial_shapes_list=shapes,
             level_start_index=F.pad(shape.prod(1).cumsum(0)[:-1], (1, 0)),

@@ -86,12 +86,6 @@ def plain() -> Any:
     return model_of(DETECTORS["anchor-free of one level and numbers without bound"])
 
 
-def test_a_detector_goes_out_in_float32_alone(plain: Any) -> None:
-    OnnxExporter(OnnxOptions()).refuse(plain)
-    with pytest.raises(InputError, match="detectors are exported in float32 alone yet .*, not in 'int8'"):
-        OnnxExporter(OnnxOptions(weights="int8")).refuse(plain)
-
-
 def test_a_detector_that_does_not_say_how_it_chooses_is_refused_by_name(plain: Any) -> None:
     plain.detector.choice = None
     with pytest.raises(

@@ -20,11 +20,15 @@ from zoo.export.runtime.sessions import open_graph, run
 from zoo.images.framing import FRAMES
 from zoo.models.modes import evaluating
 from zoo.spec.detection_spec import DetectionSection
+from zoo_export.convolutions import padded
 
 Floats = NDArray[np.float32]
 
 _NEAR = 1e-4
 """Scores and boxes that differ by no more are the same."""
+_ROUGHLY = 1e-2
+"""The same of an export in fewer bits."""
+_CORNERS = ("x1", "y1", "x2", "y2")
 _ROUNDING = 1e-6
 """How far pixels are moved, which are about 1, to see whether rounding alone changes what torch finds."""
 _TRIES = 8
@@ -41,44 +45,92 @@ class _Image(NamedTuple):
     """Boxes as such corners."""
 
 
-def compared_boxes(model: Any, folder: Path, batches: Sequence[Mapping[str, Tensor]]) -> Parity:
-    """`Parity` over prepared images. Boxes may come in another order.
+def compared_boxes(
+    model: Any, folder: Path, batches: Sequence[Mapping[str, Tensor]], *, rounded: bool = False
+) -> Parity:
+    """`Parity` over prepared images. Boxes may come in another order. Of an export that is `rounded` boxes are the same
+    within a hundredth.
 
     A detector chooses: its queries among places, its boxes among those that overlap. Where two are as good as equal,
     rounding decides, and an image of which torch itself finds other boxes when its pixels are moved by as much is left
-    out.
+    out, unless the export is `rounded`, of which other boxes are expected.
     """
     part = box_part(model, DetectionSection())
     session = open_graph(folder / WHOLE, None, FRAMES, (SCORES, BOXES, REAL))
-    examples = same = 0
-    differences = Differences(probabilities=False)
+    counted = ImagesCompared(rounded=rounded)
     for batch in batches:
-        images = {name: _padded(batch[name], part.multiple) for name in FRAMES}
-        theirs = _in_torch(model, images, part)
+        images = {name: padded(batch[name], part.multiple) for name in FRAMES}
+        theirs = seen_in_torch(model, images, part)
         given = run(session, {name: tensor.numpy() for name, tensor in images.items()})
         mine = [_image(*arrays, part) for arrays in zip(given[SCORES], given[BOXES], given[REAL], strict=True)]
         for number, (one, other) in enumerate(zip(theirs, mine, strict=True)):
             aligned = _aligned(one.rows, other.rows)
-            agree = aligned is not None and _same(one.found, other.found)
-            if not agree or not np.abs(aligned - one.rows).max(initial=0) <= _NEAR:
+            if not rounded and not (counted.agree(one, other) and _are_near(one.rows, aligned)):
                 alone = {name: tensor[number : number + 1] for name, tensor in images.items()}
                 if _is_chance(model, alone, one, part):
                     continue
-            examples += 1
-            same += agree
-            differences.add(one.rows, np.full_like(one.rows, np.nan) if aligned is None else aligned)
-    return Parity(
-        examples=examples,
-        largest_difference=differences.largest,
-        same_outputs=same,
-        mean_difference=differences.mean,
-    )
+            counted.add(one, other, aligned)
+    return counted.parity()
 
 
-def _in_torch(model: Any, images: Mapping[str, Tensor], part: BoxPart) -> list[_Image]:
+class ImagesCompared:
+    """Gathers what a model and something made of it say of images.
+
+    The mean difference counts each box by its best score in the model: most that a detector predicts are of nothing.
+    """
+
+    def __init__(self, *, rounded: bool) -> None:
+        """Of what is `rounded` boxes are the same within a hundredth."""
+        self._near = _ROUGHLY if rounded else _NEAR
+        self._differences = Differences(probabilities=False)
+        self._examples = self._same = 0
+        self._summed = self._weight = 0.0
+
+    def agree(self, one: _Image, other: _Image) -> bool:
+        """Whether both find the same."""
+        return _same(one.found, other.found, self._near)
+
+    def add(self, one: _Image, other: _Image, aligned: Floats | None) -> None:
+        """The model's image, the other one, and `_aligned` of both."""
+        self._examples += 1
+        self._same += aligned is not None and self.agree(one, other)
+        rows = np.full_like(one.rows, np.nan) if aligned is None else aligned
+        self._differences.add(one.rows, rows)
+        sure = one.rows[:, : -len(_CORNERS)].max(axis=1, initial=0)  # [q]
+        self._summed += float((sure * np.abs(rows - one.rows).mean(axis=1)).sum(dtype=np.float64))
+        self._weight += float(sure.sum(dtype=np.float64))
+
+    def parity(self) -> Parity:
+        """All that was added."""
+        return Parity(
+            examples=self._examples,
+            largest_difference=self._differences.largest,
+            same_outputs=self._same,
+            mean_difference=self._summed / self._weight if self._weight else None,
+        )
+
+
+def compared_in_torch(model: Any, held: Any, batches: Sequence[Mapping[str, Tensor]]) -> Parity:
+    """`Parity` of `held`, the same detector in another precision, over prepared images."""
+    part = box_part(model, DetectionSection())
+    counted = ImagesCompared(rounded=held.dtype != model.dtype)
+    for batch in batches:
+        for one, other in zip(seen_in_torch(model, batch, part), seen_in_torch(held, batch, part), strict=True):
+            counted.add(one, other, _aligned(one.rows, other.rows))
+    return counted.parity()
+
+
+def _are_near(expected: Floats, aligned: Floats | None) -> bool:
+    return aligned is not None and bool(np.abs(aligned - expected).max(initial=0) <= _NEAR)
+
+
+def seen_in_torch(model: Any, images: Mapping[str, Tensor], part: BoxPart) -> list[_Image]:
+    """What `model`, in whatever precision, says of each of the prepared images."""
     with evaluating(model), torch.no_grad():
-        scored = model.detector.scored(model.detector(**images))
-    return [_image(*(item.numpy() for item in one), part) for one in zip(*scored, strict=True)]
+        predictions = model(**images).predictions
+        scores, boxes, real = model.detector.scored(predictions)
+    arrays = (scores.float().numpy(), boxes.float().numpy(), real.numpy())
+    return [_image(*each, part) for each in zip(*arrays, strict=True)]
 
 
 def _image(scores: Floats, boxes: Floats, real: NDArray[np.bool_], part: BoxPart) -> _Image:
@@ -90,12 +142,6 @@ def _image(scores: Floats, boxes: Floats, real: NDArray[np.bool_], part: BoxPart
 def _cut(boxes: Floats) -> Floats:
     """``cx, cy, w, h`` -> corners within the image, both ``[k, 4]``."""
     return np.clip(corners(boxes), 0, 1)
-
-
-def _padded(images: Tensor, multiple: int) -> Tensor:
-    """``[..., H, W]`` with zeros at the bottom and on the right."""
-    height, width = images.shape[-2:]
-    return torch.nn.functional.pad(images, (0, -width % multiple, 0, -height % multiple))
 
 
 def _aligned(expected: Floats, rows: Floats) -> Floats | None:
@@ -114,14 +160,14 @@ def _aligned(expected: Floats, rows: Floats) -> Floats | None:
     return taken
 
 
-def _same(one: Found, other: Found) -> bool:
-    """Whether each box that one finds has its like in the other."""
+def _same(one: Found, other: Found, near: float = _NEAR) -> bool:
+    """Whether each box that one finds has its like in the other, as `near` in corners and score."""
     if len(one.scores) != len(other.scores):
         return False
     left = np.ones(len(other.scores), np.bool_)
     for score, label, box in zip(*one, strict=True):
         apart = np.maximum(np.abs(other.boxes - box).max(axis=1), np.abs(other.scores - score))  # [k]
-        like = np.flatnonzero(left & (other.labels == label) & (apart <= _NEAR))
+        like = np.flatnonzero(left & (other.labels == label) & (apart <= near))
         if not len(like):
             return False
         left[like[apart[like].argmin()]] = False
@@ -134,7 +180,7 @@ def _is_chance(model: Any, image: Mapping[str, Tensor], before: _Image, part: Bo
     for _ in range(_TRIES):
         pixels = image["pixel_values"]
         noise = _ROUNDING * torch.randn(pixels.shape, generator=draw) * image["pixel_mask"][:, None]
-        (after,) = _in_torch(model, {**image, "pixel_values": pixels + noise}, part)
+        (after,) = seen_in_torch(model, {**image, "pixel_values": pixels + noise}, part)
         aligned = _aligned(before.rows, after.rows)
         if aligned is None or not _same(before.found, after.found):
             return True

@@ -6,7 +6,10 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
-from onnxscript import opset18 as op
+from onnxscript import opset18
+
+op: Any = opset18
+"""Typed for scripts that are compiled, where values are of ONNX's types; here a trace calls it."""
 
 
 def is_all_true(values: Any) -> Any:

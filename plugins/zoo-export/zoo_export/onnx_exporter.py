@@ -7,7 +7,7 @@ import logging
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
 from io import StringIO
@@ -17,12 +17,18 @@ from typing import Any
 import onnx
 import torch
 
-from zoo.errors import InputError, ZooError
-from zoo.export.contracts import Exporter, Parity, RefusedError, Trial, Written
+from zoo.errors import InputError
+from zoo.export.contracts import Encoded, Exporter, Parity, RefusedError, Trial, UnfitError, Written
+from zoo.export.folder import LEAN_STEP, NEXT_STEP, WHOLE, Decision
 from zoo.models.modes import evaluating
 from zoo_export import attention, checks
+from zoo_export import detection_choices as choices
+from zoo_export.box_parity import compared_boxes
+from zoo_export.convolutions import CONVOLUTION, Ranges
+from zoo_export.detection_precision import reduced_detector
 from zoo_export.families import family_of
 from zoo_export.graphs import Graph
+from zoo_export.lean_steps import lean_step
 from zoo_export.options import LOWEST_OPSET, OnnxOptions
 from zoo_export.parity import compared
 from zoo_export.precision import LAYER, PRODUCTS, reduced
@@ -51,21 +57,30 @@ class OnnxExporter(Exporter):
 
     def refuse(self, model: Any) -> None:
         family_of(model).refuse(model)
-        if model.finds_boxes and self.options.weights != "float32":
-            raise InputError(
-                f"weights: detectors are exported in float32 alone yet (preset 'safe'), not in '{self.options.weights}'"
-            )
+        if model.finds_boxes:
+            choices.refuse(model, self.options)
+
+    def for_model(self, model: Any, asked: Collection[str] = ()) -> tuple[Exporter, tuple[Decision, ...]]:
+        if not model.finds_boxes:
+            return self, ()
+        options, decisions = choices.for_detector(model, self.options, asked)
+        return OnnxExporter(options), decisions
+
+    def calibration(self, model: Any) -> int:
+        return choices.calibration(model, self.options) if model.finds_boxes else 0
 
     def write(self, model: Any, folder: Path, tokenizers: Any = None) -> Written:
-        return self._saved(self._graphs(model), folder)
+        return self._saved(self._graphs(model), folder, _ranges(model, ()))
 
     def exact(self) -> Exporter | None:
         if self.options.weights == "float32":
             return None
         return OnnxExporter(OnnxOptions(opset=self.options.opset))
 
-    def write_reduced(self, model: Any, exact: Path, folder: Path, tokenizers: Any = None) -> Written:
-        return self._saved(load_graphs(exact), folder)
+    def write_reduced(
+        self, model: Any, exact: Path, folder: Path, tokenizers: Any = None, calibration: Encoded = ()
+    ) -> Written:
+        return self._saved(load_graphs(exact), folder, _ranges(model, calibration))
 
     def weaker(self) -> tuple[str, Any] | None:
         if self.options.weights != "float32":
@@ -75,20 +90,24 @@ class OnnxExporter(Exporter):
         return None
 
     @contextmanager
-    def trials(self, model: Any, tokenizers: Any = None) -> Iterator[Trial]:
-        graphs = self._graphs(model)
+    def trials(self, model: Any, tokenizers: Any = None, calibration: Encoded = ()) -> Iterator[Trial]:
+        graphs, ranges = self._graphs(model), _ranges(model, calibration)
 
         def trial(layers: Sequence[str], folder: Path) -> Written:
             exporter = self.keeping(layers)
             assert isinstance(exporter, OnnxExporter)
-            return exporter._saved(graphs, folder)
+            return exporter._saved(graphs, folder, ranges)
 
         yield trial
 
-    def _saved(self, graphs: Mapping[str, onnx.ModelProto], folder: Path) -> Written:
-        """The float32 `graphs`, which stay as they are, with the weights that options ask for, in `folder`."""
+    def _saved(self, graphs: Mapping[str, onnx.ModelProto], folder: Path, ranges: Ranges | None) -> Written:
+        """The float32 `graphs`, which stay as they are, with the weights that options ask for, in `folder`; `ranges`
+        are those of a detector."""
         changed: tuple[str, ...] = ()
-        if self.options.weights != "float32":
+        if self.options.weights != "float32" and ranges is not None:
+            graph, changed = reduced_detector(graphs[WHOLE], self.options, ranges)
+            graphs = {WHOLE: graph}
+        elif self.options.weights != "float32":
             graphs, changed = reduced(graphs, self.options)
         if self.options.device == "cuda":
             graphs = with_row_graphs(dict(graphs))
@@ -107,10 +126,12 @@ class OnnxExporter(Exporter):
         """The graphs of a model, in float32, by the names of their files."""
         with evaluating(model), _quiet():
             try:
-                return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
+                graphs = {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
             except torch.onnx.OnnxExporterError as error:
                 what = model.section.detector.id if model.finds_boxes else model.section.architecture
-                raise ZooError(f"a model with '{what}' cannot be exported to ONNX: {_cause(error)}") from error
+                raise UnfitError(f"a model with '{what}' cannot be exported to ONNX: {_cause(error)}") from error
+        lean = lean_step(graphs[NEXT_STEP]) if NEXT_STEP in graphs else None
+        return graphs if lean is None else {**graphs, LEAN_STEP: lean}
 
     def _graph(self, graph: Graph) -> onnx.ModelProto:
         program = torch.onnx.export(
@@ -132,6 +153,8 @@ class OnnxExporter(Exporter):
 
     def parity(self, model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
         try:
+            if model.finds_boxes:
+                return compared_boxes(model, folder, batches, rounded=self.options.weights != "float32")
             return compared(model, folder, batches, max_new_tokens=max_new_tokens)
         except Exception as error:
             if not isinstance(error, InputError) and not type(error).__module__.startswith("onnxruntime."):
@@ -139,6 +162,11 @@ class OnnxExporter(Exporter):
             text = " ".join(str(error).split())
             told = f"onnxruntime does not run what was written ({type(error).__name__}: {text[:300]})"
             raise RefusedError(told, refused_operator(text)) from error
+
+
+def _ranges(model: Any, batches: Encoded) -> Ranges | None:
+    """Those of a detector's convolutions, found on `batches` once they are needed; None of another model."""
+    return Ranges(batches, model.frame_multiple) if getattr(model, "finds_boxes", False) else None
 
 
 def refused_operator(text: str) -> str | None:
@@ -162,7 +190,12 @@ def _name_layers(graph: Any) -> None:
         scopes = [scope for scope in ast.literal_eval(node.metadata_props.get(_SCOPES, "[]")) if scope]
         node.metadata_props.clear()
         *modules, operator = scopes or [""]
-        if not modules or not (node.op_type in PRODUCTS or (node.op_type == "Gather" and "embedding" in operator)):
+        if node.op_type == CONVOLUTION:  # torch's exporter writes some anew, without a word of where they come from
+            name = node.inputs[1].name or ""
+            modules = [name.removesuffix(".weight")] if name.endswith(".weight") else modules
+        if not modules or not (
+            node.op_type in (*PRODUCTS, CONVOLUTION) or (node.op_type == "Gather" and "embedding" in operator)
+        ):
             continue
         layer = modules[-1].removeprefix("model.")
         node.metadata_props[LAYER] = layer

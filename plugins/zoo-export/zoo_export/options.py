@@ -20,7 +20,7 @@ class OnnxOptions(Options):
     """ONNX by torch's own exporter, its weights as they are or in fewer bits."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32", "device"}
+        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32", "device", "calibration", "keep_last"}
     )
     opset: int = Field(
         default=LOWEST_OPSET,
@@ -56,12 +56,32 @@ class OnnxOptions(Options):
         description="Layers whose weights stay float32, by their names in the torch model, with * and ? as in a shell: "
         "lm_head, decoder.layers.0.*",
     )
+    calibration: int = Field(
+        default=32,
+        ge=0,
+        description="int8 and int4 of detectors: images of the training split on which the ranges of what goes through "
+        "convolutions are found; 0: convolutions stay float32",
+    )
+    keep_last: bool = Field(
+        default=True,
+        description="int8 and int4 of detectors: the last layers, which scores and boxes are computed of, stay float32",
+    )
 
     @model_validator(mode="after")
     def _keeps_of_something(self) -> Self:
         if self.keep_float32 and self.weights == "float32":
             raise ValueError("keep_float32: with weights 'float32' every layer stays so; choose other weights")
         return self
+
+
+class TorchOptions(Options):
+    """A model's folder once more, in another precision."""
+
+    weights: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32",
+        description="Numbers that the weights are held in, and that is computed in. bfloat16: half the size, 8 bits of "
+        "precision and the range of float32. float16: 11 bits, up to 65504, slow on most processors",
+    )
 
 
 class Ctranslate2Options(Options):

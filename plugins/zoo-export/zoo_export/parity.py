@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zoo.errors import ZooError
-from zoo.export.contracts import Parity
+from zoo.export.contracts import Parity, UnfitError
 from zoo.export.differences import Differences
 from zoo.export.folder import FRAMES, WHOLE
 from zoo.export.runtime.constraints import constrain
@@ -22,7 +21,6 @@ from zoo.images.frames import best_path
 from zoo.images.patches import PATCHES
 from zoo.models.decoding import run_generate
 from zoo.models.modes import evaluating
-from zoo_export.box_parity import compared_boxes
 
 Array = NDArray[Any]
 
@@ -30,8 +28,6 @@ Array = NDArray[Any]
 def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
     """`Parity` over encoded `batches`, by what users run. Where tokens are written one by one: along torch's greedy
     outputs, so that one other token does not hide the rest."""
-    if model.finds_boxes:
-        return compared_boxes(model, folder, batches)
     if model.section.decoder is None:
         return _compared_frames(model, folder, batches, max_new_tokens=max_new_tokens)
     reads = {"pair": TEXTS, "image": PATCHES}.get(model.arrangement)
@@ -45,7 +41,7 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
             expected = model.target_logits(batch, written[:, 1:]).numpy()  # [B, T, V]
         targets = written.numpy()  # [B, 1 + T]
         search = _search(model, targets, max_new_tokens)
-        real = _real(targets, search.end)  # [B, T]
+        real = real_tokens(targets, search.end)  # [B, T]
         agrees = np.ones(len(targets), dtype=bool)
         inputs = {name: tensor.numpy() for name, tensor in prompts.items()}
         steps: Steps
@@ -63,7 +59,7 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
             agrees &= ~rows | (logits.argmax(-1) == targets[:, place + 1])
         examples += len(targets)
         same += int(agrees.sum())
-    return _parity(examples, same, differences)
+    return parity_of(examples, same, differences)
 
 
 def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max_new_tokens: int) -> Parity:
@@ -79,7 +75,7 @@ def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]]
         found = run(session, {name: tensor.numpy() for name, tensor in batch.items()})
         frames = expected.frames.numpy()  # [B]
         if not np.array_equal(found[FRAMES], frames):
-            raise ZooError(f"images have {found[FRAMES].tolist()} frames in the export, {frames.tolist()} in torch")
+            raise UnfitError(f"images have {found[FRAMES].tolist()} frames in the export, {frames.tolist()} in torch")
         inside = np.arange(found["logits"].shape[1]) < frames[:, None]  # [B, F]
         differences.add(expected.logits.numpy()[inside], found["logits"][inside])
         best = found["logits"].argmax(axis=-1)  # [B, F]
@@ -88,10 +84,11 @@ def _compared_frames(model: Any, folder: Path, batches: Sequence[dict[str, Any]]
         for row, wanted in zip(rows, targets[:, 1:].tolist(), strict=True):
             same += [*row, *[blank] * (width - len(row))] == wanted  # padding is the blank, which no row has
         examples += len(rows)
-    return _parity(examples, same, differences)
+    return parity_of(examples, same, differences)
 
 
-def _parity(examples: int, same: int, differences: Differences) -> Parity:
+def parity_of(examples: int, same: int, differences: Differences) -> Parity:
+    """What was counted over all examples."""
     return Parity(
         examples=examples,
         largest_difference=differences.largest,
@@ -117,7 +114,7 @@ def _search(model: Any, targets: Array, max_new_tokens: int) -> Search:
     )
 
 
-def _real(targets: Array, end: int) -> Array:
+def real_tokens(targets: Array, end: int) -> Array:
     """Which of the tokens ``[B, T]`` behind the start belong to the output, its end included."""
     ended = targets[:, 1:] == end
-    return np.cumsum(ended, axis=1) - ended == 0
+    return np.asarray(np.cumsum(ended, axis=1) - ended == 0)

@@ -31,3 +31,11 @@ def zoo_components() -> Iterator[Component]:
             }
         },
     )
+    yield Component(
+        kind="exporter",
+        name="torch",
+        target="zoo_export.torch_exporter:TorchExporter",
+        options="zoo_export.options:TorchOptions",
+        summary="The model's own folder, in bfloat16 or float16: torch runs it",
+        references=("arXiv:1905.12322",),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -41,22 +41,27 @@ def reduced(
 
     Raises InputError where a layer to be kept is not there.
     """
-    folded = {name: _folded(graph) for name, graph in graphs.items()}
-    layers = sorted({layer_of(node) for graph in folded.values() for node in layer_nodes(graph)})
+    of_weights = {name: folded(graph) for name, graph in graphs.items()}
+    layers = sorted({layer_of(node) for graph in of_weights.values() for node in layer_nodes(graph)})
+    kept = kept_layers(layers, options)
+    handed = _handed_on(of_weights.values())
+    found = {}
+    for name, graph in of_weights.items():
+        if options.weights == "float16":
+            found[name] = in_16_bits(graph, kept, handed)
+        elif options.weights == "int8":
+            found[name] = products_of_8_bits(graph, kept, options)
+        else:
+            found[name] = products_of_4_bits(graph, kept, options)
+    return found, tuple(layer for layer in layers if layer not in kept)
+
+
+def kept_layers(layers: Sequence[str], options: OnnxOptions) -> set[str]:
+    """Those that `options` leave in float32. Raises InputError where they name one that is not there."""
     for pattern in options.keep_float32:
         if not any(fnmatchcase(layer, pattern) for layer in layers):
             raise InputError(f"keep_float32: no layer '{pattern}' in this model: {did_you_mean(pattern, layers)}")
-    kept = {layer for layer in layers if any(fnmatchcase(layer, pattern) for pattern in options.keep_float32)}
-    handed = _handed_on(folded.values())
-    found = {}
-    for name, graph in folded.items():
-        if options.weights == "float16":
-            found[name] = _float16(graph, kept, handed)
-        elif options.weights == "int8":
-            found[name] = _int8(graph, kept, options)
-        else:
-            found[name] = _int4(graph, kept, options)
-    return found, tuple(layer for layer in layers if layer not in kept)
+    return {layer for layer in layers if any(fnmatchcase(layer, pattern) for pattern in options.keep_float32)}
 
 
 def layer_of(node: onnx.NodeProto) -> str:
@@ -87,7 +92,7 @@ def of_floats(graph: onnx.ModelProto) -> Initializers:
     return {item.name: item for item in graph.graph.initializer if item.data_type == onnx.TensorProto.FLOAT}
 
 
-def _folded(graph: onnx.ModelProto) -> onnx.ModelProto:
+def folded(graph: onnx.ModelProto) -> onnx.ModelProto:
     """The graph with all that it computes from weights alone computed: a tied projection is written as the transpose of
     a table, and what is no weight is not made smaller."""
     model = ir.serde.deserialize_model(graph)
@@ -98,13 +103,13 @@ def _folded(graph: onnx.ModelProto) -> onnx.ModelProto:
     return found
 
 
-def _int8(graph: onnx.ModelProto, kept: set[str], options: OnnxOptions) -> onnx.ModelProto:
+def products_of_8_bits(graph: onnx.ModelProto, kept: set[str], options: OnnxOptions) -> onnx.ModelProto:
     """Products of 8 bits: weights once, activations as they come."""
     _tables_of_8_bits(graph, kept)
     chosen = [node.name for node in layer_nodes(graph) if layer_of(node) not in kept]
     if not chosen:
         return graph
-    with tempfile.TemporaryDirectory() as folder, _as_it_was():
+    with tempfile.TemporaryDirectory() as folder, as_it_was():
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         path = Path(folder) / "graph.onnx"
@@ -117,13 +122,14 @@ def _int8(graph: onnx.ModelProto, kept: set[str], options: OnnxOptions) -> onnx.
             reduce_range=options.reduced_range,
             weight_type=QuantType.QInt8,
             use_external_data_format=True,
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},  # behind operators of onnxruntime's own
         )
         return onnx.load(path)
 
 
-def _int4(graph: onnx.ModelProto, kept: set[str], options: OnnxOptions) -> onnx.ModelProto:
+def products_of_4_bits(graph: onnx.ModelProto, kept: set[str], options: OnnxOptions) -> onnx.ModelProto:
     """Products with weights of 4 bits, by blocks; activations are rounded to 8 bits, block by block and row by row."""
-    with _as_it_was():
+    with as_it_was():
         from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
 
         _tables_of_8_bits(graph, kept)
@@ -149,20 +155,22 @@ _FLOAT32_ALONE = ("ScatterElements",)
 """Operators that onnxruntime's processors have in float32 alone: sums of what falls together, in CTC heads."""
 
 
-def _float16(graph: onnx.ModelProto, kept: set[str], handed: set[str]) -> onnx.ModelProto:
+def in_16_bits(graph: onnx.ModelProto, kept: set[str], handed: set[str], exact: Sequence[str] = ()) -> onnx.ModelProto:
     """Weights, activations, and what is `handed` from graph to graph, of half the size; what the caller gives and gets
     stays float32.
 
     What is computed from positions and masks alone stays float32: an angle of a few hundred has no digits left behind
-    its point in float16.
+    its point in float16. So do the nodes that are `exact`, by their names.
     """
-    with _as_it_was():
+    with as_it_was():
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         ends = [item.name for item in (*graph.graph.input, *graph.graph.output) if item.name not in handed]
         whole = [node.name for node in graph.graph.node if node.op_type in _FLOAT32_ALONE]
         found: onnx.ModelProto = convert_float_to_float16(
-            graph, keep_io_types=ends, node_block_list=[*_nodes_of(graph, kept), *whole, *_without_activations(graph)]
+            graph,
+            keep_io_types=ends,
+            node_block_list=[*_nodes_of(graph, kept), *whole, *exact, *_without_activations(graph)],
         )
         return found
 
@@ -223,7 +231,7 @@ def _without_activations(graph: onnx.ModelProto) -> list[str]:
 
 
 @contextmanager
-def _as_it_was() -> Iterator[None]:
+def as_it_was() -> Iterator[None]:
     """onnxruntime's tools set up logging, tell of every node, and look for their own modules in a folder that the first
     import of them adds for good."""
     import onnxruntime

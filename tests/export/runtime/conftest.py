@@ -1,12 +1,15 @@
-"""One small model, in torch and exported, for all tests of what runs exports."""
+"""One small model, in torch and exported, for all tests of what runs exports; and a minute of eight threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -24,39 +27,23 @@ from zoo.testing.surroundings import one_thread
 from zoo.training import build, load_run
 from zoo.training.preparation import prepare_task
 
-SPEC: dict[str, Any] = {
-    "name": "tiny",
-    "task": {
-        "use": "translation",
-        "corpus": {"use": "generated", "pairs": 200, "dev_pairs": 60, "test_pairs": 5, "vocabulary": 60},
-        "source": "qaa",
-        "target": "qab",
-    },
-    "tokenizer": {"use": "unigram", "vocab_size": 160},
-    "model": {
-        "d_model": 16,
-        "heads": 2,
-        "encoder": {"layers": 1},
-        "decoder": {"layers": 2},
-        "position": "rotary",
-        "block": "pre-norm",
-        "normalization": "layer-norm",
-        "feedforward": {"use": "mlp", "width": 24, "activation": "relu"},
-        "fusion": "top",
-        "tie_embeddings": "none",
-        "max_positions": 24,  # some sources are longer
-    },
-    "training": {
-        "steps": 0,
-        "batch_tokens": 100,
-        "objective": "cross-entropy",
-        "optimizer": {"use": "adamw", "lr": 1e-3},
-        "schedule": "constant",
-        "clipping": "none",
-    },
+CHANGES: dict[str, Any] = {
+    "task.corpus.pairs": 200,
+    "task.corpus.dev_pairs": 60,
+    "tokenizer.vocab_size": 160,
+    "model.decoder.layers": 2,
+    "model.position": "rotary",
+    "model.tie_embeddings": "none",
+    "model.max_positions": 24,  # some sources are longer
     "decoding": {"strategy": {"use": "beam", "width": 3, "length_penalty": 0.8}, "max_new_tokens": 20, "batch_size": 7},
-    "evaluation": {"metrics": ["chrf"]},
 }
+MakeSpec = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def twin_spec(translator_plain: Callable[..., dict[str, Any]]) -> MakeSpec:
+    """The spec of twins, with values set by dotted path; None takes a key away."""
+    return lambda **changes: resolve(translator_plain(**{**CHANGES, **changes}))
 
 
 @dataclass(frozen=True)
@@ -69,15 +56,10 @@ class Twins:
     """Texts, or texts with their contexts."""
 
 
-def make_twins(tmp_path_factory: pytest.TempPathFactory, task: dict[str, Any] | None = None, **model: Any) -> Twins:
-    """Twins whose task and model sections have these keys changed, or left out where None.
-
-    Untrained, but sure of itself, so that outputs differ and some end.
-    """
+def make_twins(tmp_path_factory: pytest.TempPathFactory, spec: Any) -> Twins:
+    """Untrained, but sure of themselves, so that outputs differ and some end."""
     home = DataHome(tmp_path_factory.mktemp("home"))
     folder, out = tmp_path_factory.mktemp("models") / "tiny", tmp_path_factory.mktemp("exports") / "tiny"
-    section = {name: value for name, value in {**SPEC["model"], **model}.items() if value is not None}
-    spec = resolve({**SPEC, "model": section, "task": {**SPEC["task"], **(task or {})}})
     sources = tuple(source_of(example) for example in prepare_task(spec, home).examples("dev"))
     with one_thread():
         build(spec, folder, home)
@@ -94,23 +76,24 @@ def make_twins(tmp_path_factory: pytest.TempPathFactory, task: dict[str, Any] | 
 
 
 @pytest.fixture(scope="session")
-def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+def twins(tmp_path_factory: pytest.TempPathFactory, twin_spec: MakeSpec) -> Twins:
     """An encoder-decoder."""
-    return make_twins(tmp_path_factory)
+    return make_twins(tmp_path_factory, twin_spec())
 
 
 @pytest.fixture(scope="session")
-def language_twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+def language_twins(tmp_path_factory: pytest.TempPathFactory, twin_spec: MakeSpec) -> Twins:
     """A prefix-lm that reads the two sentences before, and has its 96 positions for source and target together."""
-    task = {"use": "doc2sent", "context_sentences": 2}
-    return make_twins(tmp_path_factory, task, architecture="prefix-lm", encoder=None, fusion=None, max_positions=96)
+    task = {"task.use": "doc2sent", "task.context_sentences": 2}
+    model = {"model.architecture": "prefix-lm", "model.encoder": None, "model.fusion": None}
+    return make_twins(tmp_path_factory, twin_spec(**task, **model, **{"model.max_positions": 96}))
 
 
 @pytest.fixture(scope="session")
-def context_twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+def context_twins(tmp_path_factory: pytest.TempPathFactory, twin_spec: MakeSpec) -> Twins:
     """An encoder-decoder with a second encoder for the two sentences before."""
-    task = {"use": "doc2sent", "context_sentences": 2, "context_as": "second-input"}
-    return make_twins(tmp_path_factory, task, context_encoder="inside")
+    task = {"task.use": "doc2sent", "task.context_sentences": 2, "task.context_as": "second-input"}
+    return make_twins(tmp_path_factory, twin_spec(**task, **{"model.context_encoder": "inside"}))
 
 
 OfTorch = Callable[..., list[str]]
@@ -193,3 +176,43 @@ def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., 
             assert image is not None
             Image.fromarray(image.load()).save(root / "images" / f"{place:02}.png")
         yield Readers(**twins, images=root / "images")
+
+
+MINUTE = 60.0
+LEFT_BEHIND = 2**21
+"""By so many bytes the last third's largest memory may exceed that of the third before. The first warms up: in it each
+thread, and what it calls, gets memory of its own, and has met every call."""
+
+Serving = Callable[[Sequence[Callable[[], Any]]], None]
+
+
+@pytest.fixture
+def served_for_a_minute(request: pytest.FixtureRequest) -> Serving:
+    """Have eight threads make these calls for a minute, each another one first. Fails where one gives something else
+    than it gave before, or where memory is left behind."""
+
+    def serve(calls: Sequence[Callable[[], Any]]) -> None:
+        expected = [call() for call in calls]
+        process, begin = psutil.Process(), time.monotonic()
+        seen: list[tuple[float, int]] = []
+
+        def thread(first: int) -> int:
+            count = 0
+            while (passed := time.monotonic() - begin) < MINUTE:
+                place = (first + count) % len(calls)
+                assert calls[place]() == expected[place]
+                count += 1
+                seen.append((passed, process.memory_info().rss))
+            return count
+
+        with ThreadPoolExecutor(8) as pool:
+            counts = list(pool.map(thread, range(8)))
+        before, after = (
+            max(size for passed, size in seen if third <= passed / MINUTE * 3 < third + 1) for third in (1, 2)
+        )
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{sum(counts)} calls, memory {before / 2**20:.1f} MiB, then {after / 2**20:.1f} MiB")
+        assert min(counts) > 3
+        assert after - before < LEFT_BEHIND
+
+    return serve

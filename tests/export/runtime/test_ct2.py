@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,46 +24,11 @@ from zoo.export.runtime.texts import padded
 from zoo.measure.reading import TextReader
 from zoo.models.decoding import run_generate
 from zoo.registry import current_registry
-from zoo.spec import resolve
 from zoo.spec.options import Chosen
 from zoo.tasks import DataHome
 from zoo.testing.surroundings import one_thread
 from zoo.training import build, load_run
 from zoo.training.preparation import prepare_task
-
-SPEC: dict[str, Any] = {
-    "name": "tiny",
-    "task": {
-        "use": "translation",
-        "corpus": {"use": "generated", "pairs": 200, "dev_pairs": 12, "test_pairs": 5, "vocabulary": 60},
-        "source": "qaa",
-        "target": "qab",
-    },
-    "tokenizer": {"use": "unigram", "vocab_size": 160},
-    "model": {
-        "d_model": 16,
-        "heads": 2,
-        "encoder": {"layers": 1},
-        "decoder": {"layers": 2},
-        "position": "rotary",
-        "block": "pre-norm",
-        "normalization": "layer-norm",
-        "feedforward": {"use": "mlp", "width": 24, "activation": "relu"},
-        "fusion": "top",
-        "tie_embeddings": "none",
-        "max_positions": 24,  # some sources are longer
-    },
-    "training": {
-        "steps": 0,
-        "batch_tokens": 100,
-        "objective": "cross-entropy",
-        "optimizer": {"use": "adamw", "lr": 1e-3},
-        "schedule": "constant",
-        "clipping": "none",
-    },
-    "decoding": {"strategy": {"use": "beam", "width": 3, "length_penalty": 0.8}, "max_new_tokens": 20, "batch_size": 7},
-    "evaluation": {"metrics": ["chrf"]},
-}
 
 
 @dataclass(frozen=True)
@@ -86,11 +53,11 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def pair(tmp_path_factory: pytest.TempPathFactory, twin_spec: Callable[..., Any]) -> Pair:
     """Untrained, but sure of itself, so that outputs differ and some end."""
     home = DataHome(tmp_path_factory.mktemp("home"))
     folder, out = tmp_path_factory.mktemp("models") / "tiny", tmp_path_factory.mktemp("exports") / "tiny"
-    spec = resolve(SPEC)
+    spec = twin_spec(**{"task.corpus.dev_pairs": 12})
     texts = tuple(example.source for example in prepare_task(spec, home).examples("dev"))
     with one_thread():
         build(spec, folder, home)
@@ -273,6 +240,19 @@ def test_one_translator_serves_several_threads(pair: Pair, translator: Translato
     with ThreadPoolExecutor(4) as pool:
         again = list(pool.map(lambda call: translator.translate(pair.texts, **call), calls * 2))
     assert again == expected * 2
+
+
+@pytest.mark.soak
+def test_eight_threads_for_a_minute_write_the_same_and_leave_no_memory_behind(
+    pair: Pair, translator: Translator, served_for_a_minute: Any
+) -> None:
+    served_for_a_minute(
+        [
+            partial(translator.translate, pair.texts, width=width, batch_size=size, max_new_tokens=5 + 2 * size)
+            for width in (1, 3)
+            for size in range(1, 8)
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, SHARED])

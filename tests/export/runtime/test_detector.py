@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from PIL import Image
 
 from zoo.cli.main import main
 from zoo.errors import InputError
-from zoo.export.exporting import export_model
-from zoo.export.folder import EXPORT_FILE, Export, read_export
+from zoo.export.exporting import Batches, export_model
+from zoo.export.folder import EXPORT_FILE, Export, read_export, write_export
 from zoo.export.runtime import load_detector
 from zoo.images.files import load_image
 from zoo.measure.detecting import detect_all
@@ -132,6 +133,43 @@ def test_boxes_are_torchs_whatever_images_are_given_as(finders: Finders) -> None
     assert detector.detect([]) == []
 
 
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+def test_in_fewer_bits_it_finds_nearly_the_same_boxes(finders: Finders, tmp_path: Path, weights: str) -> None:
+    """Of the boxes of another image as good as none is like it."""
+    record = current_registry().get("exporter", "onnx")
+    exporter = Chosen(record, record.load_options()(weights=weights)).create()
+    paths = sorted(finders.images.iterdir())
+    with use_registry(with_shapes()), one_thread():
+        run = load_run(finders.torch)
+        shown = Batches(run, [PixelImage(load_image(image)) for image in paths])
+        written = exporter.write_reduced(run.model.eval(), finders.export, tmp_path, calibration=shown)
+    (file,) = (name for name in written.sizes if name.endswith("_data"))  # the graph is larger than these weights
+    assert written.sizes[file] < {"float16": 0.6, "int8": 0.5}[weights] * finders.said.sizes[file]
+    write_export(finders.said.model_copy(update={"weights": weights, "sizes": written.sizes}), tmp_path)
+    found = load_detector(tmp_path, threads=1).detect(paths)
+    expected = load_detector(finders.export, threads=1).detect(paths)
+    near = {"float16": (2.0, 0.02), "int8": (10.0, 0.2)}[weights]
+    assert share_found(expected, found, *near) > 0.75
+    assert share_found(expected, [*found[1:], found[0]], *near) < 0.3
+
+
+def share_found(
+    expected: list[tuple[Detection, ...]], found: list[tuple[Detection, ...]], pixels: float, score: float
+) -> float:
+    """The share of boxes that have their like in what was found in the same image."""
+    alike = [
+        any(
+            box.category == other.category
+            and abs(box.score - other.score) <= score
+            and max(abs(a - b) for a, b in zip(box.box, other.box, strict=True)) <= pixels
+            for other in others
+        )
+        for boxes, others in zip(expected, found, strict=True)
+        for box in boxes
+    ]
+    return sum(alike) / len(alike)
+
+
 def test_an_export_says_how_boxes_are_found_and_how_near_they_are_to_torchs(finders: Finders) -> None:
     assert read_export(finders.export) == finders.said
     assert (finders.said.reads, finders.said.sequence, finders.said.weights) == ("image", None, "float32")
@@ -155,6 +193,22 @@ def test_threads_share_a_detector(finders: Finders) -> None:
     expected = detector.detect(paths)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: detector.detect(paths), range(8))) == [expected] * 8
+
+
+@pytest.mark.soak
+def test_eight_threads_for_a_minute_find_the_same_and_leave_no_memory_behind(
+    finders: Finders, served_for_a_minute: Any
+) -> None:
+    detector = load_detector(finders.export, threads=1)
+    images = [PixelImage(load_image(path)) for path in sorted(finders.images.iterdir())]
+    served_for_a_minute(
+        [
+            partial(detector.detect, images[first:], batch_size=size, threshold=threshold)
+            for first in (0, 2)
+            for size in range(1, 5)
+            for threshold in (0.3, 0.6)
+        ]
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import pytest
 from PIL import Image
 
 from zoo.errors import InputError
-from zoo.export.folder import EXPORT_FILE, read_export
+from zoo.export.exporting import Batches
+from zoo.export.folder import EXPORT_FILE, read_export, write_export
 from zoo.export.runtime import load, load_recognizer
 from zoo.export.runtime.devices import Device
 from zoo.images.files import load_image
 from zoo.measure.generation import generate_outputs
-from zoo.registry import use_registry
+from zoo.registry import current_registry, use_registry
+from zoo.spec.options import Chosen
 from zoo.tasks import PixelImage
 from zoo.testing.glyphs import with_glyphs
 from zoo.testing.surroundings import one_thread
@@ -53,6 +56,33 @@ def test_texts_are_torchs_by_beams_and_by_frames_whatever_images_are_given_as(re
     assert recognizer.recognize([]) == []
 
 
+@pytest.mark.parametrize("kind", ["text", "ctc"])
+def test_a_recogniser_of_16_bits_has_torchs_logits_within_their_rounding(
+    readers: Any, tmp_path: Path, kind: str
+) -> None:
+    """float16 has eleven digits: logits err by some thousandths of their size."""
+    twins = getattr(readers, kind)
+    record = current_registry().get("exporter", "onnx")
+    exporter = Chosen(record, record.load_options()(weights="float16")).create()
+    paths = sorted(readers.images.iterdir())
+    with use_registry(with_glyphs()), one_thread():
+        run = load_run(twins.torch)
+        model = run.model.eval()
+        written = exporter.write_reduced(model, twins.export, tmp_path)
+        shown = Batches(run, [PixelImage(load_image(image)) for image in paths])
+        found = exporter.parity(model, tmp_path, shown, max_new_tokens=8)
+    assert found.examples == len(paths)
+    assert 1e-6 < found.largest_difference < 0.05
+    assert sum(written.sizes.values()) < sum(read_export(twins.export).sizes.values())
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(twins.export / name, tmp_path / name)
+    said = read_export(twins.export)
+    write_export(said.model_copy(update={"weights": "float16", "sizes": written.sizes}), tmp_path)
+    mine = load_recognizer(tmp_path, threads=1).recognize(paths)
+    expected = load_recognizer(twins.export, threads=1).recognize(paths)
+    assert sum(map(str.__eq__, mine, expected)) > len(paths) / 2
+
+
 def test_it_is_compared_as_used_and_by_the_metrics_of_its_spec(readers: Any) -> None:
     text, ctc = (read_export(twins.export).parity for twins in (readers.text, readers.ctc))
     assert [(row.decoding, row.same) for row in text.outputs] == [("greedy", 5), ("beam of 3", 5)]
@@ -71,6 +101,34 @@ def test_threads_share_a_recogniser(readers: Any) -> None:
         assert list(pool.map(lambda _: recognizer.recognize(paths), range(8))) == [expected] * 8
 
 
+def test_texts_are_the_same_where_caches_stay_in_a_devices_memory(
+    readers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(readers.images.iterdir())
+    expected = {
+        width: load_recognizer(readers.text.export, threads=1).recognize(paths, width=width) for width in (1, 3)
+    }
+    monkeypatch.setattr("zoo.export.runtime.recognizer.device_for", lambda *_: Device("cpu", bound=True))
+    recognizer = load_recognizer(readers.text.export, threads=1)
+    assert {width: recognizer.recognize(paths, width=width) for width in (1, 3)} == expected
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["text", "ctc"])
+def test_eight_threads_for_a_minute_read_the_same_and_leave_no_memory_behind(
+    readers: Any, kind: str, served_for_a_minute: Any
+) -> None:
+    recognizer = load_recognizer(getattr(readers, kind).export, threads=1)
+    pixels = [load_image(path) for path in sorted(readers.images.iterdir())]
+    served_for_a_minute(
+        [
+            partial(recognizer.recognize, [PixelImage(item) for item in pixels[first:]], batch_size=size)
+            for first in (0, 5)
+            for size in range(1, 8)
+        ]
+    )
+
+
 def test_what_it_cannot_do_is_told_before_anything_is_computed(readers: Any) -> None:
     text, ctc = (load_recognizer(twins.export, threads=1) for twins in (readers.text, readers.ctc))
     with pytest.raises(InputError, match="an image-ctc is decoded greedily"):
@@ -83,18 +141,6 @@ def test_what_it_cannot_do_is_told_before_anything_is_computed(readers: Any) -> 
         text.recognize([np.zeros((32, 90, 3))])
     with pytest.raises(InputError, match="expected encoder-decoder"):
         load(readers.text.export)
-
-
-def test_texts_are_the_same_where_caches_stay_in_a_devices_memory(
-    readers: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = sorted(readers.images.iterdir())
-    expected = {
-        width: load_recognizer(readers.text.export, threads=1).recognize(paths, width=width) for width in (1, 3)
-    }
-    monkeypatch.setattr("zoo.export.runtime.recognizer.device_for", lambda *_: Device("cpu", bound=True))
-    recognizer = load_recognizer(readers.text.export, threads=1)
-    assert {width: recognizer.recognize(paths, width=width) for width in (1, 3)} == expected
 
 
 def test_an_export_that_needs_another_plugin_or_is_damaged_is_refused_in_one_line(readers: Any, tmp_path: Path) -> None:

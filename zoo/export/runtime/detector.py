@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from zoo.errors import InputError
-from zoo.export.folder import BOXES, EXPORT_FILE, REAL, SCORES, WHOLE, BoxPart, Export, read_export
+from zoo.export.folder import BOXES, EXPORT_FILE, REAL, SCORES, WHOLE, BoxPart, Export, read_without_torch
 from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.choosing import found, in_pixels
 from zoo.export.runtime.devices import AUTO, device_for, missing_from_onnxruntime
@@ -32,7 +32,7 @@ def load_detector(folder: Path | str, *, threads: int | None = None, device: str
     name cannot be had.
     """
     folder = Path(folder)
-    export = read_export(folder)
+    export = read_without_torch(folder)
     where = str(folder / EXPORT_FILE)
     if export.architecture != ARCHITECTURE:
         raise InputError(

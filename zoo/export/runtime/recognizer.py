@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from zoo.errors import InputError
-from zoo.export.folder import EXPORT_FILE, FRAMES, WHOLE, Export, SequencePart, read_export
+from zoo.export.folder import EXPORT_FILE, FRAMES, WHOLE, Export, SequencePart, read_without_torch
 from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.device_steps import source_steps
@@ -37,7 +37,7 @@ def load_recognizer(folder: Path | str, *, threads: int | None = None, device: s
     images are prepared with is not installed, or the GPU that was asked for by name cannot be had.
     """
     folder = Path(folder)
-    export = read_export(folder)
+    export = read_without_torch(folder)
     threads = threads or export.threads
     where = str(folder / EXPORT_FILE)
     if export.architecture not in ARCHITECTURES:

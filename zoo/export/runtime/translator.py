@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from zoo.errors import InputError
-from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, EXPORT_FILE, SequencePart, read_export
+from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, EXPORT_FILE, SequencePart, read_without_torch
 from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.device_steps import prompt_steps, source_steps
@@ -35,7 +35,7 @@ def load(folder: Path | str, *, threads: int | None = None, device: str = AUTO) 
     asked for by name cannot be had.
     """
     folder = Path(folder)
-    export = read_export(folder)
+    export = read_without_torch(folder)
     threads = threads or export.threads
     where = str(folder / EXPORT_FILE)
     if export.architecture not in ARCHITECTURES:

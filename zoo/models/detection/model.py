@@ -97,6 +97,7 @@ class ZooForObjectDetection(OwnLossModel):
         if pixel_mask is None:
             pixel_mask = torch.ones_like(pixel_values[:, 0], dtype=torch.bool)  # [B, H, W]
         pixel_mask = pixel_mask.bool()
+        pixel_values = pixel_values.to(self.dtype)
         if labels is None:
             predictions = dict(self.detector(pixel_values, pixel_mask))
             return self.returned(DetectionOutput(predictions=predictions), return_dict)  # type: ignore[no-any-return]
@@ -113,7 +114,7 @@ class ZooForObjectDetection(OwnLossModel):
     @torch.no_grad()
     def detect(self, pixel_values: Tensor, pixel_mask: Tensor) -> list[Found]:
         """What is found in each image, boxes cut to it."""
-        predictions = self.detector(pixel_values, pixel_mask)
+        predictions = self.detector(pixel_values.to(self.dtype), pixel_mask)
         return [Found(item.scores, item.labels, cut(item.boxes)) for item in self.detector.found(predictions)]
 
 

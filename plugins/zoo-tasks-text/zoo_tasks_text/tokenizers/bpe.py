@@ -9,12 +9,11 @@ from typing import Any
 from tokenizers import Tokenizer, models, trainers
 
 from zoo.errors import InputError
-from zoo.tasks import TokenizerTrainer
 from zoo_tasks_text.tokenizers import vocabulary
 from zoo_tasks_text.tokenizers.options import TokenizerOptions
 
 
-class Bpe(TokenizerTrainer):
+class Bpe(vocabulary.VocabularyTrainer):
     """Merges of characters, most frequent pair first."""
 
     options: TokenizerOptions

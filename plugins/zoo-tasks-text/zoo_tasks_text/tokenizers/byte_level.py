@@ -9,7 +9,6 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from zoo.tasks import TokenizerTrainer
 from zoo_tasks_text.tokenizers import vocabulary
 from zoo_tasks_text.tokenizers.options import ByteLevelOptions
 
@@ -25,7 +24,7 @@ def _byte_characters() -> tuple[str, ...]:
 BYTE_CHARACTERS = _byte_characters()
 
 
-class ByteLevel(TokenizerTrainer):
+class ByteLevel(vocabulary.VocabularyTrainer):
     """Token 4 + b is byte b; further ones are merges inside GPT-2's words, most frequent pair first."""
 
     options: ByteLevelOptions

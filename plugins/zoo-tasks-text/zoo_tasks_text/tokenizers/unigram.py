@@ -11,7 +11,6 @@ import sentencepiece
 from tokenizers import Tokenizer, models
 
 from zoo.errors import InputError, ZooError
-from zoo.tasks import TokenizerTrainer
 from zoo_tasks_text.tokenizers import vocabulary
 from zoo_tasks_text.tokenizers.options import UnigramOptions
 
@@ -21,7 +20,7 @@ _LONGEST = 65536
 """Bytes of the longest training text; SentencePiece leaves longer ones out (its own default is 4192)."""
 
 
-class Unigram(TokenizerTrainer):
+class Unigram(vocabulary.VocabularyTrainer):
     """SentencePiece's unigram pieces and scores in a `tokenizers` model."""
 
     options: UnigramOptions

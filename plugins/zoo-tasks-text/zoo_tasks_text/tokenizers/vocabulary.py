@@ -11,6 +11,8 @@ from typing import Any, Literal
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 
 from zoo.errors import InputError
+from zoo.tasks import TokenizerTrainer
+from zoo_tasks_text.tokenizers.options import VocabularyOptions
 
 PAD, EOS, BOS, UNK = "<pad>", "</s>", "<s>", "<unk>"
 SPECIAL = (PAD, EOS, BOS, UNK)
@@ -19,6 +21,16 @@ BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _RESERVED = r"<(?=(?:pad|/?s|unk|0x[0-9A-F]{2})>)"
 SPACE = "▁"
 """The mark that stands for a space (and for the start of the text) in pieces, as in SentencePiece."""
+
+
+class VocabularyTrainer(TokenizerTrainer):
+    """One that is asked for so many tokens."""
+
+    options: VocabularyOptions
+
+    @property
+    def asked_for(self) -> int:
+        return self.options.vocab_size
 
 
 def normalizer(normalization: Literal["nfkc", "none"], *, marked: bool = True) -> normalizers.Normalizer:

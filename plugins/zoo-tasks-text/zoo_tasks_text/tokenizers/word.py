@@ -7,7 +7,6 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from zoo.tasks import TokenizerTrainer
 from zoo_tasks_text.tokenizers import vocabulary
 from zoo_tasks_text.tokenizers.options import WordOptions
 from zoo_tasks_text.tokenizers.vocabulary import SPACE
@@ -17,7 +16,7 @@ _CJK = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}ー"
 _PUNCTUATION = r"\p{P}\p{S}"
 
 
-class Word(TokenizerTrainer):
+class Word(vocabulary.VocabularyTrainer):
     """Words with the space before them, so that joining tokens gives the text back; characters of CJK scripts."""
 
     options: WordOptions
