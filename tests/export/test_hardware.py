@@ -69,17 +69,46 @@ def test_an_unknown_system_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     assert extensions() == frozenset()
 
 
-def test_a_gpu_counts_where_onnxruntime_can_use_it_and_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    device = SimpleNamespace(ep_name="CUDAExecutionProvider")
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers[1:])
-    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [device], raising=False)
-    assert not hardware.has_cuda()
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
-    assert hardware.has_cuda()
-    monkeypatch.setattr(onnxruntime, "get_ep_devices", list, raising=False)
-    monkeypatch.setattr(Path, "exists", lambda _: False)
-    assert not hardware.has_cuda()
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A machine whose onnxruntime has these providers, and whose driver says this."""
+
+    def of(*, cuda: bool, smi: str | None, known: bool = False) -> Any:
+        def run(command: list[str], **_: Any) -> Any:
+            assert command == ["nvidia-smi", "-L"]
+            if smi is None:
+                raise FileNotFoundError
+            return SimpleNamespace(stdout=smi)
+
+        providers = ["CUDAExecutionProvider"] if cuda else []
+        devices = [SimpleNamespace(ep_name="CUDAExecutionProvider")] if known else []
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*providers, "CPUExecutionProvider"])
+        monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: devices, raising=False)
+        monkeypatch.setattr(hardware.subprocess, "run", run)
+        monkeypatch.setattr(Path, "exists", lambda _: False)
+        monkeypatch.setattr(hardware, "saturates", lambda: False)
+        return this_machine()
+
+    return of
+
+
+SMI = "GPU 0: NVIDIA A10 (UUID: GPU-1)\nGPU 1: NVIDIA A10 (UUID: GPU-2)\n"
+
+
+def test_a_gpu_counts_where_onnxruntime_can_use_it_and_there_is_one(pretend: Any) -> None:
+    assert pretend(cuda=True, smi=SMI).gpu == "NVIDIA A10, which onnxruntime computes on"
+    assert pretend(cuda=True, smi=None, known=True).gpu.startswith("an NVIDIA GPU, which")
+    machine = pretend(cuda=True, smi=None)  # a build for GPUs on a machine without one
+    assert (machine.gpu, machine.idle_gpu) == ("", "")
+    machine = pretend(cuda=False, smi="Failed to initialize NVML")
+    assert (machine.gpu, machine.idle_gpu) == ("", "")
+
+
+def test_a_gpu_that_onnxruntime_has_no_use_for_is_told_with_what_to_install(pretend: Any) -> None:
+    machine = pretend(cuda=False, smi=SMI)
+    assert not machine.gpu
+    assert machine.idle_gpu.startswith("NVIDIA A10 is there, of no use yet: ")
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in machine.idle_gpu
 
 
 def test_machines_by_name_are_told_from_this_one() -> None:

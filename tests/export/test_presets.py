@@ -24,6 +24,7 @@ class Onnx(Options):
     per_channel: bool = Field(default=False, description="x")
     reduced_range: bool = Field(default=False, description="x")
     block_size: int = Field(default=64, description="x")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="x")
 
 
 class Narrow(Options):
@@ -71,6 +72,25 @@ def test_a_target_alone_takes_the_preset_that_fits_it(target: str, expected: dic
     found, _, decisions = settled(chosen(), machine=target)
     assert {name: getattr(found.options, name) for name in expected} == expected
     assert decisions[0].what == "preset"
+
+
+def test_the_preset_for_gpus_is_one_for_this_machine_where_exports_compute_on_its_gpu(machine: Any) -> None:
+    machine(gpu="NVIDIA A10")
+    found, _, decisions = settled(chosen(), machine=THIS_MACHINE)
+    assert found.options == Onnx(weights="float16", device="cuda")
+    assert (decisions[0].value, decisions[0].reason) == ("gpu", "NVIDIA A10")
+    assert by_name(decisions)["device"].value == "cuda"
+    machine(idle_gpu="NVIDIA A10 is there, of no use yet: install this")
+    found, _, decisions = settled(chosen(), machine=THIS_MACHINE)
+    assert found.options.plain()["weights"] == "int8"
+    assert decisions[0].reason == "why; NVIDIA A10 is there, of no use yet: install this"
+    assert "device" not in by_name(decisions)
+
+
+def test_the_device_that_is_asked_for_wins_over_that_of_the_preset() -> None:
+    found, _, decisions = settled(chosen(device="cpu"), "gpu")
+    assert found.options == Onnx(weights="float16", device="cpu")
+    assert by_name(decisions)["device"].reason == "asked for; the preset 'gpu' would have cuda"
 
 
 def test_seven_bits_are_taken_where_this_machine_cuts_sums_and_the_reason_says_how_it_is_known(machine: Any) -> None:

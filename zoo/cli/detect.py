@@ -10,7 +10,7 @@ import click
 
 from zoo import startup
 from zoo.cli.image_arguments import Reader, answer_images
-from zoo.cli.model_folder import kind_of
+from zoo.cli.model_folder import DEVICE, kind_of, torch_device
 from zoo.errors import InputError, visible
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     help="Images looked at together. Default: the spec's; 1 of standard input.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute on. Default: one a core.")
+@DEVICE
 @click.option(
     "--json",
     "as_json",
@@ -51,6 +52,7 @@ def command(
     max_detections: int | None,
     batch_size: int | None,
     threads: int | None,
+    device: str,
     as_json: bool,
 ) -> None:
     """Find boxes in images with MODEL: a folder of 'zoo export' or of 'zoo train'.
@@ -62,7 +64,7 @@ def command(
     and the others go on: the exit status is 2 then. An export is run without torch.
     """
     load = _exported if kind_of(model) == "export" else _trained
-    reader, names = load(model, threshold, max_detections, batch_size, threads)
+    reader, names = load(model, threshold, max_detections, batch_size, threads, device)
     answer_images(
         images,
         reader,
@@ -73,14 +75,19 @@ def command(
 
 
 def _exported(
-    folder: Path, threshold: float | None, max_detections: int | None, batch_size: int | None, threads: int | None
+    folder: Path,
+    threshold: float | None,
+    max_detections: int | None,
+    batch_size: int | None,
+    threads: int | None,
+    device: str,
 ) -> tuple[Reader[Detections], Mapping[int, str]]:
     """What finds boxes with an export, and the names of categories. Without torch."""
     from zoo.export.runtime import load_detector
 
     startup.imported()
 
-    detector = load_detector(folder, threads=threads)
+    detector = load_detector(folder, threads=threads, device=device)
 
     def detect(images: list[Any]) -> Sequence[Detections]:
         return detector.detect(images, threshold=threshold, max_detections=max_detections, batch_size=batch_size)
@@ -89,13 +96,17 @@ def _exported(
 
 
 def _trained(
-    folder: Path, threshold: float | None, max_detections: int | None, batch_size: int | None, threads: int | None
+    folder: Path,
+    threshold: float | None,
+    max_detections: int | None,
+    batch_size: int | None,
+    threads: int | None,
+    device: str,
 ) -> tuple[Reader[Detections], Mapping[int, str]]:
     """What finds boxes with a model in torch, and the names of categories."""
     import torch
 
     from zoo.measure.detecting import detect_all
-    from zoo.measure.device import default_device
     from zoo.spec.detection_spec import DetectionSpec
     from zoo.tasks import PixelImage
     from zoo.training import load_run
@@ -114,7 +125,7 @@ def _trained(
     section = run.spec.detection.model_copy(
         update={name: value for name, value in changes.items() if value is not None}
     )
-    model = run.model.to(default_device()).eval()
+    model = run.model.to(torch_device(device)).eval()
     names = {number: str(model.config.id2label[label]) for label, number in enumerate(model.categories)}
 
     def detect(images: list[Any]) -> Sequence[Detections]:

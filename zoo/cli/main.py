@@ -109,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         if not debug:
             warnings.filterwarnings("ignore")
-            warnings.filterwarnings("default", category=UserWarning, message="plugin ")
+            for about in ("plugin ", "device "):
+                warnings.filterwarnings("default", category=UserWarning, message=about)
             warnings.showwarning = _one_line_warning
         try:
             status = cli.main(arguments, prog_name="zoo", standalone_mode=False)

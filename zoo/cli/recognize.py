@@ -9,7 +9,7 @@ import click
 
 from zoo import startup
 from zoo.cli.image_arguments import Reader, answer_images
-from zoo.cli.model_folder import kind_of
+from zoo.cli.model_folder import DEVICE, kind_of, torch_device
 from zoo.errors import InputError
 
 
@@ -26,6 +26,7 @@ from zoo.errors import InputError
     help="Images read at once. Default: the spec's; 1 of standard input.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute on. Default: one a core.")
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each image: 'image', and 'text' or 'error'.")
 def command(
     model: Path,
@@ -34,6 +35,7 @@ def command(
     max_new_tokens: int | None,
     batch_size: int | None,
     threads: int | None,
+    device: str,
     as_json: bool,
 ) -> None:
     """Read the texts in images with MODEL: a folder of 'zoo export' or of 'zoo train'.
@@ -44,7 +46,7 @@ def command(
     is 2 then. What else decoding needs is the spec's. An export is run without torch.
     """
     load = _exported if kind_of(model) == "export" else _trained
-    reader = load(model, width, max_new_tokens, batch_size, threads)
+    reader = load(model, width, max_new_tokens, batch_size, threads, device)
     answer_images(
         images,
         reader,
@@ -55,14 +57,19 @@ def command(
 
 
 def _exported(
-    folder: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
+    folder: Path,
+    width: int | None,
+    max_new_tokens: int | None,
+    batch_size: int | None,
+    threads: int | None,
+    device: str,
 ) -> Reader[str]:
     """What reads with an export. Without torch."""
     from zoo.export.runtime import load_recognizer
 
     startup.imported()
 
-    recognizer = load_recognizer(folder, threads=threads)
+    recognizer = load_recognizer(folder, threads=threads, device=device)
     options = {"width": width, "max_new_tokens": max_new_tokens, "batch_size": batch_size}
     recognizer.recognize([], **options)  # what cannot be searched so is told before any image is read
     return Reader(
@@ -73,12 +80,16 @@ def _exported(
 
 
 def _trained(
-    folder: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
+    folder: Path,
+    width: int | None,
+    max_new_tokens: int | None,
+    batch_size: int | None,
+    threads: int | None,
+    device: str,
 ) -> Reader[str]:
     """What reads with a model in torch."""
     import torch
 
-    from zoo.measure.device import default_device
     from zoo.measure.generation import generate_outputs
     from zoo.models.decoding import redecoded
     from zoo.tasks import PixelImage
@@ -97,7 +108,7 @@ def _trained(
         )
     decoding = redecoded(run.spec.decoding, width=width, max_new_tokens=max_new_tokens, batch_size=batch_size)
     run.model.refuse_search(decoding.strategy.create().settings())
-    model = run.model.to(default_device()).eval()
+    model = run.model.to(torch_device(device)).eval()
 
     def recognize(images: list[Any]) -> list[str]:
         sources = [PixelImage(image) for image in images]

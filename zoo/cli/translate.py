@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from zoo import startup
-from zoo.cli.model_folder import kind_of
+from zoo.cli.model_folder import DEVICE, kind_of, torch_device
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +37,14 @@ BATCHES = 16
     help="Lines translated at once. Default: the spec's of a FILE; 1 of standard input.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute on. Default: one a core.")
+@DEVICE
+@click.option(
+    "--source-language",
+    metavar="NAME",
+    help="Language of the lines, of a plain model of several: en, eng_Latn or en_XX, as its tokenizer names them. "
+    "Default: as the model was saved.",
+)
+@click.option("--target-language", metavar="NAME", help="Language to translate into; names as above.")
 @click.option(
     "--context/--no-context",
     default=True,
@@ -51,6 +59,9 @@ def command(
     max_new_tokens: int | None,
     batch_size: int | None,
     threads: int | None,
+    device: str,
+    source_language: str | None,
+    target_language: str | None,
     context: bool,
 ) -> None:
     """Translate the lines of FILE, or of standard input, with MODEL: a folder of 'zoo export' or of 'zoo train'.
@@ -62,12 +73,27 @@ def command(
     with ExitStack() as stack:
         stream, name = _opened(file, stack)
         load = _exported if kind_of(model) == "export" else _trained
-        loaded = load(model, width, max_new_tokens, batch_size, threads)
+        loaded = load(
+            model, _Asked(width, max_new_tokens, batch_size, threads, device, source_language, target_language)
+        )
         streaming = stream is sys.stdin.buffer
         count = (batch_size or 1) if streaming else loaded.batch_size * BATCHES
         document = loaded.document if context else None
         for block in _blocks(_lines(stream, name), count):
             _write(_translated(block, loaded.translate, document))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Of either kind of model."""
+
+    width: int | None
+    max_new_tokens: int | None
+    batch_size: int | None
+    threads: int | None
+    device: str
+    source_language: str | None
+    target_language: str | None
 
 
 @dataclass(frozen=True)
@@ -80,54 +106,63 @@ class _Loaded:
     """What makes sources of lines; None: each is one."""
 
 
-def _exported(
-    folder: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
-) -> _Loaded:
+def _exported(folder: Path, asked: _Asked) -> _Loaded:
     """An export, without torch."""
     from zoo.export.runtime import load
 
     startup.imported()
 
-    translator = load(folder, threads=threads)
+    translator = load(folder, threads=asked.threads, device=asked.device)
+    options: dict[str, Any] = {
+        "width": asked.width,
+        "max_new_tokens": asked.max_new_tokens,
+        "batch_size": asked.batch_size,
+        "source_language": asked.source_language,
+        "target_language": asked.target_language,
+    }
+    translator.translate([], **options)  # what it has not is told before any line is read
+    size = asked.batch_size or translator.sequence.decoding.batch_size
+    return _Loaded(
+        lambda texts: translator.translate(texts, **options), size, translator.document(asked.max_new_tokens)
+    )
 
-    def translate(texts: list[Read]) -> list[str]:
-        return translator.translate(texts, width=width, max_new_tokens=max_new_tokens, batch_size=batch_size)
 
-    size = batch_size or translator.sequence.decoding.batch_size
-    return _Loaded(translate, size, translator.document(max_new_tokens))
-
-
-def _trained(
-    folder: Path, width: int | None, max_new_tokens: int | None, batch_size: int | None, threads: int | None
-) -> _Loaded:
+def _trained(folder: Path, asked: _Asked) -> _Loaded:
     """A model in torch."""
     import torch
 
-    from zoo.export.plain import is_plain, load_plain
+    from zoo.export.plain import PlainRun, is_plain, load_plain
     from zoo.export.runtime.documents import Document
-    from zoo.measure.device import default_device
+    from zoo.export.runtime.languages import pair_of
     from zoo.measure.generation import generate_outputs
     from zoo.models.decoding import redecoded
     from zoo.training import load_run
 
     startup.imported()
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    plain = is_plain(folder)
-    run = load_plain(folder) if plain else load_run(folder)
+    if asked.threads is not None:
+        torch.set_num_threads(asked.threads)
+    run = load_plain(folder) if is_plain(folder) else load_run(folder)
     if run.model.reads != "text":
         raise InputError(
             "its model reads images: this command translates texts (see 'zoo recognize')", where=str(folder)
         )
-    decoding = redecoded(run.spec.decoding, width=width, max_new_tokens=max_new_tokens, batch_size=batch_size)
-    model, tokenizer = run.model.to(default_device()).eval(), run.tokenizers.source
+    front, reading = "", None
+    if isinstance(run, PlainRun):
+        front = run.speak(asked.source_language, asked.target_language)
+    else:
+        pair_of(None, asked.source_language, asked.target_language)
+        reading = run.spec.task.create().context
+    decoding = redecoded(
+        run.spec.decoding, width=asked.width, max_new_tokens=asked.max_new_tokens, batch_size=asked.batch_size
+    )
+    model, tokenizer = run.model.to(torch_device(asked.device)).eval(), run.tokenizers.source
     limit = model.source_limit(decoding.max_new_tokens)
 
     def translate(texts: list[Read]) -> list[str]:
-        return list(generate_outputs(model, run.tokenizers, texts, decoding, max_source_tokens=limit).outputs)
+        sources = [front + text if isinstance(text, str) else text for text in texts]
+        return list(generate_outputs(model, run.tokenizers, sources, decoding, max_source_tokens=limit).outputs)
 
-    reading = None if plain else run.spec.task.create().context
     document = None if reading is None else Document(reading, lambda text: len(tokenizer(text)["input_ids"]), limit)
     return _Loaded(translate, decoding.batch_size, document)
 

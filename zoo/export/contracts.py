@@ -34,6 +34,8 @@ class Written:
     """Layers that are held, or computed, in less than float32: by the names of their modules in torch."""
     kind: str = "onnx"
     """Who runs it: `zoo.export.folder.Export.kind`."""
+    device: str = "cpu"
+    """What it is to run on: `zoo.export.folder.Export.device`."""
 
 
 class RefusedError(ZooError):

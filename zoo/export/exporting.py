@@ -232,7 +232,8 @@ class _Job:
             shutil.copyfile(self.source / LOCK_NAME, folder / LOCK_NAME)
         longest = None if self.sequence is None else self.sequence.source_limit()
         texts = [example.source for example in self.material.examples] if self.run.model.reads == "text" else []
-        write_tokenizers(self.run.tokenizers, self.source, folder, texts, longest)
+        languages = None if self.sequence is None else self.sequence.languages
+        write_tokenizers(self.run.tokenizers, self.source, folder, texts, longest, languages)
         export = _described(self.run, written, self.sequence, self.notes, report, exact).model_copy(
             update={"threads": self.threads, "decisions": list(self.decisions)}
         )
@@ -318,8 +319,10 @@ def _described(
     exact: ExactParity | None = None,
 ) -> Export:
     kind: Any = written.kind
+    device: Any = written.device
     return Export(
         kind=kind,
+        device=device,
         name=run.spec.name,
         architecture=run.model.section.architecture,
         reads=run.model.reads,
@@ -361,6 +364,7 @@ def _sequence(run: Run | PlainRun) -> SequencePart:
         max_target_tokens=None if section.decoder is None else _limit(model.output_limit(_ANY)),
         shared_positions=int(config.max_position_embeddings) if language else None,
         context=_context(run),
+        languages=run.languages if isinstance(run, PlainRun) else None,
         decoding=Decoding(
             strategy=decoding.strategy.name,
             options=decoding.strategy.options.model_dump(),

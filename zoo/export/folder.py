@@ -14,12 +14,30 @@ from zoo.errors import InputError
 from zoo.export.report import ExactParity, ParityReport
 
 EXPORT_FILE = "export.json"
-_RUNTIMES = {"onnx": "onnxruntime", "ctranslate2": "ctranslate2"}
-"""The distribution that runs a kind of export."""
+_RUNTIMES = {"onnx": ("onnxruntime", "onnxruntime-gpu"), "ctranslate2": ("ctranslate2",)}
+"""The distributions that run a kind of export, of which one is installed."""
 FORMAT = "zoo.export/1"
 
 ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
 """The three graphs of a model that reads a source and writes a target, named as `optimum` names them."""
+
+LEAN_STEP = "decoder_lean_step_model.onnx"
+"""What a processor runs in the place of `NEXT_STEP`, where the folder has it: its metadata say in what it differs."""
+
+PREALLOCATED = "zoo.preallocated_cache"
+"""The decoder's caches are buffers ``[R, H, room, Dh]``, which a step writes into, instead of growing tensors. Two more
+inputs say how many tokens are there: `PAST_LENGTHS` ``[R]``, int32, before the new one; `TOTAL_LENGTH` ``[]``, int32,
+with it. Outputs are to be bound to the buffers of the inputs."""
+PAST_LENGTHS, TOTAL_LENGTH = "seqlens_k", "total_sequence_length"
+"""Named as the operator that reads them names them."""
+
+SHARED_MEMORY = "zoo.shared_memory"
+"""What comes of sources has B rows where the tokens have R = B x K, the K hypotheses of one source side by side."""
+
+REORDER, KEEP = "reorder_model.onnx", "keep_model.onnx"
+"""Of an export for GPUs: graphs that take rows of what a step takes: of keys and values of the target, and of all that
+is held from step to step. Each has the inputs of the step's graph by their names, and which rows as `ROWS`."""
+ROWS = "rows"
 
 WHOLE = "model.onnx"
 """The one graph of a model that gives all at once, named as `optimum` names it."""
@@ -89,6 +107,35 @@ class ContextPart(_Part):
     second_input: bool = Field(description="Whether they are a source of their own; else they stand in front of it")
 
 
+class LanguageText(_Part):
+    """What stands in front of a source, of a model that is told languages by text."""
+
+    source: str | None = Field(description="Language of the source; None: any")
+    target: str
+    text: str
+
+
+class LanguagesPart(_Part):
+    """The languages among which one model translates, by the names that its tokenizer, or its configuration, has."""
+
+    source: str | None = Field(default=None, description="That of sources, where nobody says; None: not known")
+    target: str | None = Field(default=None, description="That of outputs, where nobody says; None: not known")
+    tokens: dict[str, int] = Field(
+        default_factory=dict, description="The token of each language; none of a model that is told by text"
+    )
+    before: list[int | None] = Field(
+        default_factory=list, description="Tokens that a source begins with; None: that of its language"
+    )
+    behind: list[int | None] = Field(
+        default_factory=list, description="Tokens that a source ends with; None: that of its language"
+    )
+    starts: bool = Field(
+        default=False, description="Whether the token of the target's language is the first that a decoder reads"
+    )
+    forces: bool = Field(default=False, description="Whether every output begins with that token")
+    texts: list[LanguageText] = Field(default_factory=list, description="Of a model that is told languages by text")
+
+
 class SequencePart(_Part):
     """How a model that writes texts does it."""
 
@@ -104,6 +151,7 @@ class SequencePart(_Part):
         default=None, description="Of a language model: positions that source and target share, in the place of both"
     )
     context: ContextPart | None = Field(default=None, description="What is read beside a sentence; None: nothing")
+    languages: LanguagesPart | None = Field(default=None, description="Those that can be chosen; None: one pair")
     decoding: Decoding
     log_probabilities: bool = Field(
         default=False, description="Whether the graphs' logits are log-probabilities to be taken as they are"
@@ -184,6 +232,7 @@ class Export(_Part):
     opset: int | None = Field(default=None, description="Version of the operators, of ONNX")
     weights: str = Field(default="float32", description="What weights are held as")
     threads: int | None = Field(default=None, description="Of each call; None: one a core of the process")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="What it was made to run on")
     decisions: list[Decision] = Field(default_factory=list, description="What was chosen, and why")
     sizes: dict[str, int] = Field(description="Bytes of each file")
     made_with: dict[str, str] = Field(description="Versions of what wrote it")
@@ -196,8 +245,13 @@ class Export(_Part):
 
 def runtime_versions(export: Export) -> dict[str, str]:
     """Name -> version of what runs the export here."""
-    name = _RUNTIMES[export.kind]
-    return {name: metadata.version(name)}
+    found = {}
+    for name in _RUNTIMES[export.kind]:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def write_export(export: Export, folder: Path) -> None:

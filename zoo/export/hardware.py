@@ -1,4 +1,5 @@
-"""What a processor does with products of 8 bits: tried on this machine, known of others by name. Torch-free."""
+"""What a processor does with products of 8 bits, and whether there is a GPU: tried on this machine, known of others by
+name. Torch-free."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import InputError, did_you_mean
+from zoo.errors import InputError, ZooError, did_you_mean
+from zoo.export.runtime.devices import CUDA, missing_from_onnxruntime
 
 THIS_MACHINE = "this-machine"
 _VNNI = {"avx512_vnni": "AVX-512 VNNI", "avx_vnni": "AVX-VNNI"}
@@ -40,7 +42,10 @@ class Machine:
     why: str
     """What of both is known, in words."""
     source: str
-    gpu: bool = False
+    gpu: str = ""
+    """The GPU that exports compute on there, in words; empty: none."""
+    idle_gpu: str = ""
+    """A GPU that is there and that exports cannot compute on, and why, in words."""
 
 
 TARGETS = {
@@ -52,7 +57,7 @@ TARGETS = {
         Machine("avx512-vnni", True, False, "AVX-512 VNNI adds products of 8 bits in 32 (VPDPBUSD)", QUANTIZATION),
         Machine("avx-vnni", True, False, "AVX-VNNI adds products of 8 bits in 32 (VPDPBUSD)", QUANTIZATION),
         Machine("arm", True, False, "Arm has no product of 8 bits that is cut (UDOT, SDOT, UMLAL)", QUANTIZATION),
-        Machine("cuda", True, False, "an NVIDIA GPU", QUANTIZATION, gpu=True),
+        Machine("cuda", True, False, "an NVIDIA GPU", QUANTIZATION, gpu="an NVIDIA GPU"),
     )
 }
 """Machines by name, other than this one."""
@@ -82,7 +87,8 @@ def this_machine() -> Machine:
         tried = ": onnxruntime's sums of products of 8 bits are " + ("cut" if cut else "exact")
         source = f"tried here with onnxruntime {onnxruntime.__version__}"
     known = bool(found) or architecture in {"x86_64", "amd64", "arm64", "aarch64"}
-    return Machine(THIS_MACHINE, known, cut, f"{words}{tried}", source, gpu=has_cuda())
+    gpu, idle = _gpus()
+    return Machine(THIS_MACHINE, known, cut, f"{words}{tried}", source, gpu, idle)
 
 
 def saturates() -> bool | None:
@@ -128,15 +134,34 @@ def _sysctl(key: str) -> bool:
     return done.stdout.strip() == "1"
 
 
-def has_cuda() -> bool:
-    """Whether onnxruntime can compute on an NVIDIA GPU, and there is one."""
+def _gpus() -> tuple[str, str]:
+    """`Machine.gpu` and `Machine.idle_gpu` of this one: as onnxruntime and NVIDIA's driver say."""
+    names = nvidia_gpus()
+    told = ", ".join(dict.fromkeys(names)) or "an NVIDIA GPU"
     try:
-        import onnxruntime
-    except ImportError:
-        return False
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return False
+        missing = missing_from_onnxruntime()
+    except ZooError as error:
+        missing = str(error)
+    if missing is None:
+        # A build of onnxruntime for GPUs runs on machines without one, too.
+        return (f"{told}, which onnxruntime computes on", "") if names or _has_device() else ("", "")
+    return "", f"{told} is there, of no use yet: {missing}" if names else ""
+
+
+def nvidia_gpus() -> list[str]:
+    """The names of NVIDIA's GPUs here, as its driver tells them; none without it."""
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return re.findall(r"^GPU \d+: (.*?)(?: \(UUID.*)?$", done.stdout, re.MULTILINE)
+
+
+def _has_device() -> bool:
+    """Whether onnxruntime or the system knows an NVIDIA GPU: containers may have no nvidia-smi."""
+    import onnxruntime
+
     devices: list[Any] = onnxruntime.get_ep_devices() if hasattr(onnxruntime, "get_ep_devices") else []
-    return any(item.ep_name == "CUDAExecutionProvider" for item in devices) or any(
+    return any(item.ep_name == CUDA for item in devices) or any(
         Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg")
     )

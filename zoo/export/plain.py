@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
 from zoo.errors import InputError
+from zoo.export.folder import LanguagesPart
+from zoo.export.language_table import languages_of
+from zoo.export.runtime.languages import pair_of
 from zoo.models.base import IGNORED, shift_right
 from zoo.models.configuration import ZooConfig
 from zoo.models.decoding import Decoding
@@ -115,6 +118,8 @@ class PlainModel(nn.Module):
     finds_boxes = False
     reads_context = False
     log_probabilities = False
+    several_starts = False
+    """Whether the token that decoding begins with is that of the target's language."""
 
     def __init__(self, model: Any, longest_source: int | None) -> None:
         """`longest_source` is what its tokenizer says, in tokens."""
@@ -177,6 +182,22 @@ class PlainRun:
     spec: Any
     model: Any
     tokenizers: Tokenizers
+    languages: LanguagesPart | None = None
+    """Those that can be chosen."""
+
+    def speak(self, source: str | None, target: str | None) -> str:
+        """Translate between these languages from now on, None being that of the folder; returns what must stand in
+        front of each source. Raises InputError as `zoo.export.runtime.languages.pair_of`."""
+        pair = pair_of(self.languages, source, target)
+        if pair.source is not None:
+            self.tokenizers.source.src_lang = source
+        if pair.target is not None and self.languages is not None:
+            generation = self.model.generation_config
+            if self.languages.starts:
+                generation.decoder_start_token_id = self.model.config.decoder_start_token_id = pair.target
+            if self.languages.forces:
+                generation.forced_bos_token_id = pair.target
+        return pair.text
 
     def write_configuration(self, folder: Path) -> None:
         """Write what transformers reads of a model beside its weights into the folder of an export, unless the exporter
@@ -214,8 +235,11 @@ def load_plain(folder: Path) -> PlainRun:
     decoding = _decoding(model.generation_config, f"{folder}: {GENERATION}")
     plain = PlainModel(model, longest)
     _settle(model.generation_config)
+    special = {"start": plain.config.decoder_start_token_id, "forced": model.generation_config.forced_bos_token_id}
+    languages = languages_of(tokenizer, special, checkpoint.config().plain)
+    plain.several_starts = languages is not None and languages.starts
     spec = SimpleNamespace(name=name, decoding=decoding, evaluation=SimpleNamespace(metrics=()))
-    return PlainRun(folder, spec, plain, Tokenizers.of(tokenizer))
+    return PlainRun(folder, spec, plain, Tokenizers.of(tokenizer), languages)
 
 
 def _special_tokens(model: Any) -> dict[str, int]:

@@ -21,6 +21,7 @@ ASKED_FOR = "--to"
 """The source of a decision that is the user's own."""
 FLOAT16 = "https://onnxruntime.ai/docs/performance/model-optimizations/float16.html"
 THREADS = "https://onnxruntime.ai/docs/performance/tune-performance/threading.html"
+BINDING = "https://onnxruntime.ai/docs/performance/tune-performance/iobinding.html"
 COMPATIBILITY = "https://onnxruntime.ai/docs/reference/compatibility.html"
 KRISHNAMOORTHI = "Krishnamoorthi 2018, arXiv:1806.08342, on granularity"
 K_BIT = "Dettmers and Zettlemoyer 2023, arXiv:2212.09720, on block sizes"
@@ -40,6 +41,8 @@ class Preset:
     """Whether it must be right on any machine, not only on the target."""
     threads: int | None = None
     """Of each call; None: one a core of the process."""
+    device: str = "cpu"
+    """What it is to run on."""
 
 
 PRESETS = {
@@ -72,6 +75,7 @@ PRESETS = {
             "float16",
             "half the size, and faster on GPUs that have units for it; processors only store it",
             FLOAT16,
+            device="cuda",
         ),
         Preset(
             "edge",
@@ -98,6 +102,7 @@ def settled(
     plan.weights()
     plan.of_weights()
     plan.opset()
+    plan.device()
     plan.threads()
     return replace(chosen, options=plan.options()), plan.preset.threads, plan.decisions
 
@@ -130,14 +135,14 @@ class _Plan:
     def _fitting(self) -> str:
         """The preset that fits the machine."""
         machine = self.machine
-        if machine.gpu and machine.name != THIS_MACHINE:
-            name, reason = "gpu", machine.why
+        if machine.gpu:
+            name, reason = "gpu", machine.gpu
         elif machine.known:
             name, reason = "cpu-fast", machine.why
-            if machine.gpu:
-                reason += "; of the GPU, 'zoo translate' makes no use: other runtimes may, of --preset gpu"
         else:
             name, reason = SAFE, f"{machine.why}: not known to have fast products of 8 bits"
+        if machine.idle_gpu:
+            reason += f"; {machine.idle_gpu}"
         self._add("preset", name, reason, machine.source)
         return name
 
@@ -177,6 +182,12 @@ class _Plan:
             reason = "what torch's exporter writes without a conversion; onnxruntime has it from 1.14"
             default = type(self.chosen.options).model_fields["opset"].default
             self._option("opset", default, lambda: (reason, COMPATIBILITY))
+
+    def device(self) -> None:
+        """Told where it is not the processor."""
+        if self.preset.device != "cpu" or "device" in self.given:
+            reason = "keys and values stay in the GPU's memory from step to step; scores alone come back"
+            self._option("device", self.preset.device, lambda: (reason, BINDING))
 
     def threads(self) -> None:
         count = self.preset.threads

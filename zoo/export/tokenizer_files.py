@@ -7,13 +7,16 @@ export reads and writes is what its model does.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import InputError
-from zoo.export.folder import TARGET_TOKENIZER
+from zoo.export.folder import TARGET_TOKENIZER, LanguagesPart
+from zoo.export.language_table import reading
 from zoo.export.pieces import Numbers, decoding_tokenizer, encoding_tokenizer
+from zoo.export.runtime.languages import in_language, pair_of
 from zoo.export.runtime.texts import NUMBERED, STRIP, UNKNOWN, Texts
 from zoo.models._compat import save_tokenizer
 from zoo.models.tokenizers import Tokenizers, save_tokenizers
@@ -32,12 +35,17 @@ def refuse_python_tokenizers(tokenizers: Tokenizers, where: str) -> None:
 
 
 def write_tokenizers(
-    tokenizers: Tokenizers, loaded_from: Path, folder: Path, texts: Sequence[str], longest: int | None
+    tokenizers: Tokenizers,
+    loaded_from: Path,
+    folder: Path,
+    texts: Sequence[str],
+    longest: int | None,
+    languages: LanguagesPart | None = None,
 ) -> None:
     """Write those of a model, `loaded_from` a folder, into the `folder` of an export.
 
     Raises InputError where one without transformers would read one of `texts` in another way, cut to `longest` tokens,
-    or write it.
+    or the first of them in one of the `languages`, or write it.
     """
     tokenizer = tokenizers.source
     if tokenizer is None or tokenizer.is_fast:
@@ -45,7 +53,10 @@ def write_tokenizers(
     else:
         _write_converted(tokenizer, loaded_from, folder)
     if texts and tokenizer is not None and tokenizers.shared:
-        _refuse_other_texts(tokenizer, folder, texts, longest, str(loaded_from))
+        mine = Texts(folder, longest_source=longest)
+        _refuse_other_texts(tokenizer, mine, texts, longest, str(loaded_from))
+        if languages is not None:
+            _refuse_other_languages(tokenizer, mine, texts[0], longest, languages, str(loaded_from))
 
 
 def _numbers(tokenizer: Any) -> tuple[Numbers, Numbers]:
@@ -86,10 +97,34 @@ def _write_converted(tokenizer: Any, folder: Path, out: Path) -> None:
     (out / TARGET_TOKENIZER / "tokenizer_config.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
 
-def _refuse_other_texts(tokenizer: Any, folder: Path, texts: Sequence[str], longest: int | None, where: str) -> None:
-    mine = Texts(folder, longest_source=longest)
+def _refuse_other_languages(
+    tokenizer: Any, mine: Texts, text: str, longest: int | None, languages: LanguagesPart, where: str
+) -> None:
+    """Read a text as one of each language."""
+
+    def read(given: str) -> list[list[int]]:
+        found = tokenizer([given], truncation=longest is not None, max_length=longest)["input_ids"]
+        return [list(ids) for ids in found]
+
+    for language in languages.tokens:
+        with reading(tokenizer, language):
+            expected = read(text)
+        pair = pair_of(languages, language, None)
+        if in_language(mine.encoded([text]), languages, pair) != expected:
+            raise InputError(
+                f"its tokenizer.json reads a source of '{language}' in another way than transformers", where=where
+            )
+    for told in dict.fromkeys(item.text for item in languages.texts):
+        if mine.encoded([told + text]) != read(told + text):
+            raise InputError(
+                f"its tokenizer.json reads {told!r} in front of a source in another way than transformers", where=where
+            )
+
+
+def _refuse_other_texts(tokenizer: Any, mine: Texts, texts: Sequence[str], longest: int | None, where: str) -> None:
     expected = tokenizer(list(texts), truncation=longest is not None, max_length=longest)["input_ids"]
-    written = tokenizer(text_target=list(texts))["input_ids"]
+    with _some_target(tokenizer):
+        written = tokenizer(text_target=list(texts))["input_ids"]
     outputs = tokenizer.batch_decode(written, skip_special_tokens=True)
     for text, ids, found in zip(texts, expected, mine.encoded(texts), strict=True):
         if list(ids) != list(found):
@@ -97,3 +132,16 @@ def _refuse_other_texts(tokenizer: Any, folder: Path, texts: Sequence[str], long
     for text, output, mine_written in zip(texts, outputs, mine.decoded(written), strict=True):
         if output != mine_written:
             raise InputError(f"its tokenizer.json writes {text[:60]!r} in another way than transformers", where=where)
+
+
+@contextmanager
+def _some_target(tokenizer: Any) -> Iterator[None]:
+    """Within the block a tokenizer of several languages has one for targets: M2M100's reads none without."""
+    unset = getattr(tokenizer, "tgt_lang", "") is None
+    if unset:
+        tokenizer.tgt_lang = tokenizer.src_lang
+    try:
+        yield
+    finally:
+        if unset:
+            tokenizer.tgt_lang = None

@@ -314,17 +314,20 @@ def _nllb(folder: Path) -> None:
     built.save_pretrained(folder)
 
 
-def _mbart(folder: Path) -> None:
-    """Unigram pieces, language codes behind them, of which a source ends with one; outputs begin with another."""
+def _mbart(folder: Path, *, fifty: bool = False) -> None:
+    """Unigram pieces, language codes behind them, of which a source ends with one; outputs begin with another, and so
+    does their decoder. Of mBART-50 sources begin with it, and the decoder with the end token."""
     tokenizer = _unigram(["<s>", "<pad>", "</s>", "<unk>"])
     tokenizer.add_special_tokens([*FAIRSEQ_LANGUAGE_CODES, "<mask>"])
     english = tokenizer.token_to_id("en_XX")
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s> en_XX", special_tokens=[("en_XX", english), ("</s>", 2)]
+        single="en_XX $A </s>" if fifty else "$A </s> en_XX", special_tokens=[("en_XX", english), ("</s>", 2)]
     )
-    loaded = _of_languages(folder, tokenizer, "MBartTokenizer", FAIRSEQ_LANGUAGE_CODES, "en_XX", "de_DE")
+    name = "MBart50Tokenizer" if fifty else "MBartTokenizer"
+    loaded = _of_languages(folder, tokenizer, name, FAIRSEQ_LANGUAGE_CODES, "en_XX", "de_DE")
     german = loaded.convert_tokens_to_ids("de_DE")
-    configuration = MBartConfig(**SIZES, vocab_size=len(loaded), decoder_start_token_id=german, forced_eos_token_id=2)
+    start = 2 if fifty else german
+    configuration = MBartConfig(**SIZES, vocab_size=len(loaded), decoder_start_token_id=start, forced_eos_token_id=2)
     built = _drawn(MBartForConditionalGeneration(configuration))
     built.generation_config.forced_bos_token_id = german
     built.save_pretrained(folder)
@@ -359,6 +362,7 @@ CHECKPOINTS: dict[str, Callable[[Path], None]] = {
     "nllb": _nllb,
     "bart": _bart,
     "mbart": _mbart,
+    "mbart50": partial(_mbart, fifty=True),
     "t5": _t5,
     "mt5": partial(_t5, config=MT5Config, model=MT5ForConditionalGeneration, tie_word_embeddings=False),
     "gpt2": _gpt2,

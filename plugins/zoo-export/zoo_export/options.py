@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from zoo.spec.options import Options
 
 Weights = Literal["float32", "int8", "float16", "int4"]
+Device = Literal["cpu", "cuda"]
 WEIGHTS: tuple[str, ...] = get_args(Weights)
 
 LOWEST_OPSET = 18
@@ -19,7 +20,16 @@ class OnnxOptions(Options):
     """ONNX by torch's own exporter, its weights as they are or in fewer bits."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32", "calibration", "keep_last"}
+        {
+            "weights",
+            "per_channel",
+            "reduced_range",
+            "block_size",
+            "keep_float32",
+            "device",
+            "calibration",
+            "keep_last",
+        }
     )
     opset: int = Field(
         default=LOWEST_OPSET,
@@ -27,6 +37,11 @@ class OnnxOptions(Options):
         le=22,
         description="Version of the operators. 18 is what torch's exporter writes, for onnxruntime from 1.14. "
         "23 writes attention as one operator, which onnxruntime 1.32 refuses where all queries share a mask",
+    )
+    device: Device = Field(
+        default="cpu",
+        description="What it is to run on, where nobody says otherwise. cuda: with two small graphs that reorder beams "
+        "and take ended rows out in the GPU's memory",
     )
     weights: Weights = Field(
         default="float32",
@@ -72,6 +87,7 @@ class OnnxOptions(Options):
 class Ctranslate2Options(Options):
     """CTranslate2, by its own specification of a Transformer."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"device"})
     weights: Literal[
         "float32",
         "float16",
@@ -86,3 +102,4 @@ class Ctranslate2Options(Options):
         description="What weights are stored as, by CTranslate2's names: int8 and int16 matrices, a factor each row or "
         "matrix, with the rest in what is named behind; a processor that cannot compute in it has them converted",
     )
+    device: Device = Field(default="cpu", description="What it is to run on, where nobody says otherwise")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from zoo.export.folder import read_export
+from zoo.export.runtime.devices import PROCESSOR
 from zoo.export.runtime.settings import Search
 from zoo.export.runtime.texts import Texts
 
@@ -42,13 +43,13 @@ class Answering(Protocol):
         """
 
 
-def open_export(folder: Path, *, threads: int | None = None) -> Answering:
+def open_export(folder: Path, *, threads: int | None = None, device: str = PROCESSOR) -> Answering:
     """What answers with the export in `folder`, whatever it reads and gives; errors as those of `load` and its like."""
     from zoo.export.runtime import load, load_detector, load_recognizer
 
     export = read_export(folder)
     if export.boxes is not None:
-        return load_detector(folder, threads=threads)
+        return load_detector(folder, threads=threads, device=device)
     if export.reads == "image":
-        return load_recognizer(folder, threads=threads)
-    return load(folder, threads=threads)
+        return load_recognizer(folder, threads=threads, device=device)
+    return load(folder, threads=threads, device=device)

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import InputError, ZooError
+from zoo.export.runtime.devices import GPU, HOST, Device
 from zoo.export.runtime.sessions import usable_cores
 from zoo.export.runtime.settings import Search
 
@@ -116,11 +117,11 @@ class Ct2Engine:
     """An export for CTranslate2, opened. Any number of threads may use it at once; those that come while as many calls
     are computed as the process has cores for wait."""
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
-        """Each call computes on `threads` threads (None: as many as the process has cores).
+    def __init__(self, folder: Path, threads: int | None = None, device: Device = HOST) -> None:
+        """Each call computes on `threads` threads (None: as many as the process has cores), or on a GPU.
 
-        Raises InputError where CTranslate2 cannot open it, or a vocabulary is damaged; ZooError where CTranslate2 is
-        not installed.
+        Raises InputError where CTranslate2 cannot open it, on a device that was asked for by name, or a vocabulary is
+        damaged; ZooError where CTranslate2 is not installed.
         """
         cores = usable_cores()
         chosen = threads or cores
@@ -128,7 +129,8 @@ class Ct2Engine:
         self._source = _tokens(shared if shared.is_file() else folder / SOURCE)
         self._target = self._source if shared.is_file() else _tokens(folder / TARGET)
         self._ids = {token: place for place, token in enumerate(self._target)}
-        self._translator = _opened(folder, chosen, max(1, cores // chosen))
+        self._begins = _has_no_start(folder)
+        self._translator = _opened(folder, chosen, max(1, cores // chosen), device)
 
     def written(
         self, sources: Sequence[Sequence[int]], search: Search, contexts: Sequence[Sequence[int]] | None = None
@@ -145,6 +147,7 @@ class Ct2Engine:
         found = self._translate(
             sources,
             None if first is None else [[first]] * len(sources),
+            search.start,
             beam_size=search.width,
             length_penalty=search.length_penalty,
             no_repeat_ngram_size=search.no_repeat_ngram,
@@ -159,12 +162,16 @@ class Ct2Engine:
                     row[-1] = search.forced_last
         return rows
 
-    def logits(self, sources: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
-        """The scores ``[T, V]`` of each token of an output and of all others in its place, step by step from the cache;
-        for a source of special tokens alone none, ``[0, V]``."""
+    def logits(
+        self, sources: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]], start: int | None = None
+    ) -> list[NDArray[np.float32]]:
+        """The scores ``[T, V]`` of each token of an output and of all others in its place, step by step from the cache,
+        behind the token `start` where the model has none of its own; for a source of special tokens alone none,
+        ``[0, V]``."""
         found = self._translate(
             sources,
             outputs,
+            start,
             beam_size=1,
             min_decoding_length=0,
             max_decoding_length=max(map(len, outputs)),
@@ -179,9 +186,16 @@ class Ct2Engine:
         ]  # [T, V] each
 
     def _translate(
-        self, sources: Sequence[Sequence[int]], prefixes: Sequence[Sequence[int]] | None, **options: Any
+        self,
+        sources: Sequence[Sequence[int]],
+        prefixes: Sequence[Sequence[int]] | None,
+        start: int | None,
+        **options: Any,
     ) -> list[Any]:
         texts = [[self._source[token] for token in row] for row in sources]
+        if self._begins:  # its results are without it
+            assert start is not None
+            prefixes = [[start, *row] for row in ([()] * len(sources) if prefixes is None else prefixes)]
         begins = None if prefixes is None else [[self._target[token] for token in row] for row in prefixes]
         found: list[Any] = self._translator.translate_batch(
             texts,
@@ -193,17 +207,43 @@ class Ct2Engine:
         return found
 
 
-def _opened(folder: Path, threads: int, calls: int) -> Any:
+def missing_from_ctranslate2() -> str | None:
+    """Why CTranslate2 finds no GPU here; None where it does."""
+    library = _ctranslate2()
+    if library.get_cuda_device_count():
+        return None
+    return (
+        f"ctranslate2 {library.__version__} finds no CUDA device: it needs a driver (see nvidia-smi), and cuBLAS of "
+        "CUDA 12 (pip install nvidia-cublas-cu12)"
+    )
+
+
+def _opened(folder: Path, threads: int, calls: int, device: Device) -> Any:
     library = _ctranslate2()
     level = library.get_log_level()
     library.set_log_level(40)  # errors: that weights of another precision are converted is no news
+    where = {"device": device.kind, "device_index": device.number}
     try:
-        return library.Translator(str(folder), device="cpu", inter_threads=calls, intra_threads=threads)
+        return library.Translator(str(folder), **where, inter_threads=calls, intra_threads=threads)
     except (RuntimeError, ValueError) as error:
         text = " ".join(str(error).split())[:200]
-        raise InputError(f"ctranslate2 {library.__version__} cannot open it ({text})", where=str(folder)) from error
+        told = f"ctranslate2 {library.__version__} cannot open it ({text})"
+        if device.kind != GPU:
+            raise InputError(told, where=str(folder)) from error
+        device.not_had(told)
+        return _opened(folder, threads, calls, HOST)
     finally:
         library.set_log_level(level)
+
+
+def _has_no_start(folder: Path) -> bool:
+    """Whether each call says with which token decoding begins, as a model does whose languages begin it."""
+    path = folder / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read ({error})", where=str(path)) from None
+    return isinstance(found, dict) and "decoder_start_token" in found and found["decoder_start_token"] is None
 
 
 def _tokens(path: Path) -> list[str]:

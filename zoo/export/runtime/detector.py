@@ -13,6 +13,7 @@ from zoo.errors import InputError
 from zoo.export.folder import BOXES, EXPORT_FILE, REAL, SCORES, WHOLE, BoxPart, Export, read_export
 from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.choosing import found, in_pixels
+from zoo.export.runtime.devices import AUTO, device_for, missing_from_onnxruntime
 from zoo.export.runtime.pictures import in_memory, pixels_of, size_of
 from zoo.export.runtime.sessions import open_graph, run
 from zoo.images.framing import FRAMES, FrameMaker
@@ -23,11 +24,12 @@ ARCHITECTURE = "detector"
 """What this runtime runs."""
 
 
-def load_detector(folder: Path | str, *, threads: int | None = None) -> Detector:
+def load_detector(folder: Path | str, *, threads: int | None = None, device: str = AUTO) -> Detector:
     """The export in `folder`, each call of which computes on `threads` threads (None: as many as the export
-    asks for, or one a core of the process).
+    asks for, or one a core of the process), or on a `device` as `zoo.export.runtime.load` has it.
 
-    Raises InputError where there is none, it is damaged, or its model finds no boxes.
+    Raises InputError where there is none, it is damaged, its model finds no boxes, or the GPU that was asked for by
+    name cannot be had.
     """
     folder = Path(folder)
     export = read_export(folder)
@@ -44,7 +46,8 @@ def load_detector(folder: Path | str, *, threads: int | None = None) -> Detector
         first = error.errors()[0]
         place = ".".join(("image", "section", *map(str, first["loc"])))
         raise InputError(f"{place}: {first['msg']}", where=where) from None
-    session = open_graph(folder / WHOLE, threads or export.threads, FRAMES, (SCORES, BOXES, REAL))
+    chosen = device_for(device, export.device, missing_from_onnxruntime)
+    session = open_graph(folder / WHOLE, threads or export.threads, FRAMES, (SCORES, BOXES, REAL), device=chosen)
     return Detector(export, export.boxes, FrameMaker(section, export.boxes.multiple), session)
 
 

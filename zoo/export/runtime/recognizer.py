@@ -12,11 +12,12 @@ from zoo.errors import InputError
 from zoo.export.folder import EXPORT_FILE, FRAMES, WHOLE, Export, SequencePart, read_export
 from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.beam import beam
+from zoo.export.runtime.device_steps import source_steps
+from zoo.export.runtime.devices import AUTO, device_for, missing_from_onnxruntime
 from zoo.export.runtime.greedy import greedy
 from zoo.export.runtime.pictures import in_memory, pixels_of, size_of
 from zoo.export.runtime.sessions import Graphs, open_graph, open_graphs, run
 from zoo.export.runtime.settings import Search, search_of
-from zoo.export.runtime.steps import CachedSteps
 from zoo.export.runtime.texts import Texts
 from zoo.images.frames import best_path
 from zoo.images.patches import PATCHES, PatchMaker
@@ -28,12 +29,12 @@ ARCHITECTURES = ("image-to-text", "image-ctc")
 """What this runtime runs."""
 
 
-def load_recognizer(folder: Path | str, *, threads: int | None = None) -> Recognizer:
+def load_recognizer(folder: Path | str, *, threads: int | None = None, device: str = AUTO) -> Recognizer:
     """The export in `folder`, each call of which computes on `threads` threads (None: as many as the export
-    says, else one a core of the process).
+    says, else one a core of the process), or on a `device` as `zoo.export.runtime.load` has it.
 
-    Raises InputError where there is none, it is damaged, its model decodes as this runtime cannot, or a plugin that
-    images are prepared with is not installed.
+    Raises InputError where there is none, it is damaged, its model decodes as this runtime cannot, a plugin that
+    images are prepared with is not installed, or the GPU that was asked for by name cannot be had.
     """
     folder = Path(folder)
     export = read_export(folder)
@@ -48,11 +49,13 @@ def load_recognizer(folder: Path | str, *, threads: int | None = None) -> Recogn
         raise InputError("does not say how its model writes: not of 'zoo export'", where=where)
     search = search_of(sequence, where)
     maker = patch_maker(export, where)
+    place = device_for(device, export.device, missing_from_onnxruntime)
     writer: Writer
     if sequence.cache is None:
-        writer = FrameWriter(open_graph(folder / WHOLE, threads, PATCHES, ("logits", FRAMES)), sequence)
+        graph = open_graph(folder / WHOLE, threads, PATCHES, ("logits", FRAMES), device=place)
+        writer = FrameWriter(graph, sequence)
     else:
-        writer = StepWriter(open_graphs(folder, sequence.cache.layers, threads, reads=PATCHES))
+        writer = StepWriter(open_graphs(folder, sequence.cache.layers, threads, reads=PATCHES, device=place))
     texts = Texts(folder, longest_source=None)
     return Recognizer(export, maker, writer, texts, search)
 
@@ -88,7 +91,7 @@ class StepWriter:
 
     def written(self, batch: Mapping[str, NDArray[Any]], search: Search) -> list[list[int]]:
         """See `Writer`."""
-        steps = CachedSteps(self._graphs, batch, search.start)
+        steps = source_steps(self._graphs, batch, search.start)
         return greedy(steps, search) if search.width == 1 else beam(steps, search)
 
 

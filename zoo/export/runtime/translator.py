@@ -10,11 +10,14 @@ from zoo.errors import InputError
 from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, EXPORT_FILE, SequencePart, read_export
 from zoo.export.runtime.answers import Answers
 from zoo.export.runtime.beam import beam
+from zoo.export.runtime.device_steps import prompt_steps, source_steps
+from zoo.export.runtime.devices import AUTO, device_for, missing_from_onnxruntime
 from zoo.export.runtime.documents import Document, Read
 from zoo.export.runtime.greedy import greedy
+from zoo.export.runtime.languages import AS_SAVED, Pair, in_language, pair_of, searching
 from zoo.export.runtime.sessions import TEXTS, Graphs, open_graphs
 from zoo.export.runtime.settings import Search, search_of
-from zoo.export.runtime.steps import CachedSteps, PromptSteps, Steps
+from zoo.export.runtime.steps import Steps
 from zoo.export.runtime.texts import Texts, padded
 
 LANGUAGE_MODELS = ("causal-lm", "prefix-lm")
@@ -23,11 +26,13 @@ ARCHITECTURES = ("encoder-decoder", *LANGUAGE_MODELS)
 """What this runtime runs."""
 
 
-def load(folder: Path | str, *, threads: int | None = None) -> Translator:
+def load(folder: Path | str, *, threads: int | None = None, device: str = AUTO) -> Translator:
     """The export in `folder`, each call of which computes on `threads` threads (None: as many as the export
-    says, else one a core of the process).
+    says, else one a core of the process), or on a GPU where `device` is 'cuda' or 'cuda:N', or 'auto' of an export for
+    GPUs (`zoo.export.runtime.devices.device_for`).
 
-    Raises InputError where there is none, it is damaged, or its model decodes as this runtime cannot.
+    Raises InputError where there is none, it is damaged, its model decodes as this runtime cannot, or the GPU that was
+    asked for by name cannot be had.
     """
     folder = Path(folder)
     export = read_export(folder)
@@ -46,12 +51,14 @@ def load(folder: Path | str, *, threads: int | None = None) -> Translator:
     texts = Texts(folder, longest_source=sequence.source_limit())
     engine: Engine
     if export.kind == "ctranslate2":
-        from zoo.export.runtime.ct2 import Ct2Engine
+        from zoo.export.runtime.ct2 import Ct2Engine, missing_from_ctranslate2
 
-        engine = Ct2Engine(folder, threads)
+        engine = Ct2Engine(folder, threads, device_for(device, export.device, missing_from_ctranslate2))
     else:
         reads = None if export.architecture in LANGUAGE_MODELS else TEXTS
-        engine = _Graphs(open_graphs(folder, sequence.cache.layers, threads, reads=reads), sequence.special.padding)
+        place = device_for(device, export.device, missing_from_onnxruntime)
+        graphs = open_graphs(folder, sequence.cache.layers, threads, reads=reads, device=place)
+        engine = _Graphs(graphs, sequence.special.padding)
     return Translator(sequence, engine, texts, search)
 
 
@@ -82,12 +89,12 @@ class _Graphs:
         if self._graphs.encoder is None:
             # A prompt ends in the separator, which begins the target, in the place of the end token.
             prompts = [[*row[:-1], start] for row in sources]
-            return PromptSteps(self._graphs, *padded(prompts, self._padding, left=True))
+            return prompt_steps(self._graphs, *padded(prompts, self._padding, left=True))
         names = ("input_ids", "attention_mask")
         inputs = dict(zip(names, padded(sources, self._padding), strict=True))
         if contexts is not None:
             inputs |= zip((CONTEXT_IDS, CONTEXT_MASK), padded(contexts, self._padding), strict=True)
-        return CachedSteps(self._graphs, inputs, start)
+        return source_steps(self._graphs, inputs, start)
 
 
 class Translator:
@@ -108,14 +115,21 @@ class Translator:
         width: int | None = None,
         length_penalty: float | None = None,
         batch_size: int | None = None,
+        source_language: str | None = None,
+        target_language: str | None = None,
     ) -> list[str]:
         """One output a text, in their order; a model that reads context as a second source takes it beside the text.
-        What is not given is as the model's spec has it; a width of 1 is greedy.
+        What is not given is as the model's spec has it; a width of 1 is greedy. Languages are among those of a model of
+        several (``sequence.languages``).
 
-        Batches hold texts of like length, longest first. Raises InputError for values below 1.
+        Batches hold texts of like length, longest first. Raises InputError for values below 1, and for languages that
+        the model has not.
         """
+        languages = self.sequence.languages
+        pair = pair_of(languages, source_language, target_language)
         search = self._changed(max_new_tokens=max_new_tokens, width=width, length_penalty=length_penalty)
-        written = self._read_and_written(texts, search, max_new_tokens, batch_size)
+        search = searching(search, languages, pair)
+        written = self._read_and_written(texts, search, max_new_tokens, batch_size, pair)
         return self._texts.decoded([[search.start, *row] for row in written])
 
     def document(self, max_new_tokens: int | None = None) -> Document | None:
@@ -148,11 +162,17 @@ class Translator:
         return self._search.changed(limit=self.sequence.target_limit(changes.get("max_new_tokens")), **changes)
 
     def _read_and_written(
-        self, texts: Sequence[Read], search: Search, max_new_tokens: int | None, batch_size: int | None
+        self,
+        texts: Sequence[Read],
+        search: Search,
+        max_new_tokens: int | None,
+        batch_size: int | None,
+        pair: Pair = AS_SAVED,
     ) -> list[list[int]]:
         """The ids written for each text."""
         longest = self.sequence.source_limit(max_new_tokens)
-        sources = self._texts.encoded([text if isinstance(text, str) else text[0] for text in texts], longest)
+        given = [pair.text + (text if isinstance(text, str) else text[0]) for text in texts]
+        sources = in_language(self._texts.encoded(given, longest), self.sequence.languages, pair)
         contexts = None
         if not all(isinstance(text, str) for text in texts):
             contexts = self._texts.encoded(["" if isinstance(text, str) else text[1] for text in texts], longest)

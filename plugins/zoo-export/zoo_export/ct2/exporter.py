@@ -63,6 +63,7 @@ class Ctranslate2Exporter(Exporter):
             weights=weights,
             changed=() if weights == "float32" else tuple(_layers(model)),
             kind="ctranslate2",
+            device=self.options.device,
         )
 
     def _specification(self, model: Any) -> Any:

@@ -41,7 +41,9 @@ def compared(model: Any, folder: Path, batches: Sequence[dict[str, Any]], *, max
             expected = model.target_logits(batch, written[:, 1:]).numpy()  # [B, T, V]
         sources = [row[kept].tolist() for row, kept in zip(ids, mask.bool(), strict=True)]
         outputs = [_until(row, search.end) for row in written[:, 1:].tolist()]
-        for logits, output, wanted in zip(engine.logits(sources, outputs), outputs, expected, strict=True):
+        for logits, output, wanted in zip(
+            engine.logits(sources, outputs, search.start), outputs, expected, strict=True
+        ):
             if len(logits):  # [T, V]
                 differences.add(wanted[: len(output)], logits)
         same += sum(own == output for own, output in zip(engine.written(sources, search), outputs, strict=True))

@@ -28,7 +28,9 @@ def register_vocabularies(spec: Any, model: Any, tokenizers: Any = None) -> None
         target[int(place)] for place in (config.decoder_start_token_id, config.eos_token_id, config.pad_token_id)
     )
     unknown = None if tokenizers is None else tokenizers.target.unk_token_id
-    spec.config.decoder_start_token = spec.config.bos_token = start
+    spec.config.bos_token = start
+    # Without one, CTranslate2 takes the first of what it is told to begin with.
+    spec.config.decoder_start_token = None if getattr(model, "several_starts", False) else start
     spec.config.eos_token = end
     # One that is in the vocabulary: another would be added to it.
     spec.config.unk_token = padding if unknown is None else target[int(unknown)]
