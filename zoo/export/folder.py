@@ -21,6 +21,19 @@ FORMAT = "zoo.export/1"
 ENCODER, FIRST_STEP, NEXT_STEP = "encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"
 """The three graphs of a model that reads a source and writes a target, named as `optimum` names them."""
 
+LEAN_STEP = "decoder_lean_step_model.onnx"
+"""What a processor runs in the place of `NEXT_STEP`, where the folder has it: its metadata say in what it differs."""
+
+PREALLOCATED = "zoo.preallocated_cache"
+"""The decoder's caches are buffers ``[R, H, room, Dh]``, which a step writes into, instead of growing tensors. Two more
+inputs say how many tokens are there: `PAST_LENGTHS` ``[R]``, int32, before the new one; `TOTAL_LENGTH` ``[]``, int32,
+with it. Outputs are to be bound to the buffers of the inputs."""
+PAST_LENGTHS, TOTAL_LENGTH = "seqlens_k", "total_sequence_length"
+"""Named as the operator that reads them names them."""
+
+SHARED_MEMORY = "zoo.shared_memory"
+"""What comes of sources has B rows where the tokens have R = B x K, the K hypotheses of one source side by side."""
+
 REORDER, KEEP = "reorder_model.onnx", "keep_model.onnx"
 """Of an export for GPUs: graphs that take rows of what a step takes: of keys and values of the target, and of all that
 is held from step to step. Each has the inputs of the step's graph by their names, and which rows as `ROWS`."""

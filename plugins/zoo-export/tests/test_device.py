@@ -15,6 +15,7 @@ from zoo_export.onnx_exporter import OnnxExporter
 from zoo_export.options import OnnxOptions
 
 from zoo.export.folder import KEEP, REORDER
+from zoo.export.hardware import nvidia_gpus
 from zoo.export.runtime.beam import beam
 from zoo.export.runtime.device_steps import DevicePromptSteps, DeviceSteps
 from zoo.export.runtime.devices import CUDA, Device
@@ -168,7 +169,10 @@ def test_float16_caches_stay_on_the_device_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.slow
-@pytest.mark.skipif(CUDA not in onnxruntime.get_available_providers(), reason="onnxruntime has no CUDA here")
+@pytest.mark.skipif(
+    CUDA not in onnxruntime.get_available_providers() or not nvidia_gpus(),
+    reason="onnxruntime has no CUDA here, or there is no GPU",
+)
 @pytest.mark.parametrize(("weights", "tolerance"), [("float32", 1e-4), ("float16", 2e-2)])
 def test_a_gpu_gives_the_logits_of_torch(tmp_path: Path, weights: str, tolerance: float) -> None:
     """Along outputs of torch, with rows taken in between; as a share of the largest logit."""

@@ -6,6 +6,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -14,7 +15,7 @@ from zoo_export.onnx_exporter import OnnxExporter
 from zoo_export.options import OnnxOptions
 
 from zoo.errors import InputError
-from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP
+from zoo.export.folder import ENCODER, FIRST_STEP, LEAN_STEP, NEXT_STEP, PREALLOCATED, SHARED_MEMORY
 from zoo.models import assemble
 from zoo.models.contracts import Fusion, Memory
 from zoo.spec import resolve_model
@@ -34,21 +35,23 @@ SECTION: dict[str, Any] = {
     "max_positions": 64,
 }
 VOCABULARY = 40
-SCHEMES: list[Any] = [
-    "rotary",
-    "sinusoidal",
-    "t5",
-    "none",
-    "learned",
-    {"use": "shape", "evaluation_offset": 0},
-    "alibi",
-    "deberta",
-    "transformer-xl",
-    "p-transformer",
-    {"use": "shaw", "values": True},
-    {"use": "rotary", "values": "inverse"},
-    {"use": "sum", "of": ["rotary", "alibi"]},
+BOTH = {PREALLOCATED, SHARED_MEMORY}
+SCHEMES: list[tuple[Any, set[str]]] = [
+    ("rotary", BOTH),
+    ("sinusoidal", BOTH),
+    ("t5", BOTH),
+    ("none", BOTH),
+    ("learned", BOTH),
+    ({"use": "shape", "evaluation_offset": 0}, BOTH),
+    ("alibi", BOTH),
+    ("deberta", set()),
+    ("transformer-xl", set()),
+    ("p-transformer", {PREALLOCATED}),
+    ({"use": "shaw", "values": True}, set()),
+    ({"use": "rotary", "values": "inverse"}, BOTH),
+    ({"use": "sum", "of": ["rotary", "alibi"]}, BOTH),
 ]
+"""Schemes, and what a lean step does for them: what torch's fused attention computes, with a bias or not."""
 
 
 def model_of(**changes: Any) -> Any:
@@ -76,10 +79,20 @@ def assert_same(model: Any, folder: Path, given: list[dict[str, Any]] | None = N
     assert found.same_outputs == 7
 
 
+def done_by_lean_steps(folder: Path) -> set[str]:
+    """What `zoo_export.lean_steps` says in the graph that it wrote; nothing where it wrote none."""
+    if not (folder / LEAN_STEP).exists():
+        return set()
+    return {item.key for item in onnx.load(folder / LEAN_STEP, load_external_data=False).metadata_props}
+
+
 @pytest.mark.soak
-@pytest.mark.parametrize("position", SCHEMES, ids=str)
-def test_steps_from_the_cache_give_torchs_logits_and_outputs_with_every_scheme(tmp_path: Path, position: Any) -> None:
+@pytest.mark.parametrize(("position", "lean"), SCHEMES, ids=str)
+def test_steps_from_the_cache_give_torchs_logits_and_outputs_with_every_scheme(
+    tmp_path: Path, position: Any, lean: set[str]
+) -> None:
     assert_same(model_of(position=position), tmp_path)
+    assert done_by_lean_steps(tmp_path) == lean
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +129,7 @@ def test_names_and_shapes_are_those_that_optimum_reads_and_nothing_tells_where_i
     ]
     kept = {item.name for item in sessions[NEXT_STEP].get_inputs()} - {"input_ids", "encoder_attention_mask"}
     assert kept == {name.replace("present", "past_key_values") for name in made[1:]}
+    assert done_by_lean_steps(exported) == BOTH
     assert str(Path(__file__).parents[3]).encode() not in (exported / NEXT_STEP).read_bytes()
 
 
@@ -155,6 +169,7 @@ def test_what_a_step_needs_of_the_source_is_carried_to_it(tmp_path: Path) -> Non
     model = hiding(model_of(output_fusion="surface-hard", context_encoder="inside"))
     with one_thread():
         assert_same(model, tmp_path, contexts(batches()))
+    assert done_by_lean_steps(tmp_path) == {PREALLOCATED}
 
 
 CARRIED = {
@@ -179,7 +194,9 @@ def language_model(**changes: Any) -> Any:
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    ("position", "architecture"), list(zip(SCHEMES, cycle(["prefix-lm", "causal-lm"]), strict=False)), ids=str
+    ("position", "architecture"),
+    [(scheme, kind) for (scheme, _), kind in zip(SCHEMES, cycle(["prefix-lm", "causal-lm"]), strict=False)],
+    ids=str,
 )
 def test_language_models_go_on_from_the_cache_with_every_scheme(
     tmp_path: Path, position: Any, architecture: str

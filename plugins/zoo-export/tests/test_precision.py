@@ -19,7 +19,7 @@ from zoo_export.storage import WEIGHTS, load_graphs
 
 from zoo.errors import InputError
 from zoo.export.contracts import Written
-from zoo.export.folder import ENCODER, FIRST_STEP, NEXT_STEP
+from zoo.export.folder import ENCODER, FIRST_STEP, LEAN_STEP, NEXT_STEP
 from zoo.models import assemble
 from zoo.spec import resolve_model
 from zoo.testing.surroundings import one_thread
@@ -67,7 +67,7 @@ def test_a_tied_projection_is_a_transpose_in_float32_so_that_the_table_stands_th
     assert source.op_type == "Transpose"
     numbers = sum(parameter.numel() for parameter in model.parameters())  # each once
     assert (exact / WEIGHTS).stat().st_size < 1.05 * 4 * numbers
-    assert {item.name for item in exact.iterdir()} == {ENCODER, FIRST_STEP, NEXT_STEP, WEIGHTS}
+    assert {item.name for item in exact.iterdir()} == {ENCODER, FIRST_STEP, NEXT_STEP, LEAN_STEP, WEIGHTS}
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_no_product_with_float32_weights_is_left_of_any_layer(
 ) -> None:
     told = written(exact, tmp_path, weights=weights, block_size=16)  # layers have few inputs
     graphs = load_graphs(tmp_path)
-    assert [float_products(graph) for graph in graphs.values()] == [[], [], []]
+    assert [float_products(graph) for graph in graphs.values()] == [[], [], [], []]
     linear = {
         name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | torch.nn.Embedding)
     }

@@ -19,7 +19,7 @@ import torch
 
 from zoo.errors import InputError
 from zoo.export.contracts import Encoded, Exporter, Parity, RefusedError, Trial, UnfitError, Written
-from zoo.export.folder import WHOLE, Decision
+from zoo.export.folder import LEAN_STEP, NEXT_STEP, WHOLE, Decision
 from zoo.models.modes import evaluating
 from zoo_export import attention, checks
 from zoo_export import detection_choices as choices
@@ -28,6 +28,7 @@ from zoo_export.convolutions import CONVOLUTION, Ranges
 from zoo_export.detection_precision import reduced_detector
 from zoo_export.families import family_of
 from zoo_export.graphs import Graph
+from zoo_export.lean_steps import lean_step
 from zoo_export.options import LOWEST_OPSET, OnnxOptions
 from zoo_export.parity import compared
 from zoo_export.precision import LAYER, PRODUCTS, reduced
@@ -125,10 +126,12 @@ class OnnxExporter(Exporter):
         """The graphs of a model, in float32, by the names of their files."""
         with evaluating(model), _quiet():
             try:
-                return {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
+                graphs = {graph.file: self._graph(graph) for graph in family_of(model).graphs(model)}
             except torch.onnx.OnnxExporterError as error:
                 what = model.section.detector.id if model.finds_boxes else model.section.architecture
                 raise UnfitError(f"a model with '{what}' cannot be exported to ONNX: {_cause(error)}") from error
+        lean = lean_step(graphs[NEXT_STEP]) if NEXT_STEP in graphs else None
+        return graphs if lean is None else {**graphs, LEAN_STEP: lean}
 
     def _graph(self, graph: Graph) -> onnx.ModelProto:
         program = torch.onnx.export(

@@ -20,7 +20,16 @@ class OnnxOptions(Options):
     """ONNX by torch's own exporter, its weights as they are or in fewer bits."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32", "device", "calibration", "keep_last"}
+        {
+            "weights",
+            "per_channel",
+            "reduced_range",
+            "block_size",
+            "keep_float32",
+            "device",
+            "calibration",
+            "keep_last",
+        }
     )
     opset: int = Field(
         default=LOWEST_OPSET,
@@ -29,10 +38,16 @@ class OnnxOptions(Options):
         description="Version of the operators. 18 is what torch's exporter writes, for onnxruntime from 1.14. "
         "23 writes attention as one operator, which onnxruntime 1.32 refuses where all queries share a mask",
     )
+    device: Device = Field(
+        default="cpu",
+        description="What it is to run on, where nobody says otherwise. cuda: with two small graphs that reorder beams "
+        "and take ended rows out in the GPU's memory",
+    )
     weights: Weights = Field(
         default="float32",
         description="Numbers that the weights are written as. int8: every product with a weight is computed in 8 bits, "
-        "activations rounded as they come. float16: half the size, faster on GPUs alone. int4: the smallest",
+        "activations rounded as they come; convolutions of detectors, too, by ranges that are found beforehand. "
+        "float16: half the size, faster on GPUs alone. int4: the smallest",
     )
     per_channel: bool = Field(
         default=True,
@@ -50,11 +65,6 @@ class OnnxOptions(Options):
         default=[],
         description="Layers whose weights stay float32, by their names in the torch model, with * and ? as in a shell: "
         "lm_head, decoder.layers.0.*",
-    )
-    device: Device = Field(
-        default="cpu",
-        description="What it is to run on, where nobody says otherwise. cuda: with two small graphs that reorder beams "
-        "and take ended rows out in the GPU's memory",
     )
     calibration: int = Field(
         default=32,

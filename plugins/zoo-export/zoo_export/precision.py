@@ -122,6 +122,7 @@ def products_of_8_bits(graph: onnx.ModelProto, kept: set[str], options: OnnxOpti
             reduce_range=options.reduced_range,
             weight_type=QuantType.QInt8,
             use_external_data_format=True,
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},  # behind operators of onnxruntime's own
         )
         return onnx.load(path)
 

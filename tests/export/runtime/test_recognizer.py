@@ -18,7 +18,6 @@ from zoo.errors import InputError
 from zoo.export.exporting import Batches
 from zoo.export.folder import EXPORT_FILE, read_export, write_export
 from zoo.export.runtime import load, load_recognizer
-from zoo.export.runtime import recognizer as recognizer_module
 from zoo.export.runtime.devices import Device
 from zoo.images.files import load_image
 from zoo.measure.generation import generate_outputs
@@ -54,18 +53,6 @@ def test_texts_are_torchs_by_beams_and_by_frames_whatever_images_are_given_as(re
     assert recognizer.recognize([Image.fromarray(item) for item in pixels], batch_size=12) == expected
     assert list(recognizer.stream(iter([str(path) for path in paths[:3]]))) == expected[:3]
     assert recognizer.recognize([]) == []
-
-
-def test_texts_are_the_same_where_caches_stay_in_a_devices_memory(
-    readers: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = sorted(readers.images.iterdir())
-    expected = {
-        width: load_recognizer(readers.text.export, threads=1).recognize(paths, width=width) for width in (1, 3)
-    }
-    monkeypatch.setattr(recognizer_module, "device_for", lambda *_: Device("cpu", bound=True))
-    recognizer = load_recognizer(readers.text.export, threads=1)
-    assert {width: recognizer.recognize(paths, width=width) for width in (1, 3)} == expected
 
 
 @pytest.mark.parametrize("kind", ["text", "ctc"])
@@ -111,6 +98,18 @@ def test_threads_share_a_recogniser(readers: Any) -> None:
     expected = recognizer.recognize(paths)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: recognizer.recognize(paths), range(8))) == [expected] * 8
+
+
+def test_texts_are_the_same_where_caches_stay_in_a_devices_memory(
+    readers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(readers.images.iterdir())
+    expected = {
+        width: load_recognizer(readers.text.export, threads=1).recognize(paths, width=width) for width in (1, 3)
+    }
+    monkeypatch.setattr("zoo.export.runtime.recognizer.device_for", lambda *_: Device("cpu", bound=True))
+    recognizer = load_recognizer(readers.text.export, threads=1)
+    assert {width: recognizer.recognize(paths, width=width) for width in (1, 3)} == expected
 
 
 def test_what_it_cannot_do_is_told_before_anything_is_computed(readers: Any) -> None:

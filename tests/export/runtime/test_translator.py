@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from zoo.errors import InputError
-from zoo.export.folder import ENCODER, EXPORT_FILE, NEXT_STEP
-from zoo.export.runtime import Translator, load
+from zoo.export.folder import ENCODER, EXPORT_FILE, LEAN_STEP, NEXT_STEP
+from zoo.export.runtime import Translator, caches, load
 from zoo.export.runtime import translator as translator_module
 from zoo.export.runtime.devices import Device
 from zoo.export.runtime.sessions import session_options
@@ -39,6 +39,21 @@ def test_outputs_are_those_of_torch(twins: Any, translator: Translator, of_torch
     assert translator.translate(twins.sources, **changes) == expected
     assert translator.translate(twins.sources, batch_size=60, **changes) == expected
     assert list(translator.stream(twins.sources[:9], **changes)) == expected[:9]
+
+
+def test_the_step_that_others_run_writes_what_the_lean_one_does(
+    twins: Any, translator: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Caches that grow and a memory for each row, against buffers, which are full three times, and a memory that beams
+    share; sentences that are done leave."""
+    monkeypatch.setattr(caches, "ROOM", 3)
+    folder = tmp_path / "copy"
+    shutil.copytree(twins.export, folder)
+    shutil.copyfile(folder / NEXT_STEP, folder / LEAN_STEP)
+    other = load(folder, threads=1)
+    for width in (1, 4):
+        changes = {"width": width, "max_new_tokens": 99, "batch_size": 16}
+        assert other.translate(twins.sources, **changes) == translator.translate(twins.sources, **changes)
 
 
 @pytest.mark.parametrize("width", [1, 3])
@@ -110,11 +125,11 @@ def test_neither_torch_nor_transformers_is_imported(twins: Any) -> None:
 def test_what_is_not_there_or_damaged_is_named(twins: Any, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(twins.export, folder)
-    shutil.copyfile(folder / ENCODER, folder / NEXT_STEP)
-    with pytest.raises(InputError, match=rf"{NEXT_STEP}: has no input 'past_key_values\.0\.decoder\.key'"):
+    shutil.copyfile(folder / ENCODER, folder / LEAN_STEP)
+    with pytest.raises(InputError, match=rf"{LEAN_STEP}: has no input 'past_key_values\.0\.decoder\.key'"):
         load(folder)
-    (folder / NEXT_STEP).write_bytes(b"\x00graph")
-    with pytest.raises(InputError, match=rf"{NEXT_STEP}: onnxruntime .* cannot open it"):
+    (folder / LEAN_STEP).write_bytes(b"\x00graph")
+    with pytest.raises(InputError, match=rf"{LEAN_STEP}: onnxruntime .* cannot open it"):
         load(folder)
     told = json.loads((folder / EXPORT_FILE).read_text())
     (folder / EXPORT_FILE).write_text(json.dumps(told | {"architecture": "detector"}))

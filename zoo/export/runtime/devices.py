@@ -125,7 +125,8 @@ def missing_from_onnxruntime() -> str | None:
 
 def not_loaded() -> str:
     """What to say where onnxruntime offers CUDA and then does not take it."""
-    there = _told(_installed()) or "onnxruntime"
+    found = _installed()
+    there = _told({name: found[name] for name in (_WITH_CUDA,) if name in found} or found) or "onnxruntime"
     return (
         f"{there} is installed, but CUDA does not load: it needs a driver (see nvidia-smi), and CUDA and cuDNN of its "
         f"own versions ({_INSTALL})"

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, MASK, SIDES, STATES, cache_names
+from zoo.export.folder import (
+    CONTEXT_IDS,
+    CONTEXT_MASK,
+    MASK,
+    PREALLOCATED,
+    SHARED_MEMORY,
+    SIDES,
+    STATES,
+    cache_names,
+)
+from zoo.export.runtime.caches import Cache, GrownCache, PreallocatedCache
 from zoo.export.runtime.sessions import Graphs, run
 
 DROP_SHARE = 1 / 8
@@ -41,22 +51,29 @@ def worth_dropping(ended: NDArray[np.bool_]) -> bool:
 class _Cached:
     """`Steps` from a cache. One call's own: not to be shared between threads.
 
-    What a step takes of the source is `held`, by the names of inputs: bound once. What it takes of what has been
-    written, keys and values, is what the step before gave: bound as it came, without a copy; a new order of beams is
-    copied into buffers that are kept.
+    What a step takes of the source is `held`, by the names of inputs: bound once. Where the graph has the hypotheses
+    of a source share it, it stays as it is while a row becomes several.
     """
 
     def __init__(
-        self, session: Any, layers: int, logits: NDArray[np.float32], past: list[Any], held: dict[str, NDArray[Any]]
+        self,
+        graphs: Graphs,
+        logits: NDArray[np.float32],
+        past: Sequence[NDArray[Any]],
+        held: Mapping[str, NDArray[Any]],
     ) -> None:
+        session = graphs.following
+        said = session.get_modelmeta().custom_metadata_map
         self._session = session
         self._binding = session.io_binding()
         self._of_source = {given.name: held[given.name] for given in session.get_inputs() if given.name in held}
-        self._past_names = cache_names("past_key_values", layers, ("decoder",))
-        self._present_names = cache_names("present", layers, ("decoder",))
-        self._past = past
+        self._shares = SHARED_MEMORY in said
+        self._sources = np.arange(len(logits))  # [R]: that of each row, as `held` has them
+        cache = PreallocatedCache if PREALLOCATED in said else GrownCache
+        prefixes = ("past_key_values", "present")
+        names, made = (cache_names(prefix, graphs.layers, SIDES[:1]) for prefix in prefixes)
+        self._cache: Cache = cache(names, made, past)
         self._logits: NDArray[np.float32] = logits[:, -1]  # [B, V]
-        self._buffers: list[NDArray[np.float32] | None] = [None] * len(past)
         self._bound = False
 
     def logits(self) -> NDArray[np.float32]:
@@ -66,35 +83,33 @@ class _Cached:
         if not self._bound:
             self._bind()
         self._tokens[:, 0] = tokens
-        binding = self._binding
-        for name, value in zip(self._past_names, self._past, strict=True):
-            if isinstance(value, np.ndarray):
-                binding.bind_cpu_input(name, value)
-            else:
-                binding.bind_ortvalue_input(name, value)
-        for name in self._present_names:
-            binding.bind_output(name)  # anew: it has another shape than the last one's
-        self._session.run_with_iobinding(binding)
-        self._past = binding.get_outputs()[1:]
+        self._cache.bind(self._binding)
+        self._session.run_with_iobinding(self._binding)
+        self._cache.stepped(self._binding)
         return self._logits
 
     def keep(self, rows: NDArray[np.int64]) -> None:
-        self._past = [np.take(_array(value), rows, axis=0) for value in self._past]
-        self._of_source = {name: np.take(value, rows, axis=0) for name, value in self._of_source.items()}
-        self._buffers = [None] * len(self._past)
+        self._cache.keep(rows)
+        self._sources = self._sources[rows]
         self._bound = False
+        taken = self._sources
+        if self._shares:
+            taken = taken[np.flatnonzero(np.diff(taken, prepend=-1))]  # [B]: each once
+            if not np.array_equal(np.repeat(taken, len(rows) // len(taken)), self._sources):
+                taken = self._sources  # not as many rows of each: each has its own
+        if not np.array_equal(taken, np.arange(len(next(iter(self._of_source.values()))))):
+            self._of_source = {name: np.take(value, taken, axis=0) for name, value in self._of_source.items()}
+            self._sources = np.repeat(np.arange(len(taken)), len(rows) // len(taken))
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
-        changed = np.flatnonzero(rows != np.arange(len(rows)))
-        if changed.size:
-            self._past = [self._taken(place, _array(value), rows, changed) for place, value in enumerate(self._past)]
+        self._cache.reorder(rows)
 
     def _bind(self) -> None:
         """What stays as it is while the rows do. Scores are written where the search reads them."""
         from onnxruntime import OrtValue
 
         binding = self._binding
-        rows = len(_array(self._past[0]))
+        rows = len(self._sources)
         self._tokens = np.empty((rows, 1), np.int64)
         self._logits = np.empty((rows, self._logits.shape[-1]), np.float32)  # [R, V]
         binding.bind_cpu_input("input_ids", self._tokens)
@@ -102,25 +117,8 @@ class _Cached:
             binding.bind_cpu_input(name, value)
         binding.clear_binding_outputs()
         binding.bind_ortvalue_output("logits", OrtValue.ortvalue_from_numpy(self._logits[:, None]))  # [R, 1, V]
+        self._cache.unbound()
         self._bound = True
-
-    def _taken(
-        self, place: int, value: NDArray[np.float32], rows: NDArray[np.int64], changed: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """The rows of one cache ``[R, H, T, Dh]``: where it lies while few have `changed`, else in the cache's buffer,
-        which grows by doubling.
-
-        The buffer may hold what the step before last gave, never `value`, which onnxruntime has just made.
-        """
-        if value.flags.writeable and 2 * changed.size <= len(rows):
-            value[changed] = np.take(value, rows[changed], axis=0)
-            return value
-        buffer = self._buffers[place]
-        if buffer is None or buffer.size < value.size:
-            self._buffers[place] = buffer = np.empty(2 * value.size, value.dtype)
-        out = buffer[: value.size].reshape(value.shape)
-        # "clip" as numpy would write by way of another copy if it had to be able to refuse.
-        return np.take(value, rows, axis=0, out=out, mode="clip")
 
 
 class CachedSteps(_Cached):
@@ -146,7 +144,7 @@ class CachedSteps(_Cached):
         names = cache_names("past_key_values", graphs.layers, ("encoder",))
         held |= {name: first.pop(made) for name, made in zip(names, sides["encoder"], strict=True)}
         logits = first.pop("logits")
-        super().__init__(graphs.following, graphs.layers, logits, past, {**held, **first})
+        super().__init__(graphs, logits, past, {**held, **first})
 
 
 class PromptSteps(_Cached):
@@ -156,14 +154,10 @@ class PromptSteps(_Cached):
         """Read prompts ``[B, S]``, padded on the left."""
         first = run(graphs.first, {"input_ids": input_ids, "attention_mask": mask})
         past = [first[name] for name in cache_names("present", graphs.layers, SIDES[:1])]
-        super().__init__(graphs.following, graphs.layers, first["logits"], past, {"attention_mask": mask})
+        super().__init__(graphs, first["logits"], past, {"attention_mask": mask})
 
     def advance(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         mask = self._of_source["attention_mask"]  # [R, P]
         self._of_source["attention_mask"] = longer = np.pad(mask, ((0, 0), (0, 1)), constant_values=1)  # [R, P + 1]
         self._binding.bind_cpu_input("attention_mask", longer)
         return super().advance(tokens)
-
-
-def _array(value: Any) -> NDArray[np.float32]:
-    return value if isinstance(value, np.ndarray) else value.numpy()
