@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, locked, sweep, swept, write_atomic
+from zoo.atomic import TEMPORARY_PREFIX, atomic_directory, exchanged, locked, sweep, swept, write_atomic
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +52,42 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         (folder / "newer").write_text("2")
     assert [entry.name for entry in target.iterdir()] == ["newer"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_earlier_folder_is_never_away_while_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    if not exchanged(tmp_path / "one", tmp_path / "other"):
+        pytest.skip("this file system has no exchange of names")
+    target = tmp_path / "out"
+    with atomic_directory(target) as folder:
+        (folder / "earlier").touch()
+    moved: list[object] = []
+    monkeypatch.setattr(os, "replace", lambda *names: moved.append(names))
+    with atomic_directory(target) as folder:
+        (folder / "later").touch()
+    assert moved == []  # as a name that is taken by another must be given up before
+    assert [entry.name for entry in target.iterdir()] == ["later"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"one", "other", "out"}
+
+
+@pytest.mark.parametrize("can", [True, False], ids=["exchanged", "one after the other"])
+def test_whatever_stands_at_a_folders_place_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can: bool
+) -> None:
+    if not can:
+        monkeypatch.setattr("zoo.atomic.exchanged", lambda one, other: False)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "kept").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    for name in ("file", "link"):
+        with atomic_directory(tmp_path / name) as folder:
+            (folder / "new").touch()
+        assert not (tmp_path / name).is_symlink()
+        assert [entry.name for entry in (tmp_path / name).iterdir()] == ["new"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"file", "folder", "link"}
+    assert (tmp_path / "folder" / "kept").is_file()
 
 
 def test_who_writes_alone_sweeps_what_killed_writers_left(tmp_path: Path) -> None:

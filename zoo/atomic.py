@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -13,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
-_SYNCS_AT_ONCE = 8
 """Readers skip names with this prefix; `sweep` removes them."""
+_SYNCS_AT_ONCE = 8
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+"""Of Linux's fcntl.h and stdio.h: paths are relative to the working directory; both names stay."""
 
 
 def fsync_directory(path: Path) -> None:
@@ -60,7 +63,10 @@ def _settle(file: Path) -> None:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path` when the block ends well; a folder already at `path` is replaced."""
+    """Yield a temporary folder that becomes `path` when the block ends well; a folder already at `path` is replaced.
+
+    Whoever looks there meanwhile finds the one or the other, where the system can do that (`exchanged`).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
     try:
@@ -69,17 +75,41 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         # A journal takes many files in one go: waiting for them one by one takes twenty times as long.
         with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
             list(pool.map(_settle, (file for file in temporary.rglob("*") if file.is_file())))
-        if path.exists():
+        if not path.exists():
+            os.replace(temporary, path)
+        elif exchanged(temporary, path):
+            _remove(temporary)
+        else:
+            # For a moment there is nothing at `path`: who is killed then leaves the earlier one in `old`.
             old = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
             os.replace(path, old / "replaced")
             os.replace(temporary, path)
             shutil.rmtree(old)
-        else:
-            os.replace(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     fsync_directory(path.parent)
+
+
+def exchanged(one: Path, other: Path) -> bool:
+    """Whether two files or folders have swapped their names, at one stroke. False where the system cannot do that:
+    Linux can, on most file systems (renameat2(2))."""
+    import ctypes  # here, as most commands write no folder
+
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _remove(entry: Path) -> None:
+    shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 def sweep(folder: Path) -> list[Path]:

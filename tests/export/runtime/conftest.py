@@ -1,12 +1,15 @@
-"""One small model, in torch and exported, for all tests of what runs exports."""
+"""One small model, in torch and exported, for all tests of what runs exports; and a minute of eight threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -173,3 +176,43 @@ def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., 
             assert image is not None
             Image.fromarray(image.load()).save(root / "images" / f"{place:02}.png")
         yield Readers(**twins, images=root / "images")
+
+
+MINUTE = 60.0
+LEFT_BEHIND = 2**21
+"""By so many bytes the last third's largest memory may exceed that of the third before. The first warms up: in it each
+thread, and what it calls, gets memory of its own, and has met every call."""
+
+Serving = Callable[[Sequence[Callable[[], Any]]], None]
+
+
+@pytest.fixture
+def served_for_a_minute(request: pytest.FixtureRequest) -> Serving:
+    """Have eight threads make these calls for a minute, each another one first. Fails where one gives something else
+    than it gave before, or where memory is left behind."""
+
+    def serve(calls: Sequence[Callable[[], Any]]) -> None:
+        expected = [call() for call in calls]
+        process, begin = psutil.Process(), time.monotonic()
+        seen: list[tuple[float, int]] = []
+
+        def thread(first: int) -> int:
+            count = 0
+            while (passed := time.monotonic() - begin) < MINUTE:
+                place = (first + count) % len(calls)
+                assert calls[place]() == expected[place]
+                count += 1
+                seen.append((passed, process.memory_info().rss))
+            return count
+
+        with ThreadPoolExecutor(8) as pool:
+            counts = list(pool.map(thread, range(8)))
+        before, after = (
+            max(size for passed, size in seen if third <= passed / MINUTE * 3 < third + 1) for third in (1, 2)
+        )
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{sum(counts)} calls, memory {before / 2**20:.1f} MiB, then {after / 2**20:.1f} MiB")
+        assert min(counts) > 3
+        assert after - before < LEFT_BEHIND
+
+    return serve

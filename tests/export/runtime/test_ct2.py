@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,19 @@ def test_one_translator_serves_several_threads(pair: Pair, translator: Translato
     with ThreadPoolExecutor(4) as pool:
         again = list(pool.map(lambda call: translator.translate(pair.texts, **call), calls * 2))
     assert again == expected * 2
+
+
+@pytest.mark.soak
+def test_eight_threads_for_a_minute_write_the_same_and_leave_no_memory_behind(
+    pair: Pair, translator: Translator, served_for_a_minute: Any
+) -> None:
+    served_for_a_minute(
+        [
+            partial(translator.translate, pair.texts, width=width, batch_size=size, max_new_tokens=5 + 2 * size)
+            for width in (1, 3)
+            for size in range(1, 8)
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, SHARED])

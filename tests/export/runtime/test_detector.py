@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,22 @@ def test_threads_share_a_detector(finders: Finders) -> None:
     expected = detector.detect(paths)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: detector.detect(paths), range(8))) == [expected] * 8
+
+
+@pytest.mark.soak
+def test_eight_threads_for_a_minute_find_the_same_and_leave_no_memory_behind(
+    finders: Finders, served_for_a_minute: Any
+) -> None:
+    detector = load_detector(finders.export, threads=1)
+    images = [PixelImage(load_image(path)) for path in sorted(finders.images.iterdir())]
+    served_for_a_minute(
+        [
+            partial(detector.detect, images[first:], batch_size=size, threshold=threshold)
+            for first in (0, 2)
+            for size in range(1, 5)
+            for threshold in (0.3, 0.6)
+        ]
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,22 @@ def test_texts_are_the_same_where_caches_stay_in_a_devices_memory(
     monkeypatch.setattr("zoo.export.runtime.recognizer.device_for", lambda *_: Device("cpu", bound=True))
     recognizer = load_recognizer(readers.text.export, threads=1)
     assert {width: recognizer.recognize(paths, width=width) for width in (1, 3)} == expected
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["text", "ctc"])
+def test_eight_threads_for_a_minute_read_the_same_and_leave_no_memory_behind(
+    readers: Any, kind: str, served_for_a_minute: Any
+) -> None:
+    recognizer = load_recognizer(getattr(readers, kind).export, threads=1)
+    pixels = [load_image(path) for path in sorted(readers.images.iterdir())]
+    served_for_a_minute(
+        [
+            partial(recognizer.recognize, [PixelImage(item) for item in pixels[first:]], batch_size=size)
+            for first in (0, 5)
+            for size in range(1, 8)
+        ]
+    )
 
 
 def test_what_it_cannot_do_is_told_before_anything_is_computed(readers: Any) -> None:

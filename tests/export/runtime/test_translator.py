@@ -6,12 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from zoo.errors import InputError
@@ -82,29 +81,17 @@ def test_one_translator_serves_several_threads(twins: Any, translator: Translato
 
 
 @pytest.mark.soak
-def test_eight_threads_for_a_minute_write_the_same_and_leave_no_memory_behind(twins: Any) -> None:
+def test_eight_threads_for_a_minute_write_the_same_and_leave_no_memory_behind(
+    twins: Any, served_for_a_minute: Any
+) -> None:
     translator = load(twins.export, threads=1)
-    calls = [
-        {"width": width, "batch_size": size, "max_new_tokens": 5 + 2 * size} for width in (1, 3) for size in range(1, 8)
-    ]
-    expected = [translator.translate(twins.sources, **call) for call in calls]
-    process, begin = psutil.Process(), time.monotonic()
-
-    def serve(first: int) -> int:
-        count = 0
-        while time.monotonic() - begin < 60:
-            place = (first + count) % len(calls)
-            assert translator.translate(twins.sources, **calls[place]) == expected[place]
-            count += 1
-            if first == 0:
-                seen.append(process.memory_info().rss)
-        return count
-
-    seen: list[int] = []
-    with ThreadPoolExecutor(8) as pool:
-        assert all(count > 3 for count in pool.map(serve, range(8)))
-    third = len(seen) // 3
-    assert max(seen[-third:]) - max(seen[third:-third]) < 2**21  # once all shapes have been met
+    served_for_a_minute(
+        [
+            partial(translator.translate, twins.sources, width=width, batch_size=size, max_new_tokens=5 + 2 * size)
+            for width in (1, 3)
+            for size in range(1, 8)
+        ]
+    )
 
 
 def test_neither_torch_nor_transformers_is_imported(twins: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.export.runtime.constraints import constrain
-from zoo.export.runtime.ranking import along, best, log_normaliser
+from zoo.export.runtime.ranking import Continuations, along, best, log_normaliser
 from zoo.export.runtime.settings import Search
 from zoo.export.runtime.steps import Steps, worth_dropping
 
@@ -98,14 +98,14 @@ def _candidates(
     written: NDArray[np.int64],
     search: Search,
     scratch: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+) -> Continuations:
     """The best continuations of each sentence, twice as many as the beam is wide, best first: their log-probabilities,
     the hypothesis that each continues, and its token, all ``[N, 2K]``.
 
     Of logits ``[N * K, V]``, log-probabilities ``[N, K]`` and tokens ``[N, K, 1 + T]`` so far. So many that `width` are
     left where each hypothesis could end.
     """
-    sentences, width = running.shape
+    width = running.shape[1]
     taken = search.log_probabilities
     normaliser = np.zeros(len(logits), np.float32) if taken else log_normaliser(logits, scratch)  # [N * K]
     if search.constrained:
@@ -114,9 +114,4 @@ def _candidates(
         constrain(logits, written.reshape(len(logits), -1), search)
         if search.renormalize:
             normaliser = log_normaliser(logits, scratch)
-    values, tokens = best(logits, 2 * width)  # [N * K, C]
-    values = (values - normaliser[:, None]) + running.reshape(-1, 1)
-    values, tokens = values.reshape(sentences, -1), tokens.reshape(sentences, -1)  # [N, K * C]
-    order = np.argsort(-values, axis=1, kind="stable")[:, : 2 * width]  # [N, 2K]
-    beams = order // (values.shape[1] // width)
-    return along(values, order), beams, along(tokens, order)
+    return best(logits, normaliser, running, 2 * width)

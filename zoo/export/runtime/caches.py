@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,8 @@ from zoo.export.folder import PAST_LENGTHS, TOTAL_LENGTH
 
 ROOM = 32
 """Tokens that buffers have room for at first."""
+_SPANS = (4, 16)
+"""Rows that are copied by so many tokens are copied together."""
 
 
 class Cache(Protocol):
@@ -89,7 +92,8 @@ class GrownCache:
 class PreallocatedCache:
     """Buffers ``[R, H, room, Dh]`` that a step writes into: bound once, until they are full, and then of double size.
 
-    Of a graph with `zoo.export.folder.PREALLOCATED`.
+    Of a graph with `zoo.export.folder.PREALLOCATED`. Hypotheses of one source have most of what they begin with in
+    common: where one takes the place of another, only what is behind that is copied.
     """
 
     def __init__(self, names: Sequence[str], made: Sequence[str], past: Sequence[NDArray[Any]]) -> None:
@@ -97,6 +101,8 @@ class PreallocatedCache:
         self._names, self._made = names, made
         self._length = past[0].shape[2]
         self._buffers: list[NDArray[Any]] = list(past)  # full: the first `bind` makes room
+        self._shared: NDArray[np.int32] | None = None
+        """Tokens ``[R, R]`` that two rows at least have in common, from the first on; None: nothing is known."""
         self._bound = False
 
     def bind(self, binding: Any) -> None:
@@ -127,15 +133,30 @@ class PreallocatedCache:
     def keep(self, rows: NDArray[np.int64]) -> None:
         room = self._buffers[0].shape[2]
         self._buffers = [self._moved(buffer[rows, :, : self._length], room) for buffer in self._buffers]
+        if self._shared is not None:
+            self._shared = self._shared[np.ix_(rows, rows)]
         self._bound = False
 
     def reorder(self, rows: NDArray[np.int64]) -> None:
         changed = np.flatnonzero(rows != np.arange(len(rows)))
-        if changed.size:
-            taken = rows[changed]
-            for buffer in self._buffers:
-                written = buffer[:, :, : self._length]
-                written[changed] = written[taken]
+        if not changed.size:
+            return
+        if self._shared is None:
+            self._shared = np.zeros((len(rows), len(rows)), np.int32)
+        taken = rows[changed]
+        spans = self._length - self._shared[changed, taken]
+        # By how much is new, so that few copy much; all are read before any is written.
+        parts = [
+            (changed[chosen], taken[chosen], slice(self._length - most, self._length))
+            for least, most in pairwise([-1, *(size for size in _SPANS if size < self._length), self._length])
+            if (chosen := np.flatnonzero((spans > least) & (spans <= most))).size
+        ]
+        for buffer in self._buffers:
+            found = [buffer[sources, :, places] for _, sources, places in parts]
+            for (targets, _, places), values in zip(parts, found, strict=True):
+                buffer[targets, :, places] = values
+        self._shared = self._shared[np.ix_(rows, rows)]
+        self._shared[rows[:, None] == rows] = self._length
 
     def _grow(self, room: int) -> None:
         self._buffers = [self._moved(buffer, room) for buffer in self._buffers]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,27 +13,46 @@ _SAFE = 60.0
 """exp of a largest score within this is far from the ends of float32, however many are added: no shift is needed."""
 
 
-def best(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The `count` largest of each row of scores ``[R, V]`` and their places, both ``[R, count]``, in no order.
+class Continuations(NamedTuple):
+    """The best of N sentences, of K rows each, best first: all ``[N, count]``."""
 
-    The k largest lie in the k groups with the largest maxima: these are found in one pass at the speed of memory, and
-    only their members are compared. All of a row where `count` is not below V.
+    values: NDArray[np.float32]
+    beams: NDArray[np.int64]
+    """Which of its sentence's rows each is of."""
+    places: NDArray[np.int64]
+    """Which of the row's scores each is."""
+
+
+def best(
+    scores: NDArray[np.float32], normaliser: NDArray[np.float32], running: NDArray[np.float32], count: int
+) -> Continuations:
+    """Of each sentence the `count` largest ``(scores - normaliser) + running``, or all where there are fewer.
+
+    Scores are ``[N * K, V]``, what is taken from a row's ``[N * K]``, and what is added to it ``[N, K]``. The largest
+    lie in as many groups with the largest maxima: these are found in one pass at the speed of memory, and only their
+    members are compared.
     """
-    rows, width = scores.shape
-    count = min(count, width)
-    groups = width // GROUP
-    if groups <= count:
-        return _partition(scores, count)
+    sentences, width = running.shape
+    vocabulary = scores.shape[1]
+    added = running.reshape(-1)  # [N * K]
+    groups = vocabulary // GROUP
+    if width * groups <= count:
+        values = (scores - normaliser[:, None]) + added[:, None]
+        return _chosen(values.reshape(sentences, -1), None, vocabulary, count)
     whole = groups * GROUP
-    grid = scores[:, :whole].reshape(rows, GROUP, groups)  # group g holds the places g, g + groups, ...
-    chosen = np.argpartition(grid.max(axis=1), groups - count, axis=-1)[:, groups - count :]  # [R, count]
-    members = np.arange(0, whole, groups)[:, None] + chosen[:, None, :]  # [R, GROUP, count]
-    places = members.reshape(rows, -1)  # [R, GROUP * count]
-    if whole < width:
-        rest = np.broadcast_to(np.arange(whole, width), (rows, width - whole))
-        places = np.concatenate((places, rest), axis=1)
-    values, found = _partition(along(scores, places), count)
-    return values, along(places, found)
+    grid = scores[:, :whole].reshape(-1, GROUP, groups)  # group g holds the places g, g + groups, ...
+    largest = (grid.max(axis=1) - normaliser[:, None]) + added[:, None]  # [N * K, groups]
+    largest = largest.reshape(sentences, -1)  # [N, K * groups]
+    chosen = np.argpartition(largest, -count, axis=-1)[:, -count:]  # [N, count]
+    beams, group = np.divmod(chosen, groups)
+    members = beams[:, None] * vocabulary + group[:, None] + np.arange(0, whole, groups)[:, None]  # [N, GROUP, count]
+    places = members.reshape(sentences, -1)  # [N, GROUP * count]: among all of a sentence's scores
+    if whole < vocabulary:
+        rest = np.arange(width)[:, None] * vocabulary + np.arange(whole, vocabulary)
+        places = np.concatenate((places, np.broadcast_to(rest.reshape(-1), (sentences, rest.size))), axis=1)
+    rows = places // vocabulary + np.arange(sentences)[:, None] * width  # [N, GROUP * count + ...]
+    values = (along(scores.reshape(sentences, -1), places) - normaliser[rows]) + added[rows]
+    return _chosen(values, places, vocabulary, count)
 
 
 def along(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
@@ -57,7 +76,14 @@ def log_normaliser(scores: NDArray[np.float32], scratch: NDArray[np.float32]) ->
     return shifts + np.log(sums)
 
 
-def _partition(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    width = scores.shape[1]
-    places = np.argpartition(scores, width - count, axis=-1)[:, width - count :]  # [R, count]
-    return along(scores, places), places
+def _chosen(
+    values: NDArray[np.float32], places: NDArray[np.int64] | None, vocabulary: int, count: int
+) -> Continuations:
+    """The `count` largest of values ``[N, C]``, which stand at `places` among a sentence's; None: where they are."""
+    if count < values.shape[1]:
+        found = np.argpartition(values, -count, axis=-1)[:, -count:]  # [N, count]
+        values, places = along(values, found), found if places is None else along(places, found)
+    order = np.argsort(-values, axis=1, kind="stable")
+    places = order if places is None else along(places, order)
+    beams, places = np.divmod(places, vocabulary)
+    return Continuations(along(values, order), beams, places)
