@@ -196,27 +196,26 @@ def test_a_convolutional_detector_goes_out_in_8_and_16_bits(plain: Any, exact: P
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("weights", ["int8", "int4", "float16"])
 @pytest.mark.parametrize("name", ["anchor-free", "detr", "rt-detr", "d-fine"])
-def test_every_detector_goes_out_in_fewer_bits(tmp_path: Path, name: str, weights: str) -> None:
+def test_every_detector_goes_out_in_fewer_bits_nearer_to_itself_than_to_another(tmp_path: Path, name: str) -> None:
     model = model_of({"use": name, **DETECTORS[name]}, multiple=8)
-    exporter = OnnxExporter(OnnxOptions(weights=weights, block_size=16))
-    if name == "anchor-free" and weights == "int4":
-        pytest.skip("has no matrix products: refused by name")
-    exporter.refuse(model)
-    (tmp_path / "exact").mkdir()
-    with one_thread():
-        OnnxExporter(OnnxOptions()).write(model, tmp_path / "exact")
-        written = exporter.write_reduced(model, tmp_path / "exact", tmp_path, calibration=batches(8))
-        found = exporter.parity(model, tmp_path, batches(8), max_new_tokens=0)
-    assert np.isfinite(found.largest_difference)
-    assert set(written.changed) <= {layer for layer, _ in model.named_modules()}
-    layers = {layer for layer, module in model.named_modules() if isinstance(module, torch.nn.Linear | torch.nn.Conv2d)}
-    assert len(written.changed) > 0.6 * len(layers)
     other = model_of({"use": name, **DETECTORS[name]}, multiple=8)
     with torch.no_grad():
         for weight in other.parameters():
             weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(5)))
+    layers = {layer for layer, module in model.named_modules() if isinstance(module, torch.nn.Linear | torch.nn.Conv2d)}
+    (tmp_path / "exact").mkdir()
     with one_thread():
-        far = exporter.parity(other, tmp_path, batches(8), max_new_tokens=0)
-    assert found.mean_difference < 0.5 * far.mean_difference
+        OnnxExporter(OnnxOptions()).write(model, tmp_path / "exact")
+    for weights in ("int8", "float16", *(["int4"] if name != "anchor-free" else [])):
+        exporter = OnnxExporter(OnnxOptions(weights=weights, block_size=16))
+        exporter.refuse(model)
+        folder = tmp_path / weights
+        folder.mkdir()
+        with one_thread():
+            written = exporter.write_reduced(model, tmp_path / "exact", folder, calibration=batches(8))
+            found, far = (exporter.parity(one, folder, batches(8), max_new_tokens=0) for one in (model, other))
+        assert np.isfinite(found.largest_difference), weights
+        assert set(written.changed) <= {layer for layer, _ in model.named_modules()}
+        assert len(written.changed) > 0.6 * len(layers), "what is for training alone is not there, and the last layers"
+        assert found.mean_difference < 0.5 * far.mean_difference, weights

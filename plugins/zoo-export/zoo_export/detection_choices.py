@@ -63,7 +63,7 @@ def _of_few_bits(model: Any, options: OnnxOptions) -> list[Decision]:
         reason = "calibration is 0, and with ranges found as numbers come they take three times as long as in float32"
         found.append(Decision(what="convolutions", value="float32", reason=reason, source=MEASURED))
     if _has_products(model):
-        reason = "ranges found as numbers come cost little here, and are nearer than those found beforehand"
+        reason = "no slower with ranges that are found as numbers come than with some that other images may not fit"
         value = f"{options.weights}, activations int8"
         found.append(Decision(what="matrix products", value=value, reason=reason, source=MEASURED))
     if options.keep_last:

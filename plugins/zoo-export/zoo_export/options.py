@@ -20,7 +20,16 @@ class OnnxOptions(Options):
     """ONNX by torch's own exporter, its weights as they are or in fewer bits."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"weights", "per_channel", "reduced_range", "block_size", "keep_float32", "device", "calibration", "keep_last"}
+        {
+            "weights",
+            "per_channel",
+            "reduced_range",
+            "block_size",
+            "keep_float32",
+            "device",
+            "calibration",
+            "keep_last",
+        }
     )
     opset: int = Field(
         default=LOWEST_OPSET,
@@ -37,7 +46,8 @@ class OnnxOptions(Options):
     weights: Weights = Field(
         default="float32",
         description="Numbers that the weights are written as. int8: every product with a weight is computed in 8 bits, "
-        "activations rounded as they come. float16: half the size, faster on GPUs alone. int4: the smallest",
+        "activations rounded as they come; convolutions of detectors, too, by ranges that are found beforehand. "
+        "float16: half the size, faster on GPUs alone. int4: the smallest",
     )
     per_channel: bool = Field(
         default=True,
