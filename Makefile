@@ -18,6 +18,11 @@ export ZOO_HOME ?= $(CURDIR)/.zoo
 ORACLES := $(VENV)/oracles
 export ZOO_ORACLES ?= $(CURDIR)/$(ORACLES)
 
+# Bytecode of what is imported is written when it is first imported: of all that is installed it takes pip a minute.
+# As long it takes pip to make an environment for the build of each of our packages, so what builds them is installed.
+PIP_INSTALL := -m pip install --quiet --no-compile --no-build-isolation
+BUILD := hatchling editables
+
 PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
 EDITABLE := $(foreach plugin,$(PLUGINS),-e ./$(plugin))
 PROJECTS := pyproject.toml $(addsuffix pyproject.toml,$(PLUGINS))
@@ -39,7 +44,11 @@ COMPILED_ELSEWHERE := $(filter-out %/zoo-executors/tests/test_conformance.py,$(w
 # tests/conftest.py fails where a test is marked in any other file.
 SLOW_FILES := $(sort $(shell grep -rlE "mark\.(slow|network|browser)|Suite|conformance_suites" --include="test_*.py" tests plugins benchmarks))
 
-.PHONY: help env demo test quick slow soak comet check format clean
+# What jobs that run side by side say is not mixed (an older make does not know how).
+UNMIXED := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+.PHONY: help env demo test prepared quick slow soak comet check check-style check-types check-imports check-records \
+	format clean
 
 help:
 	@echo "make demo    environment, real data, three models trained and measured, a leaderboard page"
@@ -52,15 +61,15 @@ env: $(VENV)/.installed
 
 $(VENV)/.installed: .ci/constraints.txt $(PROJECTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c .ci/constraints.txt -e ".[bench,test,check]" $(EDITABLE)
-	-$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(ORACLES) torchvision==0.28.0 timm==1.0.31
+	$(BIN)/python $(PIP_INSTALL) --upgrade pip $(BUILD)
+	$(BIN)/python $(PIP_INSTALL) -c .ci/constraints.txt -e ".[bench,test,check]" $(EDITABLE)
+	-$(BIN)/python $(PIP_INSTALL) --no-deps --upgrade --target $(ORACLES) torchvision==0.28.0 timm==1.0.31
 	touch $@
 
 $(COMET_VENV)/.installed: .ci/constraints-comet.txt $(PROJECTS)
 	$(PYTHON) -m venv $(COMET_VENV)
-	$(COMET_VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(COMET_VENV)/bin/python -m pip install --quiet -c .ci/constraints-comet.txt -e ".[bench,test,comet,optimum]" $(EDITABLE)
+	$(COMET_VENV)/bin/python $(PIP_INSTALL) --upgrade pip $(BUILD)
+	$(COMET_VENV)/bin/python $(PIP_INSTALL) -c .ci/constraints-comet.txt -e ".[bench,test,comet,optimum]" $(EDITABLE)
 	touch $@
 
 demo: env
@@ -68,7 +77,11 @@ demo: env
 	$(BIN)/zoo leaderboard build --store $(DEMO)/records --out leaderboard/site
 	@echo "Open leaderboard/site/index.html"
 
-test: check quick slow comet
+test: prepared quick slow comet
+
+# One process each, so two at a time. The tests fill two cores by themselves.
+prepared:
+	$(MAKE) --jobs=2 $(UNMIXED) $(COMET_VENV)/.installed check
 
 quick: env
 	$(PYTEST) -m "not slow and not network and not browser and not soak"
@@ -83,11 +96,19 @@ comet: $(COMET_VENV)/.installed
 	OMP_NUM_THREADS=1 $(COMET_VENV)/bin/python -m pytest $(PYTEST_OPTIONS) $(addprefix --ignore=,$(ONE_LINE) $(COMPILED_ELSEWHERE)) \
 		-m "(not slow or both) and not network and not browser and not once and not soak"
 
-check: env
+check: check-types check-style check-imports check-records
+
+check-types: env
+	$(BIN)/mypy
+
+check-style: env
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+
+check-imports: env
 	$(BIN)/lint-imports
+
+check-records: env
 	if [ -d leaderboard/records ]; then $(BIN)/zoo records check; fi
 
 format: env
