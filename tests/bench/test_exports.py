@@ -24,6 +24,7 @@ from zoo.export.measuring import refuse_unexportable
 from zoo.spec import Spec
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import silent
+from zoo.testing.in_process import cells_in_this_process
 from zoo.training import CurvePoint, TrainingOutcome
 
 SmallSpec = Callable[..., Spec]
@@ -109,11 +110,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
 @pytest.fixture(scope="module")
 def records(home: DataHome, small_spec: SmallSpec, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     runner = Runner(RecordStore(tmp_path_factory.mktemp("records")), home=home, threads=1)
-    specs = [
-        small_spec("export=onnx", "name=one"),
-        small_spec("export={use: onnx, opset: 20}", "name=two", "measurement.processes=0"),
-    ]
-    return [runner.run(spec).record for spec in specs]
+    one = runner.run(small_spec("export=onnx", "name=one")).record
+    with cells_in_this_process():
+        two = runner.run(small_spec("export={use: onnx, opset: 20}", "name=two", "measurement.processes=0")).record
+    return [one, two]
 
 
 @pytest.mark.slow

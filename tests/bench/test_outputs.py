@@ -7,6 +7,8 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.bench import RecordStore, cell_process
+from zoo.bench import RecordStore
 from zoo.bench.outcome import Outcome
 from zoo.bench.outputs import (
     MetricOutputs,
@@ -35,6 +37,7 @@ from zoo.errors import ZooError
 from zoo.measure.evaluate import score_outputs
 from zoo.spec import Spec
 from zoo.tasks import DataHome, Example
+from zoo.testing.in_process import cells_in_this_process
 
 
 def some_metric(name: str, items: list[list[float]], scores: list[float]) -> MetricOutputs:
@@ -323,20 +326,20 @@ def test_an_outcome_whose_outputs_are_damaged_is_none(tmp_path: Path, small_spec
     assert not folder.outputs.exists()
 
 
-def in_this_process(runner: Runner, folder: WorkFolder, lock: int) -> int:
-    cell_process.main(folder, runner.progress)
-    return 0
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("keep", ["text", "scores"])
 def test_a_real_cell_keeps_what_its_spec_says_and_controls_are_run_once_for_a_board(
-    tmp_path: Path, small_spec: Any, keep: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_spec: Any, keep: str, stack: ExitStack
 ) -> None:
-    if keep == "scores":  # the same cells in this process: it has imported everything
-        monkeypatch.setattr(Runner, "_run_process", in_this_process)
-        monkeypatch.setattr(cell_process, "end_with_parent", lambda: None)
+    if keep == "scores":  # the same cells, with text, ran in processes of their own
+        stack.enter_context(cells_in_this_process())
     sets = (
         f"evaluation.keep={keep}",
         "evaluation.metrics=[bleu, chrf, ter, cer, {use: chrf, word_order: 2}, exact-match]",
@@ -388,6 +391,7 @@ def test_a_metric_that_lacks_what_it_needs_is_found_out_before_training(tmp_path
     runner = Runner(
         RecordStore(tmp_path / "records"), home=DataHome(tmp_path / "home"), work=tmp_path / "work", retries=0
     )
-    record = runner.run(spec).record
+    with cells_in_this_process():
+        record = runner.run(spec).record
     assert (record.status, record.steps) == ("infra", None)
     assert "COMET" in str(record.error)
