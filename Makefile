@@ -32,6 +32,10 @@ ONE_LINE := tests/bench tests/site tests/spec tests/registry tests/scaffold test
 	tests/measure/test_memory.py tests/measure/test_probe.py tests/measure/test_latency.py \
 	plugins/zoo-tasks-text/tests/corpora plugins/zoo-tasks-vision plugins/zoo-executors plugins/zoo-objectives \
 	plugins/zoo-iou-losses plugins/zoo-ocr-peers tests/test_atomic.py tests/test_startup.py \
+	tests/images tests/testing/test_kit.py plugins/zoo-detection/tests/test_matchers.py \
+	$(foreach name,bench_compare leaderboard main plugin_commands records torch_free,tests/cli/test_$(name).py) \
+	$(foreach name,hardware language_table presets sources,tests/export/test_$(name).py) \
+	$(foreach name,averaging box_loss measuring peer record update_clipping,tests/testing/test_$(name)_catches.py) \
 	$(foreach name,collapse device_time distribution environment interleaved machine warmup,tests/measure/test_$(name).py) \
 	$(filter-out %test_pieces.py %test_registration.py %test_runs.py %test_schedules.py %test_schedules_with_floors.py,\
 		$(wildcard plugins/zoo-optimizers/tests/test_*.py))
