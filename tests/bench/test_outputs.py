@@ -7,8 +7,6 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -326,27 +324,21 @@ def test_an_outcome_whose_outputs_are_damaged_is_none(tmp_path: Path, small_spec
     assert not folder.outputs.exists()
 
 
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("keep", ["text", "scores"])
 def test_a_real_cell_keeps_what_its_spec_says_and_controls_are_run_once_for_a_board(
-    tmp_path: Path, small_spec: Any, keep: str, stack: ExitStack
+    tmp_path: Path, small_spec: Any, keep: str
 ) -> None:
-    if keep == "scores":  # the same cells, with text, ran in processes of their own
-        stack.enter_context(cells_in_this_process())
+    """Cells in processes of their own, with text and controls, are those of test_pytest_plugin."""
     sets = (
         f"evaluation.keep={keep}",
         "evaluation.metrics=[bleu, chrf, ter, cer, {use: chrf, word_order: 2}, exact-match]",
     )
     spec: Spec = small_spec(*sets)
     runner = Runner(RecordStore(tmp_path / "records"), home=DataHome(tmp_path / "home"), work=tmp_path / "work")
-    controls = runner.run_baselines(spec)
+    with cells_in_this_process():
+        controls = runner.run_baselines(spec)
     copied, untrained = (result.record for result in controls)
     assert [(record.name, record.role, record.status) for record in (copied, untrained)] == [
         ("copy", "baseline", "ok"),
