@@ -48,6 +48,11 @@ COMPILED_ELSEWHERE := $(filter-out %/zoo-executors/tests/test_conformance.py,$(w
 # tests/conftest.py fails where a test is marked in any other file.
 SLOW_FILES := $(sort $(shell grep -rlE "mark\.(slow|network|browser)|Suite|conformance_suites" --include="test_*.py" tests plugins benchmarks))
 
+# Each of three processes is dealt a third of the slow part in this order, and who is done takes from the ends of the
+# others'. So each third begins with long tests and ends with short ones: all are done at about the same time.
+LATER := $(addprefix tests/,$(addsuffix /%,testing models training site statistics tasks))
+SLOW_IN_ORDER := $(filter-out $(LATER),$(SLOW_FILES)) $(foreach part,$(LATER),$(filter $(part),$(SLOW_FILES)))
+
 # What jobs that run side by side say is not mixed (an older make does not know how).
 UNMIXED := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -91,7 +96,7 @@ quick: env
 	$(PYTEST) -m "not slow and not network and not browser and not soak"
 
 slow: env
-	$(PYTEST) -n 3 -m "(slow or network or browser) and not soak" $(filter-out $(COMPILED_ELSEWHERE),$(SLOW_FILES))
+	$(PYTEST) -n 3 -m "(slow or network or browser) and not soak" $(filter-out $(COMPILED_ELSEWHERE),$(SLOW_IN_ORDER))
 
 soak: env
 	$(PYTEST) -m soak
