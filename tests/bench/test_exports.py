@@ -24,6 +24,7 @@ from zoo.export.measuring import refuse_unexportable
 from zoo.spec import Spec
 from zoo.tasks import DataHome
 from zoo.tasks.contracts import silent
+from zoo.testing.in_process import cells_in_this_process
 from zoo.training import CurvePoint, TrainingOutcome
 
 SmallSpec = Callable[..., Spec]
@@ -109,11 +110,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
 @pytest.fixture(scope="module")
 def records(home: DataHome, small_spec: SmallSpec, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     runner = Runner(RecordStore(tmp_path_factory.mktemp("records")), home=home, threads=1)
-    specs = [
-        small_spec("export=onnx", "name=one"),
-        small_spec("export={use: onnx, opset: 20}", "name=two", "measurement.processes=0"),
-    ]
-    return [runner.run(spec).record for spec in specs]
+    one = runner.run(small_spec("export=onnx", "name=one")).record
+    with cells_in_this_process():
+        two = runner.run(small_spec("export=ctranslate2", "name=two", "measurement.processes=0")).record
+    return [one, two]
 
 
 @pytest.mark.slow
@@ -128,10 +128,10 @@ def test_they_are_made_of_one_training(records: list[Record], home: DataHome) ->
 
 @pytest.mark.slow
 def test_what_ran_is_on_record(records: list[Record]) -> None:
-    for record in records:
+    for record, exporter, runtime in zip(records, ("onnx", "ctranslate2"), ("onnxruntime", "ctranslate2"), strict=True):
         assert record.export is not None
-        assert record.export.exporter == "onnx"
-        assert set(record.export.runtime) == {"onnxruntime"}
+        assert record.export.exporter == exporter
+        assert set(record.export.runtime) == {runtime}
         assert record.export.parity is not None
         assert key_of_record(record) == record.cell
     (measured,) = records[0].performance

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.bench import RecordStore, cell_process
+from zoo.bench import RecordStore
 from zoo.bench.outcome import Outcome
 from zoo.bench.outputs import (
     MetricOutputs,
@@ -35,6 +35,7 @@ from zoo.errors import ZooError
 from zoo.measure.evaluate import score_outputs
 from zoo.spec import Spec
 from zoo.tasks import DataHome, Example
+from zoo.testing.in_process import cells_in_this_process
 
 
 def some_metric(name: str, items: list[list[float]], scores: list[float]) -> MetricOutputs:
@@ -323,27 +324,21 @@ def test_an_outcome_whose_outputs_are_damaged_is_none(tmp_path: Path, small_spec
     assert not folder.outputs.exists()
 
 
-def in_this_process(runner: Runner, folder: WorkFolder, lock: int) -> int:
-    cell_process.main(folder, runner.progress)
-    return 0
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("keep", ["text", "scores"])
 def test_a_real_cell_keeps_what_its_spec_says_and_controls_are_run_once_for_a_board(
-    tmp_path: Path, small_spec: Any, keep: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_spec: Any, keep: str
 ) -> None:
-    if keep == "scores":  # the same cells in this process: it has imported everything
-        monkeypatch.setattr(Runner, "_run_process", in_this_process)
-        monkeypatch.setattr(cell_process, "end_with_parent", lambda: None)
+    """Cells in processes of their own, with text and controls, are those of test_pytest_plugin."""
     sets = (
         f"evaluation.keep={keep}",
         "evaluation.metrics=[bleu, chrf, ter, cer, {use: chrf, word_order: 2}, exact-match]",
     )
     spec: Spec = small_spec(*sets)
     runner = Runner(RecordStore(tmp_path / "records"), home=DataHome(tmp_path / "home"), work=tmp_path / "work")
-    controls = runner.run_baselines(spec)
+    with cells_in_this_process():
+        controls = runner.run_baselines(spec)
     copied, untrained = (result.record for result in controls)
     assert [(record.name, record.role, record.status) for record in (copied, untrained)] == [
         ("copy", "baseline", "ok"),
@@ -388,6 +383,7 @@ def test_a_metric_that_lacks_what_it_needs_is_found_out_before_training(tmp_path
     runner = Runner(
         RecordStore(tmp_path / "records"), home=DataHome(tmp_path / "home"), work=tmp_path / "work", retries=0
     )
-    record = runner.run(spec).record
+    with cells_in_this_process():
+        record = runner.run(spec).record
     assert (record.status, record.steps) == ("infra", None)
     assert "COMET" in str(record.error)

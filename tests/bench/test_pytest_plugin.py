@@ -236,12 +236,16 @@ class TestWithTheFlag:
         assert {row["param:zoo_cell"] for row in rows} == {"tiny+position=none"}
 
     @pytest.mark.slow
-    def test_strict_makes_a_recorded_failure_a_failed_test(
+    def test_strict_makes_a_recorded_failure_a_failed_test_and_a_cell_that_cannot_be_run_fails_in_one_line(
         self, suite: pytest.Pytester, recorded: dict[str, Any]
     ) -> None:
+        corpus = "{use: parallel-files, name: mine, languages: [qaa, qab], train: a.tsv}"
+        absent = SPEC.split("grid:")[0].replace("{use: generated, pairs: 300}", corpus)
+        (suite.path / "specs" / "absent.yaml").write_text(absent.replace("name: tiny", "name: absent"))
         result = suite.runpytest_subprocess("--benchmark", "--benchmark-strict", "--benchmark-only")
-        result.assert_outcomes(passed=1, failed=1, skipped=1)
-        result.stdout.fnmatch_lines(["*recorded as nan*"])
+        result.assert_outcomes(passed=1, failed=2, skipped=1)
+        result.stdout.fnmatch_lines_random(["*recorded as nan*", "the cell cannot be run: *a.tsv*"])
+        result.stdout.no_fnmatch_line("*Traceback*")
 
     @pytest.mark.soak
     def test_profiling_and_disabling_leave_the_records_alone(
@@ -275,17 +279,6 @@ def test_timings_of_a_machine_whose_gpu_nobody_noted_are_refused(pytestconfig: A
     plugin.pytest_benchmark_compare_machine_info(here, {"machine_info": here})
     with pytest.raises(pytest.UsageError, match="this is 'cpu: Some CPU .2 threads.'.*whose GPU nobody noted"):
         plugin.pytest_benchmark_compare_machine_info(here, saved)
-
-
-@pytest.mark.slow
-def test_a_cell_that_cannot_be_run_fails_in_one_line(suite: pytest.Pytester) -> None:
-    corpus = "{use: parallel-files, name: mine, languages: [qaa, qab], train: a.tsv}"
-    plain = SPEC.split("grid:")[0].replace("{use: generated, pairs: 300}", corpus)
-    (suite.path / "specs" / "tiny.yaml").write_text(plain)
-    result = suite.runpytest_subprocess("--benchmark")
-    result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["the cell cannot be run: *a.tsv*"])
-    result.stdout.no_fnmatch_line("*Traceback*")
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from zoo.bench.work import WorkFolder
 from zoo.errors import InputError, ZooError
 from zoo.models import weights_hash
 from zoo.tasks import DataHome
+from zoo.testing.in_process import cells_in_this_process
 from zoo.training import load_run
 
 pytestmark = pytest.mark.timeout(600)
@@ -247,7 +248,8 @@ def test_a_cell_leaves_a_whole_record(runner: Runner, small_spec: Any) -> None:
 @pytest.mark.slow
 def test_a_cell_that_cannot_be_built_is_a_result(runner: Runner, small_spec: Any) -> None:
     spec = small_spec("tokenizer.vocab_size=30000")
-    record = runner.run(spec).record
+    with cells_in_this_process():
+        record = runner.run(spec).record
     assert record.status == "invalid"
     assert "vocab_size 30000" in str(record.error)
     assert runner.run(spec).cached
@@ -307,7 +309,8 @@ def test_a_process_that_the_machine_killed_is_on_record_and_tried_again_and_a_re
     assert runner.run(spec).cached
 
     runner.again_since = new_record_id()
-    again = runner.run(spec).record
+    with cells_in_this_process():
+        again = runner.run(spec).record
     assert again.attempt == 3
     assert again.cell == record.cell
     assert [score.value for score in again.quality] == [score.value for score in record.quality]

@@ -18,11 +18,13 @@ from zoo.cli.main import main
 from zoo.cli.measure import _capacity_rows
 from zoo.measure.batches import Rate
 from zoo.registry import use_registry
+from zoo.testing.in_process import cells_in_this_process
 from zoo.testing.shapes import with_shapes
 from zoo.testing.surroundings import one_thread
 
 PLUGIN = """
 from zoo.registry import hookimpl
+from zoo.testing.in_process import cells_in_this_process
 from zoo.testing.shapes import SHAPES
 
 @hookimpl
@@ -86,7 +88,7 @@ def test_boxes_are_benched_evaluated_and_shown(
     # For the processes that are started; this one has the task from the kit.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(site), os.environ.get("PYTHONPATH", ""))))
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    with use_registry(with_shapes()), one_thread():
+    with use_registry(with_shapes()), one_thread(), cells_in_this_process():
         Path("spec.yaml").write_text(yaml.safe_dump(shapes_spec(**{"training.steps": 40}).plain()))
         assert main(["bench", "spec.yaml", "--store", "records"]) == 0, capsys.readouterr().err
         store = RecordStore(tmp_path / "records")

@@ -14,6 +14,7 @@ from zoo.bench import RecordStore
 from zoo.bench.outputs import read_outputs
 from zoo.cli.main import main
 from zoo.tasks import DataHome
+from zoo.testing.in_process import cells_in_this_process
 from zoo.testing.surroundings import one_thread
 
 
@@ -48,7 +49,7 @@ def test_images_are_benched_evaluated_and_shown(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_HOME", str(digits_home.root))
-    with one_thread():
+    with one_thread(), cells_in_this_process():
         # Clocks are tried in tests/measure; a consistency model would count as collapsed after so few steps.
         changes = {"measurement.processes": 0, "model.generator": {"use": "ddpm", "width": 4, "sampling_steps": 3}}
         Path("spec.yaml").write_text(yaml.safe_dump(digits_spec(**changes).plain()))

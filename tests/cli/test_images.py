@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,43 +15,20 @@ from zoo.bench.outputs import read_outputs
 from zoo.cli.main import main
 from zoo.registry import use_registry
 from zoo.testing.glyphs import with_glyphs
+from zoo.testing.in_process import cells_in_this_process
 from zoo.testing.surroundings import one_thread
-
-PLUGIN = """
-from zoo.registry import hookimpl
-from zoo.testing.glyphs import GLYPHS
-
-@hookimpl
-def zoo_components():
-    yield GLYPHS
-"""
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A folder with a plugin that has the kit's task of images."""
-    folder = tmp_path / "site"
-    info = folder / "zoo_testing_glyphs-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "zoo_testing_glyphs.py").write_text(PLUGIN)
-    (info / "METADATA").write_text("Name: zoo-testing-glyphs\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[zoo]\nglyphs = zoo_testing_glyphs\n")
-    return folder
 
 
 @pytest.mark.slow
 def test_images_are_benched_evaluated_and_shown(
     glyph_spec: Callable[..., Any],
-    site: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    # For the processes that are started; this one has the task from the kit.
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(site), os.environ.get("PYTHONPATH", ""))))
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    with use_registry(with_glyphs()), one_thread():
+    with use_registry(with_glyphs()), one_thread(), cells_in_this_process():
         changes = {"evaluation.probes": ["repetition"], "training.steps": 60, "evaluation.max_examples": 9}
         changes["measurement.processes"] = 0  # images are sent to processes that measure in test_detections
         Path("spec.yaml").write_text(yaml.safe_dump(glyph_spec(**changes).plain()))

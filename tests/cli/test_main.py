@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo.cli.main import main
+
 
 def zoo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -74,8 +76,6 @@ def test_show_prints_every_option_with_its_meaning() -> None:
 def test_every_installed_component_can_be_shown() -> None:
     found = json.loads(zoo("list", "--json").stdout)
     assert len(found) >= 30
-    from zoo.cli.main import main
-
     for item in found:
         assert main(["show", f"{item['kind']}/{item['id']}"]) == 0
 
@@ -88,10 +88,10 @@ def test_a_blocked_plugin_is_listed_as_blocked() -> None:
 
 
 @pytest.mark.slow
-def test_the_doctor_finds_nothing_wrong_with_what_ships() -> None:
-    run = zoo("plugins", "doctor")
-    assert run.returncode == 0, run.stdout
-    assert "0 problems" in run.stdout
+def test_the_doctor_finds_nothing_wrong_with_what_ships(capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = main(["plugins", "doctor"]), capsys.readouterr().out
+    assert status == 0, found
+    assert "0 problems" in found
 
 
 def test_check_prints_the_resolved_spec_as_json(tmp_path: Path) -> None:

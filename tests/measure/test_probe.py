@@ -128,12 +128,12 @@ def test_a_probe_that_takes_too_long_is_ended(stub: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_real_probes_refuse_what_is_no_model_and_no_request(tmp_path: Path) -> None:
+def test_a_real_probe_refuses_what_is_no_model_and_every_probe_what_is_no_request(tmp_path: Path) -> None:
     with pytest.raises(ZooError, match=r"batch probe of .* failed with status 1: .+"):
         run_probe("batch_probe", request_for(tmp_path))
-    done = subprocess.run(
-        [sys.executable, "-m", "zoo.measure.latency_probe"], input="{}", capture_output=True, text=True, check=False
-    )
+    # Every probe begins so, before it does anything of its own.
+    code = "from zoo.measure.probe import serve; serve(lambda request: iter(()))"
+    done = subprocess.run([sys.executable, "-c", code], input="{}", capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
     assert "expected one JSON request on standard input: sentences" in done.stderr.splitlines()[-1]

@@ -270,7 +270,7 @@ def test_randomization_of_bleu_keeps_its_level_on_small_and_large_test_sets(exam
 @pytest.mark.slow
 @pytest.mark.once
 @pytest.mark.parametrize("cause", VARIANCES)
-@pytest.mark.parametrize("seeds", [2, 3, 4, 8])
+@pytest.mark.parametrize("seeds", [2, 3, 8])
 def test_seeds_and_items_keep_the_level_over_many_pairs(seeds, cause, request):
     def trial(generator: np.random.Generator) -> bool:
         tables = architectures(generator, seeds, **VARIANCES[cause], examples=150)

@@ -19,7 +19,6 @@ from zoo.training import load_run, prepare, train
 from zoo.training.data.development import development_batches
 from zoo.training.losses.loss import dev_loss
 from zoo.training.outcome import TrainingOutcome, read_outcome
-from zoo.training.processes.launch import train_together
 from zoo.training.trainer import ZooTrainer
 from zoo.training.weights.last_weights import FOLDER as LAST
 
@@ -205,27 +204,3 @@ def test_an_averaging_that_would_begin_after_the_end_is_refused(make_spec: Calla
 def test_a_spec_that_averages_nothing_has_the_plain_form_that_it_had(make_spec: Callable[..., Spec]) -> None:
     assert "averaging" not in make_spec().plain()["training"]
     assert make_spec(**{"training.averaging": "ema"}).plain()["training"]["averaging"]["decay"] == 0.999
-
-
-@pytest.mark.slow
-def test_processes_that_train_together_leave_the_average_of_one_process(
-    make_spec: Callable[..., Spec], home: DataHome, tmp_path: Path
-) -> None:
-    spec = make_spec(
-        **{
-            "training.gradient_accumulation": 2,
-            "model.dropout": 0.0,
-            "training.evaluate_every": 6,
-            "training.averaging": SWA,
-        }
-    )
-    alone = train(spec, tmp_path / "alone", home=home)
-    together = train_together(spec, tmp_path / "together", 2, home=home)
-    assert (together.status, together.facts["processes"]) == ("ok", 2)
-    assert together.facts["averaging"] == alone.facts["averaging"]
-    left, right = weights(tmp_path / "alone"), weights(tmp_path / "together")
-    assert max((left[name] - right[name]).abs().max().item() for name in left) < 1e-5
-    for one, other in zip(alone.curve, together.curve, strict=True):
-        assert other.averaged_dev_loss == (
-            None if one.averaged_dev_loss is None else pytest.approx(one.averaged_dev_loss, rel=1e-5)
-        )

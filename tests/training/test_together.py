@@ -18,12 +18,14 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from zoo.cli.main import main
 from zoo.errors import ZooError
 from zoo.spec import Spec
 from zoo.tasks import DataHome
 from zoo.training import train
 from zoo.training.processes.launch import ProcessDiedError, train_together
 from zoo.training.weights import checkpoints
+from zoo.training.weights.last_weights import FOLDER as LAST
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -103,18 +105,26 @@ def largest_difference(one: Path, other: Path) -> float:
 def test_two_processes_train_the_model_that_one_process_trains(
     shared: Callable[..., Spec], home: DataHome, tmp_path: Path
 ) -> None:
-    """Each takes one of the two micro-batches of a step; gradients are those of both over all their real tokens."""
-    spec = shared()
+    """Each takes one of the two micro-batches of a step; gradients are those of both over all their real tokens.
+
+    The model has the average of its weights, of which there is one, and the last weights lie beside it.
+    """
+    averaging = {"training.averaging": {"use": "swa", "start": 4, "every": 2}}
+    spec = shared(**averaging)
     alone = train(spec, tmp_path / "alone", home=home)
     together = train_together(spec, tmp_path / "together", 2, home=home)
     assert (together.status, together.steps, together.facts["processes"]) == ("ok", 12, 2)
+    assert together.facts["averaging"] == alone.facts["averaging"]
     assert len(together.curve) == len(alone.curve) == 4
+    assert alone.curve[-1].averaged_dev_loss is not None
     for one, other in zip(alone.curve, together.curve, strict=True):
         for name, value in vars(one).items():
             assert vars(other)[name] == (None if value is None else pytest.approx(value, rel=1e-5)), name
     assert largest_difference(tmp_path / "alone", tmp_path / "together") < 1e-5
+    assert largest_difference(tmp_path / "alone" / LAST, tmp_path / "together" / LAST) < 1e-5
+    assert largest_difference(tmp_path / "alone", tmp_path / "alone" / LAST) > 1e-3
     # The control: a step of one of the two micro-batches, or with another loss per token, would show.
-    half = train(shared(**{"training.gradient_accumulation": 1}), tmp_path / "half", home=home)
+    half = train(shared(**averaging, **{"training.gradient_accumulation": 1}), tmp_path / "half", home=home)
     assert half.curve[0].gradient_norm != pytest.approx(alone.curve[0].gradient_norm, rel=1e-2)
     assert largest_difference(tmp_path / "alone", tmp_path / "half") > 1e-3
     # Every file is the first process's, and there is one of each.
@@ -129,9 +139,12 @@ def test_two_processes_take_the_steps_of_tokens_that_one_takes(
 ) -> None:
     """Steps have different numbers of micro-batches, and where a number is odd one process has none left.
 
-    Without biases: the gradient of a key's is 0 but for rounding, which differs, and AdamW goes a whole step by it.
+    In two passes and by chunks: the output matrix is then read outside of the forward pass that processes wait for each
+    other in. Without biases: the gradient of a key's is 0 but for rounding, which differs, and AdamW goes a whole step
+    by it.
     """
     changes = {"training.gradient_accumulation": 1, "training.step_tokens": 250, "training.steps": 8}
+    changes |= {"training.objective": "r-drop", "training.logits_chunk": 16, "model.tie_embeddings": "none"}
     changes["model.bias"] = False
     spec = shared(**changes, **{"training.save_every": 8})
     alone = train(spec, tmp_path / "alone", home=home)
@@ -143,17 +156,6 @@ def test_two_processes_take_the_steps_of_tokens_that_one_takes(
     assert largest_difference(tmp_path / "alone", tmp_path / "together") < 1e-5
     taken = [checkpoints.complete(tmp_path / name)[-1].load_state()["batches"] for name in ("alone", "together")]
     assert taken[0] == taken[1] > 8, "the same micro-batches, more than one a step"
-
-
-def test_two_processes_train_in_two_passes_and_by_chunks_what_one_process_trains(
-    shared: Callable[..., Spec], home: DataHome, tmp_path: Path
-) -> None:
-    """The output matrix is then read outside of the forward pass that processes wait for each other in."""
-    changes = {"training.objective": "r-drop", "training.logits_chunk": 16, "model.tie_embeddings": "none"}
-    spec = shared(**changes, **{"training.steps": 3, "training.log_every": 3, "training.evaluate_every": None})
-    assert train(spec, tmp_path / "alone", home=home).status == "ok"
-    assert train_together(spec, tmp_path / "together", 2, home=home).status == "ok"
-    assert largest_difference(tmp_path / "alone", tmp_path / "together") < 1e-5
 
 
 def test_a_run_that_torchrun_began_is_killed_and_goes_on_under_accelerate_to_the_same_weights(
@@ -242,21 +244,22 @@ def test_a_mistake_in_the_code_of_one_process_is_told_and_not_what_the_others_ma
     assert isinstance(caught.value, ZooError)
 
 
-def test_a_mistake_of_the_user_is_told_once(shared: Callable[..., Spec], home: DataHome, tmp_path: Path) -> None:
+def test_a_mistake_of_the_user_is_told_once(
+    shared: Callable[..., Spec],
+    home: DataHome,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     file = tmp_path / "spec.yaml"
     file.write_text(yaml.safe_dump(shared().plain()))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("precious")
-    finished = subprocess.run(
-        [sys.executable, "-m", "zoo.cli.main", "train", str(file), "--out", str(tmp_path / "out"), "--processes", "2"],
-        env={**os.environ, "ZOO_HOME": str(home.root), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert finished.returncode == 2
-    assert finished.stderr.splitlines() == [
+    monkeypatch.setenv("ZOO_HOME", str(home.root))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    capfd.readouterr()
+    assert main(["train", str(file), "--out", str(tmp_path / "out"), "--processes", "2"]) == 2
+    assert capfd.readouterr().err.splitlines() == [
         f"zoo: --out {tmp_path}/out: is not empty, and not a run of zoo; "
         "choose another folder, or remove this one first"
     ]

@@ -76,7 +76,7 @@ def test_twelve_cells_on_ray_survive_the_death_of_a_worker_and_of_the_driver(
 
 def test_cells_run_here_survive_the_death_of_a_cell_and_of_the_driver(make_sweep: Callable[..., Any]) -> None:
     sweep = make_sweep("--workers", "2")
-    cells = sweep.write({"training.optimizer.lr": [3e-3, OVERFLOWS], "seed": [1, 2]})
+    cells = sweep.write({"training.optimizer.lr": [3e-3, OVERFLOWS, 2 * OVERFLOWS]})
     driver = sweep.start(ZOO_TEST_SLOWNESS="0.3")
     sweep.eventually(sweep.begun, 120, driver)
     os.kill(sweep.cells_at_work()[0], signal.SIGKILL)
@@ -95,7 +95,12 @@ def test_cells_run_here_survive_the_death_of_a_cell_and_of_the_driver(make_sweep
 def test_a_sweep_that_is_interrupted_leaves_nothing_at_work(make_sweep: Callable[..., Any]) -> None:
     sweep = make_sweep("--workers", "2")
     sweep.write({"seed": [1, 2]})
-    driver = sweep.start(ZOO_TEST_SLOWNESS="10")
+    # Tests that a shell runs in the background ignore interrupts, and so would a process that they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        driver = sweep.start(ZOO_TEST_SLOWNESS="10")
+    finally:
+        signal.signal(signal.SIGINT, before)
     sweep.eventually(sweep.cells_at_work, 120, driver)
     driver.send_signal(signal.SIGINT)
     assert driver.wait(120) == 130

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import psutil
 import pytest
 import torch
 from PIL import Image
 
+from zoo.atomic import locked
 from zoo.export.exporting import export_model
 from zoo.measure.generation import generate_outputs
 from zoo.measure.reading import source_of
@@ -78,7 +81,7 @@ def make_twins(tmp_path_factory: pytest.TempPathFactory, spec: Any) -> Twins:
 @pytest.fixture(scope="session")
 def twins(tmp_path_factory: pytest.TempPathFactory, twin_spec: MakeSpec) -> Twins:
     """An encoder-decoder."""
-    return make_twins(tmp_path_factory, twin_spec())
+    return once(tmp_path_factory, "twins", lambda: make_twins(tmp_path_factory, twin_spec()))
 
 
 @pytest.fixture(scope="session")
@@ -86,14 +89,31 @@ def language_twins(tmp_path_factory: pytest.TempPathFactory, twin_spec: MakeSpec
     """A prefix-lm that reads the two sentences before, and has its 96 positions for source and target together."""
     task = {"task.use": "doc2sent", "task.context_sentences": 2}
     model = {"model.architecture": "prefix-lm", "model.encoder": None, "model.fusion": None}
-    return make_twins(tmp_path_factory, twin_spec(**task, **model, **{"model.max_positions": 96}))
+    spec = twin_spec(**task, **model, **{"model.max_positions": 96})
+    return once(tmp_path_factory, "language-twins", lambda: make_twins(tmp_path_factory, spec))
 
 
 @pytest.fixture(scope="session")
 def context_twins(tmp_path_factory: pytest.TempPathFactory, twin_spec: MakeSpec) -> Twins:
     """An encoder-decoder with a second encoder for the two sentences before."""
     task = {"task.use": "doc2sent", "task.context_sentences": 2, "task.context_as": "second-input"}
-    return make_twins(tmp_path_factory, twin_spec(**task, **{"model.context_encoder": "inside"}))
+    spec = twin_spec(**task, **{"model.context_encoder": "inside"})
+    return once(tmp_path_factory, "context-twins", lambda: make_twins(tmp_path_factory, spec))
+
+
+T = TypeVar("T")
+
+
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[], T]) -> T:
+    """What `make` gives, which names files: made by the first of the processes that share these tests."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of the whole run
+    made = folder / f"{name}.made"
+    with locked(folder / f"{name}.lock"):
+        if not made.exists():
+            made.write_bytes(pickle.dumps(make()))
+    return cast(T, pickle.loads(made.read_bytes()))
 
 
 OfTorch = Callable[..., list[str]]
@@ -142,7 +162,12 @@ class Readers:
 @pytest.fixture(scope="session")
 def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., Any]) -> Iterator[Readers]:
     """Untrained, but with outputs that differ."""
-    root = tmp_path_factory.mktemp("readers")
+    made = once(tmp_path_factory, "readers", lambda: make_readers(tmp_path_factory.mktemp("readers"), glyph_spec))
+    with use_registry(with_glyphs()), one_thread():
+        yield made
+
+
+def make_readers(root: Path, glyph_spec: Callable[..., Any]) -> Readers:
     home = DataHome(root / "home")
     absent = dict.fromkeys(("model.decoder", "model.position", "model.fusion"))
     strategy = {"use": "beam", "width": 3}
@@ -175,7 +200,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., 
         for place, image in enumerate(images[:12]):
             assert image is not None
             Image.fromarray(image.load()).save(root / "images" / f"{place:02}.png")
-        yield Readers(**twins, images=root / "images")
+    return Readers(**twins, images=root / "images")
 
 
 MINUTE = 60.0

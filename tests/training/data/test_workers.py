@@ -85,8 +85,11 @@ def content(steps: list[Step]) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("kind", [{}, {"packing": True}, {"context": True}], ids=["plain", "packed", "context"])
+@pytest.mark.parametrize(
+    ("workers", "kind"),
+    [(1, {}), (3, {}), (2, {"packing": True}), (2, {"context": True})],
+    ids=["plain-1", "plain-3", "packed", "context"],
+)
 def test_batches_are_the_same_for_any_number_of_workers(workers: int, kind: dict[str, bool]) -> None:
     made = content(list(loader(workers, **kind)))
     assert len(made) == 60
@@ -159,9 +162,9 @@ def test_a_run_has_the_same_weights_with_any_number_of_workers_and_when_it_goes_
     def spec(workers: int) -> Spec:
         return make_spec(**{"training.data_workers": workers, "training.save_every": 5, "training.packing": True})
 
-    for workers in (0, 1, 3):
+    for workers in (0, 3):
         train(spec(workers), tmp_path / str(workers), home=home)
-    assert weights(tmp_path / "0") == weights(tmp_path / "1") == weights(tmp_path / "3")
+    assert weights(tmp_path / "0") == weights(tmp_path / "3")
     original = ZooTrainer.training_step
 
     def dying(self: Any, *args: Any, **kwargs: Any) -> Any:

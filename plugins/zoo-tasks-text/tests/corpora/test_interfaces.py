@@ -94,6 +94,8 @@ def test_building_again_gives_the_same_revision(programs, tmp_path):
         InterfacesChinese(DebianOptions()).prepare(DataHome(tmp_path / name)).revision for name in ("one", "two")
     )
     assert first == second
+    # The packages are there by now; the same ones give the same corpus.
+    assert InterfacesChinese(DebianOptions()).refresh(DataHome(tmp_path / "one")).revision == first
 
 
 def test_a_package_without_the_language_is_one_clear_line(programs, mo, tmp_path):
@@ -143,8 +145,7 @@ def test_each_program_has_its_own_signs(domain, english, other, expected):
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="the packages come through apt")
 @pytest.mark.parametrize("corpus", [InterfacesChinese, pytest.param(InterfacesJapanese, marks=pytest.mark.soak)])
 def test_the_real_packages(tmp_path, corpus):
-    recipe = corpus(DebianOptions())
-    prepared = recipe.prepare(DataHome(tmp_path))
+    prepared = corpus(DebianOptions()).prepare(DataHome(tmp_path))
     pairs = {split: prepared.pairs(split) for split in SPLITS}
     assert 300 <= len(pairs["dev"]) <= 1000
     assert 300 <= len(pairs["test"]) <= 1000
@@ -156,5 +157,3 @@ def test_the_real_packages(tmp_path, corpus):
         assert not sides["train"] & sides["dev"]
         assert not sides["train"] & sides["test"]
         assert not sides["dev"] & sides["test"]
-    # The packages are there by now; the same ones give the same corpus.
-    assert recipe.refresh(DataHome(tmp_path)).revision == prepared.revision

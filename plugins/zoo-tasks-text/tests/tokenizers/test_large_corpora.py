@@ -23,7 +23,7 @@ TRAINERS = {
 }
 SLACK = 24 * 2**20
 """What the allocator and the libraries keep from one training to the next."""
-LINES = 300_000
+LINES = 150_000
 
 # Peak memory of training on many lines, less what training on few of them left.
 TRAIN = """
