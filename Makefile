@@ -56,7 +56,7 @@ SLOW_IN_ORDER := $(filter-out $(LATER),$(SLOW_FILES)) $(foreach part,$(LATER),$(
 # What jobs that run side by side say is not mixed (an older make does not know how).
 UNMIXED := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help env demo test prepared quick slow soak comet check check-style check-types check-imports check-records \
+.PHONY: help env environments demo test prepared quick slow soak comet check check-style check-types check-imports check-records \
 	format clean
 
 help:
@@ -87,6 +87,9 @@ demo: env
 	@echo "Open leaderboard/site/index.html"
 
 test: prepared quick slow comet
+
+environments:
+	$(MAKE) --jobs=2 $(UNMIXED) $(VENV)/.installed $(COMET_VENV)/.installed
 
 # One process each, so two at a time. The tests fill two cores by themselves.
 prepared:
