@@ -176,6 +176,7 @@ CARRIED = {
     "surface-soft behind every layer": {"output_fusion": "surface-soft", "fusion": "transparent"},
     "gated": {"context_encoder": "gated"},
     "outside": {"context_encoder": "outside"},
+    "cross-attention with positions": {"decoder": {"layers": 2, "cross_position": "deberta"}},
     "ignored": {"context_encoder": {"use": "inside", "context": "ignored"}},
 }
 

@@ -37,6 +37,8 @@ from zoo_export.attention_patterns import (
 from zoo_export.precision import PAST
 
 _CONTRIB = "com.microsoft"
+_WIDTH = 8
+"""onnxruntime's operator takes heads of so many numbers, or a whole multiple."""
 _UNSEEN = np.float32(-1e30)
 """Added to the scores of what a mask takes away. Every source has at least one token, so that this is as good as minus
 infinity, and no weight is one of nothing, which would have to be looked for."""
@@ -127,6 +129,7 @@ class _Own(_Part):
     def found(self) -> list[Attention]:
         found = []
         for keys, values in self.pasts():
+            require(sizes(keys)[-1] % _WIDTH == 0)
             longer = [only(uses(past, "Concat")) for past in (keys, values)]
             for past, node in zip((keys, values), longer, strict=True):
                 require(node.inputs[0] is past and len(node.inputs) == 2)

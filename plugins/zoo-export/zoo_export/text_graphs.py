@@ -196,7 +196,8 @@ class NextStepGraph(StepGraph):
 
     def forward(self, input_ids: Tensor, encoder_attention_mask: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         carried, layers = self.carried, len(self.model.decoder.layers)
-        own, memory = both_sides(given[: 4 * layers])
+        # Copies, which are none in the graph, so that nobody asks how an input lies in memory: it has no operator to say.
+        own, memory = both_sides([tensor.clone() for tensor in given[: 4 * layers]])
         rest = iter(given[4 * layers :])
         states = next(rest) if carried.embeddings else None
         named = {name: next(rest) for name in carried.step_inputs}

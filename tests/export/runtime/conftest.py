@@ -159,9 +159,9 @@ class Readers:
     images: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def readers(tmp_path_factory: pytest.TempPathFactory, glyph_spec: Callable[..., Any]) -> Iterator[Readers]:
-    """Untrained, but with outputs that differ."""
+    """Untrained, but with outputs that differ. Made once; while a module has them, the registry knows glyphs."""
     made = once(tmp_path_factory, "readers", lambda: make_readers(tmp_path_factory.mktemp("readers"), glyph_spec))
     with use_registry(with_glyphs()), one_thread():
         yield made
