@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from zoo.export.boxes import box_part
@@ -164,14 +165,12 @@ def _same(one: Found, other: Found, near: float = _NEAR) -> bool:
     """Whether each box that one finds has its like in the other, as `near` in corners and score."""
     if len(one.scores) != len(other.scores):
         return False
-    left = np.ones(len(other.scores), np.bool_)
-    for score, label, box in zip(*one, strict=True):
-        apart = np.maximum(np.abs(other.boxes - box).max(axis=1), np.abs(other.scores - score))  # [k]
-        like = np.flatnonzero(left & (other.labels == label) & (apart <= near))
-        if not len(like):
-            return False
-        left[like[apart[like].argmin()]] = False
-    return True
+    corners_apart = np.abs(one.boxes[:, None] - other.boxes[None]).max(axis=2, initial=0)  # [k, k]
+    apart = np.maximum(corners_apart, np.abs(one.scores[:, None] - other.scores[None]))
+    like = (apart <= near) & (one.labels[:, None] == other.labels[None])
+    # One box may be like several: all are the same where they can be paired so that each has its like.
+    rows, columns = linear_sum_assignment(~like)
+    return bool(like[rows, columns].all())
 
 
 def _is_chance(model: Any, image: Mapping[str, Tensor], before: _Image, part: BoxPart) -> bool:

@@ -196,7 +196,7 @@ class NextStepGraph(StepGraph):
 
     def forward(self, input_ids: Tensor, encoder_attention_mask: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         carried, layers = self.carried, len(self.model.decoder.layers)
-        # Copies, which are none in the graph, so that nobody asks how an input lies in memory: it has no operator to say.
+        # Copies, which are none in the graph: how an input lies in memory, which a product may ask, no operator can say.
         own, memory = both_sides([tensor.clone() for tensor in given[: 4 * layers]])
         rest = iter(given[4 * layers :])
         states = next(rest) if carried.embeddings else None
