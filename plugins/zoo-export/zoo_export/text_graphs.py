@@ -196,7 +196,7 @@ class NextStepGraph(StepGraph):
 
     def forward(self, input_ids: Tensor, encoder_attention_mask: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         carried, layers = self.carried, len(self.model.decoder.layers)
-        # Copies, which are none in the graph: how an input lies in memory, which a product may ask, no operator can say.
+        # Copies, which are none in the graph: no operator says how an input lies in memory, and a product may ask.
         own, memory = both_sides([tensor.clone() for tensor in given[: 4 * layers]])
         rest = iter(given[4 * layers :])
         states = next(rest) if carried.embeddings else None
