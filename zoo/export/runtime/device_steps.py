@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.export.folder import CONTEXT_IDS, CONTEXT_MASK, MASK, ROWS, SIDES, STATES, cache_names
+from zoo.export.folder import MASK, ROWS, SIDES, STATES, cache_names
 from zoo.export.runtime.devices import Buffers, Memory, Tensor
 from zoo.export.runtime.sessions import Graphs
-from zoo.export.runtime.steps import CachedSteps, PromptSteps, Steps
+from zoo.export.runtime.steps import CachedSteps, PromptSteps, Steps, with_context
 
 _SCORES = frozenset({"logits"})
 
@@ -127,10 +127,7 @@ class DeviceSteps(_OnDevice):
     def __init__(self, graphs: Graphs, inputs: Mapping[str, NDArray[Any]], start: int) -> None:
         """Read sources, then take the first step; arguments as of `CachedSteps`."""
         memory = Memory(graphs.device.kind, graphs.device.number)
-        if "input_ids" in inputs and CONTEXT_IDS not in inputs:
-            none = np.zeros((len(inputs["input_ids"]), 1), np.int64)
-            inputs = {**inputs, CONTEXT_IDS: none, CONTEXT_MASK: none}
-        given = {name: memory.put(array) for name, array in inputs.items()}
+        given = {name: memory.put(array) for name, array in with_context(inputs).items()}
         encoded, _ = memory.run(graphs.encoder, given)
         held = {name: tensor for name, tensor in given.items() if name not in {"input_ids", "attention_mask"}} | encoded
         if "attention_mask" in given:  # an encoder of images gives one

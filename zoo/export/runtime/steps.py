@@ -48,6 +48,14 @@ def worth_dropping(ended: NDArray[np.bool_]) -> bool:
     return bool(ended.sum() >= DROP_SHARE * ended.size)
 
 
+def with_context(inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    """What an encoder takes of texts, with contexts of nothing where there are none; of images as it is."""
+    if "input_ids" not in inputs or CONTEXT_IDS in inputs:
+        return inputs
+    none = np.zeros((len(inputs["input_ids"]), 1), np.int64)
+    return {**inputs, CONTEXT_IDS: none, CONTEXT_MASK: none}
+
+
 class _Cached:
     """`Steps` from a cache. One call's own: not to be shared between threads.
 
@@ -130,9 +138,7 @@ class CachedSteps(_Cached):
         They are ``input_ids`` and ``attention_mask`` ``[B, S]``, and contexts where the model takes any, or images as
         `zoo.images.patches.PatchMaker` makes them.
         """
-        if "input_ids" in inputs and CONTEXT_IDS not in inputs:
-            none = np.zeros((len(inputs["input_ids"]), 1), np.int64)
-            inputs = {**inputs, CONTEXT_IDS: none, CONTEXT_MASK: none}
+        inputs = with_context(inputs)
         of_source = {name: value for name, value in inputs.items() if name not in {"input_ids", "attention_mask"}}
         held = {**of_source, **run(graphs.encoder, inputs)}
         if "attention_mask" in inputs:  # an encoder of images gives one
