@@ -130,7 +130,7 @@ class _Own(_Part):
         found = []
         for keys, values in self.pasts():
             require(sizes(keys)[-1] % _WIDTH == 0)
-            longer = [only(uses(past, "Concat")) for past in (keys, values)]
+            longer = self._longer(keys, values)
             for past, node in zip((keys, values), longer, strict=True):
                 require(node.inputs[0] is past and len(node.inputs) == 2)
                 require(all(use is node or is_length(use) for use in uses(past)))
@@ -150,7 +150,7 @@ class _Own(_Part):
         (before,) = self.node("Sub", [now, self.constant(np.array([1], np.int64))])
         for (keys, values), attention in zip(self.pasts(), found, strict=True):
             _, heads, _, width = sizes(keys)
-            longer = [only(uses(past, "Concat")) for past in (keys, values)]
+            longer = self._longer(keys, values)
             key, value = (cast("ir.Value", node.inputs[1]) for node in longer)
             inputs = [*self._new_tokens(attention.query, key, value, heads * width), keys, values, lengths, total]
             if attention.bias is not None:
@@ -179,6 +179,10 @@ class _Own(_Part):
             if merged is None:
                 merged, out = attention.product.outputs[0], self.shaped(out, 0, heads, 1, width)
             merged.replace_all_uses_with(out)
+
+    def _longer(self, keys: ir.Value, values: ir.Value) -> list[ir.Node]:
+        """What adds the new token's to each."""
+        return [only(uses(past, "Concat")) for past in (keys, values)]
 
     def _new_tokens(self, query: ir.Value, key: ir.Value, value: ir.Value, width: int) -> list[ir.Value | None]:
         """Query, key and value of the new token ``[R, 1, D]``; the first with all, ``[R, 1, 3 D]``, where they are
